@@ -1,0 +1,83 @@
+// Package peer keeps the links between the nodes of a cluster: one TCP connection per direction and
+// pair of nodes, opened when there is something to say, proved with the cluster's secret on both
+// sides before a byte of content is read.
+//
+// What is sent to a peer arrives there in the order of the Send calls, each frame exactly once for
+// the life of both processes, across any number of broken connections: frames are numbered, kept
+// until the other side has handled them, and sent again from the first unacknowledged one after a
+// reconnect. What a frame means is not known here; the handler (nodecore/internal/broker) knows.
+//
+// Start at Open and Mesh.Send; link.go is the sending half of a link, inbound.go the receiving one.
+package peer
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+)
+
+// Peer is another member of the cluster, as membership knows it.
+type Peer struct {
+	Name  string // node name, Name@Host: the key of everything here
+	ID    string // random id of the node; a member that comes back with another one is another node
+	Addr  string // host:port of its forward listener
+	Alive bool   // whether membership reaches it at the moment; a hint that only speeds things up
+}
+
+// Handler takes what links bring. Its methods are called without locks held.
+type Handler interface {
+	// Receive handles one frame of a peer. Frames of one peer come one at a time, in order; returning
+	// is the acceptance that the sender waits for. body is only valid during the call.
+	Receive(from string, kind byte, body []byte)
+	// Joined says that a peer is new in the list; call Mesh.Connect if there is something to tell it.
+	Joined(name string)
+	// Met says that a process was met for the first time under this name (it is new, it was restarted,
+	// or frames for it had to be given up): what it knew of us is gone, and so is, apart from what
+	// is on its disk, what we knew of it. Frames sent from inside Met are the first that follow.
+	Met(name string)
+	// Left says that a peer is no longer a member.
+	Left(name string)
+}
+
+// Frame is one message to a peer.
+type Frame struct {
+	Kind byte     // meaning of the frame, 0..127; others are ours
+	Body [][]byte // concatenated on the wire; owned by the mesh from Send on
+	// Hold keeps Done waiting while the peer is unreachable, up to Config.Hold. Without it Done is
+	// called as soon as the peer is seen to be unreachable; the frame itself is kept either way.
+	Hold bool
+	// Keep keeps the frame for the peer beyond Config.Hold, within the queue's bounds.
+	Keep bool
+	// Done, if set, is called once: true when the peer has handled the frame, false when it is no longer
+	// waited for. It must not block.
+	Done func(accepted bool)
+}
+
+// Direction-wise faults that a link is to suffer, for tests of the cluster under bad networks.
+type Fault struct {
+	Blocked bool          // nothing gets through
+	Delay   time.Duration // added to every batch of frames
+	Drop    float64       // probability, 0..1, that a frame is lost on its way and has to be sent again
+}
+
+// Faults tells the faults of the moment between this node and a peer: out for what this node sends, in
+// for what it receives. It is asked for every write and read, so it must be fast.
+type Faults func(peer string) (out, in Fault)
+
+// Config is what a Mesh needs. Everything without a default is required.
+type Config struct {
+	Name      string       // our node name
+	NodeID    string       // our node id
+	ClusterID string       // cluster that both ends of a link must belong to
+	Secret    []byte       // proves membership; never sent
+	Listener  net.Listener // forward port, open; owned by the mesh from Open on
+	Handler   Handler
+	Faults    Faults        // nil: none
+	Hold      time.Duration // how long an unreachable peer is waited for; default 15 s
+	QueueMax  int           // bytes kept per peer; default 32 MiB
+	Logger    *slog.Logger  // nil: discard
+}
+
+// ErrClosed is what is returned after Close.
+var ErrClosed = errors.New("links are closed")
