@@ -1,0 +1,126 @@
+package proc
+
+import (
+	"slices"
+	"strings"
+)
+
+// stat is what one look at a process tells.
+type stat struct {
+	pid, ppid, pgid int
+	name            string // as the kernel has it, at most 15 bytes on Linux
+	start           uint64
+	zombie          bool
+	cpuTicks        uint64 // user + system; only on Linux
+}
+
+// Info describes a living process.
+type Info struct {
+	ID   ID
+	PPID int
+	// Group is the process group's number, where the system tells it.
+	Group int
+	Name  string
+	// Args is the command line; only Marked fills it.
+	Args []string
+	// Env holds the values of the variables that Marked was asked for.
+	Env map[string]string
+}
+
+// Table is every living process at one moment. Zombies are not in it.
+type Table []Info
+
+// Family returns the roots that are in the table and all their descendants by
+// parent pid, each once, parents before children. Who was handed to another
+// parent (a daemon) is no descendant: look for those by mark.
+func (t Table) Family(roots ...ID) []Info {
+	children := make(map[int][]int, len(t))
+	byPID := make(map[int]int, len(t))
+	for i, p := range t {
+		children[p.PPID] = append(children[p.PPID], i)
+		byPID[p.ID.PID] = i
+	}
+	var family []Info
+	seen := make(map[int]bool)
+	add := func(i int) {
+		if !seen[i] {
+			seen[i] = true
+			family = append(family, t[i])
+		}
+	}
+	for _, r := range roots {
+		if i, ok := byPID[r.PID]; ok && t[i].ID.Same(r) {
+			add(i)
+		}
+	}
+	for next := 0; next < len(family); next++ {
+		for _, i := range children[family[next].ID.PID] {
+			add(i)
+		}
+	}
+	return family
+}
+
+// Family looks at all processes once and returns the root, if it lives, and its
+// living descendants. See Table.Family for what that leaves out.
+func Family(root ID) ([]ID, error) {
+	t, err := Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	return IDs(t.Family(root)), nil
+}
+
+// IDs returns the IDs of the processes, in order.
+func IDs(infos []Info) []ID {
+	ids := make([]ID, len(infos))
+	for i, p := range infos {
+		ids[i] = p.ID
+	}
+	return ids
+}
+
+// Name returns the program name of the pid, or "" when there is no such process.
+func Name(pid int) string {
+	s, err := readStat(pid)
+	if err != nil {
+		return ""
+	}
+	return s.name
+}
+
+// Marked returns every living process, other than the caller, that was started
+// with key=value in its environment. The values of the variables named in also
+// are returned in Info.Env. Processes whose environment may not be read (other
+// users' ones) are left out.
+func Marked(key, value string, also ...string) ([]Info, error) {
+	return marked(key+"="+value, also)
+}
+
+// pick returns the wanted variables of a NUL-separated environment block, and
+// whether the block holds the mark.
+func pick(block, mark string, also []string) (env map[string]string, ok bool) {
+	if !strings.Contains(block, mark) {
+		return nil, false
+	}
+	env = make(map[string]string, len(also))
+	for v := range strings.SplitSeq(block, "\x00") {
+		if v == mark {
+			ok = true
+		}
+		name, val, _ := strings.Cut(v, "=")
+		if slices.Contains(also, name) {
+			env[name] = val
+		}
+	}
+	return env, ok
+}
+
+// splitArgs turns a NUL-separated command line into its arguments.
+func splitArgs(block string) []string {
+	block = strings.TrimRight(block, "\x00")
+	if block == "" {
+		return nil
+	}
+	return strings.Split(block, "\x00")
+}
