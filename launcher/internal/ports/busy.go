@@ -1,0 +1,96 @@
+package ports
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Busy returns those of the addresses that a server could not bind now, leases
+// aside. It binds each for a moment, without listening, so it also sees what the
+// tables of the kernel don't show: a socket that is bound and nothing more, or
+// the local end of a connection. A port whose former connections are still in
+// TIME_WAIT is free.
+func Busy(addrs []Addr) ([]Addr, error) {
+	sockets, err := Sockets()
+	blind := errors.Is(err, errors.ErrUnsupported)
+	if err != nil && !blind {
+		return nil, err
+	}
+	used := make(map[slot][]Socket, len(sockets))
+	for _, s := range sockets {
+		used[slot{s.Proto, s.Port}] = append(used[slot{s.Proto, s.Port}], s)
+	}
+	var busy []Addr
+	for _, a := range addrs {
+		taken := false
+		for _, s := range used[slot{a.Proto, a.Port}] {
+			taken = taken || s.Conflicts(a)
+		}
+		if !taken {
+			if taken, err = bindFails(a, blind); err != nil {
+				return nil, fmt.Errorf("test port %v: %w", a, err)
+			}
+		}
+		if taken {
+			busy = append(busy, a)
+		}
+	}
+	return busy, nil
+}
+
+// bindFails tries to bind the address. On TCP a first failure may be due to
+// connections in TIME_WAIT only, which SO_REUSEADDR, as servers set it, passes
+// over. Where sockets can't be listed, a port that something answers on is taken
+// even so: outside Linux the option lets one bind beside a listener.
+func bindFails(a Addr, blind bool) (bool, error) {
+	err := bind(a, false)
+	if a.Proto == TCP && errors.Is(err, unix.EADDRINUSE) {
+		if blind && answers(a) {
+			return true, nil
+		}
+		err = bind(a, true)
+	}
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return true, nil
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return false, fmt.Errorf("%q is not an address of this host", a.Host)
+	}
+	return false, err
+}
+
+func bind(a Addr, reuse bool) error {
+	kind := unix.SOCK_STREAM
+	if a.Proto == UDP {
+		kind = unix.SOCK_DGRAM
+	}
+	ip := a.ip()
+	family := unix.AF_INET6
+	var sa unix.Sockaddr = &unix.SockaddrInet6{Port: a.Port, Addr: ip.As16()}
+	if ip.Is4() {
+		family, sa = unix.AF_INET, &unix.SockaddrInet4{Port: a.Port, Addr: ip.As4()}
+	}
+	fd, err := unix.Socket(family, kind, 0)
+	if errors.Is(err, unix.EAFNOSUPPORT) && ip.Is6() && ip.IsUnspecified() {
+		sa = &unix.SockaddrInet4{Port: a.Port} // a host without IPv6
+		fd, err = unix.Socket(unix.AF_INET, kind, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("open socket: %w", err)
+	}
+	defer unix.Close(fd)
+	unix.CloseOnExec(fd)
+	if reuse {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+			return fmt.Errorf("set SO_REUSEADDR: %w", err)
+		}
+	}
+	if family == unix.AF_INET6 {
+		// Hosts may default to IPv6 only; a server that binds every address is
+		// taken at its word.
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
+	}
+	return unix.Bind(fd, sa)
+}

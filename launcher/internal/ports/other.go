@@ -1,0 +1,27 @@
+//go:build !linux
+
+package ports
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Sockets can't be listed here without another program's help: ask Busy.
+func Sockets() ([]Socket, error) {
+	return nil, fmt.Errorf("list sockets: %w", errors.ErrUnsupported)
+}
+
+func look() (sockets []Socket, blind bool, err error) { return nil, true, nil }
+
+// ephemeral is IANA's range, which the BSDs and macOS use by default.
+func ephemeral() (low, high int) { return 49152, 65535 }
+
+// Owned can't tell here.
+func Owned([]Socket, []int) (map[uint64]int, error) {
+	return nil, fmt.Errorf("find owners of sockets: %w", errors.ErrUnsupported)
+}
+
+func inodeHolder(uint64) (Process, bool) { return Process{}, false }
+
+func programName(int) string { return "" }
