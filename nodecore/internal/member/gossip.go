@@ -1,0 +1,288 @@
+package member
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+const (
+	// spreaders is how many members a spread talks to at a time: one answers
+	// while the other is being asked.
+	spreaders = 4
+	// probeEvery is how often a node checks on one of the others. Together with
+	// the suspicion time it decides how long a node may hang before it counts as
+	// stopped: 2 to 3 s among three, 4 to 9 s among a hundred. One that ends is
+	// noticed at once, by its bye or by Suspect.
+	probeEvery = 500 * time.Millisecond
+	// reclaimAfter is when a dead life's entry may be taken over; lives have
+	// names of their own, so this only ever matters after a clash of boots.
+	reclaimAfter = time.Second
+)
+
+// byeMark starts the message with which a node says that it is stopping.
+var byeMark = []byte("bye ")
+
+// gossip is one life of this node in one cluster: a memberlist and what it
+// reports. It is memberlist's Delegate, EventDelegate and AliveDelegate; those
+// methods are called under memberlist's lock and never call back into it.
+type gossip struct {
+	cluster string
+	self    Member
+	list    *memberlist.Memberlist
+	roster  *roster
+	changed func() // something in alive or the roster changed; must not block
+	log     *slog.Logger
+
+	mu    sync.Mutex
+	alive map[string]uint64 // highest boot of every id that the gossip says is alive
+	gone  map[string]uint64 // highest boot of every id that was seen to have ended
+}
+
+// openGossip enters the cluster's gossip, knowing nobody yet.
+func openGossip(cfg gossipConfig) (*gossip, error) {
+	g := &gossip{
+		cluster: cfg.cluster, self: cfg.self, roster: cfg.roster, changed: cfg.changed, log: cfg.port.log,
+		alive: make(map[string]uint64), gone: make(map[string]uint64),
+	}
+	name, label := gossipName(g.self), "om-"+g.cluster
+	t := newTransport(cfg.port, name, label, cfg.advertise)
+	mc := memberlist.DefaultLocalConfig()
+	mc.Name = name
+	mc.Label = label
+	mc.SecretKey = mac(cfg.secret, "gossip key", []byte(g.cluster))
+	mc.Transport = t
+	mc.AdvertiseAddr, mc.AdvertisePort = t.ip.String(), t.num
+	mc.ProbeInterval = probeEvery
+	mc.SuspicionMult, mc.SuspicionMaxTimeoutMult = 4, 2
+	mc.AwarenessMaxMultiplier = 3
+	mc.EnableCompression = false
+	mc.HandoffQueueDepth = 65536
+	mc.DeadNodeReclaimTime = reclaimAfter
+	mc.Delegate, mc.Events, mc.Alive = g, g, g
+	mc.Logger = gossipLogger(g.log)
+	list, err := memberlist.Create(mc)
+	if err != nil {
+		t.cancel()
+		return nil, fmt.Errorf("enter gossip of cluster %q: %w", g.cluster, err)
+	}
+	g.list = list
+	cfg.port.gossip.Store(t)
+	return g, nil
+}
+
+// gossipLogger passes memberlist's lines on where someone wants to see them.
+// They are for debugging: what people need to know this package says itself.
+func gossipLogger(l *slog.Logger) *log.Logger {
+	if !l.Enabled(context.Background(), slog.LevelDebug) {
+		return log.New(io.Discard, "", 0)
+	}
+	return slog.NewLogLogger(l.Handler(), slog.LevelDebug)
+}
+
+// close ends this life. Members that can be told are told, without waiting for
+// an answer: they would find out, but later.
+func (g *gossip) close(bye bool) error {
+	if bye {
+		msg := append(bytes.Clone(byeMark), gossipName(g.self)...)
+		for _, m := range g.living() {
+			to := memberlist.Address{Addr: m.Addr, Name: gossipName(m)}
+			if err := g.list.SendToAddress(to, msg); err != nil {
+				g.log.Debug("say bye", "to", m.Name, "error", err)
+			}
+		}
+	}
+	if err := g.list.Shutdown(); err != nil {
+		return fmt.Errorf("leave gossip: %w", err)
+	}
+	return nil
+}
+
+// meet exchanges everything with the node at an address of the cluster.
+func (g *gossip) meet(m Member) error {
+	n, err := g.list.Join([]string{gossipName(m) + "/" + m.Addr})
+	if err != nil {
+		return fmt.Errorf("meet member %q: %w", m.Name, err)
+	}
+	if n != 1 {
+		return fmt.Errorf("meet member %q: no answer", m.Name)
+	}
+	return nil
+}
+
+// spread tells all members that are alive about all others: gossip by itself
+// would take seconds. Members that don't answer are left to the gossip.
+func (g *gossip) spread(ctx context.Context) {
+	work := make(chan Member)
+	var wg sync.WaitGroup
+	for range spreaders {
+		wg.Go(func() {
+			for m := range work {
+				if err := g.meet(m); err != nil {
+					g.log.Debug("spread members", "to", m.Name, "error", err)
+				}
+			}
+		})
+	}
+	for _, m := range g.living() {
+		if ctx.Err() != nil {
+			break
+		}
+		work <- m
+	}
+	close(work)
+	wg.Wait()
+}
+
+// living is every other member that the gossip reaches, in its present life.
+func (g *gossip) living() []Member {
+	nodes := g.list.Members()
+	list := make([]Member, 0, len(nodes))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, n := range nodes {
+		m, err := parseGossipName(n.Name)
+		if err != nil || m.ID == g.self.ID || m.Boot < g.alive[m.ID] || m.Boot <= g.gone[m.ID] {
+			continue
+		}
+		m.Addr, m.Forward = n.Address(), string(n.Meta)
+		list = append(list, m)
+	}
+	return list
+}
+
+// running tells whether a member is alive, as far as this node can know.
+func (g *gossip) running(id string) bool {
+	if id == g.self.ID {
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	boot, ok := g.alive[id]
+	return ok && boot > g.gone[id]
+}
+
+// ended notes the proof that a life of a member is over.
+func (g *gossip) ended(m Member) {
+	g.mu.Lock()
+	known := g.gone[m.ID] >= m.Boot
+	if !known {
+		g.gone[m.ID] = m.Boot
+	}
+	g.mu.Unlock()
+	if !known {
+		g.changed()
+	}
+}
+
+// NodeMeta implements memberlist.Delegate.
+func (g *gossip) NodeMeta(int) []byte { return []byte(g.self.Forward) }
+
+// NotifyMsg implements memberlist.Delegate. Whoever can say bye has the cluster's key.
+func (g *gossip) NotifyMsg(b []byte) {
+	name, ok := bytes.CutPrefix(b, byeMark)
+	if !ok {
+		return
+	}
+	if m, err := parseGossipName(string(name)); err == nil && m.ID != g.self.ID {
+		g.log.Info("member stopped", "member", m.Name)
+		g.ended(m)
+	}
+}
+
+// GetBroadcasts implements memberlist.Delegate.
+func (g *gossip) GetBroadcasts(int, int) [][]byte { return nil }
+
+// LocalState implements memberlist.Delegate: what memberlist itself doesn't
+// tell is who is a member but stopped, and who was removed.
+func (g *gossip) LocalState(bool) []byte {
+	n := g.roster.notes()
+	quiet := n.Members[:0]
+	for _, m := range n.Members {
+		if !g.running(m.ID) {
+			quiet = append(quiet, m)
+		}
+	}
+	n.Members = quiet
+	b, err := n.encode()
+	if err != nil {
+		g.log.Warn("tell roster", "error", err)
+	}
+	return b
+}
+
+// MergeRemoteState implements memberlist.Delegate.
+func (g *gossip) MergeRemoteState(b []byte, _ bool) {
+	var n notes
+	if err := json.Unmarshal(b, &n); err != nil {
+		g.log.Warn("read roster of a member", "error", err)
+		return
+	}
+	if g.roster.merge(n) {
+		g.changed()
+	}
+}
+
+// NotifyAlive implements memberlist.AliveDelegate: it keeps out who was removed.
+func (g *gossip) NotifyAlive(n *memberlist.Node) error {
+	m, err := parseGossipName(n.Name)
+	if err != nil {
+		return err
+	}
+	if m.ID != g.self.ID && g.roster.isRemoved(m.ID) {
+		return fmt.Errorf("node %q was removed from the cluster", m.Name)
+	}
+	return nil
+}
+
+// NotifyJoin implements memberlist.EventDelegate; it is called for this node too.
+func (g *gossip) NotifyJoin(n *memberlist.Node) {
+	m, err := parseGossipName(n.Name)
+	if err != nil {
+		return
+	}
+	m.Addr, m.Forward = n.Address(), string(n.Meta)
+	g.mu.Lock()
+	g.alive[m.ID] = max(g.alive[m.ID], m.Boot)
+	g.mu.Unlock()
+	g.roster.put(m)
+	g.changed()
+}
+
+// NotifyUpdate implements memberlist.EventDelegate.
+func (g *gossip) NotifyUpdate(n *memberlist.Node) { g.NotifyJoin(n) }
+
+// NotifyLeave implements memberlist.EventDelegate. The end of an earlier life
+// says nothing about a later one.
+func (g *gossip) NotifyLeave(n *memberlist.Node) {
+	m, err := parseGossipName(n.Name)
+	if err != nil {
+		return
+	}
+	g.mu.Lock()
+	if g.alive[m.ID] == m.Boot {
+		delete(g.alive, m.ID)
+	}
+	g.mu.Unlock()
+	g.changed()
+}
+
+// gossipConfig is what one life in one cluster is made of.
+type gossipConfig struct {
+	cluster   string
+	self      Member
+	port      *port
+	roster    *roster
+	advertise netip.AddrPort
+	secret    []byte
+	changed   func()
+}

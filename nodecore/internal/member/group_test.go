@@ -1,0 +1,299 @@
+package member
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"onemore/nodecore/internal/faults"
+)
+
+func TestAloneAtFirst(t *testing.T) {
+	n := reserve(t, "a").start(t)
+	v := n.View()
+	if v.Cluster == "" || short(v.Running) != "a" || len(v.Stopped) != 0 {
+		t.Errorf("fresh node: got %+v", v)
+	}
+	id, cluster := v.Self.ID, v.Cluster
+	n.restart(t)
+	v = n.View()
+	if v.Self.ID != id || v.Cluster != cluster {
+		t.Errorf("after restart: got id %s cluster %s, want %s %s", v.Self.ID, v.Cluster, id, cluster)
+	}
+}
+
+func TestNameBelongsToData(t *testing.T) {
+	n := reserve(t, "a").start(t)
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n.cfg.TCP, n.cfg.UDP = listen(t, n.addr.String())
+	n.cfg.Name = "b@127.0.0.1"
+	_, err := Open(n.cfg)
+	if err == nil || !strings.Contains(err.Error(), "a@127.0.0.1") || !strings.Contains(err.Error(), "b@127.0.0.1") {
+		t.Errorf("start under another name: got %v", err)
+	}
+}
+
+func TestDamagedState(t *testing.T) {
+	n := reserve(t, "a")
+	if err := os.WriteFile(filepath.Join(n.cfg.Dir, stateFile), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(n.cfg); err == nil {
+		t.Error("opened with a damaged state file")
+	}
+}
+
+func TestJoinIsSeenAtOnce(t *testing.T) {
+	nodes := cluster(t, "a", "b", "c", "d")
+	// Join returns when every member lists the new one: the last joiner's own
+	// view and the members' views must agree without any waiting.
+	for _, n := range nodes {
+		if got := short(n.View().Running); got != "a b c d" {
+			t.Errorf("%s sees %q right after the last join", n.cfg.Name, got)
+		}
+	}
+	if len(nodes[1].resets) != 1 || nodes[1].resets[0] != nodes[0].View().Cluster {
+		t.Errorf("data resets of a joiner: got %v", nodes[1].resets)
+	}
+	if len(nodes[0].resets) != 0 {
+		t.Errorf("data resets of the first node: got %v", nodes[0].resets)
+	}
+}
+
+func TestJoinRefusals(t *testing.T) {
+	nodes := cluster(t, "a", "b")
+	stranger := reserve(t, "b").start(t)
+	wrong := nodes[0].target()
+	wrong.Name = "z@127.0.0.1"
+	nobody := reserve(t, "n")
+	nobody.cfg.TCP.Close()
+	tests := []struct {
+		name string
+		node *testNode
+		to   Target
+		code Code
+	}{
+		{"itself", nodes[0], nodes[0].target(), CodeSelf},
+		{"already a member", nodes[1], nodes[0].target(), CodeAlready},
+		{"name is taken", stranger, nodes[0].target(), CodeTaken},
+		{"another node at the address", stranger, wrong, CodeName},
+		{"nobody there", stranger, nobody.target(), ""},
+	}
+	for _, tt := range tests {
+		before := tt.node.View().Cluster
+		err := tt.node.Join(t.Context(), tt.to)
+		if err == nil || tt.code != "" && !refused(err, tt.code) {
+			t.Errorf("%s: got %v, want code %q", tt.name, err, tt.code)
+		}
+		if tt.node.View().Cluster != before {
+			t.Errorf("%s: the node changed clusters all the same", tt.name)
+		}
+	}
+	allSee(t, nodes, "a b", "")
+}
+
+func TestJoinAnotherClusterLeavesTheFirst(t *testing.T) {
+	one := cluster(t, "a", "b", "c")
+	two := cluster(t, "x", "y")
+	one[2].join(t, two[0])
+	allSee(t, one[:2], "a b", "")
+	allSee(t, append(two, one[2]), "c x y", "")
+}
+
+func TestLeave(t *testing.T) {
+	nodes := cluster(t, "a", "b", "c")
+	old := nodes[1].View()
+	if err := nodes[1].Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	nodes[1].sees(t, "b", "")
+	allSee(t, without(nodes, 1), "a c", "")
+	if v := nodes[1].View(); v.Cluster == old.Cluster || v.Self.ID == old.Self.ID {
+		t.Errorf("after leave the node is still %s in %s", v.Self.ID, v.Cluster)
+	}
+	if err := nodes[1].Leave(t.Context()); !refused(err, CodeUnknown) {
+		t.Errorf("leave alone: got %v", err)
+	}
+	for _, n := range nodes {
+		n.restart(t)
+	}
+	nodes[1].sees(t, "b", "")
+	allSee(t, without(nodes, 1), "a c", "")
+	nodes[1].join(t, nodes[0])
+	allSee(t, nodes, "a b c", "")
+}
+
+// A node that leaves while nobody can be told is still forgotten by those who
+// come back and ask for it.
+func TestLeaveWhileOthersAreStopped(t *testing.T) {
+	nodes := cluster(t, "a", "b")
+	if err := nodes[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	nodes[1].sees(t, "b", "a")
+	if err := nodes[1].Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	nodes[0].restart(t)
+	nodes[0].sees(t, "a", "")
+}
+
+func TestForceLeaveLasts(t *testing.T) {
+	nodes := cluster(t, "a", "b", "c")
+	nodes[2].kill(t)
+	nodes[0].sees(t, "a b", "c")
+	if err := nodes[0].ForceLeave(t.Context(), "c@127.0.0.1"); err != nil {
+		t.Fatal(err)
+	}
+	allSee(t, nodes[:2], "a b", "")
+	nodes[2].restart(t)
+	nodes[2].sees(t, "c", "")
+	allSee(t, nodes[:2], "a b", "")
+	if len(nodes[2].resets) != 2 {
+		t.Errorf("data resets of the removed node: got %v, want one for the join and one for the removal", nodes[2].resets)
+	}
+	nodes[2].join(t, nodes[1])
+	allSee(t, nodes, "a b c", "")
+}
+
+func TestForceLeaveOfRunningNode(t *testing.T) {
+	nodes := cluster(t, "a", "b", "c")
+	if err := nodes[0].ForceLeave(t.Context(), "b@127.0.0.1"); err != nil {
+		t.Fatal(err)
+	}
+	allSee(t, without(nodes, 1), "a c", "")
+	nodes[1].sees(t, "b", "")
+	if err := nodes[0].ForceLeave(t.Context(), "b@127.0.0.1"); !refused(err, CodeUnknown) {
+		t.Errorf("force-leave of a stranger: got %v", err)
+	}
+	if err := nodes[0].ForceLeave(t.Context(), "a@127.0.0.1"); !refused(err, CodeSelf) {
+		t.Errorf("force-leave of itself: got %v", err)
+	}
+}
+
+func TestStoppedComesBack(t *testing.T) {
+	nodes := cluster(t, "a", "b", "c")
+	if err := nodes[1].Close(); err != nil {
+		t.Fatal(err)
+	}
+	allSee(t, without(nodes, 1), "a c", "b")
+	nodes[1].restart(t)
+	allSee(t, nodes, "a b c", "")
+}
+
+func TestKilledComesBack(t *testing.T) {
+	nodes := cluster(t, "a", "b", "c")
+	nodes[0].kill(t)
+	for _, n := range nodes[1:] {
+		n.Suspect("a@127.0.0.1")
+	}
+	allSee(t, nodes[1:], "b c", "a")
+	nodes[0].restart(t)
+	allSee(t, nodes, "a b c", "")
+}
+
+// A kill and start that is faster than any detection must not confuse anyone.
+func TestQuickRestart(t *testing.T) {
+	nodes := cluster(t, "a", "b", "c")
+	for range 3 {
+		nodes[1].kill(t)
+		nodes[1].restart(t)
+		nodes[1].sees(t, "a b c", "")
+	}
+	allSee(t, nodes, "a b c", "")
+	if got, want := nodes[0].View().Running[1].Boot, nodes[1].View().Self.Boot; got != want {
+		t.Errorf("boot of the restarted node as seen by another: got %d, want %d", got, want)
+	}
+}
+
+func TestAllRestartTogether(t *testing.T) {
+	nodes := cluster(t, "a", "b", "c", "d")
+	for _, n := range nodes {
+		if err := n.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range nodes {
+		n.restart(t)
+	}
+	allSee(t, nodes, "a b c d", "")
+}
+
+// cut separates nodes on both sides, as a network that loses everything.
+func cut(t *testing.T, left, right []*testNode) {
+	t.Helper()
+	for _, l := range left {
+		for _, r := range right {
+			for _, pair := range [][2]*testNode{{l, r}, {r, l}} {
+				if err := pair[0].faults.Set(pair[1].cfg.Name, faults.Both, faults.Rule{Block: true}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+func TestPartitionHeals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the failure detector")
+	}
+	nodes := cluster(t, "a", "b", "c")
+	cut(t, nodes[:2], nodes[2:])
+	allSee(t, nodes[:2], "a b", "c")
+	nodes[2].sees(t, "c", "a b")
+	for _, n := range nodes {
+		n.faults.Clear("")
+	}
+	allSee(t, nodes, "a b c", "")
+}
+
+// A member that is removed while it is cut off learns of it afterwards.
+func TestRemovedBehindAPartition(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the failure detector")
+	}
+	nodes := cluster(t, "a", "b", "c")
+	cut(t, nodes[:2], nodes[2:])
+	nodes[0].sees(t, "a b", "c")
+	if err := nodes[0].ForceLeave(t.Context(), "c@127.0.0.1"); err != nil {
+		t.Fatal(err)
+	}
+	allSee(t, nodes[:2], "a b", "")
+	for _, n := range nodes {
+		n.faults.Clear("")
+	}
+	nodes[2].sees(t, "c", "")
+	allSee(t, nodes[:2], "a b", "")
+}
+
+func TestSeedsFormOneCluster(t *testing.T) {
+	const size = 8
+	var nodes []*testNode
+	var seeds []Target
+	var names []string
+	for i := range size {
+		n := reserve(t, fmt.Sprintf("n%d", i+1))
+		nodes = append(nodes, n)
+		seeds = append(seeds, n.target())
+		names = append(names, fmt.Sprintf("n%d", i+1))
+	}
+	for i := range nodes { // the founder comes last: the others must wait for it
+		n := nodes[size-1-i]
+		n.cfg.Seeds = seeds
+		n.start(t)
+	}
+	allSee(t, nodes, strings.Join(names, " "), "")
+	for _, n := range nodes {
+		n.restart(t)
+	}
+	allSee(t, nodes, strings.Join(names, " "), "")
+	if err := nodes[3].Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	nodes[3].restart(t)
+	nodes[3].sees(t, "n4", "") // seeds are for the first start only
+}

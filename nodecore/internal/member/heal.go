@@ -1,0 +1,150 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	healFirst = 50 * time.Millisecond // pause after the first round that reached nobody
+	healMost  = time.Second           // longest pause between rounds while somebody is missing
+	healTries = 8                     // members tried in one round
+)
+
+// heal looks for members that are not reached, as long as there are any: a
+// node that comes back, two halves of a cluster that were cut from each other.
+// Gossip by itself never tries the dead again.
+func (g *Group) heal() {
+	pause := healFirst
+	turn := 0
+	for {
+		if g.selfRemoved() {
+			g.startAnew()
+		}
+		missing := g.missing()
+		if len(missing) == 0 {
+			pause = healFirst
+			select {
+			case <-g.lost:
+				continue
+			case <-g.ctx.Done():
+				return
+			}
+		}
+		if g.tryAll(missing, turn) {
+			pause = healFirst
+			continue
+		}
+		turn++
+		if !g.restUntilLost(pause + rand.N(pause/4)) {
+			return
+		}
+		pause = min(2*pause, healMost)
+	}
+}
+
+// restUntilLost waits between rounds; being removed ends the wait. False if
+// the group was closed.
+func (g *Group) restUntilLost(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			return true
+		case <-g.lost:
+			if g.selfRemoved() {
+				return true
+			}
+		case <-g.ctx.Done():
+			return false
+		}
+	}
+}
+
+// missing is who should be there and isn't.
+func (g *Group) missing() []Member {
+	g.mu.Lock()
+	idle := g.gossip == nil || g.busy // who enters a cluster meets its members anyway
+	g.mu.Unlock()
+	if idle || len(g.cfg.Secret) == 0 {
+		return nil
+	}
+	return g.View().Stopped
+}
+
+// tryAll asks a few of the missing members, the first by name in every round
+// and others in turn, and tells whether one of them is back.
+func (g *Group) tryAll(missing []Member, turn int) bool {
+	half := min(len(missing), healTries/2)
+	tries := missing[:half:half]
+	if rest := missing[half:]; len(rest) > 0 {
+		for i := range min(len(rest), healTries/2) {
+			tries = append(tries, rest[(turn*healTries/2+i)%len(rest)])
+		}
+	}
+	for _, m := range tries {
+		ctx, cancel := context.WithTimeout(g.ctx, handshakeTime)
+		err := g.greet(ctx, m)
+		cancel()
+		if err == nil {
+			return true
+		}
+		g.log.Debug("look for member", "member", m.Name, "error", err)
+	}
+	return false
+}
+
+// greet meets a member again that this node had lost sight of.
+func (g *Group) greet(ctx context.Context, m Member) error {
+	gs, ros := g.current()
+	l, err := g.talk(ctx, m.Name, m.Addr)
+	if err != nil {
+		return err
+	}
+	defer l.done()
+	r := g.request(opHello)
+	r.Known = ros.notes()
+	a, err := l.ask(r)
+	switch {
+	case refused(err, CodeRemoved), refused(err, CodeDeparted), err == nil:
+		if ros.merge(a.Known) {
+			g.changed()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	// The first exchange makes each side refute what the other believes of it,
+	// the second tells so.
+	if err := errors.Join(gs.meet(a.From), gs.meet(a.From)); err != nil {
+		return err
+	}
+	g.log.Info("met member again", "member", m.Name)
+	_, err = l.ask(g.request(opReady))
+	return err
+}
+
+// Suspect is a hint that a member may have ended, from someone who lost a
+// connection to it. If nothing listens at its address any more, it is over.
+func (g *Group) Suspect(name string) {
+	gs, ros := g.current()
+	m := ros.byName(name)
+	if gs == nil || m == nil || m.ID == gs.self.ID || !gs.running(m.ID) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(g.ctx, dialTime)
+	defer cancel()
+	conn, err := g.port.dial(ctx, m.Name, m.Addr)
+	if err != nil {
+		if nobodyThere(err) {
+			g.log.Info("member ended", "member", m.Name)
+			gs.ended(*m)
+		}
+		return
+	}
+	// It only had to be opened.
+	_ = conn.Close()
+}

@@ -1,0 +1,154 @@
+package member
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// Limits on what another node can make this one remember.
+const (
+	maxMembers = 4096
+	maxRemoved = 8192
+	maxID      = 64
+)
+
+// Member is one node of a cluster.
+type Member struct {
+	Name    string `json:"name"`              // Name@Host
+	ID      string `json:"id"`                // random, new with every cluster that the node enters
+	Boot    uint64 `json:"boot"`              // counts the times that the node entered the gossip; never goes back
+	Addr    string `json:"addr"`              // ip:port of the cluster port
+	Forward string `json:"forward,omitempty"` // ip:port of the port for links between nodes
+}
+
+// notes is the form of a roster on the wire and on disk.
+type notes struct {
+	Members []Member `json:"members,omitempty"`
+	Removed []string `json:"removed,omitempty"` // ids
+}
+
+// roster is what the cluster knows about its members, running or not. Two
+// rosters merge to the same one in whatever order they meet: an id that was
+// removed stays removed, and of two entries of an id the one with the higher
+// boot wins.
+type roster struct {
+	mu      sync.Mutex
+	members map[string]Member // by id
+	removed map[string]bool   // ids
+}
+
+func newRoster(n notes) *roster {
+	r := &roster{members: make(map[string]Member), removed: make(map[string]bool)}
+	r.merge(n)
+	return r
+}
+
+// put adds or renews a member and tells whether anything changed.
+func (r *roster) put(m Member) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.putLocked(m)
+}
+
+func (r *roster) putLocked(m Member) bool {
+	old, known := r.members[m.ID]
+	if m.ID == "" || len(m.ID) > maxID || r.removed[m.ID] || known && old.Boot > m.Boot || old == m {
+		return false
+	}
+	if CheckName(m.Name) != nil || !known && len(r.members) >= maxMembers {
+		return false
+	}
+	if known && old.Boot == m.Boot && m.Forward == "" {
+		m.Forward = old.Forward
+	}
+	r.members[m.ID] = m
+	return old != m
+}
+
+// remove takes ids out for good and tells whether anything changed.
+func (r *roster) remove(ids ...string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.removeLocked(ids)
+}
+
+func (r *roster) removeLocked(ids []string) bool {
+	changed := false
+	for _, id := range ids {
+		if id == "" || len(id) > maxID || r.removed[id] || len(r.removed) >= maxRemoved {
+			continue
+		}
+		r.removed[id] = true
+		delete(r.members, id)
+		changed = true
+	}
+	return changed
+}
+
+// merge takes in what another node knows and tells whether anything changed.
+func (r *roster) merge(n notes) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	changed := r.removeLocked(n.Removed)
+	for _, m := range n.Members {
+		changed = r.putLocked(m) || changed
+	}
+	return changed
+}
+
+func (r *roster) isRemoved(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.removed[id]
+}
+
+// byName finds a member, or nil.
+func (r *roster) byName(name string) *Member {
+	for _, m := range r.list() {
+		if m.Name == name {
+			return &m
+		}
+	}
+	return nil
+}
+
+// list returns the members in the order in which people read names: by length,
+// then by letter, so that node2 comes before node10.
+func (r *roster) list() []Member {
+	r.mu.Lock()
+	list := slices.Collect(maps.Values(r.members))
+	r.mu.Unlock()
+	sortMembers(list)
+	return list
+}
+
+func sortMembers(list []Member) {
+	slices.SortFunc(list, func(a, b Member) int {
+		return cmp.Or(cmp.Compare(len(a.Name), len(b.Name)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// notes is everything that the roster holds.
+func (r *roster) notes() notes {
+	n := notes{Members: r.list()}
+	r.mu.Lock()
+	n.Removed = slices.Sorted(maps.Keys(r.removed))
+	r.mu.Unlock()
+	return n
+}
+
+// encode is notes for the wire; nil if there is nothing to say.
+func (n notes) encode() ([]byte, error) {
+	if len(n.Members)+len(n.Removed) == 0 {
+		return nil, nil
+	}
+	b, err := json.Marshal(n)
+	if err != nil {
+		return nil, fmt.Errorf("encode roster: %w", err)
+	}
+	return b, nil
+}
