@@ -1,0 +1,320 @@
+package confedit
+
+import (
+	"errors"
+	"strings"
+)
+
+// hoconSyntax is HOCON: JSON with comments, dotted keys, bare texts, and objects that merge. Of several occurrences the
+// one that wins is changed, and a missing key is appended to the file as a dotted line, which wins over whatever an
+// object above says. Substitutions are texts to be replaced as a whole; includes are left alone and their keys not seen.
+func hoconSyntax() syntax {
+	return syntax{
+		parse: parseHOCON,
+		path:  dottedPath,
+		key:   joinPath,
+		find:  findExact,
+		bare:  bareHOCON,
+		quote: func(s, _ string) (string, error) { return quoteJSON(s), nil },
+		add:   addHOCON,
+	}
+}
+
+// bareHOCON accepts only what every reader of HOCON takes without quotes.
+func bareHOCON(s string) (kind, bool) {
+	k := hoconKind(s)
+	if s == "" || k == kindString && (s[0] == '-' || s[0] == '.') {
+		return k, false
+	}
+	for i := 0; i < len(s); i++ {
+		if !isWord(s[i]) && s[i] != '.' && s[i] != '%' && k != kindNumber {
+			return k, false
+		}
+	}
+	return k, true
+}
+
+// hoconKind tells what a bare text is.
+func hoconKind(s string) kind {
+	switch s {
+	case "true", "false", "on", "off", "yes", "no":
+		return kindBool
+	case "null":
+		return kindNull
+	}
+	if jsonNumber(s) {
+		return kindNumber
+	}
+	return kindString
+}
+
+type hoconParser struct{ scanner }
+
+func parseHOCON(src []byte) (*node, error) {
+	sc, err := newScanner(src)
+	if err != nil {
+		return nil, err
+	}
+	p := hoconParser{sc}
+	p.skipEmpty()
+	if p.peek() != '{' {
+		root := newTable(len(src), len(src))
+		root.spread = true
+		return root, p.members(root, 0)
+	}
+	root, err := p.object()
+	if err != nil {
+		return nil, err
+	}
+	p.skipEmpty()
+	if !p.eof() {
+		return nil, p.errorf(p.pos, "expected the end of the file, got %s", p.what())
+	}
+	return root, nil
+}
+
+func (p *hoconParser) comment() bool { return p.peek() == '#' || p.has("//") }
+
+// skipEmpty passes white space, line ends and comments.
+func (p *hoconParser) skipEmpty() {
+	for {
+		switch c := p.peek(); {
+		case p.comment():
+			p.skipLine()
+		case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f':
+			p.pos++
+		case p.has("\u00a0"):
+			p.pos += len("\u00a0")
+		default:
+			return
+		}
+	}
+}
+
+func (p *hoconParser) object() (*node, error) {
+	if err := p.enter(); err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	n := newTable(p.pos, 0)
+	n.origin = originInline
+	p.pos++
+	if err := p.members(n, '}'); err != nil {
+		return nil, err
+	}
+	p.pos++
+	n.to = p.pos
+	return n, nil
+}
+
+// members reads the members of an object up to its closing brace, or, where that is zero, to the end of the file.
+func (p *hoconParser) members(n *node, closing byte) error {
+	for {
+		p.skipEmpty()
+		if p.eof() && closing != 0 {
+			return p.errorf(n.from, "an object is not closed")
+		}
+		if p.eof() || p.peek() == closing {
+			return nil
+		}
+		start := p.pos
+		ok, err := p.include()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			if err := p.member(n); err != nil {
+				return err
+			}
+		}
+		n.last, n.lastKey, n.comma = p.pos, start, 0
+		p.skipBlanks()
+		switch {
+		case p.peek() == ',':
+			n.comma = p.pos
+			p.pos++
+		case p.atLineEnd() || p.comment() || p.peek() == closing:
+		default:
+			return p.errorf(p.pos, "expected a new line or ',' after a value, got %s", p.what())
+		}
+		p.separator(n)
+	}
+}
+
+// separator passes a comma that stands on a later line than the member before it.
+func (p *hoconParser) separator(n *node) {
+	if p.skipEmpty(); n.comma == 0 && p.peek() == ',' {
+		n.comma = p.pos
+		p.pos++
+	}
+}
+
+// member reads one key and value. p.pos is then where the value ends.
+func (p *hoconParser) member(in *node) error {
+	start := p.pos
+	path, err := p.key()
+	if err != nil {
+		return err
+	}
+	adds := p.has("+=")
+	switch {
+	case adds:
+		p.pos += 2
+	case p.peek() == '=' || p.peek() == ':':
+		p.pos++
+	case p.peek() != '{':
+		return p.errorf(p.pos, "expected '=', ':' or '{' after a key, got %s", p.what())
+	}
+	p.skipEmpty()
+	val, err := p.value()
+	if err != nil {
+		return err
+	}
+	for _, name := range path[:len(path)-1] {
+		next := in.child(name)
+		if next == nil || next.kind != kindTable {
+			next = newTable(start, start)
+			in.put(name, next)
+		}
+		next.spread = true
+		in = next
+	}
+	name := path[len(path)-1]
+	if adds {
+		val = &node{kind: kindArray, from: val.from, to: val.to, spread: true, kids: []*node{val}}
+		if old := in.child(name); old != nil && old.kind == kindArray {
+			val.kids = append(old.kids, val.kids...)
+		}
+	}
+	mergeHOCON(in, name, val)
+	return nil
+}
+
+// mergeHOCON gives a member its value: objects merge, anything else replaces what was there.
+func mergeHOCON(in *node, name string, val *node) {
+	old := in.child(name)
+	if old == nil || old.kind != kindTable || val.kind != kindTable {
+		in.put(name, val)
+		return
+	}
+	old.spread = true
+	for i, kid := range val.kids {
+		mergeHOCON(old, val.names[i], kid)
+	}
+}
+
+// key reads a path: quoted and bare pieces, white space between them kept, dots in bare pieces parting segments.
+func (p *hoconParser) key() ([]string, error) {
+	var path []string
+	var name strings.Builder
+	start, seen := p.pos, false
+	for {
+		gap := p.pos
+		p.skipBlanks()
+		blanks := string(p.src[gap:p.pos])
+		c := p.peek()
+		if c == '.' || c == '=' || c == ':' || c == '{' || p.has("+=") {
+			if !seen {
+				return nil, p.errorf(start, "a key with an empty segment")
+			}
+			path = append(path, name.String())
+			if len(path) > maxDepth {
+				return nil, p.errorf(start, "a key has more than %d segments", maxDepth)
+			}
+			if c != '.' {
+				return path, nil
+			}
+			name.Reset()
+			seen = false
+			p.pos++
+			continue
+		}
+		if seen {
+			name.WriteString(blanks)
+		}
+		seen = true
+		if c == '"' {
+			text, end, err := unquoteHOCON(p.src, p.pos)
+			if err != nil {
+				return nil, err
+			}
+			name.WriteString(text)
+			p.pos = end
+			continue
+		}
+		if p.atLineEnd() || p.comment() || strings.IndexByte("}[],$+", c) >= 0 {
+			return nil, p.errorf(p.pos, "expected a key and its value, got %s", p.what())
+		}
+		name.WriteByte(c)
+		p.pos++
+	}
+}
+
+// include passes an include statement, if one comes next.
+func (p *hoconParser) include() (bool, error) {
+	if !p.has("include") {
+		return false, nil
+	}
+	s := p.scanner
+	s.pos += len("include")
+	if s.peek() != ' ' && s.peek() != '\t' {
+		return false, nil
+	}
+	s.skipBlanks()
+	for _, word := range []string{"required(", "file(", "url(", "classpath("} {
+		if s.has(word) {
+			s.pos += len(word)
+			s.skipBlanks()
+		}
+	}
+	if s.peek() != '"' {
+		return false, nil
+	}
+	_, end, err := unquoteJSON(s.src, s.pos)
+	if err != nil {
+		return false, err
+	}
+	s.pos = end
+	for s.skipBlanks(); s.peek() == ')'; s.skipBlanks() {
+		s.pos++
+		end = s.pos
+	}
+	if c := s.peek(); c == '=' || c == ':' || c == '{' || c == '.' {
+		return false, nil // a key of several pieces, of which the first is that word
+	}
+	p.pos = end
+	return true, nil
+}
+
+func addHOCON(src []byte, root *node, path []string, value string) (patch, error) {
+	way := descend(root, path, (*node).child)
+	if n := way[len(way)-1]; n.kind != kindOther { // a substitution may well stand for an object
+		if err := canAdd(way, path); err != nil {
+			return patch{}, err
+		}
+	}
+	base, rest := root, path
+	for i, n := range way[:len(way)-1] {
+		if n.kind == kindArray {
+			base, rest = way[i+1], path[i+1:]
+		}
+	}
+	if base != root && (base.spread || base.origin != originInline) {
+		return patch{}, errors.New("it can't be added: the element of the array is put together from several pieces")
+	}
+	member := hoconKey(rest) + " = " + value
+	if base.origin == originInline {
+		return brackets{pad: " ", unit: "  "}.addInside(src, base, member), nil
+	}
+	return appendLines(src, member), nil
+}
+
+func hoconKey(path []string) string {
+	parts := make([]string, len(path))
+	for i, name := range path {
+		if parts[i] = name; !allWord(name) || name == "include" {
+			parts[i] = quoteJSON(name)
+		}
+	}
+	return strings.Join(parts, ".")
+}

@@ -1,0 +1,63 @@
+package confedit
+
+import (
+	_ "embed"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// names lists the formats as users call them, the dialect that each is, and the names of files that are surely of it. It
+// is data because some formats go by the name of the server that reads them.
+//
+//go:embed names.txt
+var names string
+
+// Formats returns the names that Apply and List take.
+func Formats() []string {
+	var all []string
+	for row := range rows() {
+		all = append(all, row[0])
+	}
+	return all
+}
+
+// FormatOf tells the format of a file by its name, where the name leaves no doubt.
+func FormatOf(filename string) (string, bool) {
+	base := strings.ToLower(path.Base(filename))
+	for row := range rows() {
+		for _, glob := range row[2:] {
+			if ok, err := path.Match(glob, base); err == nil && ok {
+				return row[0], true
+			}
+		}
+	}
+	return "", false
+}
+
+func syntaxOf(format string) (syntax, error) {
+	for row := range rows() {
+		if row[0] != format {
+			continue
+		}
+		if syn, ok := syntaxFor(row[1]); ok {
+			return syn, nil
+		}
+	}
+	return syntax{}, fmt.Errorf("unknown format %q (known: %s)", format, strings.Join(Formats(), ", "))
+}
+
+// rows yields the fields of each line of names.
+func rows() func(yield func([]string) bool) {
+	return func(yield func([]string) bool) {
+		for line := range strings.Lines(names) {
+			fields := strings.Fields(line)
+			if len(fields) < 2 || strings.HasPrefix(line, "#") {
+				continue
+			}
+			if !yield(fields) {
+				return
+			}
+		}
+	}
+}

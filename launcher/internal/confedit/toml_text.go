@@ -1,0 +1,220 @@
+package confedit
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// quoted reads any of the four kinds of strings.
+func (p *tomlParser) quoted() (*node, error) {
+	start := p.pos
+	q := string(p.peek())
+	if p.has(q + q + q) {
+		return p.multiline(q + q + q)
+	}
+	p.pos++
+	var b strings.Builder
+	for {
+		c := p.peek()
+		switch {
+		case p.atLineEnd():
+			return nil, p.errorf(start, "a string is not closed")
+		case c == q[0]:
+			p.pos++
+			return &node{kind: kindString, from: start, to: p.pos, text: b.String(), quote: q}, nil
+		case c == '\\' && q == `"`:
+			if err := p.escape(&b); err != nil {
+				return nil, err
+			}
+		default:
+			b.WriteByte(c)
+			p.pos++
+		}
+	}
+}
+
+// multiline reads a string between three quotes. Up to two more quotes may stand right before the closing ones.
+func (p *tomlParser) multiline(q string) (*node, error) {
+	start := p.pos
+	p.pos += 3
+	if p.has("\r\n") {
+		p.pos += 2
+	} else if p.peek() == '\n' {
+		p.pos++
+	}
+	var b strings.Builder
+	for {
+		switch c := p.peek(); {
+		case p.eof():
+			return nil, p.errorf(start, "a string is not closed")
+		case p.has(q):
+			p.pos += 3
+			for i := 0; i < 2 && p.peek() == q[0]; i++ {
+				b.WriteByte(q[0])
+				p.pos++
+			}
+			return &node{kind: kindString, from: start, to: p.pos, text: b.String(), quote: q}, nil
+		case c == '\\' && q[0] == '"':
+			if p.skipContinuation() {
+				continue
+			}
+			if err := p.escape(&b); err != nil {
+				return nil, err
+			}
+		case p.has("\r\n"):
+			b.WriteByte('\n')
+			p.pos += 2
+		default:
+			b.WriteByte(c)
+			p.pos++
+		}
+	}
+}
+
+// skipContinuation passes a backslash at the end of a line, and all white space up to the next text.
+func (p *tomlParser) skipContinuation() bool {
+	i := p.pos + 1
+	for i < len(p.src) && (p.src[i] == ' ' || p.src[i] == '\t' || p.src[i] == '\r') {
+		i++
+	}
+	if i >= len(p.src) || p.src[i] != '\n' {
+		return false
+	}
+	for i < len(p.src) && strings.IndexByte(" \t\r\n", p.src[i]) >= 0 {
+		i++
+	}
+	p.pos = i
+	return true
+}
+
+func (p *tomlParser) escape(b *strings.Builder) error {
+	start := p.pos
+	c := p.at(1)
+	p.pos += 2
+	if i := strings.IndexByte(`btnfre"\`, c); i >= 0 && c != 0 {
+		b.WriteByte("\b\t\n\f\r\x1b\"\\"[i])
+		return nil
+	}
+	width := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
+	if width == 0 || p.pos+width > len(p.src) {
+		p.pos = start
+		return p.errorf(start, "an unknown escape in a string")
+	}
+	code, err := strconv.ParseUint(string(p.src[p.pos:p.pos+width]), 16, 32)
+	if err != nil || !utf8.ValidRune(rune(code)) {
+		return p.errorf(start, "an escape in a string is no character")
+	}
+	b.WriteRune(rune(code))
+	p.pos += width
+	return nil
+}
+
+// tomlBare tells the kind of a value that is written without quotes.
+func tomlBare(s string) (kind, bool) {
+	switch {
+	case s == "true" || s == "false":
+		return kindBool, true
+	case tomlNumber(s):
+		return kindNumber, true
+	case tomlDate(s):
+		return kindOther, true
+	}
+	return kindString, false
+}
+
+func tomlNumber(s string) bool {
+	unsigned := strings.TrimPrefix(strings.TrimPrefix(s, "+"), "-")
+	if len(s)-len(unsigned) > 1 {
+		return false
+	}
+	if unsigned == "inf" || unsigned == "nan" {
+		return true
+	}
+	if len(s) > 2 && s[0] == '0' {
+		if set := map[byte]string{'x': "0123456789abcdefABCDEF", 'o': "01234567", 'b': "01"}[s[1]]; set != "" {
+			return underscored(s[2:]) && strings.Trim(s[2:], set+"_") == "" && fits(s)
+		}
+	}
+	for _, part := range strings.FieldsFunc(unsigned, func(r rune) bool { return strings.ContainsRune(".eE+-", r) }) {
+		if !underscored(part) {
+			return false
+		}
+	}
+	plain := strings.ReplaceAll(unsigned, "_", "")
+	if i := strings.IndexAny(plain, "eE"); i >= 0 && strings.IndexByte(plain[i:], '.') >= 0 {
+		return false
+	}
+	return jsonNumber(plain) && (strings.ContainsAny(plain, ".eE") || fits(s))
+}
+
+// underscored accepts digits with single underscores between them.
+func underscored(s string) bool {
+	return s != "" && s[0] != '_' && s[len(s)-1] != '_' && !strings.Contains(s, "__")
+}
+
+func fits(s string) bool {
+	plain := strings.ReplaceAll(s, "_", "")
+	base := 10
+	if len(plain) > 2 && plain[0] == '0' && !isDigit(plain[1]) {
+		base = 0
+	}
+	_, err := strconv.ParseInt(plain, base, 64)
+	return err == nil
+}
+
+// tomlDate accepts the shapes of a date, a time, and both; whether there is such a day is left to the reader.
+func tomlDate(s string) bool {
+	rest := s
+	if day, ok := shaped(rest, "dddd-dd-dd"); ok {
+		if day == "" {
+			return true
+		}
+		if !strings.ContainsRune("Tt ", rune(day[0])) {
+			return false
+		}
+		rest = day[1:]
+	}
+	isTimeOnly := rest == s
+	after, ok := shaped(rest, "dd:dd")
+	if !ok {
+		return false
+	}
+	if sec, ok := shaped(after, ":dd"); ok {
+		after = sec
+		if strings.HasPrefix(after, ".") {
+			n := digits(after[1:])
+			if n == 0 {
+				return false
+			}
+			after = after[1+n:]
+		}
+	}
+	if after == "" {
+		return true
+	}
+	if isTimeOnly {
+		return false
+	}
+	if after == "Z" || after == "z" {
+		return true
+	}
+	left, plus := shaped(after, "+dd:dd")
+	if !plus {
+		left, plus = shaped(after, "-dd:dd")
+	}
+	return plus && left == ""
+}
+
+// shaped tells whether s starts in the given shape, where d is any digit, and returns what follows.
+func shaped(s, shape string) (string, bool) {
+	if len(s) < len(shape) {
+		return "", false
+	}
+	for i := 0; i < len(shape); i++ {
+		if shape[i] == 'd' && !isDigit(s[i]) || shape[i] != 'd' && s[i] != shape[i] {
+			return "", false
+		}
+	}
+	return s[len(shape):], true
+}

@@ -1,0 +1,138 @@
+package confedit
+
+import (
+	"strconv"
+	"strings"
+)
+
+// kind says what a value is.
+type kind uint8
+
+const (
+	kindString kind = iota // quoted, or bare in a format that allows it
+	kindNumber
+	kindBool
+	kindNull  // nothing, or the format's word for nothing
+	kindOther // a date, a reference, an alias: text that can be replaced, and not much more
+	kindArray
+	kindTable
+)
+
+// origin says how a table came to be, where the format has several ways.
+type origin uint8
+
+const (
+	originImplied origin = iota // only named on the way to another table
+	originHeader                // has lines of its own: the root, a section, a block
+	originDotted                // made by dotted keys inside another table's lines
+	originInline                // written in brackets
+)
+
+// node is a value of a file: where it stands and what it says.
+type node struct {
+	kind     kind
+	from, to int    // of the value's own text; from == to where it has none
+	text     string // of a scalar, unquoted
+	quote    string // what a string stands between; "" when it is bare
+	lead     string // what must be put before the first text of a value that has none
+	spread   bool   // a table whose text is not in one piece, and so can't be replaced
+
+	names []string // of kids; nil in an array
+	kids  []*node
+	index map[string]int
+
+	origin  origin
+	owner   *node // of an implied table: whose lines named it; of a dotted table: in whose lines it is
+	last    int   // where the last member ends; 0 when there is none
+	lastKey int   // where the last member's key starts
+	keyEnd  int   // where the last member's key ends, in a format of lines; 0 when there is none
+	comma   int   // where a separator after the last member stands; 0 when there is none
+	indent  int   // column of the members of a block by indentation
+}
+
+func newTable(from, to int) *node { return &node{kind: kindTable, from: from, to: to} }
+
+func (n *node) scalar() bool { return n.kind != kindArray && n.kind != kindTable }
+
+// put adds a member or replaces the one of that name.
+func (n *node) put(name string, kid *node) {
+	if i, ok := n.index[name]; ok {
+		n.kids[i] = kid
+		return
+	}
+	if n.index == nil {
+		n.index = make(map[string]int)
+	}
+	n.index[name] = len(n.kids)
+	n.names = append(n.names, name)
+	n.kids = append(n.kids, kid)
+}
+
+// child returns the member of that name, or the element of that index; nil when there is none.
+func (n *node) child(name string) *node {
+	switch n.kind {
+	case kindTable:
+		if i, ok := n.index[name]; ok {
+			return n.kids[i]
+		}
+	case kindArray:
+		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(n.kids) && strconv.Itoa(i) == name {
+			return n.kids[i]
+		}
+	}
+	return nil
+}
+
+// childFold is child for formats that don't tell case apart: an exact match is preferred.
+func (n *node) childFold(name string) *node {
+	if kid := n.child(name); kid != nil {
+		return kid
+	}
+	if n.kind != kindTable {
+		return nil
+	}
+	for i, have := range n.names {
+		if strings.EqualFold(have, name) {
+			return n.kids[i]
+		}
+	}
+	return nil
+}
+
+func (n *node) nameOf(i int) string {
+	if n.kind == kindArray {
+		return strconv.Itoa(i)
+	}
+	return n.names[i]
+}
+
+func findExact(root *node, path []string) *node {
+	for _, name := range path {
+		if root = root.child(name); root == nil {
+			return nil
+		}
+	}
+	return root
+}
+
+func findFold(root *node, path []string) *node {
+	for _, name := range path {
+		if root = root.childFold(name); root == nil {
+			return nil
+		}
+	}
+	return root
+}
+
+// descend follows path as far as it goes and returns every node on the way, the root first.
+func descend(root *node, path []string, child func(*node, string) *node) []*node {
+	way := []*node{root}
+	for _, name := range path {
+		next := child(way[len(way)-1], name)
+		if next == nil {
+			break
+		}
+		way = append(way, next)
+	}
+	return way
+}

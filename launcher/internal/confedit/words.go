@@ -1,0 +1,234 @@
+package confedit
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// wordsSyntax is a directive and its arguments, a line each: `port 6379`, `save 900 1`, `requirepass "a b"`. Arguments
+// may be quoted; a # starts a comment only at the start of a line. Names of directives don't tell case apart.
+//
+// A directive with one argument has that argument as its value, unquoted; one with several has them as they are written.
+// A new text is one argument, quoted where it must be, unless it replaces several, or is raw.
+//
+// A directive that stands several times is listed as `save.0`, `save.1`, …, and can be set so, also to add the next one;
+// `save` alone is the last, which is the one that wins.
+func wordsSyntax() syntax {
+	return syntax{
+		parse: parseWords,
+		path:  wordsPath,
+		key:   func(path []string) string { return strings.Join(path, ".") },
+		find:  findWords,
+		bare:  func(s string) (kind, bool) { return kindString, bareArgument(s) },
+		quote: quoteArgument,
+		add:   addWords,
+		plain: true,
+	}
+}
+
+const severalArguments = " " // the quote of a node that holds several
+
+func bareArgument(s string) bool {
+	return s != "" && !hasControl(s) && !strings.ContainsAny(s, " \"'\\")
+}
+
+func quoteArgument(s, quotes string) (string, error) {
+	if quotes == severalArguments {
+		if n, err := arguments(s); err == nil && n > 0 && s == strings.TrimSpace(s) && !strings.ContainsAny(s, "\r\n") {
+			return s, nil
+		}
+	}
+	if quotes == "'" && !hasControl(s) && !strings.Contains(s, `\`) {
+		return "'" + strings.ReplaceAll(s, "'", `\'`) + "'", nil
+	}
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c == 0x7f:
+			b.WriteString(`\x` + string("0123456789abcdef"[c>>4]) + string("0123456789abcdef"[c&15]))
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String(), nil
+}
+
+// arguments counts the arguments of a line.
+func arguments(s string) (int, error) {
+	sc := scanner{src: []byte(s)}
+	n := 0
+	for sc.skipBlanks(); !sc.eof(); sc.skipBlanks() {
+		if _, err := argument(&sc); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+func parseWords(src []byte) (*node, error) {
+	sc, err := newScanner(src)
+	if err != nil {
+		return nil, err
+	}
+	root := newTable(len(src), len(src))
+	root.spread = true
+	for p := &sc; ; {
+		for !p.eof() && strings.IndexByte(" \t\r\n", p.peek()) >= 0 {
+			p.pos++
+		}
+		if p.eof() {
+			return root, nil
+		}
+		if p.peek() == '#' {
+			p.skipLine()
+			continue
+		}
+		if err := directive(p, root); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func directive(p *scanner, root *node) error {
+	name, err := argument(p)
+	if err != nil {
+		return err
+	}
+	if name.text == "" {
+		return p.errorf(name.from, "a line without a directive")
+	}
+	val := &node{from: p.pos, to: p.pos, lead: " "}
+	for n := 0; ; n++ {
+		p.skipBlanks()
+		if p.atLineEnd() || p.peek() == '\r' {
+			break
+		}
+		arg, err := argument(p)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			val.from, val.text, val.quote = arg.from, arg.text, arg.quote
+		} else {
+			val.text, val.quote = string(p.src[val.from:arg.to]), severalArguments
+		}
+		val.to = arg.to
+	}
+	p.skipLine()
+	key := strings.ToLower(name.text)
+	switch old := root.child(key); {
+	case old == nil:
+		root.put(key, val)
+	case old.kind == kindArray:
+		old.kids = append(old.kids, val)
+	default:
+		root.put(key, &node{kind: kindArray, from: old.from, to: old.from, spread: true, kids: []*node{old, val}})
+	}
+	return nil
+}
+
+// argument reads one argument; quotes may start anywhere in it, and must be followed by white space.
+func argument(p *scanner) (*node, error) {
+	n := &node{from: p.pos}
+	var b strings.Builder
+	for !p.atLineEnd() && !isBlank(p.peek()) {
+		c := p.peek()
+		if c != '"' && c != '\'' {
+			b.WriteByte(c)
+			p.pos++
+			continue
+		}
+		start := p.pos
+		if start == n.from {
+			n.quote = string(c)
+		}
+		for p.pos++; p.peek() != c; {
+			if p.atLineEnd() {
+				return nil, p.errorf(start, "a quote is not closed")
+			}
+			p.pos += argumentByte(p, c, &b)
+		}
+		p.pos++
+		if !p.atLineEnd() && !isBlank(p.peek()) {
+			return nil, p.errorf(start, "expected white space after a closing quote, got %s", p.what())
+		}
+	}
+	n.to, n.text = p.pos, b.String()
+	return n, nil
+}
+
+// argumentByte writes the next byte of a quoted argument and returns how many it was written with.
+func argumentByte(p *scanner, quote byte, b *strings.Builder) int {
+	c, next := p.peek(), p.at(1)
+	switch {
+	case c != '\\' || quote == '\'' && next != '\'' || p.pos+1 >= len(p.src):
+		b.WriteByte(c)
+		return 1
+	case quote == '\'':
+		b.WriteByte(next)
+		return 2
+	case next == 'x' && isHex(p.at(2)) && isHex(p.at(3)):
+		code, _ := strconv.ParseUint(string(p.src[p.pos+2:p.pos+4]), 16, 8) // two hexadecimal digits always fit
+		b.WriteByte(byte(code))
+		return 4
+	}
+	if next == '\n' || next == '\r' {
+		b.WriteByte(c)
+		return 1
+	}
+	if i := strings.IndexByte("nrtba", next); i >= 0 {
+		next = "\n\r\t\b\a"[i]
+	}
+	b.WriteByte(next)
+	return 2
+}
+
+// wordsPath takes a number at the end of a key for an index, unless a directive is called so.
+func wordsPath(root *node, key string) ([]string, error) {
+	if key == "" {
+		return nil, errors.New("the key is empty")
+	}
+	key = strings.ToLower(key)
+	if root.child(key) == nil {
+		if i := strings.LastIndexByte(key, '.'); i > 0 && i+1 < len(key) && digits(key[i+1:]) == len(key)-i-1 {
+			return []string{key[:i], key[i+1:]}, nil
+		}
+	}
+	return []string{key}, nil
+}
+
+func findWords(root *node, path []string) *node {
+	n := root.child(path[0])
+	switch {
+	case n == nil || len(path) == 1 && n.kind != kindArray:
+		return n
+	case len(path) == 1:
+		return n.kids[len(n.kids)-1]
+	case n.kind != kindArray && path[1] == "0":
+		return n
+	}
+	return n.child(path[1])
+}
+
+func addWords(src []byte, root *node, path []string, value string) (patch, error) {
+	if !bareArgument(path[0]) || strings.HasPrefix(path[0], "#") {
+		return patch{}, errors.New("it can't be added: this is no name of a directive")
+	}
+	if len(path) == 2 {
+		have := 0
+		if n := root.child(path[0]); n != nil {
+			have = max(1, len(n.kids))
+		}
+		if path[1] != strconv.Itoa(have) {
+			return patch{}, errors.New("it can't be added: the directives before it are missing")
+		}
+	}
+	return appendLines(src, strings.TrimRight(path[0]+" "+value, " ")), nil
+}
