@@ -1,5 +1,40 @@
 package peer
 
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxGreeting is how many connections may be in a handshake at once; garbage can't hold more.
+const maxGreeting = 256
+
+// Mesh is this node's links to all others.
+type Mesh struct {
+	cfg    Config
+	log    *slog.Logger
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup
+	slots  chan struct{}
+
+	change sync.Mutex // one SetPeers, Reset or Close at a time
+
+	mu    sync.Mutex // guards what follows
+	self  identity
+	key   []byte
+	links map[string]*link
+	conns map[net.Conn]struct{} // accepted, to be closed by Close
+}
+
 // Stat describes the link to one peer.
 type Stat struct {
 	Name    string // node name of the peer
@@ -8,4 +43,269 @@ type Stat struct {
 	Bytes   int    // their size
 	Sent    uint64 // frames sent, repetitions included
 	Dropped uint64 // frames given up
+}
+
+// Open starts to accept links. There are no peers until SetPeers.
+func Open(cfg Config) (*Mesh, error) {
+	switch {
+	case cfg.Name == "" || cfg.NodeID == "" || cfg.ClusterID == "":
+		return nil, errors.New("open links: node name, node id and cluster id are required")
+	case len(cfg.Secret) == 0:
+		return nil, errors.New("open links: the cluster's secret is empty")
+	case cfg.Listener == nil || cfg.Handler == nil:
+		return nil, errors.New("open links: listener and handler are required")
+	}
+	if cfg.Hold == 0 {
+		cfg.Hold = DefaultHold
+	}
+	if cfg.QueueMax == 0 {
+		cfg.QueueMax = DefaultQueueMax
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Faults == nil {
+		cfg.Faults = func(string) (out, in Fault) { return Fault{}, Fault{} }
+	}
+	m := &Mesh{
+		cfg: cfg, log: cfg.Logger, slots: make(chan struct{}, maxGreeting),
+		links: map[string]*link{}, conns: map[net.Conn]struct{}{},
+	}
+	m.ctx, m.cancel = context.WithCancelCause(context.Background())
+	m.become(cfg.ClusterID)
+	m.wg.Go(m.accept)
+	return m, nil
+}
+
+// become gives the mesh its identity in a cluster.
+func (m *Mesh) become(cluster string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.self = identity{cluster: cluster, name: m.cfg.Name, id: m.cfg.NodeID, incarnation: random()}
+	m.key = linkKey(m.cfg.Secret, cluster)
+}
+
+func random() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return binary.BigEndian.Uint64(b[:])
+}
+
+func (m *Mesh) identity() (identity, []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.self, m.key
+}
+
+func (m *Mesh) link(name string) *link {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.links[name]
+}
+
+// SetPeers tells who the other members are, those that can't be reached at the moment included. Who is no longer in the
+// list has left, and what waits for it is given up; so is a peer whose id has changed, before it joins as the new one.
+// It must not be called from a Handler's method.
+func (m *Mesh) SetPeers(peers []Peer) {
+	m.change.Lock()
+	defer m.change.Unlock()
+	if m.ctx.Err() != nil {
+		return
+	}
+	want := map[string]Peer{}
+	for _, p := range peers {
+		if p.Name != m.cfg.Name {
+			want[p.Name] = p
+		}
+	}
+	m.mu.Lock()
+	var left []*link
+	for name, l := range m.links {
+		if p, ok := want[name]; !ok || p.ID != l.id {
+			left = append(left, l)
+			delete(m.links, name)
+		}
+	}
+	m.mu.Unlock()
+	for _, l := range left {
+		l.close()
+		m.cfg.Handler.Left(l.name)
+	}
+	for _, p := range peers {
+		if p.Name == m.cfg.Name {
+			continue
+		}
+		m.mu.Lock()
+		l := m.links[p.Name]
+		if l == nil {
+			l = newLink(m, p)
+			m.links[p.Name] = l
+			m.mu.Unlock()
+			m.cfg.Handler.Joined(p.Name)
+			continue
+		}
+		m.mu.Unlock()
+		l.update(p)
+	}
+}
+
+// Peers returns the names of all peers, sorted.
+func (m *Mesh) Peers() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	names := make([]string, 0, len(m.links))
+	for name := range m.links {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Connect opens the link to a peer, so that both meet, though there may be nothing to send yet.
+func (m *Mesh) Connect(name string) {
+	if l := m.link(name); l != nil {
+		l.start()
+	}
+}
+
+// Send queues a frame for a peer. It never blocks; over says that the queue is long, and that the caller should Wait
+// before the next one. A frame to somebody who is no peer is done at once.
+func (m *Mesh) Send(name string, f Frame) (over bool) {
+	l := m.link(name)
+	if l == nil {
+		if f.Done != nil {
+			f.Done(false)
+		}
+		return false
+	}
+	return l.send(f)
+}
+
+// Wait returns when the queue of a peer is short again, or there is no progress in it, or ctx ends.
+func (m *Mesh) Wait(ctx context.Context, name string) {
+	if l := m.link(name); l != nil {
+		l.wait(ctx)
+	}
+}
+
+// Up says whether the link to a peer is established at the moment.
+func (m *Mesh) Up(name string) bool {
+	l := m.link(name)
+	return l != nil && l.isUp()
+}
+
+// Flush returns when peers with an established link have handled all that was sent so far, or ctx ends.
+func (m *Mesh) Flush(ctx context.Context) {
+	var open atomic.Int64
+	open.Store(1)
+	done := make(chan struct{})
+	one := func(bool) {
+		if open.Add(-1) == 0 {
+			close(done)
+		}
+	}
+	for _, name := range m.Peers() {
+		if l := m.link(name); l != nil && l.isUp() {
+			open.Add(1)
+			l.send(Frame{Kind: kindSkip, Lossy: true, Done: one})
+		}
+	}
+	one(true)
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// Stats returns the state of every link, sorted by name.
+func (m *Mesh) Stats() []Stat {
+	var all []Stat
+	for _, name := range m.Peers() {
+		if l := m.link(name); l != nil {
+			all = append(all, l.stat())
+		}
+	}
+	return all
+}
+
+// Reset gives up all links and goes on, without peers, as a member of another cluster.
+func (m *Mesh) Reset(cluster string) {
+	m.SetPeers(nil)
+	m.become(cluster)
+}
+
+// Close gives up all links and returns when no goroutine of the mesh is left. It may be called twice.
+func (m *Mesh) Close() error {
+	m.change.Lock()
+	defer m.change.Unlock()
+	if m.ctx.Err() != nil {
+		return nil
+	}
+	m.cancel(ErrClosed)
+	err := m.cfg.Listener.Close()
+	m.mu.Lock()
+	links := m.links
+	m.links = map[string]*link{}
+	for c := range m.conns {
+		c.Close() // the error of its reader says all
+	}
+	m.mu.Unlock()
+	for _, l := range links {
+		l.close()
+	}
+	m.wg.Wait()
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("close forward listener: %w", err)
+	}
+	return nil
+}
+
+// accept takes connections until the listener is closed.
+func (m *Mesh) accept() {
+	for {
+		conn, err := m.cfg.Listener.Accept()
+		if err != nil {
+			if m.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return
+			}
+			m.log.Warn("accept of a link", "error", err)
+			if !pause(m.ctx, 50*time.Millisecond) { // out of file descriptors, for one
+				return
+			}
+			continue
+		}
+		select {
+		case m.slots <- struct{}{}:
+		default:
+			conn.Close() // too many who prove nothing; a node tries again
+			continue
+		}
+		m.mu.Lock()
+		m.conns[conn] = struct{}{}
+		m.mu.Unlock()
+		if m.ctx.Err() != nil {
+			conn.Close() // Close may have missed it
+		}
+		m.wg.Go(func() {
+			defer func() {
+				conn.Close()
+				m.mu.Lock()
+				delete(m.conns, conn)
+				m.mu.Unlock()
+			}()
+			m.inbound(conn)
+		})
+	}
+}
+
+// pause waits for d; false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

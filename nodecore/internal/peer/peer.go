@@ -42,19 +42,22 @@ type Handler interface {
 
 // Frame is one message to a peer.
 type Frame struct {
-	Kind byte     // meaning of the frame, 0..127; others are ours
-	Body [][]byte // concatenated on the wire; owned by the mesh from Send on
-	// Hold keeps Done waiting while the peer is unreachable, up to Config.Hold. Without it Done is
-	// called as soon as the peer is seen to be unreachable; the frame itself is kept either way.
+	Kind byte     // meaning of the frame, below KindOwn
+	Body [][]byte // concatenated on the wire; must not change from Send on
+	// Hold keeps Done waiting while the peer is unreachable, for up to Config.Hold. Without it Done is called as soon as
+	// the peer is seen to be unreachable. The frame itself is kept for Config.Hold either way.
 	Hold bool
 	// Keep keeps the frame for the peer beyond Config.Hold, within the queue's bounds.
 	Keep bool
+	// Lossy says that nobody minds if the frame is dropped because the queue is half full. Dropping any other frame makes
+	// the peer be met again.
+	Lossy bool
 	// Done, if set, is called once: true when the peer has handled the frame, false when it is no longer
-	// waited for. It must not block.
+	// waited for. It must not block, and it may be called before Send returns.
 	Done func(accepted bool)
 }
 
-// Direction-wise faults that a link is to suffer, for tests of the cluster under bad networks.
+// Fault is what one direction between two nodes is to suffer, for tests of the cluster under bad networks.
 type Fault struct {
 	Blocked bool          // nothing gets through
 	Delay   time.Duration // added to every batch of frames
@@ -64,6 +67,14 @@ type Fault struct {
 // Faults tells the faults of the moment between this node and a peer: out for what this node sends, in
 // for what it receives. It is asked for every write and read, so it must be fast.
 type Faults func(peer string) (out, in Fault)
+
+// Defaults of Config, and what is fixed.
+const (
+	DefaultHold     = 15 * time.Second
+	DefaultQueueMax = 32 << 20
+	MaxFrame        = 16 << 20 // largest body of a frame
+	KindOwn         = 0xf0     // kinds from here on are the links' own
+)
 
 // Config is what a Mesh needs. Everything without a default is required.
 type Config struct {

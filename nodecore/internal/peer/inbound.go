@@ -1,0 +1,174 @@
+package peer
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	ackEvery = 64                    // frames, at most, before they are acknowledged
+	ackAfter = 50 * time.Millisecond // likewise
+)
+
+// inbound is the receiving half of a link. What was handled is remembered over connections.
+type inbound struct {
+	turn   sync.Mutex // held by the connection that is served
+	stream uint64     // of the sender's frames; guarded by turn, as is last
+	last   uint64     // frame of that stream that was handled last
+
+	mu     sync.Mutex
+	conn   net.Conn // that is served, to be closed when another takes over
+	closed bool
+}
+
+// takeOver makes conn the one connection that is served. The one before is closed and its last frame handled when
+// it returns.
+func (in *inbound) takeOver(conn net.Conn) error {
+	in.mu.Lock()
+	if in.conn != nil {
+		in.conn.Close()
+	}
+	in.conn = conn
+	in.mu.Unlock()
+	in.turn.Lock()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.conn != conn || in.closed {
+		in.turn.Unlock()
+		return errors.New("another connection took over")
+	}
+	return nil
+}
+
+func (in *inbound) release(conn net.Conn) {
+	in.mu.Lock()
+	if in.conn == conn {
+		in.conn = nil
+	}
+	in.mu.Unlock()
+	in.turn.Unlock()
+}
+
+// close ends what is served, and returns when its last frame has been handled.
+func (in *inbound) close() {
+	in.mu.Lock()
+	in.closed = true
+	if in.conn != nil {
+		in.conn.Close()
+	}
+	in.mu.Unlock()
+	in.turn.Lock() // waits for the reader
+	in.turn.Unlock()
+}
+
+// inbound serves an accepted connection. It holds one of the slots until the other side has proved to be a peer.
+func (m *Mesh) inbound(conn net.Conn) {
+	conn.SetDeadline(time.Now().Add(handshakeTime))
+	br := bufio.NewReaderSize(conn, 4096)
+	self, key := m.identity()
+	var l *link
+	hello, err := challenge(conn, br, key, self, func(g greeting) error {
+		l = m.link(g.name)
+		switch {
+		case l == nil, l.id != g.id:
+			return fmt.Errorf("%s is not known here as a member", g.name)
+		case l.blocked():
+			return errCut
+		}
+		return nil
+	})
+	<-m.slots
+	if err != nil {
+		var refused *RefusedError
+		if m.ctx.Err() == nil && errors.As(err, &refused) {
+			m.log.Debug("link refused", "from", conn.RemoteAddr(), "name", hello.name, "error", err)
+		}
+		return
+	}
+	conn.SetDeadline(time.Time{})
+	if err := l.serve(conn, br, hello); err != nil && l.ctx.Err() == nil {
+		m.log.Debug("link from peer ended", "peer", l.name, "error", err)
+	}
+}
+
+// serve handles the frames of one connection.
+func (l *link) serve(conn net.Conn, br *bufio.Reader, hello greeting) error {
+	if err := l.in.takeOver(conn); err != nil {
+		return err
+	}
+	defer l.in.release(conn)
+	var fresh [1]byte
+	if l.in.stream != hello.stream {
+		l.in.stream, l.in.last, fresh[0] = hello.stream, hello.next-1, 1
+	}
+	l.meet(hello.incarnation, false)
+	if _, err := conn.Write(appendFrame(nil, kindWelcome, l.in.last, fresh[:])); err != nil {
+		return err
+	}
+	signal(l.kick) // it can be reached
+	var buf []byte
+	handled, acked := 0, time.Now()
+	for {
+		kind, seq, body, err := readFrame(br, buf, MaxFrame)
+		if err != nil {
+			return err
+		}
+		if buf = body; cap(buf) > batchBytes {
+			buf = nil
+		}
+		if _, in := l.m.cfg.Faults(l.name); in.Delay > 0 && handled == 0 && !pause(l.ctx, in.Delay) {
+			return l.ctx.Err()
+		}
+		if err := l.handle(kind, seq, body); err != nil {
+			return err
+		}
+		handled++
+		if br.Buffered() > 0 && handled < ackEvery && time.Since(acked) < ackAfter {
+			continue
+		}
+		if err := l.ack(conn); err != nil {
+			return err
+		}
+		handled, acked = 0, time.Now()
+	}
+}
+
+// handle passes a frame on if it is the next one.
+func (l *link) handle(kind byte, seq uint64, body []byte) error {
+	_, in := l.m.cfg.Faults(l.name)
+	switch {
+	case l.blocked():
+		return errCut
+	case in.Drop > 0 && rand.Float64() < in.Drop:
+		return errCut // sent again over the next connection
+	case seq <= l.in.last:
+		return nil // sent again, though handled
+	case kind == kindSkip:
+		l.in.last = seq
+		return nil
+	case seq != l.in.last+1:
+		return fmt.Errorf("frame %d follows frame %d", seq, l.in.last)
+	case kind >= KindOwn:
+		return fmt.Errorf("frame of kind %#x", kind)
+	}
+	l.m.cfg.Handler.Receive(l.name, kind, body)
+	l.in.last = seq
+	return nil
+}
+
+// ack says that all so far is handled.
+func (l *link) ack(conn net.Conn) error {
+	out, _ := l.m.cfg.Faults(l.name)
+	if out.Delay > 0 && !pause(l.ctx, out.Delay) {
+		return l.ctx.Err()
+	}
+	conn.SetWriteDeadline(time.Now().Add(ackTimeout))
+	var buf [headerLen]byte
+	_, err := conn.Write(appendFrame(buf[:0], kindAck, l.in.last))
+	return err
+}

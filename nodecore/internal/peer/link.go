@@ -1,0 +1,381 @@
+package peer
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	batchBytes  = 64 << 10               // written at once
+	backoffMin  = 5 * time.Millisecond   // between attempts to reach a peer
+	backoffMax  = 400 * time.Millisecond // low: what a healed network costs is this plus a round trip
+	ackTimeout  = 3 * time.Second        // without progress a connection is taken for dead
+	waitTimeout = 100 * time.Millisecond // without progress a long queue is no longer waited for
+)
+
+type state int
+
+const (
+	idle    state = iota // nothing was to be said yet
+	dialing              // not reached yet, or lost a moment ago
+	up
+	down // the last attempt to reach it failed
+)
+
+func (s state) String() string { return [...]string{"idle", "dialing", "up", "down"}[s] }
+
+// link is what this node has to do with one peer: the queue and connection towards it, and in inbound
+// what comes from it.
+type link struct {
+	m        *Mesh
+	name, id string
+	ctx      context.Context // ends when the peer has left, or the mesh is closed
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+	wake     chan struct{} // there is something to write; capacity 1
+	kick     chan struct{} // dial now; capacity 1
+
+	mu      sync.Mutex // guards what follows
+	addr    string
+	alive   bool
+	state   state
+	q       queue
+	conn    net.Conn    // while up
+	hold    *time.Timer // runs while the peer, once wanted, is not reached
+	given   bool        // hold has run out since the peer was last reached
+	lost    bool        // frames were given up that it will miss
+	over    chan struct{}
+	stalled bool // a wait for the queue was in vain; until it is short again nobody waits
+	closed  bool
+	sent    uint64
+
+	meeting sync.Mutex // orders Met calls; held over them
+	met     uint64     // incarnation that Met was called for; guarded by meeting
+
+	stream   uint64 // of our frames
+	welcomed uint64 // incarnation that has handled frames of the stream; of run only
+	refused  string // why, if the last attempt was refused; of run only
+
+	in inbound
+}
+
+func newLink(m *Mesh, p Peer) *link {
+	l := &link{m: m, name: p.Name, id: p.ID, addr: p.Addr, alive: p.Alive, wake: make(chan struct{}, 1), kick: make(chan struct{}, 1)}
+	l.q.next, l.stream = 1, random()
+	l.ctx, l.cancel = context.WithCancel(m.ctx)
+	return l
+}
+
+// update takes over what membership newly knows of the peer.
+func (l *link) update(p Peer) {
+	l.mu.Lock()
+	news := l.addr != p.Addr || p.Alive && !l.alive
+	l.addr, l.alive = p.Addr, p.Alive
+	l.mu.Unlock()
+	if news {
+		signal(l.kick)
+	}
+}
+
+// signal wakes a waiter of a channel of capacity 1.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// start opens the link if it is idle.
+func (l *link) start() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.startLocked()
+}
+
+func (l *link) startLocked() {
+	if l.closed || l.state != idle {
+		return
+	}
+	l.state = dialing
+	l.holdLocked()
+	l.wg.Go(l.run)
+}
+
+// holdLocked starts the time for which the peer is waited for.
+func (l *link) holdLocked() {
+	if l.hold == nil && !l.given && !l.closed {
+		l.wg.Add(1)
+		l.hold = time.AfterFunc(l.m.cfg.Hold, func() {
+			defer l.wg.Done()
+			l.holdOver()
+		})
+	}
+}
+
+func (l *link) stopHoldLocked() {
+	if l.hold != nil && l.hold.Stop() {
+		l.wg.Done()
+	}
+	l.hold = nil
+}
+
+// holdOver gives the peer up: nothing waits for it any longer, only frames to be kept stay.
+func (l *link) holdOver() {
+	l.mu.Lock()
+	if l.hold == nil || l.state == up || l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.hold, l.given = nil, true
+	done, lost := l.q.giveUp(false)
+	l.lost = l.lost || lost
+	l.mu.Unlock()
+	l.m.log.Warn("peer is not waited for any longer", "peer", l.name, "after", l.m.cfg.Hold)
+	call(done, false)
+}
+
+func call(done []func(bool), accepted bool) {
+	for _, f := range done {
+		f(accepted)
+	}
+}
+
+// send queues a frame.
+func (l *link) send(f Frame) (over bool) {
+	it := newItem(f)
+	l.mu.Lock()
+	limit := l.m.cfg.QueueMax
+	if it.Lossy {
+		limit /= 2
+	}
+	switch {
+	case l.closed, l.given && !it.Keep, l.q.bytes+it.size > limit:
+		l.dropLocked(it)
+		l.mu.Unlock()
+		if f.Done != nil {
+			f.Done(false)
+		}
+		return false
+	case l.given, l.state == down && !it.Hold:
+		it.Done = nil
+	}
+	l.q.push(it)
+	l.startLocked()
+	if over = l.state == up && !l.stalled && l.q.bytes > l.m.cfg.QueueMax/8; over && l.over == nil {
+		l.over = make(chan struct{})
+	}
+	l.mu.Unlock()
+	signal(l.wake)
+	if it.Done == nil && f.Done != nil {
+		f.Done(false)
+	}
+	return over
+}
+
+// dropLocked counts a frame that is not taken. If the peer will miss it, the connection is cut: whoever comes back after a
+// loss is met anew.
+func (l *link) dropLocked(it item) {
+	if l.closed || it.Kind == kindSkip {
+		return
+	}
+	if l.q.dropped++; l.q.dropped == 1 {
+		l.m.log.Warn("frames for a peer are dropped", "peer", l.name, "queued_bytes", l.q.bytes)
+	}
+	if !it.Lossy && !l.lost {
+		l.lost = true
+		if l.conn != nil {
+			l.conn.Close()
+		}
+	}
+}
+
+// wait returns when the queue is short again, the link is not up, or there was no progress for waitTimeout.
+func (l *link) wait(ctx context.Context) {
+	for {
+		l.mu.Lock()
+		over, first := l.over, l.q.first()
+		l.mu.Unlock()
+		if over == nil {
+			return
+		}
+		t := time.NewTimer(waitTimeout)
+		select {
+		case <-over:
+			t.Stop()
+			return
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+		l.mu.Lock()
+		if l.q.first() == first {
+			l.stalled = true
+			l.shortLocked()
+		}
+		l.mu.Unlock()
+	}
+}
+
+// shortLocked lets all waiters go.
+func (l *link) shortLocked() {
+	if l.over != nil {
+		close(l.over)
+		l.over = nil
+	}
+}
+
+func (l *link) isUp() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state == up
+}
+
+func (l *link) stat() Stat {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Stat{Name: l.name, State: l.state.String(), Queued: len(l.q.items), Bytes: l.q.bytes, Sent: l.sent, Dropped: l.q.dropped}
+}
+
+// close gives the peer up for good and returns when its goroutines have ended.
+func (l *link) close() {
+	l.cancel()
+	l.mu.Lock()
+	l.closed = true
+	l.stopHoldLocked()
+	l.shortLocked()
+	done, _ := l.q.giveUp(true)
+	if l.conn != nil {
+		l.conn.Close()
+	}
+	l.mu.Unlock()
+	call(done, false)
+	l.in.close()
+	l.wg.Wait()
+}
+
+// run dials until the link is closed, and again whenever the connection is lost.
+func (l *link) run() {
+	backoff := backoffMin
+	for l.ctx.Err() == nil {
+		began := time.Now()
+		err := l.session()
+		if l.ctx.Err() != nil {
+			return
+		}
+		l.m.log.Debug("link is not up", "peer", l.name, "error", err)
+		if errors.Is(err, errLost) {
+			if time.Since(began) > time.Second {
+				backoff = backoffMin
+			}
+			l.mu.Lock()
+			l.state = dialing
+			l.holdLocked()
+			l.shortLocked()
+			l.mu.Unlock()
+		} else {
+			l.mu.Lock()
+			l.state = down
+			done := l.q.release()
+			l.mu.Unlock()
+			call(done, false)
+		}
+		t := time.NewTimer(backoff/2 + rand.N(backoff))
+		select {
+		case <-t.C:
+			backoff = min(2*backoff, backoffMax)
+		case <-l.kick:
+			backoff = backoffMin
+		case <-l.ctx.Done():
+		}
+		t.Stop()
+	}
+}
+
+var (
+	errLost = errors.New("connection is lost") // of a link that was up
+	errCut  = errors.New("cut by a fault")
+)
+
+// blocked says whether a fault cuts the peer off. TCP needs both directions.
+func (l *link) blocked() bool {
+	out, in := l.m.cfg.Faults(l.name)
+	return out.Blocked || in.Blocked
+}
+
+// session dials, proves, and sends until the connection breaks.
+func (l *link) session() error {
+	if l.blocked() {
+		return errCut
+	}
+	l.mu.Lock()
+	addr, first := l.addr, l.q.first()
+	l.mu.Unlock()
+	self, key := l.m.identity()
+	ctx, cancel := context.WithTimeout(l.ctx, handshakeTime)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(l.ctx, func() { conn.Close() })
+	defer stop()
+	conn.SetDeadline(time.Now().Add(handshakeTime))
+	br := bufio.NewReaderSize(conn, 1024)
+	w, err := greet(conn, br, key, greeting{identity: self, to: l.name, stream: l.stream, next: first}, l.id)
+	if err != nil {
+		l.complain(err)
+		return err
+	}
+	l.refused = ""
+	conn.SetDeadline(time.Time{})
+	l.established(conn, w.last)
+	forgot := w.fresh && l.welcomed == w.incarnation // it dropped us for a while
+	l.welcomed = w.incarnation
+	l.meet(w.incarnation, forgot)
+	l.m.log.Debug("link is up", "peer", l.name)
+	return l.pump(conn, br)
+}
+
+// complain logs that the peer refuses us, once for every reason.
+func (l *link) complain(err error) {
+	var refused *RefusedError
+	if (errors.As(err, &refused) || errors.Is(err, errProof)) && l.refused != err.Error() {
+		l.refused = err.Error()
+		l.m.log.Warn("link is refused", "peer", l.name, "error", err)
+	}
+}
+
+// established starts to use a connection; the peer has handled all up to last.
+func (l *link) established(conn net.Conn, last uint64) {
+	l.mu.Lock()
+	done := l.q.ack(last)
+	l.q.sent = 0
+	l.state, l.conn, l.given, l.stalled = up, conn, false, false
+	l.stopHoldLocked()
+	l.mu.Unlock()
+	call(done, true)
+}
+
+// meet tells the handler if the process at the other end is not the one it met before, has forgotten us, or misses something.
+func (l *link) meet(incarnation uint64, forgot bool) {
+	l.meeting.Lock()
+	defer l.meeting.Unlock()
+	l.mu.Lock()
+	lost := l.lost && l.state == up
+	if lost {
+		l.lost = false
+	}
+	l.mu.Unlock()
+	if incarnation == l.met && !lost && !forgot {
+		return
+	}
+	l.met = incarnation
+	l.m.cfg.Handler.Met(l.name)
+}

@@ -1,0 +1,140 @@
+package peer
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"time"
+)
+
+// pump writes what is queued and reads acknowledgements, until the connection breaks.
+func (l *link) pump(conn net.Conn, br *bufio.Reader) error {
+	broken := make(chan struct{})
+	var ackErr error
+	l.wg.Go(func() {
+		ackErr = l.readAcks(br)
+		conn.Close()
+		close(broken)
+	})
+	err := l.writeQueue(conn, broken)
+	conn.Close()
+	<-broken
+	l.mu.Lock()
+	l.conn = nil
+	l.mu.Unlock()
+	return fmt.Errorf("%w: %w", errLost, errors.Join(err, ackErr))
+}
+
+// writeQueue writes until the connection breaks.
+func (l *link) writeQueue(conn net.Conn, broken <-chan struct{}) error {
+	var buf []byte
+	for {
+		out, in := l.m.cfg.Faults(l.name)
+		if out.Blocked || in.Blocked {
+			return errCut
+		}
+		l.mu.Lock()
+		batch := l.q.take(batchBytes)
+		l.sent += uint64(len(batch))
+		var cut bool
+		buf, cut = appendBatch(buf[:0], batch, out.Drop) // locked: giving up changes items
+		waiting := len(l.q.items) > 0
+		l.mu.Unlock()
+		if out.Delay > 0 && len(buf) > 0 && !pause(l.ctx, out.Delay) {
+			return l.ctx.Err()
+		}
+		if len(buf) > 0 {
+			conn.SetWriteDeadline(time.Now().Add(ackTimeout))
+			if _, err := conn.Write(buf); err != nil {
+				return err
+			}
+		}
+		switch {
+		case cut:
+			return errCut
+		case len(batch) > 0:
+			if cap(buf) > 2*batchBytes {
+				buf = nil
+			}
+			continue
+		case !waiting:
+			buf = nil // nothing is held while idle
+		}
+		if err := l.awaitWork(broken, waiting); err != nil {
+			return err
+		}
+	}
+}
+
+// appendBatch encodes items. To lose one is to lose the connection, as far as frames are concerned.
+func appendBatch(buf []byte, batch []item, drop float64) (b []byte, cut bool) {
+	for _, it := range batch {
+		if drop > 0 && rand.Float64() < drop {
+			return buf, true
+		}
+		buf = appendHeader(buf, it.Kind, it.seq, it.size-overhead)
+		for _, b := range it.Body {
+			buf = append(buf, b...)
+		}
+	}
+	return buf, false
+}
+
+// awaitWork returns when there may be something to write, with an error if acknowledgements don't come, or the
+// connection is broken.
+func (l *link) awaitWork(broken <-chan struct{}, waiting bool) error {
+	var late <-chan time.Time
+	if waiting {
+		t := time.NewTimer(ackTimeout)
+		defer t.Stop()
+		late = t.C
+	}
+	l.mu.Lock()
+	first := l.q.first()
+	l.mu.Unlock()
+	select {
+	case <-l.wake:
+	case <-broken:
+		return net.ErrClosed
+	case <-late:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if len(l.q.items) > 0 && l.q.first() == first {
+			return fmt.Errorf("nothing was handled for %v", ackTimeout)
+		}
+	case <-l.ctx.Done():
+		return l.ctx.Err()
+	}
+	return nil
+}
+
+// readAcks removes from the queue what the peer has handled.
+func (l *link) readAcks(br *bufio.Reader) error {
+	var buf [headerLen]byte
+	for {
+		kind, seq, _, err := readFrame(br, buf[:0], 0)
+		if err != nil {
+			return err
+		}
+		if _, in := l.m.cfg.Faults(l.name); in.Blocked {
+			return errCut
+		}
+		if kind != kindAck {
+			return fmt.Errorf("frame of kind %#x instead of an acknowledgement", kind)
+		}
+		l.mu.Lock()
+		if seq >= l.q.next {
+			l.mu.Unlock()
+			return fmt.Errorf("acknowledgement of frame %d, the last was %d", seq, l.q.next-1)
+		}
+		done := l.q.ack(seq)
+		if l.q.bytes < l.m.cfg.QueueMax/16 {
+			l.stalled = false
+			l.shortLocked()
+		}
+		l.mu.Unlock()
+		call(done, true)
+	}
+}
