@@ -56,11 +56,10 @@ func TestJoinIsSeenAtOnce(t *testing.T) {
 			t.Errorf("%s sees %q right after the last join", n.cfg.Name, got)
 		}
 	}
-	if len(nodes[1].resets) != 1 || nodes[1].resets[0] != nodes[0].View().Cluster {
-		t.Errorf("data resets of a joiner: got %v", nodes[1].resets)
-	}
-	if len(nodes[0].resets) != 0 {
-		t.Errorf("data resets of the first node: got %v", nodes[0].resets)
+	nodes[0].waitResets(t, 0)
+	nodes[1].waitResets(t, 1)
+	if got, want := nodes[1].resets[0], nodes[0].View().Cluster; got != want {
+		t.Errorf("data dropped for cluster %q, want %q", got, want)
 	}
 }
 
@@ -153,9 +152,7 @@ func TestForceLeaveLasts(t *testing.T) {
 	nodes[2].restart(t)
 	nodes[2].sees(t, "c", "")
 	allSee(t, nodes[:2], "a b", "")
-	if len(nodes[2].resets) != 2 {
-		t.Errorf("data resets of the removed node: got %v, want one for the join and one for the removal", nodes[2].resets)
-	}
+	nodes[2].waitResets(t, 2) // for the join and for the removal
 	nodes[2].join(t, nodes[1])
 	allSee(t, nodes, "a b c", "")
 }
@@ -205,9 +202,12 @@ func TestQuickRestart(t *testing.T) {
 		nodes[1].sees(t, "a b c", "")
 	}
 	allSee(t, nodes, "a b c", "")
-	if got, want := nodes[0].View().Running[1].Boot, nodes[1].View().Self.Boot; got != want {
-		t.Errorf("boot of the restarted node as seen by another: got %d, want %d", got, want)
-	}
+	eventually(t, func() error {
+		if got, want := nodes[0].View().Running[1].Boot, nodes[1].View().Self.Boot; got != want {
+			return fmt.Errorf("boot of the restarted node as seen by another: got %d, want %d", got, want)
+		}
+		return nil
+	})
 }
 
 func TestAllRestartTogether(t *testing.T) {

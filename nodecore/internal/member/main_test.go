@@ -3,12 +3,14 @@ package member
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,7 +36,22 @@ type testNode struct {
 	cfg    Config
 	addr   netip.AddrPort
 	faults *faults.Table
-	resets []string
+
+	mu     sync.Mutex
+	resets []string // clusters for which the data was dropped
+}
+
+// waitResets waits until the data was dropped so many times in all.
+func (n *testNode) waitResets(t *testing.T, want int) {
+	t.Helper()
+	eventually(t, func() error {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if len(n.resets) != want {
+			return fmt.Errorf("%s dropped its data for %v, want %d times", n.cfg.Name, n.resets, want)
+		}
+		return nil
+	})
 }
 
 var testSecret = []byte("a secret of the tests")
@@ -49,6 +66,8 @@ func reserve(t *testing.T, part string) *testNode {
 		Name: part + "@127.0.0.1", Dir: t.TempDir(), TCP: tcp, UDP: udp, Advertise: n.addr,
 		Secret: testSecret, Faults: n.faults, Forward: "127.0.0.1:1",
 		Reset: func(_ context.Context, cluster string) error {
+			n.mu.Lock()
+			defer n.mu.Unlock()
 			n.resets = append(n.resets, cluster)
 			return nil
 		},
