@@ -1,0 +1,358 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"slices"
+	"sync"
+)
+
+// What nodes ask each other.
+const (
+	opHello  = "hello"  // I am up; the connection stays open as long as I am
+	opLoaded = "loaded" // my tables are loaded: who waited for me may go on
+	opAdmit  = "admit"  // let me into your cluster
+	opAdd    = "add"    // Node has joined
+	opDrop   = "drop"   // Node has left
+	opExpel  = "expel"  // you have been thrown out
+	opSurvey = "survey" // which cluster are you in?
+)
+
+// Reasons of a reply that is no answer.
+const (
+	reasonStranger = "stranger"
+	reasonBusy     = "busy"
+)
+
+// cluster is what one node knows of the others. Membership outlives the process (schema.go); who runs is known from the
+// connections that are open right now.
+type cluster struct {
+	self      nodeName
+	cookie    string
+	dir       string // data/mnesia/NODE
+	log       *nodeLog
+	neverJoin bool
+
+	mu      sync.Mutex
+	schema  schema
+	links   map[nodeName]map[net.Conn]bool
+	loaded  map[nodeName]bool // peers that said so
+	ready   bool              // own tables are loaded
+	fresh   bool              // no running member's list was taken over since the start
+	joining bool
+	manual  bool // a command has changed membership: static discovery is over
+	frozen  bool // stopping: what is on disk stays as it is
+	changed chan struct{}
+	wg      sync.WaitGroup
+}
+
+// openCluster reads what the node remembers, or begins a cluster of its own.
+func openCluster(self nodeName, cookie, dir string, log *nodeLog) (*cluster, error) {
+	s, err := readSchema(dir, self)
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{
+		self: self, cookie: cookie, dir: dir, log: log, schema: s, fresh: true,
+		links: map[nodeName]map[net.Conn]bool{}, loaded: map[nodeName]bool{}, changed: make(chan struct{}),
+	}
+	return c, writeSchema(dir, s)
+}
+
+// touch saves the schema and wakes who waits for a change. The caller holds the lock.
+func (c *cluster) touch() {
+	if !c.frozen {
+		if err := writeSchema(c.dir, c.schema); err != nil {
+			c.log.printf("error", "mnesia: %v", err)
+		}
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// load greets every member that is remembered and returns when the tables are loaded: at once for a node that was
+// alone when it stopped, else when one that outlived it is up and loaded, or all of those are up and waiting too.
+func (c *cluster) load(ctx context.Context) error {
+	c.greet(ctx)
+	for {
+		c.mu.Lock()
+		if c.mayLoad() {
+			c.ready, c.fresh = true, false
+			c.touch()
+			peers := c.runningPeers()
+			c.mu.Unlock()
+			c.tell(ctx, peers, request{Op: opLoaded})
+			return nil
+		}
+		changed := c.changed
+		c.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (c *cluster) mayLoad() bool {
+	all := true
+	for _, peer := range c.schema.Outlived {
+		if up := len(c.links[peer]) > 0; up && c.loaded[peer] {
+			return true
+		} else if !up {
+			all = false
+		}
+	}
+	return all
+}
+
+// waiting tells whether the node that must be up first is not.
+func (c *cluster) waiting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.ready && !c.mayLoad()
+}
+
+// greet opens a connection to every member, those included that it hears of on the way.
+func (c *cluster) greet(ctx context.Context) {
+	tried := map[nodeName]bool{c.self: true}
+	for {
+		r, ok := c.nextHello(tried)
+		if !ok {
+			return
+		}
+		peer := r.To
+		tried[peer] = true
+		conn, answer, err := dial(ctx, c.cookie, r)
+		if err != nil {
+			continue // it is down, and will greet us when it comes up
+		}
+		if answer.Error != "" || !c.welcomed(peer, r.Schema, answer, conn) {
+			conn.Close()
+			continue
+		}
+		c.wg.Go(func() { c.hold(peer, conn) })
+	}
+}
+
+func (c *cluster) nextHello(tried map[nodeName]bool) (request, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, peer := range c.schema.Members {
+		if !tried[peer] {
+			return request{Op: opHello, From: c.self, To: peer, Schema: c.schema.ID, Loaded: c.ready}, true
+		}
+	}
+	return request{}, false
+}
+
+// welcomed takes a running member's list of members: instead of the remembered one right after a start, else beside it.
+func (c *cluster) welcomed(peer nodeName, schemaID string, answer reply, conn net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.schema.ID != schemaID || answer.Schema != schemaID || c.frozen {
+		return false
+	}
+	if c.fresh && answer.Loaded {
+		c.schema.Members = []nodeName{c.self}
+		c.fresh = false
+	}
+	c.schema.add(answer.Members...)
+	c.linkUp(peer, conn, answer.Loaded)
+	return true
+}
+
+// linkUp notes an open connection to a peer. The caller holds the lock.
+func (c *cluster) linkUp(peer nodeName, conn net.Conn, loaded bool) {
+	if c.links[peer] == nil {
+		c.links[peer] = map[net.Conn]bool{}
+	}
+	c.links[peer][conn] = true
+	c.loaded[peer] = c.loaded[peer] || loaded
+	c.schema.outlive(peer, true)
+	c.touch()
+}
+
+// hold keeps a connection until one end is gone: then the peer is stopped, as far as this node knows.
+func (c *cluster) hold(peer nodeName, conn net.Conn) {
+	c.mu.Lock()
+	listed := c.links[peer][conn]
+	c.mu.Unlock()
+	if listed {
+		// The other end sends nothing more: this returns when the connection ends.
+		_, _ = io.Copy(io.Discard, conn)
+	}
+	conn.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.links[peer][conn] {
+		return
+	}
+	delete(c.links[peer], conn)
+	if len(c.links[peer]) == 0 {
+		delete(c.links, peer)
+		delete(c.loaded, peer)
+		if !c.frozen && c.ready {
+			c.schema.outlive(peer, false)
+		}
+	}
+	c.touch()
+}
+
+// serve answers another node. Commands from bin/emqx are answered in control.go.
+func (c *cluster) serve(ctx context.Context, r request, conn net.Conn) reply {
+	switch r.Op {
+	case opHello:
+		return c.hello(r, conn)
+	case opSurvey:
+		return c.survey()
+	case opAdmit:
+		return c.admit(ctx, r.From)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.Schema != c.schema.ID {
+		return reply{Error: reasonStranger}
+	}
+	switch r.Op {
+	case opLoaded:
+		c.loaded[r.From] = true
+		c.touch()
+	case opAdd:
+		c.schema.add(r.Node)
+		c.touch()
+	case opDrop:
+		c.forget(r.Node)
+	case opExpel:
+		c.reset(newSchema(c.self))
+		c.manual = true
+	}
+	return reply{}
+}
+
+// hello answers a member that has come up. One that was forced out while it was down, and remembers, is back in.
+func (c *cluster) hello(r request, conn net.Conn) reply {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.Schema != c.schema.ID || c.frozen {
+		return reply{Error: reasonStranger}
+	}
+	c.schema.add(r.From)
+	c.linkUp(r.From, conn, r.Loaded)
+	return reply{Schema: c.schema.ID, Members: slices.Clone(c.schema.Members), Loaded: c.ready}
+}
+
+func (c *cluster) survey() reply {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ready || c.frozen {
+		return reply{Error: reasonBusy}
+	}
+	return reply{Schema: c.schema.ID, Members: slices.Clone(c.schema.Members)}
+}
+
+// admit lets a node in and tells the members that run.
+func (c *cluster) admit(ctx context.Context, joiner nodeName) reply {
+	c.mu.Lock()
+	if c.joining || !c.ready || c.frozen {
+		c.mu.Unlock()
+		return reply{Error: reasonBusy}
+	}
+	c.schema.add(joiner)
+	c.touch()
+	answer := reply{Schema: c.schema.ID, Members: slices.Clone(c.schema.Members)}
+	peers := c.runningPeers()
+	c.mu.Unlock()
+	c.tell(ctx, peers, request{Op: opAdd, Node: joiner, Schema: answer.Schema})
+	return answer
+}
+
+// tell sends a request to each of the peers; one that can't be reached learns it when it greets.
+func (c *cluster) tell(ctx context.Context, peers []nodeName, r request) {
+	c.mu.Lock()
+	r.From = c.self
+	if r.Schema == "" {
+		r.Schema = c.schema.ID
+	}
+	c.mu.Unlock()
+	for _, peer := range peers {
+		if peer == r.Node && r.Op != opExpel {
+			continue
+		}
+		r.To = peer
+		if _, err := ask(ctx, c.cookie, r); err != nil {
+			c.log.printf("warning", "tell %s: %v", r.Op, err)
+		}
+	}
+}
+
+// forget drops a member and its connections. The caller holds the lock.
+func (c *cluster) forget(peer nodeName) {
+	c.schema.drop(peer)
+	for conn := range c.links[peer] {
+		conn.Close()
+	}
+	c.touch()
+}
+
+// reset replaces the schema and drops every connection: the others see this node stop. The caller holds the lock.
+func (c *cluster) reset(s schema) {
+	for _, conns := range c.links {
+		for conn := range conns {
+			conn.Close()
+		}
+	}
+	c.links = map[nodeName]map[net.Conn]bool{}
+	c.loaded = map[nodeName]bool{}
+	if err := wipe(c.dir); err != nil {
+		c.log.printf("error", "mnesia: %v", err)
+	}
+	c.schema = s
+	c.touch()
+}
+
+// runningPeers are the members that are connected. The caller holds the lock.
+func (c *cluster) runningPeers() []nodeName {
+	var peers []nodeName
+	for _, peer := range c.schema.Members {
+		if peer != c.self && len(c.links[peer]) > 0 {
+			peers = append(peers, peer)
+		}
+	}
+	return peers
+}
+
+// view is what the node says of its cluster, each list sorted.
+func (c *cluster) view() (running, stopped []nodeName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, member := range c.schema.Members {
+		if member == c.self || len(c.links[member]) > 0 {
+			running = append(running, member)
+		} else {
+			stopped = append(stopped, member)
+		}
+	}
+	return running, stopped
+}
+
+// freeze keeps what is on disk as it is: from here on, peers that go down go down after this node.
+func (c *cluster) freeze() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.frozen = true
+}
+
+// close drops the connections and waits for who held them.
+func (c *cluster) close() {
+	c.freeze()
+	c.mu.Lock()
+	for _, conns := range c.links {
+		for conn := range conns {
+			conn.Close()
+		}
+	}
+	c.mu.Unlock()
+	c.wg.Wait()
+}
