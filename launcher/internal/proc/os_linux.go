@@ -253,3 +253,8 @@ func BecomeSubreaper() error {
 	}
 	return nil
 }
+
+func environ(pid int) (string, error) {
+	b, err := readProc(pid, "environ", make([]byte, 16<<10))
+	return string(b), err
+}

@@ -127,3 +127,12 @@ func PSS(id ID) (uint64, error) {
 // BecomeSubreaper does nothing where the system has no such thing: a daemon
 // that forked away is then found by its mark only.
 func BecomeSubreaper() error { return nil }
+
+func environ(pid int) (string, error) {
+	p, err := process.NewProcess(int32(pid))
+	if err != nil {
+		return "", err
+	}
+	vars, err := p.Environ()
+	return strings.Join(vars, "\x00"), err
+}

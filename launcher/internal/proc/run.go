@@ -61,28 +61,31 @@ func run(ctx context.Context, spec Spec, start func(context.Context, *exec.Cmd) 
 	select {
 	case <-p.Done():
 	case <-ctx.Done():
-		err = p.SignalGroup(syscall.SIGKILL)
-		<-p.Done()
-		if err == nil {
-			return Output{stdout.Bytes(), stderr.Bytes(), -1}, fmt.Errorf("run %q: %w", spec.Args[0], context.Cause(ctx))
-		}
-		if !errors.Is(err, ErrGone) {
-			return Output{stdout.Bytes(), stderr.Bytes(), -1}, fmt.Errorf("run %q: %w", spec.Args[0], err)
+		// Gone just now is as good as done in time.
+		if err = p.SignalGroup(syscall.SIGKILL); err == nil {
+			err = context.Cause(ctx)
+		} else if errors.Is(err, ErrGone) {
+			err = nil
 		}
 	}
 	e := p.Exit()
-	if e.Err != nil {
-		return Output{}, fmt.Errorf("run %q: %w", spec.Args[0], e.Err)
+	out := Output{Stdout: stdout.kept.Bytes(), Stderr: stderr.kept.Bytes(), Code: e.Code}
+	if err == nil {
+		err = e.Err
 	}
-	return Output{stdout.Bytes(), stderr.Bytes(), e.Code}, nil
+	if err != nil {
+		return out, fmt.Errorf("run %q: %w", spec.Args[0], err)
+	}
+	return out, nil
 }
 
 // head keeps the beginning of what is written to it and drops the rest.
-type head struct{ bytes.Buffer }
+// The buffer is not embedded: its ReadFrom would go past the limit.
+type head struct{ kept bytes.Buffer }
 
 func (h *head) Write(b []byte) (int, error) {
-	if room := outputLimit - h.Len(); room > 0 {
-		h.Buffer.Write(b[:min(room, len(b))])
+	if room := outputLimit - h.kept.Len(); room > 0 {
+		h.kept.Write(b[:min(room, len(b))])
 	}
 	return len(b), nil
 }

@@ -1,0 +1,139 @@
+package proc
+
+import (
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestParseStat(t *testing.T) {
+	rest := " S 10 20 20 0 -1 4194560 1 0 0 0 7 5 0 0 20 0 1 0 123456 1000 10 0"
+	for _, tt := range []struct {
+		line string
+		name string
+		ok   bool
+	}{
+		{"7 (sh)" + rest, "sh", true},
+		{"7 (a) R (b) 1 2)" + rest, "a) R (b) 1 2", true},
+		{"7 ()" + rest, "", true},
+		{"", "", false},
+		{"7 (sh) S 1 2", "", false},
+		{"7 )(" + rest, "", false},
+	} {
+		s, err := parseStat(7, tt.line)
+		if (err == nil) != tt.ok || s.name != tt.name && tt.ok {
+			t.Errorf("%q: got %+v, %v", tt.line, s, err)
+		}
+		if tt.ok && (s.ppid != 10 || s.pgid != 20 || s.start != 123456 || s.cpuTicks != 12 || s.zombie) {
+			t.Errorf("%q: got %+v", tt.line, s)
+		}
+	}
+}
+
+// A child must live as long as its keeper, not as long as some thread of it, and
+// no longer, even if the keeper is killed.
+func TestChildDiesWithKeeper(t *testing.T) {
+	mark := markFor(t)
+	spec, lines := program(t, "keeper")
+	spec.Env = append(spec.Env, "PROC_TEST_MARK="+mark)
+	keeper, err := Detach(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	readLine(t, lines)
+	found, err := Marked("PROC_TEST_MARK", mark)
+	if err != nil || len(found) != 2 {
+		t.Fatalf("found %v, %v, want keeper and child", found, err)
+	}
+	if err := keeper.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-keeper.Done()
+	for _, info := range found {
+		if err := Wait(t.Context(), info.ID); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Threads that end must not take children with them.
+func TestChildOutlivesOtherThreads(t *testing.T) {
+	s := newSpawner(t, SpawnerOptions{})
+	spec, lines := program(t, "block")
+	var p *Process
+	var err error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		p, err = s.Start(t.Context(), spec)
+	})
+	wg.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	readLine(t, lines)
+	for range 10 {
+		wg.Go(runtime.LockOSThread)
+	}
+	wg.Wait()
+	if !Alive(p.ID()) {
+		t.Error("child died with a thread")
+	}
+}
+
+// The reaper takes orphans, and leaves our own children's status alone.
+func TestReaperTakesOnlyStrangers(t *testing.T) {
+	if err := BecomeSubreaper(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	s := newSpawner(t, SpawnerOptions{Reap: true})
+	mark := markFor(t)
+	spec, lines := program(t, "orphan:block")
+	spec.Env = append(spec.Env, "PROC_TEST_MARK="+mark)
+	p := start(t, s, spec)
+	readLine(t, lines)
+	if got := p.Exit(); got != (ExitStatus{}) {
+		t.Fatalf("parent ended with %v", got)
+	}
+	var orphan Info
+	eventually(t, "the orphan is our child", func() bool {
+		found, err := Marked("PROC_TEST_MARK", mark)
+		if err != nil || len(found) != 1 {
+			return false
+		}
+		orphan = found[0]
+		return orphan.PPID == unix.Getpid()
+	})
+
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for code := range 20 {
+				q, err := s.Start(t.Context(), Spec{Args: []string{"sh", "-c", "exit " + string(rune('0'+code%10))}})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if got, want := q.Exit(), (ExitStatus{Code: code % 10}); got != want {
+					t.Errorf("own child: got %v, want %v", got, want)
+				}
+			}
+		})
+	}
+	if err := Signal(orphan.ID, syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	eventually(t, "the orphan is reaped", func() bool {
+		_, err := readStat(orphan.ID.PID)
+		return err != nil
+	})
+}
