@@ -134,6 +134,7 @@ func (p *blocksParser) member(in *node) error {
 		if err := p.include(); err != nil {
 			return err
 		}
+		in.last, in.lastKey, in.comma = p.pos, start, 0
 		return p.end(in)
 	}
 	p.skipSpace()

@@ -193,14 +193,7 @@ func addINI(src []byte, root *node, path []string, value string) (patch, error) 
 		}
 		in = root.childFold(path[0])
 	}
-	sep := " = "
-	for _, n := range []*node{in, root} { // as the neighbours have it
-		if have, ok := separatorAfter(src, n); ok {
-			sep = have
-			break
-		}
-	}
-	line := name + sep + value
+	line := name + iniSeparator(src, in, root) + value
 	switch {
 	case in == nil:
 		return appendBlock(src, "["+path[0]+"]", line), nil
@@ -214,4 +207,20 @@ func addINI(src []byte, root *node, path []string, value string) (patch, error) 
 		indent = indentAt(src, in.lastKey)
 	}
 	return insertLines(src, in.last, indent+line), nil
+}
+
+// iniSeparator is what stands between key and value in the table, or else in the last section that has any.
+func iniSeparator(src []byte, in, root *node) string {
+	if sep, ok := separatorAfter(src, in); ok {
+		return sep
+	}
+	for i := len(root.kids) - 1; i >= 0; i-- {
+		if sep, ok := separatorAfter(src, root.kids[i]); ok {
+			return sep
+		}
+	}
+	if sep, ok := separatorAfter(src, root); ok {
+		return sep
+	}
+	return " = "
 }

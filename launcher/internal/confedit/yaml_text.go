@@ -239,16 +239,14 @@ func (p *yamlParser) blockText(parent int) (*node, error) {
 
 // nextLine goes on to the start of the next line; false when there is none.
 func (p *yamlParser) nextLine() bool {
-	if p.pos < len(p.src) && (p.pos == 0 || p.src[p.pos-1] != '\n') || p.atLineEnd() {
-		p.skipLine()
-		if p.peek() == '\r' {
-			p.pos++
-		}
-		if p.eof() {
-			return false
-		}
+	p.skipLine()
+	if p.peek() == '\r' {
 		p.pos++
 	}
+	if p.eof() {
+		return false
+	}
+	p.pos++
 	return !p.eof()
 }
 
