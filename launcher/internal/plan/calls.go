@@ -1,0 +1,86 @@
+package plan
+
+import (
+	"fmt"
+
+	"onemore/launcher/internal/template"
+)
+
+// calls expands the calls that are made about a node. Those that need another member are left out where there is none.
+func (x *expander) calls(d *template.Data, calls []template.Call) ([]Call, error) {
+	var out []Call
+	for i := range calls {
+		c, err := x.call(d, &calls[i])
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			out = append(out, *c)
+		}
+	}
+	return out, nil
+}
+
+// form expands the calls that form a new cluster: those on "first" are for the first node alone.
+func (x *expander) form(d *template.Data, first bool) ([]Call, error) {
+	var out []Call
+	for i := range x.t.Form {
+		if x.t.Form[i].On == "first" && !first {
+			continue
+		}
+		c, err := x.call(d, &x.t.Form[i])
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			out = append(out, *c)
+		}
+	}
+	return out, nil
+}
+
+// oneCall is call for a place that may be empty.
+func (x *expander) oneCall(d *template.Data, c *template.Call) (*Call, error) {
+	if c.HTTP == "" && c.TCP == "" && len(c.Exec) == 0 {
+		return nil, nil
+	}
+	return x.call(d, c)
+}
+
+// call expands one call; nil if it is not to be made.
+func (x *expander) call(d *template.Data, c *template.Call) (*Call, error) {
+	if d.Peer == nil && x.t.NeedsPeer(c) {
+		return nil, nil
+	}
+	on, err := x.isOn(c.When, d)
+	if err != nil || !on {
+		return nil, err
+	}
+	out := Call{Call: *c, Node: d.Index}
+	if c.On == "peer" {
+		out.Node = d.Peer.Index
+	}
+	out.When = ""
+	for _, s := range []*string{
+		&out.HTTP, &out.Method, &out.Body, &out.User, &out.TCP, &out.Send, &out.Expect, &out.Refuse, &out.Number, &out.Count, &out.JSON,
+	} {
+		if *s, err = x.text(*s, d); err != nil {
+			return nil, fmt.Errorf("call: %w", err)
+		}
+	}
+	out.Exec = nil
+	if len(c.Exec) > 0 {
+		if out.Exec, err = x.t.ExpandArgs(c.Exec, d); err != nil {
+			return nil, fmt.Errorf("call: %w", err)
+		}
+	}
+	if len(c.Header) > 0 {
+		out.Header = make(map[string]string, len(c.Header))
+		for key, src := range c.Header {
+			if out.Header[key], err = x.text(src, d); err != nil {
+				return nil, fmt.Errorf("call: %w", err)
+			}
+		}
+	}
+	return &out, nil
+}

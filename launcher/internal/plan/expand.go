@@ -1,0 +1,232 @@
+package plan
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"onemore/launcher/internal/template"
+)
+
+// expander turns a template and decided places into the nodes of a plan.
+type expander struct {
+	t       *template.Template
+	o       *Options
+	p       *Plan
+	present map[string]bool   // listeners that are on
+	base    template.Data     // what all nodes see alike
+	same    map[string]string // expanded texts that are the same for all new nodes; nil: may not be shared
+
+	formed []*template.Node // present nodes, in order of index
+	acting []*template.Node // those of them that run
+	fresh  []*template.Node // new nodes
+}
+
+func newExpander(t *template.Template, o *Options, p *Plan, present map[string]bool) *expander {
+	x := &expander{t: t, o: o, p: p, present: present}
+	x.base = template.Data{
+		Cluster: o.Cluster, ID: o.ID, Secret: o.Secret, ClusterDir: p.Dir, Onemore: o.Onemore, Join: o.Join,
+		Param: o.Params, Tools: o.Tools,
+	}
+	return x
+}
+
+// fill completes the plan: shared listeners and service of a new cluster, the calls of present nodes, and new nodes.
+func (x *expander) fill(seats []seated) error {
+	added := make([]Node, len(seats))
+	for i, at := range seats {
+		n, err := x.placed(at)
+		if err != nil {
+			return fmt.Errorf("plan node %d: %w", at.index, err)
+		}
+		added[i] = n
+		x.fresh = append(x.fresh, x.seen(&added[i]))
+	}
+	for i := range x.p.Nodes {
+		seen := x.seen(&x.p.Nodes[i])
+		x.formed = append(x.formed, seen)
+		if x.o.Acting == nil || slices.Contains(x.o.Acting, seen.Index) {
+			x.acting = append(x.acting, seen)
+		}
+	}
+	if x.o.Formed == nil {
+		x.acting = x.fresh
+		if err := x.shared(); err != nil {
+			return err
+		}
+	}
+	for _, l := range x.p.Shared {
+		x.base.SharedPort = append(x.base.SharedPort, template.Port{Listener: l.Name, Host: l.Host, Port: l.Port})
+	}
+	if x.o.Formed == nil && len(x.t.Service.Command) > 0 {
+		if err := x.service(); err != nil {
+			return fmt.Errorf("plan service: %w", err)
+		}
+	}
+	for i := range x.p.Nodes {
+		if err := x.refresh(&x.p.Nodes[i], x.formedData(i)); err != nil {
+			return fmt.Errorf("plan node %d: %w", x.p.Nodes[i].Index, err)
+		}
+	}
+	x.same = make(map[string]string)
+	for i := range added {
+		if err := x.complete(&added[i], x.newData(i)); err != nil {
+			return fmt.Errorf("plan node %d: %w", added[i].Index, err)
+		}
+	}
+	x.p.Nodes = append(x.p.Nodes, added...)
+	slices.SortFunc(x.p.Nodes, func(a, b Node) int { return a.Index - b.Index })
+	return nil
+}
+
+// placed makes the part of a new node that does not depend on other nodes.
+func (x *expander) placed(at seated) (Node, error) {
+	n := Node{
+		Index: at.index, NameIndex: at.nameIndex, Added: x.o.Formed != nil, Name: at.name, Host: at.host, Number: at.number,
+		Folder: x.p.folder(at.index), Source: x.o.source(at.index), Exclude: x.t.Copy.Exclude, Share: x.t.Copy.Share,
+		Dirs: x.t.Copy.Dirs, Keep: x.t.Upgrade.Keep,
+	}
+	if n.Keep == nil {
+		n.Keep = x.keep()
+	}
+	n.Dir = filepath.Join(n.Folder, x.t.Name)
+	n.Log = filepath.Join(n.Folder, "node.log")
+	n.Listeners = make([]Listener, 0, len(at.ports))
+	for i := range x.t.Listeners {
+		if l := &x.t.Listeners[i]; x.present[l.Name] {
+			planned, err := x.listener(l, at.host, at.ports[i])
+			if err != nil {
+				return n, err
+			}
+			n.Listeners = append(n.Listeners, planned)
+		}
+	}
+	return n, nil
+}
+
+// keep is what an upgrade leaves as it is where the template does not say: data, and the files that are edited.
+func (x *expander) keep() []string {
+	keep := slices.Clone(x.t.Copy.Exclude)
+	for _, e := range x.t.Edits {
+		keep = append(keep, e.File)
+	}
+	for _, e := range x.t.Join.Methods[x.o.Join].Edits {
+		keep = append(keep, e.File)
+	}
+	for _, f := range x.t.Files {
+		keep = append(keep, f.Path)
+	}
+	slices.Sort(keep)
+	return slices.Compact(keep)
+}
+
+func (x *expander) listener(l *template.Listener, host string, port int) (Listener, error) {
+	out := Listener{
+		Name: l.Name, Protocols: l.Protocols, Host: host, Bind: host, Port: port, Optional: l.Optional, Derived: l.Derive != "",
+	}
+	if l.Bind != "" {
+		out.Bind = l.Bind
+		if _, any := plainHost(l.Bind); !any {
+			out.Host = l.Bind
+		}
+	}
+	out.URL = net.JoinHostPort(out.Host, strconv.Itoa(port))
+	if l.URL == "" {
+		return out, nil
+	}
+	url, err := x.t.Expand(l.URL, template.URLData{Addr: out.URL, Host: out.Host, Port: port})
+	if err != nil {
+		return out, fmt.Errorf("listener %q: %w", l.Name, err)
+	}
+	out.URL = url
+	return out, nil
+}
+
+// seen is what texts see of a planned node.
+func (x *expander) seen(n *Node) *template.Node {
+	seen := &template.Node{
+		Index: n.Index, NameIndex: n.NameIndex, Number: n.Number, Name: n.Name, Host: n.Host, Dir: n.Dir, Folder: n.Folder,
+		Bin: x.o.Bin, Ports: make([]template.Port, len(n.Listeners)),
+	}
+	if own := x.o.Node[n.Index].Bin; own != "" {
+		seen.Bin = own
+	}
+	for i, l := range n.Listeners {
+		seen.Ports[i] = template.Port{Listener: l.Name, Host: l.Host, Port: l.Port}
+	}
+	return seen
+}
+
+// shared completes the shared listeners that the solver has placed.
+func (x *expander) shared() error {
+	for i := range x.p.Shared {
+		placed := &x.p.Shared[i]
+		for j := range x.t.Shared {
+			if x.t.Shared[j].Name != placed.Name {
+				continue
+			}
+			var err error
+			if *placed, err = x.listener(&x.t.Shared[j], placed.Host, placed.Port); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (x *expander) service() error {
+	d := x.base
+	d.Node = &template.Node{Host: x.fresh[0].Host, Bin: x.o.Bin}
+	d.N, d.Nodes, d.Seeds, d.First = len(x.fresh), x.fresh, x.fresh, x.fresh[0]
+	command, err := x.t.ExpandArgs(x.t.Service.Command, &d)
+	if err != nil {
+		return err
+	}
+	env, err := x.environment(&d, x.t.Service.Environment, nil, x.o.Env)
+	if err != nil {
+		return err
+	}
+	x.p.Service = &Service{Command: command, Env: env, Log: filepath.Join(x.p.Dir, "service.log")}
+	return nil
+}
+
+// newData is what the texts of a new node see. A node that is added sees the members, the nodes that are added before
+// it, and itself: that is the cluster which it comes to.
+func (x *expander) newData(i int) *template.Data {
+	d := x.base
+	d.Node = x.fresh[i]
+	if x.o.Formed == nil {
+		d.Nodes, d.Seeds = x.fresh, x.fresh
+		d.Others = slices.Concat(x.fresh[:i], x.fresh[i+1:])
+	} else {
+		d.Adding = true
+		d.Nodes = slices.Concat(x.formed, x.fresh[:i+1])
+		slices.SortFunc(d.Nodes, func(a, b *template.Node) int { return a.Index - b.Index })
+		d.Others = slices.DeleteFunc(slices.Clone(d.Nodes), func(n *template.Node) bool { return n == d.Node })
+		d.Seeds = x.acting
+	}
+	x.among(&d)
+	return &d
+}
+
+// formedData is what the texts of a present node see.
+func (x *expander) formedData(i int) *template.Data {
+	d := x.base
+	d.Node, d.Nodes, d.Seeds = x.formed[i], x.formed, x.acting
+	d.Adding = x.p.Nodes[i].Added
+	d.Others = slices.Concat(x.formed[:i], x.formed[i+1:])
+	x.among(&d)
+	return &d
+}
+
+func (x *expander) among(d *template.Data) {
+	d.N, d.First = len(d.Nodes), d.Nodes[0]
+	for _, n := range x.acting {
+		if n != d.Node {
+			d.Peer = n
+			break
+		}
+	}
+}

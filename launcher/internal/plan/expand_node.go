@@ -1,0 +1,224 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"onemore/launcher/internal/confedit"
+	"onemore/launcher/internal/template"
+)
+
+// text expands a text for a node.
+func (x *expander) text(src string, d *template.Data) (string, error) {
+	if src == "" || x.same == nil {
+		return x.t.Expand(src, d)
+	}
+	if got, ok := x.same[src]; ok {
+		return got, nil
+	}
+	got, err := x.t.Expand(src, d)
+	if err == nil && x.t.SameForAll(src) && (x.o.Formed == nil || !x.t.Reads(src, "Nodes") && !x.t.Reads(src, "N") && !x.t.Reads(src, "First")) {
+		x.same[src] = got
+	}
+	return got, err
+}
+
+// complete makes the rest of a new node.
+func (x *expander) complete(n *Node, d *template.Data) (err error) {
+	way := x.t.Join.Methods[x.o.Join]
+	if n.Edits, err = x.edits(d, x.t.Edits, way.Edits); err != nil {
+		return err
+	}
+	if n.Files, err = x.files(n, d); err != nil {
+		return err
+	}
+	if n.Env, err = x.environment(d, x.t.Environment, way.Environment, x.o.Env, x.o.Node[n.Index].Env); err != nil {
+		return err
+	}
+	if n.Command, err = x.t.ExpandArgs(x.t.Start.Command, d); err != nil {
+		return err
+	}
+	if n.Workdir, err = x.text(x.t.Start.Dir, d); err != nil {
+		return err
+	}
+	if n.Workdir == "" {
+		n.Workdir = n.Dir
+	}
+	n.Stop = Stop{Signal: x.t.Stop.Signal, Discard: x.t.Stop.Discard, Grace: x.t.Stop.Grace}
+	if n.Stop.Command, err = x.t.ExpandArgs(x.t.Stop.Command, d); err != nil {
+		return err
+	}
+	first := !n.Added && d.First == d.Node
+	if !first {
+		if n.Join, err = x.calls(d, way.Calls); err != nil {
+			return err
+		}
+	}
+	if !n.Added {
+		if n.Form, err = x.form(d, first); err != nil {
+			return err
+		}
+	}
+	return x.talk(n, d)
+}
+
+// refresh makes the calls of a present node anew: who acts has changed. What is on its disk stays as it was planned.
+func (x *expander) refresh(n *Node, d *template.Data) (err error) {
+	if len(n.Join) > 0 || n.Added {
+		if n.Join, err = x.calls(d, x.t.Join.Methods[x.o.Join].Calls); err != nil {
+			return err
+		}
+	}
+	return x.talk(n, d)
+}
+
+// talk makes the calls by which the keeper, and people, talk to a node.
+func (x *expander) talk(n *Node, d *template.Data) (err error) {
+	lists := []struct {
+		to   *[]Call
+		from []template.Call
+	}{
+		{&n.Ready.Calls, x.t.Ready.Calls},
+		{&n.Leave, x.t.Leave},
+		{&n.Drain, x.t.Upgrade.Before},
+	}
+	if n.Added {
+		lists = append(lists, []struct {
+			to   *[]Call
+			from []template.Call
+		}{{&n.Before, x.t.Add.Before}, {&n.After, x.t.Add.After}}...)
+	}
+	for _, l := range lists {
+		if *l.to, err = x.calls(d, l.from); err != nil {
+			return err
+		}
+	}
+	n.Ready.Notify, n.Ready.Log, n.Ready.Timeout = x.t.Ready.Notify, x.t.Ready.Log, x.t.Ready.Timeout
+	n.Members = Members{Notify: x.t.Members.Notify}
+	if n.Members.Call, err = x.oneCall(d, &x.t.Members.Call); err != nil {
+		return err
+	}
+	if n.Staged, err = x.oneCall(d, &x.t.Start.Staged); err != nil {
+		return err
+	}
+	if n.Ctl, err = x.t.ExpandArgs(x.t.Ctl.Command, d); err != nil {
+		return err
+	}
+	n.Client = nil
+	for _, src := range x.t.Client.Commands {
+		line, err := x.text(src, d)
+		if err != nil {
+			return err
+		}
+		n.Client = append(n.Client, line)
+	}
+	return nil
+}
+
+// edits expands edits, those of one file that follow each other as one.
+func (x *expander) edits(d *template.Data, lists ...[]template.Edit) ([]FileEdit, error) {
+	var out []FileEdit
+	for i := range lists {
+		for j := range lists[i] {
+			e := &lists[i][j]
+			if on, err := x.isOn(e.When, d); err != nil || !on {
+				if err != nil {
+					return nil, err
+				}
+				continue
+			}
+			list, err := x.values(e, d)
+			if err != nil {
+				return nil, err
+			}
+			if last := len(out) - 1; last >= 0 && out[last].File == e.File && out[last].Format == e.Format && out[last].IfExists == e.IfExists {
+				out[last].Edits = append(out[last].Edits, list...)
+				continue
+			}
+			out = append(out, FileEdit{File: e.File, Format: e.Format, Edits: list, IfExists: e.IfExists})
+		}
+	}
+	return out, nil
+}
+
+func (x *expander) values(e *template.Edit, d *template.Data) ([]confedit.Edit, error) {
+	list := make([]confedit.Edit, 0, len(e.Set)+len(e.Raw))
+	for _, part := range []struct {
+		values map[string]string
+		raw    bool
+	}{{e.Set, false}, {e.Raw, true}} {
+		for key, src := range part.values {
+			value, err := x.text(src, d)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, confedit.Edit{Key: key, Value: value, Raw: part.raw})
+		}
+	}
+	slices.SortFunc(list, func(a, b confedit.Edit) int {
+		if a.Key < b.Key {
+			return -1
+		}
+		return 1
+	})
+	return list, nil
+}
+
+// files are the template's own, for a node that has no source, and those that it writes into every node.
+func (x *expander) files(n *Node, d *template.Data) ([]File, error) {
+	var out []File
+	if n.Source == "" {
+		for _, f := range x.t.Own {
+			mode, err := f.Perm()
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, File{Path: f.Path, Text: f.Text, Mode: mode})
+		}
+	}
+	for _, f := range x.t.Files {
+		mode, err := f.Perm()
+		if err != nil {
+			return nil, err
+		}
+		text, err := x.text(f.Text, d)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, File{Path: f.Path, Text: text, Mode: mode})
+	}
+	return out, nil
+}
+
+// environment expands the texts of the template and of the way to join, and lays what people gave over them. It marks
+// every process of the cluster.
+func (x *expander) environment(d *template.Data, texts, way map[string]string, given ...map[string]string) ([]string, error) {
+	env := make(map[string]string, len(texts)+len(way)+2)
+	for _, m := range []map[string]string{texts, way} {
+		for key, src := range m {
+			value, err := x.text(src, d)
+			if err != nil {
+				return nil, err
+			}
+			env[key] = value
+		}
+	}
+	for _, m := range given {
+		maps.Copy(env, m)
+	}
+	env["ONEMORE_CLUSTER_ID"] = x.o.ID
+	if d.Index > 0 {
+		env["ONEMORE_NODE"] = strconv.Itoa(d.Index)
+	}
+	out := make([]string, 0, len(env))
+	for key, value := range env {
+		out = append(out, key+"="+value)
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+func (x *expander) isOn(when string, d *template.Data) (bool, error) {
+	return isTrue(x.t, when, d)
+}

@@ -1,0 +1,242 @@
+package plan
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"onemore/launcher/internal/template"
+)
+
+// Make plans a cluster, or with Options.Formed an addition to one (also an empty one: then only the calls of the present
+// nodes are made anew, for the members that are Acting). The template is one that Parse gave. The error is a *Refusal, a
+// *PortError, or several of them joined.
+func Make(t *template.Template, o Options, h Host) (*Plan, error) {
+	o, err := o.settle(t)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{
+		Cluster: o.Cluster, ID: o.ID, Template: t.Name, Dir: o.Dir, Staged: t.Start.Order == "staged", Options: o,
+	}
+	p.Options.Nodes, p.Options.Formed, p.Options.Acting = nil, nil, nil
+	present, err := presentListeners(t, &o)
+	if err != nil {
+		return nil, err
+	}
+	if o.Formed != nil {
+		p.follow(o.Formed)
+	}
+	seats, err := p.layOut(t, &o, h, present)
+	if err != nil {
+		return nil, err
+	}
+	x := newExpander(t, &o, p, present)
+	return p, x.fill(seats)
+}
+
+// follow takes over what a formed cluster is.
+func (p *Plan) follow(f *Plan) {
+	p.Offset, p.Shift, p.NumberShift, p.Block = f.Offset, f.Shift, f.NumberShift, f.Block
+	p.Shared, p.Service = f.Shared, f.Service
+	p.Nodes = slices.Clone(f.Nodes)
+}
+
+// presentListeners tells which listeners the options leave on, by name.
+func presentListeners(t *template.Template, o *Options) (map[string]bool, error) {
+	present := make(map[string]bool, len(t.Listeners)+len(t.Shared))
+	data := template.WhenData{Cluster: o.Cluster, Join: o.Join, Param: o.Params}
+	for _, list := range [][]template.Listener{t.Listeners, t.Shared} {
+		for i := range list {
+			on, err := isTrue(t, list[i].When, data)
+			if err != nil {
+				return nil, fmt.Errorf("plan listener %q: %w", list[i].Name, err)
+			}
+			present[list[i].Name] = on
+		}
+	}
+	return present, nil
+}
+
+// isTrue expands a when; the empty one is true.
+func isTrue(t *template.Template, when string, data any) (bool, error) {
+	if when == "" {
+		return true, nil
+	}
+	got, err := t.Expand(when, data)
+	if err != nil {
+		return false, err
+	}
+	if got != "true" && got != "false" {
+		return false, fmt.Errorf("when %q expands to %q, which is neither true nor false", when, got)
+	}
+	return got == "true", nil
+}
+
+// seated is a new node whose place is decided.
+type seated struct {
+	*seat
+	ports []int // by the template's listeners
+}
+
+// layOut decides names, addresses and ports of the new nodes.
+func (p *Plan) layOut(t *template.Template, o *Options, h Host, present map[string]bool) ([]seated, error) {
+	if len(o.Nodes) == 0 {
+		return nil, nil
+	}
+	s, err := newSolver(t, o, h, present)
+	if err != nil {
+		return nil, err
+	}
+	for _, index := range slices.Sorted(slices.Values(o.Nodes)) {
+		s.seats = append(s.seats, newSeat(t, o, index))
+	}
+	if o.Formed != nil {
+		return p.layOutMore(t, o, s)
+	}
+	if p.NumberShift, err = s.numbers(o, func(shift int) error { return s.nameSeats(t, o, shift, 0) }); err != nil {
+		return nil, err
+	}
+	c, notes, err := s.solve(o)
+	if err != nil {
+		return nil, err
+	}
+	p.Offset, p.Shift, p.Block, p.Notes = c.offset, c.shift, c.block, notes
+	for i := range s.shared {
+		p.Shared = append(p.Shared, Listener{Name: s.shared[i].name, Host: s.seats[0].host, Port: s.shared[i].sharedPort(c)})
+	}
+	if c.block != 0 {
+		if err := s.nameSeats(t, o, p.NumberShift, c.block); err != nil {
+			return nil, err
+		}
+	}
+	return s.settled(c), p.uniqueNames(s.seats)
+}
+
+// layOutMore places nodes that come to a formed cluster, one by one, so that none moves what is there.
+func (p *Plan) layOutMore(t *template.Template, o *Options, s *solver) ([]seated, error) {
+	for _, l := range p.Shared {
+		s.keep(l)
+	}
+	for i := range p.Nodes {
+		for _, l := range p.Nodes[i].Listeners {
+			s.keep(l)
+		}
+	}
+	s.shared = nil
+	at := candidate{offset: p.Offset, shift: p.Shift, block: p.Block}
+	all := s.seats
+	var done []seated
+	for _, one := range all {
+		s.seats = []*seat{one}
+		if err := s.nameSeats(t, o, p.NumberShift, p.Block); err != nil {
+			return nil, err
+		}
+		c, notes, err := s.nudge(o, at)
+		if err != nil {
+			return nil, err
+		}
+		p.Notes = append(p.Notes, notes...)
+		placed := s.settled(c)[0]
+		for i := range s.lines {
+			l := &s.lines[i]
+			for _, proto := range l.protos {
+				if !l.off {
+					s.formed.add(proto, bindOf(l, one), placed.ports[i])
+				}
+			}
+		}
+		done = append(done, placed)
+	}
+	return done, p.uniqueNames(all)
+}
+
+func (s *solver) keep(l Listener) {
+	for _, proto := range l.Protocols {
+		s.formed.add(protoIndex(proto), l.Bind, l.Port)
+	}
+}
+
+func bindOf(l *line, at *seat) string {
+	if l.bind != "" {
+		return l.bind
+	}
+	return at.host
+}
+
+func newSeat(t *template.Template, o *Options, index int) *seat {
+	at := &seat{index: index, host: o.Host}
+	at.plain, _ = plainHost(o.Host)
+	if set := o.Node[index].Set; len(set) > 0 {
+		at.fixed = make([]int, len(t.Listeners))
+		for i, l := range t.Listeners {
+			at.fixed[i] = set[l.Name]
+		}
+	}
+	return at
+}
+
+// nameSeats gives the seats their names at a shift of the numbers in them.
+func (s *solver) nameSeats(t *template.Template, o *Options, shift, block int) error {
+	for _, at := range s.seats {
+		s.place(at, candidate{block: block})
+		at.nameIndex = at.index + shift
+		name, err := t.Expand(t.Node.Name, template.NameData{
+			Index: at.index, NameIndex: at.nameIndex, Host: at.host, Cluster: o.Cluster, Param: o.Params,
+		})
+		if err != nil {
+			return fmt.Errorf("plan node %d: %w", at.index, err)
+		}
+		at.name, at.number = name, NumberIn(name)
+	}
+	return nil
+}
+
+// NumberIn is the number at the end of a node name's part before the @; 0 if there is none.
+func NumberIn(name string) int {
+	local := name
+	for i := range len(name) {
+		if name[i] == '@' {
+			local = name[:i]
+			break
+		}
+	}
+	digits := len(local)
+	for digits > 0 && local[digits-1] >= '0' && local[digits-1] <= '9' {
+		digits--
+	}
+	n, err := strconv.Atoi(local[digits:])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func (p *Plan) uniqueNames(seats []*seat) error {
+	byName := make(map[string]int, len(p.Nodes)+len(seats))
+	for i := range p.Nodes {
+		byName[p.Nodes[i].Name] = p.Nodes[i].Index
+	}
+	for _, at := range seats {
+		if other, ok := byName[at.name]; ok {
+			return &Refusal{Text: fmt.Sprintf("nodes %d and %d would both be called %q; node.name of the template must tell them apart", other, at.index, at.name)}
+		}
+		byName[at.name] = at.index
+	}
+	return nil
+}
+
+// settled gives the seats with the ports of a candidate.
+func (s *solver) settled(c candidate) []seated {
+	list := make([]seated, 0, len(s.seats))
+	for _, at := range s.seats {
+		s.place(at, c)
+		list = append(list, seated{at, slices.Clone(s.ports(at, c))})
+	}
+	return list
+}
+
+// folder is where a node's files are: none is the beginning of another's path, since some servers look for their own
+// processes by such a beginning.
+func (p *Plan) folder(index int) string { return filepath.Join(p.Dir, strconv.Itoa(index)) }

@@ -1,0 +1,147 @@
+package plan
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// DefaultOffset is the step between the ports of neighbouring nodes, where it works.
+const DefaultOffset = 1000
+
+// DefaultHost is the address of nodes that were not given another.
+const DefaultHost = "127.0.0.1"
+
+// Options are what a user, or the launcher for them, chose. All fields with a JSON name are recorded in the plan and
+// hold for nodes that are added later.
+type Options struct {
+	Cluster string `json:"cluster"`
+	ID      string `json:"id"`     // random
+	Secret  string `json:"secret"` // random; what nodes of the cluster know of each other
+	Dir     string `json:"dir"`    // absolute; the cluster's folder
+
+	// Nodes are the indices that are wanted, from 1. With Formed: those to add; members among them stay as they are.
+	Nodes []int `json:"-"`
+	// Formed is the cluster as it is, nil for a new one. Its nodes keep their names, ports, directories and files, and
+	// are not asked for again in Host.Used; the recorded Options count but for Nodes, Acting, Env, Node, Source, Bin, Tools
+	// and Onemore, which may be given anew.
+	Formed *Plan `json:"-"`
+	// Acting are the formed nodes that run, and so may be a Peer; nil: all of them.
+	Acting []int `json:"-"`
+
+	Host   string `json:"host,omitempty"`   // address of the nodes; "" is DefaultHost
+	Spread bool   `json:"spread,omitempty"` // every node gets an address of its own, and the same ports
+	Offset int    `json:"offset,omitempty"` // 0: DefaultOffset, or the nearest that works; else kept, or refused
+	Base   Base   `json:"base,omitzero"`
+
+	Set      map[string]int    `json:"set,omitempty"`      // listener → port of node 1, or of a shared listener
+	Declared map[string]int    `json:"declared,omitempty"` // listener → port that the source's config has; Set wins
+	Params   map[string]string `json:"params,omitempty"`
+	Join     string            `json:"join,omitempty"` // "" is the template's default
+
+	Env     map[string]string   `json:"env,omitempty"`
+	Source  string              `json:"source,omitempty"` // absolute
+	Bin     string              `json:"bin,omitempty"`    // absolute
+	Tools   map[string]string   `json:"tools,omitempty"`  // program.needs → absolute
+	Onemore string              `json:"onemore"`          // the onemore executable, absolute
+	Node    map[int]NodeOptions `json:"node,omitempty"`   // by index
+}
+
+// NodeOptions are what one node has apart from the others.
+type NodeOptions struct {
+	Set    map[string]int    `json:"set,omitempty"` // listener → port
+	Env    map[string]string `json:"env,omitempty"`
+	Source string            `json:"source,omitempty"` // absolute
+	Bin    string            `json:"bin,omitempty"`    // absolute
+}
+
+// Base says how the base ports are moved: not at all (the zero Base), by Shift, or to the nearest free place.
+type Base struct {
+	Auto  bool
+	Shift int
+}
+
+// ParseBase reads what --base takes: "", "auto", or a number that is added to every base port.
+func ParseBase(s string) (Base, error) {
+	switch s {
+	case "", "0":
+		return Base{}, nil
+	case "auto":
+		return Base{Auto: true}, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < -65535 || n > 65535 {
+		return Base{}, &Refusal{
+			Text: fmt.Sprintf("read base %q: it is neither \"auto\" nor a number that is added to every port", s),
+			Hint: "--base auto finds free ports; --base 10000 makes 1883 to 11883",
+		}
+	}
+	return Base{Shift: n}, nil
+}
+
+// String is what ParseBase reads.
+func (b Base) String() string {
+	switch {
+	case b.Auto:
+		return "auto"
+	case b.Shift != 0:
+		return strconv.Itoa(b.Shift)
+	}
+	return ""
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (b Base) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// UnmarshalText is ParseBase.
+func (b *Base) UnmarshalText(text []byte) (err error) {
+	*b, err = ParseBase(string(text))
+	return err
+}
+
+// Host is what the plan must know of the machine.
+type Host struct {
+	// Used are the ports that can't be had: bound by anyone, or leased to another cluster.
+	Used []Port
+	// EphemeralLow to EphemeralHigh is the range from which the kernel takes ports for outgoing connections; 0: unknown.
+	EphemeralLow, EphemeralHigh int
+}
+
+// Port is one port of one address. The Host "0.0.0.0", "::" or "" stands for all addresses.
+type Port struct {
+	Proto string // "tcp", "udp"
+	Host  string
+	Port  int
+}
+
+// Refusal is the error of options, or of a template, that can't work: the call is wrong, not the machine.
+type Refusal struct {
+	Text string
+	Hint string // the way out; "" if Text says it
+}
+
+func (r *Refusal) Error() string { return r.Text }
+
+// PortError is the error of a port that somebody else holds.
+type PortError struct {
+	Node     int    // index; 0: the cluster's own (a shared listener)
+	NodeName string // "" for Node 0
+	Listener string
+	Proto    string
+	Host     string // the address that was to be bound
+	Port     int
+	Hint     string
+	// Holder is filled by who can look: `redis-server (pid 42)`, `cluster "b"`.
+	Holder string
+}
+
+func (e *PortError) Error() string {
+	holder := e.Holder
+	if holder == "" {
+		holder = "somebody else"
+	}
+	whose := "the cluster"
+	if e.Node > 0 {
+		whose = fmt.Sprintf("node %d (%s)", e.Node, e.NodeName)
+	}
+	return fmt.Sprintf("%s port %d on %s, for listener %q of %s, is in use by %s", e.Proto, e.Port, e.Host, e.Listener, whose, holder)
+}

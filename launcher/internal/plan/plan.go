@@ -1,0 +1,133 @@
+// Package plan decides everything about a cluster before anything is touched: names, directories, ports, edits, commands
+// and their order. It is pure: no I/O, no clock, no randomness; the host's view, the secret and the ids are given to it,
+// and the same input gives the same Plan.
+//
+// Start at Make. A Plan is fully expanded: the keeper carries it out without knowing a template.
+package plan
+
+import (
+	"onemore/launcher/internal/confedit"
+	"onemore/launcher/internal/template"
+)
+
+// Plan is one cluster, decided. It is what `up --dry-run --json` prints, what is recorded on disk, and what a keeper runs.
+type Plan struct {
+	Cluster  string `json:"cluster"`
+	ID       string `json:"id"` // random, marks processes (ONEMORE_CLUSTER_ID) and directories
+	Template string `json:"template"`
+	Dir      string `json:"dir"` // absolute; the cluster's folder
+	Offset   int    `json:"offset"`
+	Shift    int    `json:"shift"` // added to every base port (--base)
+	// NumberShift is added to node numbers, where numbers make ports that another cluster holds; Block is the third octet
+	// of the nodes' own addresses (--spread address).
+	NumberShift int  `json:"number_shift,omitempty"`
+	Block       int  `json:"block,omitempty"`
+	Staged      bool `json:"staged"`
+	// Files are the template's own: laid first into the directory of every node that has no source.
+	Files   []File     `json:"files,omitempty"`
+	Shared  []Listener `json:"shared,omitempty"`
+	Service *Service   `json:"service,omitempty"`
+	Nodes   []Node     `json:"nodes"`
+	Notes   []string   `json:"notes,omitempty"` // what people should know: "offset 1000 makes … collide; 1001 is used"
+	// Options are what the plan was made from, so that nodes can be added to it later in the same way.
+	Options Options `json:"options"`
+}
+
+// Service is the cluster's helper process.
+type Service struct {
+	Command []string `json:"command"`
+	Env     []string `json:"env"`
+	Log     string   `json:"log"`
+}
+
+// Node is one node, decided. Env is complete but for the environment that the keeper itself was given.
+type Node struct {
+	Index     int        `json:"index"`           // 1…
+	NameIndex int        `json:"name_index"`      // Index + NumberShift of the plan that made the node
+	Added     bool       `json:"added,omitempty"` // to a formed cluster, rather than made with it
+	Name      string     `json:"name"`
+	Host      string     `json:"host"`
+	Number    int        `json:"number"` // digits before @ in Name, 0 if none
+	Folder    string     `json:"folder"` // Plan.Dir/INDEX: ours, holds Dir, Log and the start script
+	Dir       string     `json:"dir"`    // the node directory: the copy
+	Log       string     `json:"log"`
+	Source    string     `json:"source,omitempty"` // absolute; "" = only the template's own files
+	Exclude   []string   `json:"exclude,omitempty"`
+	Share     []string   `json:"share,omitempty"`
+	Dirs      []string   `json:"dirs,omitempty"`
+	Listeners []Listener `json:"listeners"`
+	Edits     []FileEdit `json:"edits,omitempty"`
+	Files     []File     `json:"files,omitempty"`
+	Env       []string   `json:"env,omitempty"` // K=V, sorted
+	Command   []string   `json:"command"`
+	Workdir   string     `json:"workdir"`
+	Staged    *Call      `json:"staged,omitempty"`
+	Ready     Ready      `json:"ready"`
+	Join      []Call     `json:"join,omitempty"`   // run when all are ready, in order of Index; node 1 of a new cluster has none
+	Form      []Call     `json:"form,omitempty"`   // run when all are ready, only when the cluster is new
+	Before    []Call     `json:"before,omitempty"` // only for a node that is added to a formed cluster
+	After     []Call     `json:"after,omitempty"`  // likewise
+	Leave     []Call     `json:"leave,omitempty"`
+	Drain     []Call     `json:"drain,omitempty"` // before the stop of a rolling upgrade
+	Keep      []string   `json:"keep,omitempty"`  // globs that an upgrade keeps
+	Members   Members    `json:"members"`
+	Stop      Stop       `json:"stop"`
+	Ctl       []string   `json:"ctl,omitempty"`
+	Client    []string   `json:"client,omitempty"`
+}
+
+// Call is an expanded template.Call and the node in whose directory and environment an Exec of it runs.
+type Call struct {
+	template.Call
+	Node int `json:"node"`
+}
+
+// Listener is one planned port of a node (or of the cluster).
+type Listener struct {
+	Name      string   `json:"name"`
+	Protocols []string `json:"protocols"`
+	Host      string   `json:"host"` // clients' address
+	Bind      string   `json:"bind"` // what the server binds: Host, or 0.0.0.0
+	Port      int      `json:"port"`
+	URL       string   `json:"url"`
+	Optional  bool     `json:"optional,omitempty"`
+	Derived   bool     `json:"derived,omitempty"`
+}
+
+// FileEdit is the edits of one file in the node directory.
+type FileEdit struct {
+	File     string          `json:"file"`
+	Format   string          `json:"format"`
+	Edits    []confedit.Edit `json:"edits"`
+	IfExists bool            `json:"if_exists,omitempty"`
+}
+
+// File is a file that is written into the node directory.
+type File struct {
+	Path string `json:"path"`
+	Text string `json:"text"`
+	Mode uint32 `json:"mode"`
+}
+
+// Ready is how the keeper knows that a node serves.
+type Ready struct {
+	Notify  bool              `json:"notify,omitempty"`
+	Calls   []Call            `json:"calls,omitempty"`
+	Log     string            `json:"log,omitempty"`
+	Timeout template.Duration `json:"timeout"` // 0: the operation's own
+}
+
+// Members is how the keeper asks a node for the members that it sees.
+type Members struct {
+	Notify          bool  `json:"notify,omitempty"`
+	Call            *Call `json:"call,omitempty"`
+	IncludesStopped bool  `json:"includes_stopped,omitempty"`
+}
+
+// Stop is how a node is stopped.
+type Stop struct {
+	Command []string          `json:"command,omitempty"`
+	Signal  string            `json:"signal"`
+	Discard string            `json:"discard"`
+	Grace   template.Duration `json:"grace"`
+}

@@ -1,0 +1,272 @@
+package plan
+
+import (
+	"fmt"
+	"iter"
+	"strconv"
+)
+
+const (
+	shiftStep   = 10   // --base auto tries shifts of 10, 20, …: ports stay easy to read
+	offsetTries = 48   // offsets that --base auto tries at each shift
+	blocks      = 256  // third octets of --spread address
+	perBlock    = 254  // nodes that a block has room for
+	numberTries = 1000 // places that --base auto tries for node numbers
+)
+
+func spreadHost(block, index int) string {
+	return "127.0." + strconv.Itoa(block) + "." + strconv.Itoa(index)
+}
+
+// solve gives the first candidate that works, by the options' wish, and what people should know about it.
+func (s *solver) solve(o *Options) (candidate, []string, error) {
+	if s.spread && s.seats[len(s.seats)-1].index > perBlock {
+		return candidate{}, nil, &Refusal{Text: fmt.Sprintf("an address per node reaches to node %d", perBlock), Hint: "leave --spread out"}
+	}
+	if bad := s.rooted(o); bad.kind != fine {
+		return candidate{}, nil, s.refusal(bad, o)
+	}
+	first := candidate{offset: o.Offset, shift: o.Base.Shift}
+	if first.offset == 0 && !s.spread {
+		first.offset = DefaultOffset
+	}
+	strict := o.Offset == 0 // what the user gave is not second-guessed
+	wanted := s.check(first, strict)
+	if wanted.kind == fine {
+		return first, nil, nil
+	}
+	for _, strict := range []bool{true, false} {
+		for c := range s.candidates(o) {
+			if s.check(c, strict).kind != fine {
+				continue
+			}
+			if c == first { // only the ephemeral range spoke against it
+				return c, []string{s.describe(wanted) + "; no way around it was found"}, nil
+			}
+			return c, []string{s.note(wanted, first, c)}, nil
+		}
+	}
+	if wanted.kind == ephemeral {
+		wanted = s.check(first, false)
+	}
+	return candidate{}, nil, s.refusal(wanted, o)
+}
+
+// rooted looks at the ports that no offset moves, where no other base may be tried: those of node 1, of shared lines and
+// of lines that come from numbers. If somebody holds one, that is the answer.
+func (s *solver) rooted(o *Options) trouble {
+	c := candidate{offset: o.Offset, shift: o.Base.Shift}
+	for n, at := range s.seats {
+		if s.spread && n == 0 {
+			s.place(at, c)
+		}
+		for i := range s.shared {
+			if l := &s.shared[i]; n == 0 && (!o.Base.Auto || l.pinned) {
+				if bad := s.heldAt(l, l.where(at), l.sharedPort(c)); bad.kind != fine {
+					bad.line, bad.with = i, c
+					return bad
+				}
+			}
+		}
+		if s.spread {
+			continue // another block may be tried for all
+		}
+		row := s.ports(at, c)
+		for i := range s.lines {
+			l := &s.lines[i]
+			moves := !l.still && (o.Base.Auto && !l.pinned || at.index != 1) && (at.fixed == nil || at.fixed[i] == 0)
+			if l.off || moves {
+				continue
+			}
+			if bad := s.heldAt(l, l.where(at), row[i]); bad.kind != fine {
+				bad.seat, bad.line, bad.with = at, i, c
+				return bad
+			}
+		}
+	}
+	return trouble{}
+}
+
+func (s *solver) heldAt(l *line, host string, port int) trouble {
+	for _, proto := range l.protos {
+		if port > 0 && port <= 65535 && s.used.blocks(proto, host, l.any, port) {
+			return trouble{kind: held, proto: proto, port: port}
+		}
+	}
+	return trouble{}
+}
+
+// candidates gives, nearest first, all that the options allow.
+func (s *solver) candidates(o *Options) iter.Seq[candidate] {
+	shifts := func(yield func(int) bool) { yield(o.Base.Shift) }
+	if o.Base.Auto {
+		shifts = s.shifts
+	}
+	return func(yield func(candidate) bool) {
+		for shift := range shifts {
+			if s.spread {
+				for block := range blocks {
+					if !yield(candidate{offset: o.Offset, shift: shift, block: block}) {
+						return
+					}
+				}
+				continue
+			}
+			tries := 0
+			for offset := range s.offsets(o, shift) {
+				if tries++; o.Base.Auto && tries > offsetTries {
+					break
+				}
+				if !yield(candidate{offset: offset, shift: shift}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// shifts are what --base auto moves ports by: tens first.
+func (s *solver) shifts(yield func(int) bool) {
+	for shift := 0; shift <= 65535; shift += shiftStep {
+		if !yield(shift) {
+			return
+		}
+	}
+	for shift := range 65535 {
+		if shift%shiftStep != 0 && !yield(shift) {
+			return
+		}
+	}
+}
+
+// offsets are the steps that may be tried, those nearest to the default first.
+func (s *solver) offsets(o *Options, shift int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		if o.Offset != 0 || s.seats[len(s.seats)-1].index == 1 {
+			offset := o.Offset
+			if offset == 0 {
+				offset = DefaultOffset
+			}
+			yield(offset)
+			return
+		}
+		top := s.topOffset(shift)
+		if o.Base.Auto {
+			top = min(top, s.topStrict(shift, top))
+		}
+		for d := range max(top, DefaultOffset) {
+			if up := DefaultOffset + d; up <= top && !yield(up) {
+				return
+			}
+			if down := DefaultOffset - d; d > 0 && down >= 1 && down <= top && !yield(down) {
+				return
+			}
+		}
+	}
+}
+
+// topOffset is the largest step at which the last node's ports stay below 65536.
+func (s *solver) topOffset(shift int) int { return s.topBelow(shift, 65535, false) }
+
+// topStrict is the largest step that keeps what is below the ephemeral range below it, or top if there is none such.
+func (s *solver) topStrict(shift, top int) int {
+	if s.high == 0 {
+		return top
+	}
+	if strict := s.topBelow(shift, s.low-1, true); strict >= 1 {
+		return strict
+	}
+	return top
+}
+
+func (s *solver) topBelow(shift, limit int, onlyBelow bool) int {
+	last := s.seats[len(s.seats)-1]
+	base := append([]int(nil), s.ports(last, candidate{shift: shift})...)
+	step := s.ports(last, candidate{shift: shift, offset: 1})
+	top := 65535
+	for i := range s.lines {
+		slope := step[i] - base[i]
+		if s.lines[i].off || slope <= 0 || onlyBelow && base[i] > limit {
+			continue
+		}
+		top = min(top, (limit-base[i])/slope)
+	}
+	return top
+}
+
+// numbers gives the first shift of node numbers at which all lines that come from numbers are free. Where the options
+// leave the base alone there is one choice, and solve tells what is wrong with it.
+func (s *solver) numbers(o *Options, call func(shift int) error) (int, error) {
+	if o.Base == (Base{}) || !s.hasStill() {
+		return 0, call(0)
+	}
+	step := 10
+	for step <= s.seats[len(s.seats)-1].index {
+		step *= 10
+	}
+	names := ""
+	for try := range numberTries {
+		if err := call(try * step); err != nil {
+			return 0, err
+		}
+		if s.seats[0].name == names { // the template's names don't follow
+			break
+		}
+		names = s.seats[0].name
+		if s.stillFree() {
+			return try * step, nil
+		}
+	}
+	return 0, call(0)
+}
+
+func (s *solver) hasStill() bool {
+	for i := range s.lines {
+		if s.lines[i].still && !s.lines[i].off {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *solver) stillFree() bool {
+	for _, at := range s.seats {
+		s.place(at, candidate{})
+		row := s.ports(at, candidate{})
+		for i := range s.lines {
+			l := &s.lines[i]
+			if !l.still || l.off {
+				continue
+			}
+			for _, proto := range l.protos {
+				if row[i] < 1 || row[i] > 65535 || s.used.blocks(proto, l.where(at), l.any, row[i]) || s.formed.blocks(proto, l.where(at), l.any, row[i]) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// nudge finds the place of one node that comes to a formed cluster: the one that its index gives it, or the nearest.
+func (s *solver) nudge(o *Options, at candidate) (candidate, []string, error) {
+	wanted := s.check(at, o.Offset == 0)
+	if wanted.kind == fine {
+		return at, nil, nil
+	}
+	if o.Offset != 0 {
+		return at, nil, s.refusal(wanted, o)
+	}
+	for _, strict := range []bool{true, false} {
+		for d := range 65535 {
+			for _, nudge := range [...]int{d, -d} {
+				c := at
+				c.nudge = nudge
+				if s.check(c, strict).kind == fine {
+					return c, s.nudgeNote(wanted, c), nil
+				}
+			}
+		}
+	}
+	return at, nil, s.refusal(wanted, o)
+}

@@ -1,0 +1,259 @@
+package template
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"onemore/launcher/internal/confedit"
+)
+
+var (
+	templateName = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+	listenerName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	signalNames  = []string{"TERM", "INT", "QUIT", "HUP", "KILL", "USR1", "USR2", "ABRT"}
+)
+
+const (
+	defaultTimeout = 5 * time.Second
+	defaultGrace   = 10 * time.Second
+)
+
+// Check fills defaults, parses the texts and tells all that is wrong. Parse has done it; only a Template that Go code
+// made itself needs it, before anything is expanded.
+func (t *Template) Check() error {
+	var found problems
+	t.check(&found)
+	return found.err(t.Name, nil)
+}
+
+func (t *Template) check(found *problems) {
+	if !templateName.MatchString(t.Name) {
+		found.add("name", "%q is no name; it begins with a letter and has a-z, 0-9, _ and -", t.Name)
+	}
+	if t.MinNodes < 0 {
+		found.add("min_nodes", "%d is below 0", t.MinNodes)
+	}
+	t.checkParams(found)
+	t.checkProgram(found)
+	t.checkDetect(found)
+	t.checkCopy(found)
+	t.checkListeners(found)
+	t.checkEdits(found)
+	t.checkFiles(found)
+	t.checkStart(found)
+	t.checkJoin(found)
+	t.checkStop(found)
+	t.checkCalls(found)
+	t.checkTexts(found)
+}
+
+func (t *Template) checkParams(found *problems) {
+	for name, p := range t.Params {
+		key := "params." + name
+		if !listenerName.MatchString(name) {
+			found.add(key, "%q is no name; it begins with a letter and has a-z, 0-9 and _", name)
+		}
+		if p.Match == "" {
+			continue
+		}
+		re, err := WholeMatch(p.Match)
+		switch {
+		case err != nil:
+			found.add(key+".match", "%v", err)
+		case p.Default != "" && !re.MatchString(p.Default):
+			found.add(key+".default", "%q does not match %q", p.Default, p.Match)
+		}
+	}
+}
+
+// WholeMatch compiles a regexp that must match a whole value.
+func WholeMatch(expr string) (*regexp.Regexp, error) { return regexp.Compile(`^(?:` + expr + `)$`) }
+
+func (t *Template) checkProgram(found *problems) {
+	p := &t.Program
+	for i, file := range p.Paths {
+		if !path.IsAbs(file) {
+			found.add(fmt.Sprintf("program.paths[%d]", i), "%q is not absolute; names to look up on PATH go to program.command", file)
+		}
+	}
+	if len(p.Paths) > 0 && p.Command == "" {
+		found.add("program.paths", "paths without program.command; give the name that is looked up on PATH")
+	}
+	checkRegexp(found, "program.accept", p.Accept)
+	if (p.Accept == "") != (len(p.Version) == 0) {
+		found.add("program.version", "version and accept belong together; give both or neither")
+	}
+}
+
+func (t *Template) checkDetect(found *problems) {
+	for i, glob := range t.Detect.Files {
+		checkGlob(found, fmt.Sprintf("detect.files[%d]", i), glob)
+	}
+	for i, m := range t.Detect.Match {
+		key := fmt.Sprintf("detect.match[%d]", i)
+		checkRelative(found, key+".file", m.File)
+		checkRegexp(found, key+".regexp", m.Regexp)
+		if m.Regexp == "" {
+			found.add(key+".regexp", "is missing")
+		}
+	}
+}
+
+func (t *Template) checkCopy(found *problems) {
+	c := &t.Copy
+	if c.Source == "" {
+		c.Source = "optional"
+	}
+	checkOneOf(found, "copy.source", c.Source, "required", "optional", "none")
+	for key, globs := range map[string][]string{"copy.exclude": c.Exclude, "copy.share": c.Share, "upgrade.keep": t.Upgrade.Keep} {
+		for i, glob := range globs {
+			checkGlob(found, fmt.Sprintf("%s[%d]", key, i), glob)
+		}
+	}
+	for i, dir := range c.Dirs {
+		checkRelative(found, fmt.Sprintf("copy.dirs[%d]", i), dir)
+	}
+}
+
+func (t *Template) checkEdits(found *problems) {
+	t.editPlaces(func(key string, e *Edit) {
+		checkRelative(found, key+".file", e.File)
+		if e.Format == "" {
+			e.Format, _ = confedit.FormatOf(e.File)
+		}
+		if !slices.Contains(confedit.Formats(), e.Format) {
+			found.add(key+".format", "%q of file %q is no format; give format = one of %s", e.Format, e.File, strings.Join(confedit.Formats(), ", "))
+		}
+		if len(e.Set)+len(e.Raw) == 0 {
+			found.add(key, "changes nothing; give set or raw")
+		}
+		for k := range e.Raw {
+			if _, both := e.Set[k]; both {
+				found.add(key+".raw", "key %q is in set and in raw; leave one of them out", k)
+			}
+		}
+	})
+}
+
+func (t *Template) checkFiles(found *problems) {
+	for i := range t.Files {
+		f, key := &t.Files[i], fmt.Sprintf("file[%d]", i)
+		checkRelative(found, key+".path", f.Path)
+		if f.Mode == "" {
+			f.Mode = "0644"
+		}
+		if _, err := f.Perm(); err != nil {
+			found.add(key+".mode", "%v", err)
+		}
+	}
+}
+
+// Perm is the file's mode as a number.
+func (f File) Perm() (uint32, error) {
+	n, err := strconv.ParseUint(f.Mode, 8, 32)
+	if err != nil || n > 0o777 {
+		return 0, fmt.Errorf("%q is no octal mode such as 0644", f.Mode)
+	}
+	return uint32(n), nil
+}
+
+func (t *Template) checkStart(found *problems) {
+	s := &t.Start
+	if len(s.Command) == 0 {
+		found.add("start.command", "is missing: the command that runs a node in the foreground")
+	}
+	if s.Order == "" {
+		s.Order = "parallel"
+	}
+	checkOneOf(found, "start.order", s.Order, "parallel", "staged")
+	if s.Order == "staged" && s.Staged.isZero() {
+		found.add("start.staged", "is missing: what must answer on a node before the next one is started")
+	}
+	if s.Order != "staged" && !s.Staged.isZero() {
+		found.add("start.staged", `is only asked with order = "staged"`)
+	}
+	checkRegexp(found, "ready.log", t.Ready.Log)
+	checkDuration(found, "ready.timeout", t.Ready.Timeout)
+}
+
+func (t *Template) checkJoin(found *problems) {
+	j := &t.Join
+	methods := slices.Sorted(maps.Keys(j.Methods))
+	if j.Default == "" {
+		j.Default = "none"
+		if len(methods) == 1 {
+			j.Default = methods[0]
+		}
+		if len(methods) > 1 {
+			found.add("join.default", "is missing; give one of %s", strings.Join(methods, ", "))
+		}
+	}
+	if _, known := j.Methods[j.Default]; !known && j.Default != "none" {
+		found.add("join.default", "no [join.%s] is here; have %s", j.Default, strings.Join(append(methods, "none"), ", "))
+	}
+	for _, method := range methods {
+		if m := j.Methods[method]; method == "command" && len(m.Calls) == 0 {
+			found.add("join.command", "has no [[join.command.call]] by which a node joins")
+		}
+	}
+}
+
+func (t *Template) checkStop(found *problems) {
+	s := &t.Stop
+	if s.Signal == "" {
+		s.Signal = "TERM"
+	}
+	if s.Discard == "" {
+		s.Discard = "KILL"
+	}
+	checkOneOf(found, "stop.signal", s.Signal, signalNames...)
+	checkOneOf(found, "stop.discard", s.Discard, signalNames...)
+	checkDuration(found, "stop.grace", s.Grace)
+	if s.Grace.Duration == 0 {
+		s.Grace.Duration = defaultGrace
+	}
+	if len(t.Service.Command) == 0 && len(t.Service.Environment) > 0 {
+		found.add("service.environment", "without service.command; give the command too")
+	}
+}
+
+func checkOneOf(found *problems, key, got string, want ...string) {
+	if !slices.Contains(want, got) {
+		found.add(key, "%q is unknown; give one of %s", got, strings.Join(want, ", "))
+	}
+}
+
+func checkRegexp(found *problems, key, expr string) {
+	if _, err := regexp.Compile(expr); err != nil {
+		found.add(key, "%v", err)
+	}
+}
+
+func checkDuration(found *problems, key string, d Duration) {
+	if d.Duration < 0 {
+		found.add(key, "%s is below 0", d.Duration)
+	}
+}
+
+// checkRelative wants a path that stays inside of the node directory.
+func checkRelative(found *problems, key, file string) {
+	switch {
+	case file == "":
+		found.add(key, "is missing")
+	case path.IsAbs(file) || path.Clean(file) != file || file == "." || file == ".." || strings.HasPrefix(file, "../"):
+		found.add(key, "%q is not a clean slash path inside of the node directory, such as etc/server.conf", file)
+	}
+}
+
+func checkGlob(found *problems, key, glob string) {
+	checkRelative(found, key, strings.TrimSuffix(glob, "/"))
+	if _, err := path.Match(strings.ReplaceAll(glob, "**", "*"), ""); err != nil {
+		found.add(key, "%q: %v", glob, err)
+	}
+}

@@ -1,0 +1,146 @@
+package template
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+func (t *Template) checkListeners(found *problems) {
+	seen := make(map[string]bool)
+	for i := range t.Listeners {
+		l := &t.Listeners[i]
+		key := "listeners." + l.Name
+		checkListener(found, key, l, seen)
+		if (l.Port == 0) == (l.Derive == "") {
+			found.add(key, "give either port (the default of node 1) or derive (a sum of other listeners, number, index)")
+		}
+		if l.Derive != "" && l.Key != "" {
+			found.add(key+".key", "a derived listener has no key; drop derive or file and key")
+		}
+		if (l.File == "") != (l.Key == "") {
+			found.add(key+".file", "file and key belong together; give both or neither")
+		}
+		if l.File != "" {
+			checkRelative(found, key+".file", l.File)
+		}
+	}
+	if _, _, err := DeriveOrder(t.Listeners); err != nil {
+		found.add("listeners", "%v", err)
+	}
+	for i := range t.Shared {
+		l := &t.Shared[i]
+		key := "shared." + l.Name
+		checkListener(found, key, l, seen)
+		if l.Port == 0 {
+			found.add(key+".port", "is missing; a shared listener has a port of its own")
+		}
+		if l.Derive != "" || l.File != "" || l.Key != "" {
+			found.add(key, "derive, file and key are for the listeners of nodes; drop them")
+		}
+	}
+}
+
+func checkListener(found *problems, key string, l *Listener, seen map[string]bool) {
+	switch {
+	case !listenerName.MatchString(l.Name):
+		found.add(key, "%q is no name; it begins with a letter and has a-z, 0-9 and _", l.Name)
+	case l.Name == "number" || l.Name == "index":
+		found.add(key, "%q is a word of derive; give the listener another name", l.Name)
+	case seen[l.Name]:
+		found.add(key, "the name is taken by another listener; give it another")
+	}
+	seen[l.Name] = true
+	if l.Port < 0 || l.Port > 65535 {
+		found.add(key+".port", "%d is no port; ports are 1 to 65535", l.Port)
+	}
+	if len(l.Protocols) == 0 {
+		l.Protocols = []string{"tcp"}
+	}
+	for i, p := range l.Protocols {
+		checkOneOf(found, key+".protocols", p, "tcp", "udp")
+		if slices.Contains(l.Protocols[:i], p) {
+			found.add(key+".protocols", "%q is there twice", p)
+		}
+	}
+	if _, err := netip.ParseAddr(l.Bind); l.Bind != "" && err != nil {
+		found.add(key+".bind", "%q is no IP address; leave it out for the node's own", l.Bind)
+	}
+}
+
+func (t *Template) checkCalls(found *problems) {
+	t.callPlaces(func(key string, c *Call) {
+		if c.isZero() && (key == "members.call" || key == "start.staged") {
+			return
+		}
+		t.checkCall(found, key, c)
+		checkCallOn(found, key, c)
+	})
+	if m := &t.Members.Call; !m.isZero() && m.Number == "" && m.Count == "" && m.JSON == "" {
+		found.add("members.call", "reads no number of members; give number, count or json")
+	}
+}
+
+func (t *Template) checkCall(found *problems, key string, c *Call) {
+	if given(c.HTTP != "", c.TCP != "", len(c.Exec) > 0) != 1 {
+		found.add(key, "give exactly one of http, tcp and exec")
+	}
+	if c.HTTP == "" && (c.Method != "" || c.Body != "" || c.User != "" || len(c.Header) > 0) {
+		found.add(key, "method, body, header and user go with http")
+	}
+	if c.TCP == "" && c.Send != "" {
+		found.add(key+".send", "goes with tcp")
+	}
+	if given(c.Number != "", c.Count != "", c.JSON != "") > 1 {
+		found.add(key, "give at most one of number, count and json")
+	}
+	if c.User != "" && !isText(c.User) && !strings.Contains(c.User, ":") {
+		found.add(key+".user", "%q is not NAME:PASSWORD", c.User)
+	}
+	checkDuration(found, key+".timeout", c.Timeout)
+	checkDuration(found, key+".retry", c.Retry)
+	if c.Timeout.Duration == 0 {
+		c.Timeout.Duration = defaultTimeout
+	}
+	if c.On == "" {
+		c.On = "self"
+	}
+}
+
+// checkCallOn knows which nodes a call of this place can be made on.
+func checkCallOn(found *problems, key string, c *Call) {
+	switch {
+	case strings.HasPrefix(key, "form["):
+		checkOneOf(found, key+".on", c.On, "self", "peer", "first")
+	case strings.HasPrefix(key, "members"), strings.HasPrefix(key, "start"), strings.HasPrefix(key, "ready"), strings.HasPrefix(key, "upgrade"):
+		checkOneOf(found, key+".on", c.On, "self")
+	default:
+		checkOneOf(found, key+".on", c.On, "self", "peer")
+	}
+}
+
+func (c *Call) isZero() bool {
+	empty := true
+	c.eachText(func(_, src string) { empty = empty && src == "" })
+	return empty && c.On == "" && c.Timeout.Duration == 0 && c.Retry.Duration == 0
+}
+
+func given(conditions ...bool) int {
+	n := 0
+	for _, yes := range conditions {
+		if yes {
+			n++
+		}
+	}
+	return n
+}
+
+// listenerNames are the names of listeners, for messages and look-ups.
+func listenerNames(list []Listener) []string {
+	names := make(map[string]bool, len(list))
+	for _, l := range list {
+		names[l.Name] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}

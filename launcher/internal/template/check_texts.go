@@ -1,0 +1,154 @@
+package template
+
+import (
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// checkTexts parses every text and expands it for sample nodes, so that a text that could fail later fails here.
+func (t *Template) checkTexts(found *problems) {
+	t.texts = newTexts()
+	c := textCheck{t: t, found: found, names: placeNames(), listeners: listenerNames(t.Listeners), shared: listenerNames(t.Shared)}
+	c.samples = t.samples()
+	t.eachText(func(key string, where place, src string) {
+		if isText(src) {
+			c.check(key, where, src)
+		} else if strings.HasSuffix(key, ".when") && src != "" && src != "true" && src != "false" {
+			found.add(key, "%q is neither true nor false", src)
+		}
+	})
+	if t.Node.Name == "" {
+		found.add("node.name", "is missing; such as node{{.NameIndex}}@{{.Host}}")
+	} else if !t.Reads(t.Node.Name, "NameIndex") && !t.Reads(t.Node.Name, "Index") && t.texts.bySrc[t.Node.Name] != nil {
+		found.add("node.name", "%q is the same for all nodes; write {{.NameIndex}} into it", t.Node.Name)
+	} else if !isText(t.Node.Name) {
+		found.add("node.name", "%q is the same for all nodes; write {{.NameIndex}} into it", t.Node.Name)
+	}
+	t.callPlaces(func(key string, call *Call) { c.checkRegexps(key, call) })
+}
+
+type textCheck struct {
+	t                 *Template
+	found             *problems
+	names             map[place]map[string]bool
+	listeners, shared []string
+	samples           []*Data
+}
+
+func (c *textCheck) check(key string, where place, src string) {
+	one, err := c.t.texts.add(src)
+	if err != nil {
+		c.found.add(key, "%q: %v", src, err)
+		return
+	}
+	before := len(c.found.list)
+	mentions(one.parsed.Tree.Root, true, func(m mention) { c.checkMention(key, where, m) })
+	if len(c.found.list) > before {
+		return
+	}
+	for _, sample := range c.samples {
+		got, err := c.t.Expand(src, sampleFor(where, sample))
+		if err != nil {
+			c.found.add(key, "%v", err)
+			return
+		}
+		if strings.HasSuffix(key, ".when") && got != "true" && got != "false" {
+			c.found.add(key, "%q expands to %q, which is neither true nor false", src, got)
+			return
+		}
+	}
+}
+
+// checkMention refuses a name that no data has, also where the samples would not come by.
+func (c *textCheck) checkMention(key string, where place, m mention) {
+	if len(m.path) == 0 {
+		return
+	}
+	names := c.names[where]
+	if !m.root {
+		names = c.names[inNode] // a range or with may have put any node in dot's place
+	}
+	first := m.path[0]
+	if !names[first] {
+		c.found.add(key, "{{.%s}} is unknown here; have %s", first, strings.Join(slices.Sorted(maps.Keys(names)), ", "))
+		return
+	}
+	if first == "Param" && m.root && len(m.path) > 1 {
+		if _, ok := c.t.Params[m.path[1]]; !ok {
+			c.found.add(key, "{{.Param.%s}}: no [params.%s] is declared; have %s", m.path[1], m.path[1], oneOf(slices.Sorted(maps.Keys(c.t.Params))))
+		}
+	}
+	switch last := m.path[len(m.path)-1]; {
+	case m.arg == "" || where == inURL:
+	case last == "Port" || last == "Addr":
+		c.checkKnown(key, last, m.arg, "listener", c.listeners)
+	case last == "Shared":
+		c.checkKnown(key, last, m.arg, "shared listener", c.shared)
+	case last == "Tool":
+		c.checkKnown(key, last, m.arg, "program of program.needs", c.t.Program.Needs)
+	}
+}
+
+func (c *textCheck) checkKnown(key, method, arg, what string, known []string) {
+	if !slices.Contains(known, arg) {
+		c.found.add(key, "{{.%s %q}}: no %s is called %q; have %s", method, arg, what, arg, oneOf(known))
+	}
+}
+
+func (c *textCheck) checkRegexps(key string, call *Call) {
+	for _, one := range [...]struct{ key, src string }{
+		{"expect", call.Expect}, {"refuse", call.Refuse}, {"number", call.Number}, {"count", call.Count},
+	} {
+		expr, err := c.t.Expand(one.src, c.samples[0])
+		if err != nil {
+			continue // told already
+		}
+		re, err := regexp.Compile(expr)
+		if err != nil {
+			c.found.add(key+"."+one.key, "%v", err)
+			continue
+		}
+		if one.key == "number" && expr != "" && re.NumSubexp() == 0 {
+			c.found.add(key+".number", "%q has no group ( ) around the number", expr)
+		}
+	}
+}
+
+func oneOf(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// placeNames are the names that texts may read, by place.
+func placeNames() map[place]map[string]bool {
+	hidden := []string{"Node", "Ports", "Tools", "SharedPort"} // how Data holds what its methods give
+	of := func(v any, without ...string) map[string]bool {
+		names := make(map[string]bool)
+		typ := reflect.TypeOf(v)
+		for m := range typ.NumMethod() {
+			names[typ.Method(m).Name] = true
+		}
+		if typ.Kind() == reflect.Pointer {
+			typ = typ.Elem()
+		}
+		for _, f := range reflect.VisibleFields(typ) {
+			names[f.Name] = true
+		}
+		for _, name := range append(hidden, without...) {
+			delete(names, name)
+		}
+		return names
+	}
+	return map[place]map[string]bool{
+		inNode:    of(&Data{}),
+		inService: of(&Data{}, "Index", "NameIndex", "Number", "Name", "Dir", "Folder", "Port", "Addr", "Others", "Peer", "Adding"),
+		inName:    of(NameData{}),
+		inWhen:    of(WhenData{}),
+		inURL:     of(URLData{}),
+	}
+}

@@ -1,0 +1,108 @@
+package template
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+)
+
+// Node is what texts see of one node: {{.Name}} of the node that a text is about, {{.Peer.Name}} of another.
+type Node struct {
+	Index     int    // 1…, counted in the cluster
+	NameIndex int    // Index, moved where the numbers in node names must not meet another cluster's; for node.name
+	Number    int    // digits before @ in Name, 0 if there are none
+	Name      string // node name
+	Host      string // the address that clients and other nodes use
+	Dir       string // the node directory, absolute
+	Folder    string // the folder around it, absolute: holds Dir and the log
+	Bin       string // the program, absolute; "" if the template needs none
+	Ports     []Port // by listener
+}
+
+// Port is one listener's address.
+type Port struct {
+	Listener string
+	Host     string
+	Port     int
+}
+
+// Port is the port of one of the node's listeners: {{.Port "http"}}, {{.Peer.Port "http"}}.
+func (n *Node) Port(listener string) (int, error) {
+	p, err := find(n.Ports, listener)
+	return p.Port, err
+}
+
+// Addr is HOST:PORT of one of the node's listeners.
+func (n *Node) Addr(listener string) (string, error) {
+	p, err := find(n.Ports, listener)
+	return p.addr(), err
+}
+
+func (p Port) addr() string { return net.JoinHostPort(p.Host, strconv.Itoa(p.Port)) }
+
+func find(ports []Port, listener string) (Port, error) {
+	for _, p := range ports {
+		if p.Listener == listener {
+			return p, nil
+		}
+	}
+	return Port{}, fmt.Errorf("no listener %q here", listener)
+}
+
+// Data is what a text sees: the node that it is about, and its cluster.
+type Data struct {
+	*Node
+	Cluster    string            // the cluster's name
+	ID         string            // its random id
+	Secret     string            // random, the same for all nodes of the cluster
+	ClusterDir string            // the cluster's folder, absolute
+	Onemore    string            // the onemore executable, absolute
+	Join       string            // the method of joining: "config", "command" or "none"
+	Adding     bool              // the node is added to a formed cluster
+	N          int               // how many Nodes there are
+	Nodes      []*Node           // a new cluster: all nodes; an added node: the members, and the added up to itself
+	Others     []*Node           // Nodes without the node itself
+	Seeds      []*Node           // whom to ask for the cluster: all nodes of a new one (the first founds it), the members for an added node
+	First      *Node             // the first of Nodes
+	Peer       *Node             // a running member other than the node; none in a cluster of one
+	Param      map[string]string // the template's own settings
+	Tools      map[string]string // programs of program.needs, absolute
+	SharedPort []Port            // by shared listener
+}
+
+// Tool is the absolute path of a program of program.needs.
+func (d *Data) Tool(name string) (string, error) {
+	if path := d.Tools[name]; path != "" {
+		return path, nil
+	}
+	return "", fmt.Errorf("no program %q was found", name)
+}
+
+// Shared is the port of one of the cluster's shared listeners.
+func (d *Data) Shared(listener string) (int, error) {
+	p, err := find(d.SharedPort, listener)
+	return p.Port, err
+}
+
+// URLData is what the url of a listener sees.
+type URLData struct {
+	Addr string // HOST:PORT
+	Host string
+	Port int
+}
+
+// NameData is what node.name sees.
+type NameData struct {
+	Index     int
+	NameIndex int
+	Host      string
+	Cluster   string
+	Param     map[string]string
+}
+
+// WhenData is what the when of a listener sees: nothing that differs between nodes, so that all have the same listeners.
+type WhenData struct {
+	Cluster string
+	Join    string
+	Param   map[string]string
+}

@@ -1,0 +1,86 @@
+package template
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/BurntSushi/toml"
+)
+
+// document is template.toml as it is written: Template plus the tables whose order or presence counts.
+type document struct {
+	Template
+	Listeners map[string]Listener `toml:"listeners"`
+	Shared    map[string]Listener `toml:"shared"`
+	Join      joinTable           `toml:"join"`
+}
+
+type joinTable struct {
+	Default string    `toml:"default"`
+	Config  *JoinWays `toml:"config"`
+	Command *JoinWays `toml:"command"`
+}
+
+// Parse reads a template.toml. The name is the template's unless the text says another; it is also what errors call it.
+// The error joins all problems, each with the line (where it is known), the key and the way out.
+func Parse(name string, src []byte) (*Template, error) {
+	var doc document
+	meta, err := toml.Decode(string(src), &doc)
+	if err != nil {
+		return nil, decodeError(name, err)
+	}
+	t := doc.template(name, meta.Keys())
+	var found problems
+	for _, key := range meta.Undecoded() {
+		found.add(keyPath(key), "unknown key; docs/templates.md lists all keys")
+	}
+	t.check(&found)
+	return t, found.err(name, src)
+}
+
+func (d *document) template(name string, keys []toml.Key) *Template {
+	t := d.Template
+	if t.Name == "" {
+		t.Name = name
+	}
+	t.Listeners = inOrder("listeners", d.Listeners, keys)
+	t.Shared = inOrder("shared", d.Shared, keys)
+	t.Join = Join{Default: d.Join.Default}
+	for method, ways := range map[string]*JoinWays{"config": d.Join.Config, "command": d.Join.Command} {
+		if ways == nil {
+			continue
+		}
+		if t.Join.Methods == nil {
+			t.Join.Methods = make(map[string]JoinWays, 2)
+		}
+		t.Join.Methods[method] = *ways
+	}
+	return &t
+}
+
+// inOrder gives the listeners of one table in the order in which the file has them.
+func inOrder(table string, byName map[string]Listener, keys []toml.Key) []Listener {
+	var list []Listener
+	seen := make(map[string]bool, len(byName))
+	for _, key := range keys {
+		if len(key) < 2 || key[0] != table || seen[key[1]] {
+			continue
+		}
+		seen[key[1]] = true
+		l := byName[key[1]]
+		l.Name = key[1]
+		list = append(list, l)
+	}
+	return list
+}
+
+func decodeError(name string, err error) error {
+	if bad, ok := errors.AsType[toml.ParseError](err); ok {
+		where := ""
+		if bad.LastKey != "" {
+			where = fmt.Sprintf(" (at key %q)", bad.LastKey)
+		}
+		return fmt.Errorf("template %q: line %d: %s%s", name, bad.Position.Line, bad.Message, where)
+	}
+	return fmt.Errorf("template %q: %w", name, err)
+}

@@ -1,0 +1,60 @@
+package template
+
+import "fmt"
+
+// samples are made-up nodes that every text must expand for: the first of a new cluster, and one that is added.
+func (t *Template) samples() []*Data {
+	nodes := make([]*Node, 3)
+	for i := range nodes {
+		nodes[i] = t.sampleNode(i + 1)
+	}
+	founding := t.sampleCluster()
+	founding.Node, founding.Nodes, founding.Others, founding.Seeds = nodes[0], nodes, nodes[1:], nodes
+	founding.First, founding.Peer = nodes[0], nodes[1]
+	adding := t.sampleCluster()
+	adding.Node, adding.Nodes, adding.Others, adding.Seeds = nodes[2], nodes, nodes[:2], nodes[:2]
+	adding.First, adding.Peer, adding.Adding = nodes[0], nodes[0], true
+	return []*Data{founding, adding}
+}
+
+func (t *Template) sampleCluster() *Data {
+	d := &Data{
+		Cluster: "sample", ID: "0123456789abcdef", Secret: "secret", ClusterDir: "/sample", Onemore: "/usr/bin/onemore",
+		Join: t.Join.Default, N: 3, Param: make(map[string]string), Tools: make(map[string]string),
+	}
+	for name, p := range t.Params {
+		d.Param[name] = p.Default
+	}
+	for _, name := range t.Program.Needs {
+		d.Tools[name] = "/usr/bin/" + name
+	}
+	for i, l := range t.Shared {
+		d.SharedPort = append(d.SharedPort, Port{l.Name, "127.0.0.1", 4000 + i})
+	}
+	return d
+}
+
+func (t *Template) sampleNode(index int) *Node {
+	n := &Node{
+		Index: index, NameIndex: index, Number: index, Name: fmt.Sprintf("sample%d@127.0.0.1", index), Host: "127.0.0.1",
+		Dir: fmt.Sprintf("/sample/%d/server", index), Folder: fmt.Sprintf("/sample/%d", index), Bin: "/usr/bin/server",
+	}
+	for i, l := range t.Listeners {
+		n.Ports = append(n.Ports, Port{l.Name, "127.0.0.1", 1000*index + i})
+	}
+	return n
+}
+
+// sampleFor gives the data that texts of a place get.
+func sampleFor(where place, d *Data) any {
+	switch where {
+	case inName:
+		return NameData{Index: d.Index, NameIndex: d.NameIndex, Host: d.Host, Cluster: d.Cluster, Param: d.Param}
+	case inWhen:
+		return WhenData{Cluster: d.Cluster, Join: d.Join, Param: d.Param}
+	case inURL:
+		return URLData{Addr: "127.0.0.1:1000", Host: "127.0.0.1", Port: 1000}
+	default:
+		return d
+	}
+}

@@ -1,0 +1,244 @@
+// Package template is the language in which a kind of server is described: TOML in, a Template out, strict (an unknown
+// key is an error), defaulted and validated with all problems at once. It is data about a server, never code for one: it
+// decides nothing about ports or directories (package plan does) and runs nothing (package keeper does).
+//
+// Start at Template, the root of a template.toml, and at Parse. docs/templates.md documents every key.
+package template
+
+import "time"
+
+// Template is one kind of server, as a template.toml says it. Fields marked "text" are expanded by text/template with
+// the data that Data documents; an unknown name in a text is an error when the template is parsed.
+type Template struct {
+	Name     string `toml:"name"`    // what -t takes; the folder's name
+	Summary  string `toml:"summary"` // one line for `onemore templates`
+	MinNodes int    `toml:"min_nodes"`
+	// MinReason says why fewer nodes than MinNodes can't work; it ends the error.
+	MinReason string `toml:"min_nodes_reason"`
+
+	Params  map[string]Param `toml:"params"` // settings of the template's own, given as --param NAME=VALUE
+	Program Program          `toml:"program"`
+	Detect  Detect           `toml:"detect"`
+	Copy    Copy             `toml:"copy"`
+	Node    NodeNames        `toml:"node"`
+
+	// Listeners of every node, in the file's order; Shared ones belong to the cluster (an own epmd), once.
+	Listeners []Listener `toml:"-"`
+	Shared    []Listener `toml:"-"`
+	// Service is a helper process that the cluster has once: started before the nodes, stopped after them.
+	Service Service `toml:"service"`
+
+	Edits       []Edit            `toml:"edit"`
+	Files       []File            `toml:"file"`
+	Environment map[string]string `toml:"environment"` // values: text
+
+	Start   Start   `toml:"start"`
+	Ready   Ready   `toml:"ready"`
+	Join    Join    `toml:"join"`
+	Form    []Call  `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
+	Add     Add     `toml:"add"`
+	Members Members `toml:"members"`
+	Stop    Stop    `toml:"stop"`
+	Leave   []Call  `toml:"leave"` // by which a running node leaves its cluster, before it is stopped and removed
+	Ctl     Command `toml:"ctl"`
+	Client  Client  `toml:"client"`
+	Upgrade Upgrade `toml:"upgrade"`
+
+	// Own are the files of the template's files/ folder: the node directory of a node that has no source.
+	Own []File `toml:"-"`
+
+	texts *texts // every text, parsed once; set by Check
+}
+
+// Param is a setting that only this template has, read in texts as {{.Param.NAME}}.
+type Param struct {
+	Default string `toml:"default"`
+	Summary string `toml:"summary"`
+	Match   string `toml:"match"` // regexp that the whole value must match
+}
+
+// Program is the server's executable where the node directory does not hold it.
+type Program struct {
+	// Command is looked up on PATH (and in Paths) unless --bin names it; {{.Bin}} is the absolute path. Empty: none is needed.
+	Command string   `toml:"command"`
+	Paths   []string `toml:"paths"`   // absolute paths that are tried first
+	Install string   `toml:"install"` // the hint when it is missing
+	// Needs are further programs (a client) that calls use, looked up the same way: {{.Tool "NAME"}}.
+	Needs []string `toml:"needs"`
+	// Version: a command whose output must match Accept; checked before anything is made. Empty: any version.
+	Version []string `toml:"version"` // text
+	Accept  string   `toml:"accept"`  // regexp
+}
+
+// Detect tells a node directory of this server from any other. All rules must hold; without rules it never matches.
+type Detect struct {
+	Files []string `toml:"files"` // slash paths (globs) that must exist
+	Match []Match  `toml:"match"`
+	// Priority breaks ties: the higher one wins; two of the same priority are an error that asks for -t.
+	Priority int `toml:"priority"`
+}
+
+// Match is a rule on a file's text.
+type Match struct {
+	File   string `toml:"file"`
+	Regexp string `toml:"regexp"`
+}
+
+// Copy says what of a source is copied. Patterns are slash globs with ** relative to the source.
+type Copy struct {
+	Source  string   `toml:"source"`  // "required", "optional" (default: the template's own files/ folder does without), "none"
+	Exclude []string `toml:"exclude"` // left out: data, pipes, logs
+	Share   []string `toml:"share"`   // hard-linked: what the server only ever reads
+	Dirs    []string `toml:"dirs"`    // made empty after the copy
+}
+
+// NodeNames is how nodes are called.
+type NodeNames struct {
+	Name string `toml:"name"` // text of {{.NameIndex}} {{.Index}} {{.Host}} {{.Cluster}} {{.Param.NAME}}; must differ between nodes
+	// SpreadAddress: `--spread address` may give every node an own 127.0.0.x and the same ports.
+	SpreadAddress bool `toml:"spread_address"`
+}
+
+// Listener is one port of a node, declared in its config or derived from another number.
+type Listener struct {
+	Name      string   `toml:"-"`
+	Port      int      `toml:"port"`      // default port of node 1
+	Derive    string   `toml:"derive"`    // instead of Port: a sum such as "client + 10000" or "4370 + number" (number: the digits before @ in the node's name; index: 1…N)
+	Protocols []string `toml:"protocols"` // of "tcp", "udp"; default ["tcp"]
+	Bind      string   `toml:"bind"`      // "" = the node's host; "0.0.0.0" where the server always binds all
+	URL       string   `toml:"url"`       // text for people and for env, of {{.Addr}} {{.Host}} {{.Port}}; default HOST:PORT
+	When      string   `toml:"when"`      // text; expands to "true" (default) or "false": this listener exists
+	Optional  bool     `toml:"optional"`  // need not be open when the node is ready (TLS without certificates, …); still leased
+	// File and Key tell where the node's config declares it: when the source has that key, its port is the default of node 1.
+	File string `toml:"file"`
+	Key  string `toml:"key"`
+}
+
+// Service is a process of the cluster that is not a node.
+type Service struct {
+	Command     []string          `toml:"command"` // text; empty: no service
+	Environment map[string]string `toml:"environment"`
+}
+
+// Edit changes values in one config file of the copy, every other byte kept.
+type Edit struct {
+	File   string            `toml:"file"`   // slash path in the node directory
+	Format string            `toml:"format"` // of confedit; default by the file's name
+	Set    map[string]string `toml:"set"`    // key → text, written in the type that fits
+	Raw    map[string]string `toml:"raw"`    // key → text, written as it is (arrays, objects)
+	When   string            `toml:"when"`   // text; "false" skips this edit
+	// IfExists: skip when the source has no such file.
+	IfExists bool `toml:"if_exists"`
+}
+
+// File is a small file that the template writes into the copy (a cookie, an empty config).
+type File struct {
+	Path string `toml:"path"`
+	Text string `toml:"text"` // text (those of Template.Own: as they are)
+	Mode string `toml:"mode"` // octal, default 0644
+}
+
+// Start is the foreground command of a node.
+type Start struct {
+	Command []string `toml:"command"` // text
+	Dir     string   `toml:"dir"`     // text; default the node directory
+	// Order "parallel" (default) starts all at once; "staged" starts each after Staged answers on the one before.
+	Order  string `toml:"order"`
+	Staged Call   `toml:"staged"`
+}
+
+// Ready says when one node serves: all of its listeners are open and its own, and what is given here holds.
+type Ready struct {
+	Notify  bool     `toml:"notify"` // the server speaks sd_notify: READY=1
+	Calls   []Call   `toml:"call"`
+	Log     string   `toml:"log"`     // regexp of log lines that tell why it fails, quoted in errors
+	Timeout Duration `toml:"timeout"` // default: --timeout
+}
+
+// Join is how a node becomes a member. Method "config": by what is in its files or environment. "command": by calls run
+// for each joining node, one after another. "none": the server needs nothing.
+type Join struct {
+	Default string              `toml:"default"` // a key of Methods, or "none"
+	Methods map[string]JoinWays `toml:"-"`       // [join.config], [join.command]
+}
+
+// JoinWays is what one method of joining adds.
+type JoinWays struct {
+	Environment map[string]string `toml:"environment"`
+	Edits       []Edit            `toml:"edit"`
+	Calls       []Call            `toml:"call"`
+}
+
+// Add is what adding a node to a formed cluster needs besides Join.
+type Add struct {
+	Before []Call `toml:"before"` // run for a running member ({{.Peer}}) before the new node is started
+	After  []Call `toml:"after"`  // run when the new node is a member
+}
+
+// Members asks one node how many running members it sees.
+type Members struct {
+	// Notify: the server sends X_ONEMORE_MEMBERS=n to NOTIFY_SOCKET with every change; Call is then for later looks.
+	Notify bool `toml:"notify"`
+	Call   Call `toml:"call"`
+	// IncludesStopped: the server counts members that are stopped too (a Raft group's configuration).
+	IncludesStopped bool `toml:"includes_stopped"`
+}
+
+// Stop is how a node's processes end: Command if given, else Signal; after Grace everything left is killed.
+type Stop struct {
+	Command []string `toml:"command"` // text
+	Signal  string   `toml:"signal"`  // default TERM
+	Grace   Duration `toml:"grace"`   // default 10s
+	// Discard is the signal where the data is thrown away anyway (down, undo); default KILL.
+	Discard string `toml:"discard"`
+}
+
+// Command is a command line that users' arguments are appended to.
+type Command struct {
+	Command []string `toml:"command"` // text
+}
+
+// Client is for people: what to paste.
+type Client struct {
+	Commands []string `toml:"commands"` // text, expanded for node 1
+}
+
+// Upgrade is what a rolling upgrade does to a node besides stop, swap and start.
+type Upgrade struct {
+	Before []Call   `toml:"before"` // drain, on the node itself
+	Keep   []string `toml:"keep"`   // globs of the old directory that stay; default: Copy.Exclude (data) and edited files
+}
+
+// Call is one question to a server, or one order: exactly one of HTTP, TCP and Exec is set. Its answer is judged by
+// Expect and Refuse, and a number is read from it by one of Number, Count and JSON. All strings are texts.
+type Call struct {
+	HTTP    string            `toml:"http" json:"http,omitempty"` // URL; a status other than 2xx is a failure unless Expect is given
+	Method  string            `toml:"method" json:"method,omitempty"`
+	Body    string            `toml:"body" json:"body,omitempty"`
+	Header  map[string]string `toml:"header" json:"header,omitempty"`
+	User    string            `toml:"user" json:"user,omitempty"`      // basic auth NAME:PASSWORD
+	TCP     string            `toml:"tcp" json:"tcp,omitempty"`        // HOST:PORT
+	Send    string            `toml:"send" json:"send,omitempty"`      // what is written; the answer is read until the server closes, Expect matches, or Timeout
+	Exec    []string          `toml:"exec" json:"exec,omitempty"`      // in the node's directory and environment; exit 0 unless Expect is given
+	Expect  string            `toml:"expect" json:"expect,omitempty"`  // regexp that must match
+	Refuse  string            `toml:"refuse" json:"refuse,omitempty"`  // regexp that must not match
+	Number  string            `toml:"number" json:"number,omitempty"`  // regexp; its first group is the number
+	Count   string            `toml:"count" json:"count,omitempty"`    // regexp; the number of its matches; with a group, of the different texts that the group matched
+	JSON    string            `toml:"json" json:"json,omitempty"`      // dotted path to a number, or to an array (its length)
+	Timeout Duration          `toml:"timeout" json:"timeout,omitzero"` // of one try; default 5s
+	Retry   Duration          `toml:"retry" json:"retry,omitzero"`     // an order is tried again for so long; default 0: once
+	On      string            `toml:"on" json:"on,omitempty"`          // for Form, Add and Leave: "self" (default: each node, or the node it is about), "peer" (a running member), "first" (node 1 only)
+	When    string            `toml:"when" json:"-"`                   // text; "false" leaves the call out
+}
+
+// Duration is a time.Duration written as "5s" in TOML and JSON.
+type Duration struct{ time.Duration }
+
+// UnmarshalText reads "1.5s"; the error is time.ParseDuration's.
+func (d *Duration) UnmarshalText(b []byte) (err error) {
+	d.Duration, err = time.ParseDuration(string(b))
+	return err
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }

@@ -1,0 +1,122 @@
+package template
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// place says which data a text is expanded with, and so which names it may read.
+type place int
+
+const (
+	inNode    place = iota // *Data
+	inService              // *Data without a node of its own
+	inName                 // NameData
+	inWhen                 // WhenData
+	inURL                  // URLData
+)
+
+// callPlaces are the calls of a template, with the key under which each stands.
+func (t *Template) callPlaces(visit func(key string, c *Call)) {
+	list := func(key string, calls []Call) {
+		for i := range calls {
+			visit(fmt.Sprintf("%s[%d]", key, i), &calls[i])
+		}
+	}
+	visit("start.staged", &t.Start.Staged)
+	list("ready.call", t.Ready.Calls)
+	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
+		list("join."+method+".call", t.Join.Methods[method].Calls)
+	}
+	list("form", t.Form)
+	list("add.before", t.Add.Before)
+	list("add.after", t.Add.After)
+	visit("members.call", &t.Members.Call)
+	list("leave", t.Leave)
+	list("upgrade.before", t.Upgrade.Before)
+}
+
+// editPlaces are the edits of a template, with the key under which each stands.
+func (t *Template) editPlaces(visit func(key string, e *Edit)) {
+	for i := range t.Edits {
+		visit(fmt.Sprintf("edit[%d]", i), &t.Edits[i])
+	}
+	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
+		edits := t.Join.Methods[method].Edits
+		for i := range edits {
+			visit(fmt.Sprintf("join.%s.edit[%d]", method, i), &edits[i])
+		}
+	}
+}
+
+// eachText calls visit for every text of the template.
+func (t *Template) eachText(visit func(key string, where place, src string)) {
+	args := func(key string, where place, list []string) {
+		for i, s := range list {
+			visit(fmt.Sprintf("%s[%d]", key, i), where, s)
+		}
+	}
+	table := func(key string, where place, m map[string]string) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			visit(key+"."+k, where, m[k])
+		}
+	}
+	visit("node.name", inName, t.Node.Name)
+	for i, list := range [][]Listener{t.Listeners, t.Shared} {
+		for _, l := range list {
+			key := [...]string{"listeners.", "shared."}[i] + l.Name
+			visit(key+".url", inURL, l.URL)
+			visit(key+".when", inWhen, l.When)
+		}
+	}
+	args("program.version", inService, t.Program.Version)
+	args("service.command", inService, t.Service.Command)
+	table("service.environment", inService, t.Service.Environment)
+	table("environment", inNode, t.Environment)
+	t.editPlaces(func(key string, e *Edit) {
+		visit(key+".when", inNode, e.When)
+		table(key+".set", inNode, e.Set)
+		table(key+".raw", inNode, e.Raw)
+	})
+	for i, f := range t.Files {
+		visit(fmt.Sprintf("file[%d].text", i), inNode, f.Text)
+	}
+	args("start.command", inNode, t.Start.Command)
+	visit("start.dir", inNode, t.Start.Dir)
+	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
+		table("join."+method+".environment", inNode, t.Join.Methods[method].Environment)
+	}
+	args("stop.command", inNode, t.Stop.Command)
+	args("ctl.command", inNode, t.Ctl.Command)
+	args("client.commands", inNode, t.Client.Commands)
+	t.callPlaces(func(key string, c *Call) {
+		c.eachText(func(sub, src string) { visit(key+"."+sub, inNode, src) })
+	})
+}
+
+// eachText calls visit for every text of the call.
+func (c *Call) eachText(visit func(key, src string)) {
+	for _, one := range [...]struct{ key, src string }{
+		{"http", c.HTTP}, {"method", c.Method}, {"body", c.Body}, {"user", c.User}, {"tcp", c.TCP}, {"send", c.Send},
+		{"expect", c.Expect}, {"refuse", c.Refuse}, {"number", c.Number}, {"count", c.Count}, {"json", c.JSON}, {"when", c.When},
+	} {
+		visit(one.key, one.src)
+	}
+	for _, k := range slices.Sorted(maps.Keys(c.Header)) {
+		visit("header."+k, c.Header[k])
+	}
+	for i, s := range c.Exec {
+		visit(fmt.Sprintf("exec[%d]", i), s)
+	}
+}
+
+// Reads tells whether any text of the call reads {{.NAME}}.
+func (t *Template) callReads(c *Call, name string) bool {
+	reads := false
+	c.eachText(func(_, src string) { reads = reads || t.Reads(src, name) })
+	return reads
+}
+
+// NeedsPeer tells whether the call can't be made in a cluster of one node: it asks, or speaks of, another member.
+func (t *Template) NeedsPeer(c *Call) bool { return c.On == "peer" || t.callReads(c, "Peer") }
