@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"os"
 	"runtime"
 	"sync"
 	"syscall"
@@ -136,4 +137,24 @@ func TestReaperTakesOnlyStrangers(t *testing.T) {
 		_, err := readStat(orphan.ID.PID)
 		return err != nil
 	})
+}
+
+// A keeper of 100 nodes should not have 100 threads that wait for them.
+func TestWaitingCostsNoThreads(t *testing.T) {
+	threads := func() int {
+		entries, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	s := newSpawner(t, SpawnerOptions{Reap: true})
+	before := threads()
+	const children = 60
+	for range children {
+		start(t, s, Spec{Args: []string{"sleep", "1000"}})
+	}
+	if got := threads() - before; got > children/2 {
+		t.Errorf("%d children cost %d threads", children, got)
+	}
 }

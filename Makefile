@@ -1,0 +1,47 @@
+# Targets for people and for CI. `make up` needs Go and nothing else.
+GO      ?= go
+BIN     := bin/onemore
+FUZZFOR ?= 20s
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+
+.PHONY: build up test check lint cross bench soak fuzz servers clean
+
+build: ; @$(GO) build -trimpath -ldflags "-s -w" -o $(BIN) .
+
+up: build ; @$(BIN) up 3
+
+test: ; $(GO) test ./...
+
+# Everything that must hold before a change lands.
+check: lint cross ; $(GO) test -race ./...
+
+lint:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+
+# What only Linux can do sits behind build tags; the rest must build everywhere.
+cross:
+	@for os in linux darwin; do for arch in amd64 arm64; do \
+	  echo "build $$os/$$arch"; GOOS=$$os GOARCH=$$arch $(GO) build -o /dev/null . && GOOS=$$os GOARCH=$$arch $(GO) vet ./... || exit 1; done; done
+
+# Ratios from one run on this machine: docs/benchmarks.md says how to read them.
+bench: build ; $(GO) run ./testdata/bench -onemore $(BIN)
+
+# Long stress tests with bounded counts.
+soak: build ; $(GO) test -tags soak -timeout 60m -count=1 -run Soak ./...
+
+fuzz:
+	@for t in $$($(GO) test -list '^Fuzz' ./launcher/internal/confedit | grep ^Fuzz); do \
+	  echo "fuzz $$t for $(FUZZFOR)"; $(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZFOR) ./launcher/internal/confedit || exit 1; done
+
+# The real servers that the tests launch, from Debian. None of them is started as a service.
+SERVERS := etcd-server etcd-client nats-server redis-server rabbitmq-server mosquitto mosquitto-clients nftables iproute2
+servers:
+	@test "$$(id -u)" = 0 || { echo "make servers: run it as root (it installs Debian packages)"; exit 1; }
+	@test -e /usr/sbin/policy-rc.d || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; touch /usr/sbin/policy-rc.d.onemore; }
+	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SERVERS); \
+	  rc=$$?; if [ -e /usr/sbin/policy-rc.d.onemore ]; then rm -f /usr/sbin/policy-rc.d /usr/sbin/policy-rc.d.onemore; fi; exit $$rc
+
+clean: ; rm -rf bin

@@ -1,0 +1,181 @@
+// Package cli is onemore's command line: flags, words for people, and exit codes; every command is flags → options → one
+// call of package launcher. It is the only place with cobra (but for the built-in node's own commands, which main adds).
+//
+// Start at App.Run; a command stands in the file of its name.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"onemore/launcher"
+)
+
+// Exit codes.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+// App is the command line with everything that it does not own itself.
+type App struct {
+	Version string
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	// Extra are commands that somebody else brings (the built-in node's).
+	Extra []*cobra.Command
+	// Local handles `onemore ctl WORD …` for the words that address the node of the current directory, not one of a cluster.
+	Local map[string]func(ctx context.Context, args []string) int
+}
+
+// global are the flags that every command has.
+type global struct {
+	cluster string
+	json    bool
+	quiet   bool
+	verbose bool
+}
+
+// command is what a command's function works with.
+type command struct {
+	App
+	global
+	code int // of a command that passes another's exit code through
+}
+
+// Run carries out one command line and returns the exit code. ctx ends with the first signal.
+func (a App) Run(ctx context.Context, args []string) int {
+	c := &command{App: a}
+	root := c.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return c.code
+	}
+	return c.report(ctx, err)
+}
+
+func (c *command) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "onemore",
+		Short:         "A real cluster of any clustered server on this host",
+		Long:          "onemore copies a server's node directory N times, gives every copy its own ports and name, starts the nodes, joins them,\nand returns when every node itself says that the cluster has N members. `onemore down` leaves nothing behind.",
+		Version:       c.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetIn(c.Stdin)
+	root.SetOut(c.Stdout)
+	root.SetErr(c.Stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
+	root.SetVersionTemplate("onemore {{.Version}}\n")
+	f := root.PersistentFlags()
+	f.StringVarP(&c.cluster, "cluster", "c", envOr("ONEMORE_CLUSTER", "default"), "name of the cluster")
+	f.BoolVar(&c.json, "json", false, "results as JSON on stdout")
+	f.BoolVarP(&c.quiet, "quiet", "q", false, "no progress")
+	f.BoolVarP(&c.verbose, "verbose", "v", false, "every event")
+	root.AddCommand(c.upCommand(), c.downCommand(), c.statusCommand(), c.lsCommand(), c.addCommand(), c.removeCommand(),
+		c.stopCommand(), c.startCommand(), c.restartCommand(), c.killCommand(), c.pauseCommand(), c.resumeCommand(),
+		c.ctlCommand(), c.execCommand(), c.logsCommand(), c.envCommand(), c.runCommand(), c.templatesCommand(), c.gcCommand())
+	root.AddCommand(c.Extra...)
+	wrapArgs(root)
+	return root
+}
+
+// wrapArgs makes wrong arguments usage errors.
+func wrapArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usage(cmd, err)
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		wrapArgs(sub)
+	}
+}
+
+// usage is an error about the call itself.
+func usage(cmd *cobra.Command, err error) error {
+	return &launcher.InputError{Err: err, Hint: fmt.Sprintf("see `%s --help`", cmd.CommandPath())}
+}
+
+// report says what went wrong on stderr and returns the exit code.
+func (c *command) report(ctx context.Context, err error) int {
+	var in *launcher.InputError
+	var fail *launcher.Failure
+	interrupted := ctx.Err() != nil
+	switch {
+	case errors.As(err, &fail):
+		interrupted = interrupted || fail.Interrupted
+		if interrupted {
+			c.say("error", "interrupted; what was begun is undone")
+			break
+		}
+		c.say("error", fail.Error())
+		for _, l := range fail.Log {
+			fmt.Fprintf(c.Stderr, "  | %s\n", l)
+		}
+		if fail.Logs != "" {
+			c.say("hint", "the logs are in "+fail.Logs)
+		}
+		if fail.Hint != "" {
+			c.say("hint", fail.Hint)
+		}
+	case interrupted:
+		c.say("error", "interrupted")
+	case errors.As(err, &in):
+		c.say("error", in.Error())
+		if in.Hint != "" {
+			c.say("hint", in.Hint)
+		}
+		return exitUsage
+	case errors.Is(err, launcher.ErrNoCluster):
+		c.say("error", err.Error())
+		c.say("hint", "`onemore ls` lists what there is, `onemore up` makes one")
+	case isUnknownCommand(err):
+		c.say("error", err.Error())
+		c.say("hint", "see `onemore --help`")
+		return exitUsage
+	default:
+		c.say("error", err.Error())
+	}
+	if interrupted {
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+// isUnknownCommand tells cobra's one error that has no type and no hook.
+func isUnknownCommand(err error) bool { return strings.HasPrefix(err.Error(), "unknown command ") }
+
+func (c *command) say(kind, text string) {
+	fmt.Fprintf(c.Stderr, "onemore: %s: %s\n", kind, strings.TrimSpace(text))
+}
+
+func envOr(name, def string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return def
+}
+
+// open returns the cluster that -c names.
+func (c *command) open(timeout time.Duration, p *progress) (*launcher.Cluster, error) {
+	o := launcher.Options{Timeout: timeout}
+	if p != nil {
+		o.Progress = p.event
+	}
+	return launcher.Open(c.cluster, o)
+}

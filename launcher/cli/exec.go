@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"onemore/launcher"
+)
+
+func (c *command) execCommand() *cobra.Command {
+	return &cobra.Command{Use: "exec NODE -- CMD…", Short: "Run any command in a node's directory and environment", Args: cobra.MinimumNArgs(2),
+		Example: "  onemore exec 2 -- sh -c 'ls data'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.inNode(cmd.Context(), args[0], func(n launcher.NodePlan) ([]string, error) { return args[1:], nil })
+		}}
+}
+
+func (c *command) ctlCommand() *cobra.Command {
+	var words []string
+	for w := range c.Local {
+		words = append(words, w)
+	}
+	cmd := &cobra.Command{Use: "ctl NODE -- ARGS…", Short: "Run the server's own control command against a node", Args: cobra.MinimumNArgs(1),
+		Example: "  onemore ctl 2 -- cluster status",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if local := c.Local[args[0]]; local != nil {
+				c.code = local(cmd.Context(), args)
+				return nil
+			}
+			return c.inNode(cmd.Context(), args[0], func(n launcher.NodePlan) ([]string, error) {
+				if len(n.Ctl) == 0 {
+					return nil, fmt.Errorf("the template of this cluster has no control command; use `onemore exec %s -- CMD`", args[0])
+				}
+				return append(n.Ctl, args[1:]...), nil
+			})
+		}}
+	if len(words) > 0 {
+		cmd.Long = "Run the server's own control command against a node of the cluster. In the directory of a built-in node,\n`onemore ctl WORD …` runs against that node; WORD is one of: " + strings.Join(words, ", ")
+	}
+	cmd.Flags().SetInterspersed(false)
+	return cmd
+}
+
+// inNode runs a command as the node would: its directory, its environment, our streams; its exit code is ours.
+func (c *command) inNode(ctx context.Context, node string, args func(launcher.NodePlan) ([]string, error)) error {
+	cl, err := c.open(0, nil)
+	if err != nil {
+		return err
+	}
+	indices, err := cl.Find(node)
+	if err != nil {
+		return err
+	}
+	c.code, err = cl.Exec(ctx, indices[0], c.streams(), args)
+	return err
+}
+
+// streams are ours as files; a stream that is none (in tests) is /dev/null to the command.
+func (c *command) streams() launcher.Streams {
+	var s launcher.Streams
+	s.In, _ = c.Stdin.(*os.File)
+	s.Out, _ = c.Stdout.(*os.File)
+	s.Err, _ = c.Stderr.(*os.File)
+	return s
+}
+
+func (c *command) envCommand() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{Use: "env", Short: "Every address of the cluster, for a shell or a test run", Args: cobra.NoArgs,
+		Example: "  eval \"$(onemore env)\"\n  onemore env --format dotenv > .env",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cl, err := c.open(0, nil)
+			if err != nil {
+				return err
+			}
+			p, err := cl.Plan()
+			if err != nil {
+				return err
+			}
+			if c.json {
+				format = "json"
+			}
+			return c.printEnv(launcher.Environment(p), format)
+		}}
+	cmd.Flags().StringVar(&format, "format", "shell", "shell (export lines), dotenv, or json")
+	return cmd
+}
+
+func (c *command) printEnv(vars []launcher.Variable, format string) error {
+	switch format {
+	case "json":
+		m := map[string]string{}
+		for _, v := range vars {
+			m[v.Name] = v.Value
+		}
+		return c.printJSON(m)
+	case "shell", "dotenv":
+		for _, v := range vars {
+			prefix := ""
+			if format == "shell" {
+				prefix = "export "
+			}
+			fmt.Fprintf(c.Stdout, "%s%s=%s\n", prefix, v.Name, shellQuote(v.Value))
+		}
+		return nil
+	}
+	return &launcher.InputError{Err: fmt.Errorf("--format %q", format), Hint: "use shell, dotenv or json"}
+}
+
+// shellQuote leaves plain values as they are.
+func shellQuote(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,@+=") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"onemore/launcher"
+)
+
+// logFlags are what `logs` was asked for.
+type logFlags struct {
+	follow  bool
+	since   string
+	grep    string
+	waitFor string
+	node    []string
+	timeout time.Duration
+}
+
+func (c *command) logsCommand() *cobra.Command {
+	var f logFlags
+	cmd := &cobra.Command{Use: "logs [NODE…]", Short: "What the nodes printed: merged, prefixed, in order of time",
+		Example: "  onemore logs -f\n  onemore logs 2 --since 5m --grep 'error|warn'\n  onemore logs --wait-for 'leader' --timeout 30s",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.runLogs(cmd.Context(), append(args, f.node...), f)
+		}}
+	fl := cmd.Flags()
+	fl.BoolVarP(&f.follow, "follow", "f", false, "go on with what comes")
+	fl.StringVar(&f.since, "since", "", "only later lines: a time ago (5m), or a time (2006-01-02T15:04:05Z)")
+	fl.StringVar(&f.grep, "grep", "", "only lines that match this regular expression")
+	fl.StringVar(&f.waitFor, "wait-for", "", "return when a line matches this regular expression: 0; after --timeout: 1")
+	fl.StringArrayVar(&f.node, "node", nil, "only this node, as the arguments do")
+	fl.DurationVar(&f.timeout, "timeout", 30*time.Second, "of --wait-for")
+	cmd.ValidArgsFunction = c.completeNodes
+	return cmd
+}
+
+func (c *command) runLogs(ctx context.Context, nodes []string, f logFlags) error {
+	cl, err := c.open(0, nil)
+	if err != nil {
+		return err
+	}
+	o := launcher.LogOptions{Follow: f.follow || f.waitFor != ""}
+	if o.Nodes, err = cl.Find(nodes...); err != nil {
+		return err
+	}
+	if o.Since, err = sinceOf(f.since); err != nil {
+		return err
+	}
+	if o.Grep, err = regexpOf("grep", f.grep); err != nil {
+		return err
+	}
+	if f.waitFor == "" {
+		err := cl.Logs(ctx, o, c.logLine())
+		if f.follow && errors.Is(err, context.Canceled) {
+			return nil // Ctrl-C is how one leaves it
+		}
+		return err
+	}
+	want, err := regexpOf("wait-for", f.waitFor)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("no line matched %q within %v", f.waitFor, f.timeout))
+	defer cancel()
+	show := c.logLine()
+	return cl.Logs(ctx, o, func(l launcher.LogLine) bool {
+		if !want.MatchString(l.Text) {
+			return true
+		}
+		show(l)
+		return false
+	})
+}
+
+func sinceOf(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil {
+		return time.Now().Add(-d), nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return t, &launcher.InputError{Err: fmt.Errorf("--since %q is neither a duration (5m) nor a time (2006-01-02T15:04:05Z)", s)}
+	}
+	return t, nil
+}
+
+func regexpOf(flag, s string) (*regexp.Regexp, error) {
+	if s == "" {
+		return nil, nil
+	}
+	re, err := regexp.Compile(s)
+	if err != nil {
+		return nil, &launcher.InputError{Err: fmt.Errorf("--%s: %w", flag, err)}
+	}
+	return re, nil
+}
+
+// colours of the nodes' prefixes on a terminal, in turn.
+var colours = []int{36, 33, 32, 35, 34, 31}
+
+// logLine returns what prints one line in the form that was asked for.
+func (c *command) logLine() func(launcher.LogLine) bool {
+	if c.json {
+		enc := json.NewEncoder(c.Stdout)
+		return func(l launcher.LogLine) bool { return enc.Encode(l) == nil }
+	}
+	f, ok := c.Stdout.(*os.File)
+	coloured := ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
+	return func(l launcher.LogLine) bool {
+		var err error
+		if coloured {
+			_, err = fmt.Fprintf(c.Stdout, "\x1b[%dm%d |\x1b[0m %s\n", colours[(l.Node-1)%len(colours)], l.Node, l.Text)
+		} else {
+			_, err = fmt.Fprintf(c.Stdout, "%d | %s\n", l.Node, l.Text)
+		}
+		return err == nil
+	}
+}

@@ -1,0 +1,211 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"onemore/launcher"
+)
+
+// settleTimeout bounds the commands that change running clusters, unless --timeout says otherwise.
+const settleTimeout = time.Minute
+
+// nodeCommand is a command on some nodes, or on all.
+func (c *command) nodeCommand(use, short string, args cobra.PositionalArgs,
+	run func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error)) *cobra.Command {
+	timeout := settleTimeout
+	cmd := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
+		p := c.progress()
+		cl, err := c.open(timeout, p)
+		if err != nil {
+			return err
+		}
+		nodes, err := cl.Find(args...)
+		if err != nil {
+			return err
+		}
+		st, err := run(cmd.Context(), cl, nodes)
+		p.end()
+		if err != nil {
+			return err
+		}
+		return c.show(st, false)
+	}}
+	cmd.Flags().DurationVar(&timeout, "timeout", settleTimeout, "give up after this time")
+	cmd.ValidArgsFunction = c.completeNodes
+	return cmd
+}
+
+// completeNodes offers the numbers of the cluster's nodes to the shell.
+func (c *command) completeNodes(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var out []string
+	if cl, err := c.open(0, nil); err == nil {
+		if p, err := cl.Plan(); err == nil {
+			for _, n := range p.Nodes {
+				out = append(out, strconv.Itoa(n.Index)+"\t"+n.Name)
+			}
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (c *command) addCommand() *cobra.Command {
+	timeout := settleTimeout
+	cmd := &cobra.Command{Use: "add [K]", Short: "Add K nodes (default 1) to the cluster", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			k := 1
+			if len(args) > 0 {
+				var err error
+				if k, err = strconv.Atoi(args[0]); err != nil || k < 1 {
+					return &launcher.InputError{Err: fmt.Errorf("%q is no number of nodes to add", args[0]), Hint: "for example: onemore add 2"}
+				}
+			}
+			p := c.progress()
+			cl, err := c.open(timeout, p)
+			if err != nil {
+				return err
+			}
+			st, err := cl.Add(cmd.Context(), k)
+			p.end()
+			if err != nil {
+				return err
+			}
+			return c.show(st, false)
+		}}
+	cmd.Flags().DurationVar(&timeout, "timeout", settleTimeout, "give up after this time, and undo")
+	return cmd
+}
+
+func (c *command) removeCommand() *cobra.Command {
+	return c.nodeCommand("remove NODE…", "Let nodes leave the cluster, then stop and remove them", cobra.MinimumNArgs(1),
+		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
+			return cl.Remove(ctx, nodes...)
+		})
+}
+
+func (c *command) stopCommand() *cobra.Command {
+	return c.nodeCommand("stop [NODE…]", "Stop nodes (default: all); data, names and ports stay", cobra.ArbitraryArgs,
+		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
+			return cl.Stop(ctx, nodes...)
+		})
+}
+
+func (c *command) startCommand() *cobra.Command {
+	return c.nodeCommand("start [NODE…]", "Start stopped nodes (default: all)", cobra.ArbitraryArgs,
+		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
+			return cl.Start(ctx, nodes...)
+		})
+}
+
+func (c *command) restartCommand() *cobra.Command {
+	var rolling bool
+	cmd := c.nodeCommand("restart [NODE…]", "Stop and start nodes (default: all)", cobra.ArbitraryArgs,
+		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
+			return cl.Restart(ctx, rolling, nodes...)
+		})
+	cmd.Flags().BoolVar(&rolling, "rolling", false, "one after the other, the cluster settled in between")
+	return cmd
+}
+
+func (c *command) killCommand() *cobra.Command {
+	return c.nodeCommand("kill NODE…", "Kill nodes with SIGKILL, as a crash would", cobra.MinimumNArgs(1),
+		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
+			return cl.Kill(ctx, nodes...)
+		})
+}
+
+func (c *command) pauseCommand() *cobra.Command {
+	return c.nodeCommand("pause [NODE…]", "Freeze nodes (default: all) where they are (SIGSTOP)", cobra.ArbitraryArgs,
+		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
+			return cl.Pause(ctx, nodes...)
+		})
+}
+
+func (c *command) resumeCommand() *cobra.Command {
+	return c.nodeCommand("resume [NODE…]", "Let paused nodes go on", cobra.ArbitraryArgs,
+		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
+			return cl.Resume(ctx, nodes...)
+		})
+}
+
+func (c *command) downCommand() *cobra.Command {
+	var all, keepData bool
+	timeout := settleTimeout
+	cmd := &cobra.Command{Use: "down", Short: "Stop the cluster and remove it: nothing is left", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p := c.progress()
+			defer p.end()
+			if !all {
+				return c.runDown(cmd.Context(), c.cluster, timeout, keepData, p)
+			}
+			names, err := launcher.Names()
+			if err != nil {
+				return err
+			}
+			var errs []error
+			for _, name := range names {
+				errs = append(errs, c.runDown(cmd.Context(), name, timeout, keepData, p))
+			}
+			return errors.Join(errs...)
+		}}
+	cmd.Flags().BoolVar(&all, "all", false, "every cluster")
+	cmd.Flags().BoolVar(&keepData, "keep-data", false, "stop everything, but leave the directories; `up` starts it again")
+	cmd.Flags().DurationVar(&timeout, "timeout", settleTimeout, "give up after this time")
+	return cmd
+}
+
+func (c *command) runDown(ctx context.Context, name string, timeout time.Duration, keepData bool, p *progress) error {
+	cl, err := launcher.Open(name, launcher.Options{Timeout: timeout, Progress: p.event})
+	if err != nil {
+		return err
+	}
+	return cl.Down(ctx, keepData)
+}
+
+func (c *command) statusCommand() *cobra.Command {
+	return &cobra.Command{Use: "status", Short: "The nodes of the cluster, looked at, not remembered", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cl, err := c.open(settleTimeout, nil)
+			if err != nil {
+				return err
+			}
+			st, err := cl.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return c.show(st, false)
+		}}
+}
+
+func (c *command) lsCommand() *cobra.Command {
+	return &cobra.Command{Use: "ls", Short: "All clusters on this host", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			list, err := launcher.List(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if c.json {
+				return c.printJSON(list)
+			}
+			return c.clusterTable(list)
+		}}
+}
+
+func (c *command) gcCommand() *cobra.Command {
+	return &cobra.Command{Use: "gc", Short: "Remove what crashed runs left: processes, folders, kept logs", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			done, err := launcher.GC(cmd.Context())
+			if c.json {
+				return errors.Join(err, c.printJSON(done))
+			}
+			for _, l := range done {
+				fmt.Fprintln(c.Stdout, l)
+			}
+			return err
+		}}
+}

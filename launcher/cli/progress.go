@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"onemore/launcher"
+)
+
+// progress shows events on stderr: on a terminal one live line a node, elsewhere a line an event.
+type progress struct {
+	w       io.Writer
+	live    bool
+	quiet   bool
+	verbose bool
+	began   time.Time
+
+	mu    sync.Mutex
+	lines map[int]string
+	drawn int // lines on the screen that are redrawn
+}
+
+func (c *command) progress() *progress {
+	p := &progress{w: c.Stderr, quiet: c.quiet, verbose: c.verbose, began: time.Now(), lines: map[int]string{}}
+	if f, ok := c.Stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
+		p.live = true
+	}
+	return p
+}
+
+// event takes one step. It is called from one goroutine at a time or several.
+func (p *progress) event(e launcher.Event) {
+	if p.quiet {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	text := e.Phase
+	if e.Of > 0 {
+		text = fmt.Sprintf("%d/%d members", e.Members, e.Of)
+	}
+	if e.Text != "" && (p.verbose || e.Node == 0 || e.Phase == "exited") {
+		text += " " + e.Text
+	}
+	if !p.live {
+		if p.verbose || e.Node == 0 || plain[e.Phase] {
+			fmt.Fprintf(p.w, "%6.3fs  %s%s\n", time.Since(p.began).Seconds(), label(e.Node), text)
+		}
+		return
+	}
+	p.lines[e.Node] = label(e.Node) + text
+	p.draw()
+}
+
+// plain are the phases that a log without a terminal shows.
+var plain = map[string]bool{"ready": true, "members": true, "removed": true, "stopped": true, "exited": true, "killed": true, "paused": true, "resumed": true}
+
+func label(node int) string {
+	if node == 0 {
+		return ""
+	}
+	return fmt.Sprintf("node %-3d ", node)
+}
+
+// draw repaints the live lines; more nodes than the screen has rows are summed up.
+func (p *progress) draw() {
+	_, rows, err := term.GetSize(int(p.w.(*os.File).Fd()))
+	if err != nil || rows < 4 {
+		rows = 24
+	}
+	var keys []int
+	for k := range p.lines {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	var b strings.Builder
+	if p.drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", p.drawn)
+	}
+	b.WriteString("\x1b[J")
+	p.drawn = 0
+	if len(keys) > rows-2 {
+		count := map[string]int{}
+		for _, k := range keys {
+			count[strings.TrimPrefix(p.lines[k], label(k))]++
+		}
+		var parts []string
+		for text, n := range count {
+			parts = append(parts, fmt.Sprintf("%d %s", n, text))
+		}
+		slices.Sort(parts)
+		fmt.Fprintf(&b, "%s\n", strings.Join(parts, ", "))
+		p.drawn = 1
+	} else {
+		for _, k := range keys {
+			fmt.Fprintf(&b, "%s\n", p.lines[k])
+		}
+		p.drawn = len(keys)
+	}
+	fmt.Fprint(p.w, b.String())
+}
+
+// end removes the live lines: what follows says it better.
+func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.live && p.drawn > 0 {
+		fmt.Fprintf(p.w, "\x1b[%dA\x1b[J", p.drawn)
+		p.drawn = 0
+	}
+}

@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"onemore/launcher"
+)
+
+// printJSON writes a result in its documented form.
+func (c *command) printJSON(v any) error {
+	enc := json.NewEncoder(c.Stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// show prints a cluster: a line a node, its ports, and what to paste.
+func (c *command) show(st *launcher.Status, paste bool) error {
+	if c.json {
+		return c.printJSON(st)
+	}
+	w := c.Stdout
+	fmt.Fprintf(w, "cluster %s (%s): %s\n", st.Cluster, st.Template, summary(st))
+	if len(st.Nodes) > 0 {
+		fmt.Fprintln(w)
+		if err := nodeTable(w, st); err != nil {
+			return err
+		}
+	}
+	for _, n := range st.Nodes {
+		if n.Exit != "" && n.State != "running" {
+			fmt.Fprintf(w, "node %d ended: %s; see `onemore logs %d`\n", n.Index, n.Exit, n.Index)
+		}
+	}
+	for _, f := range st.Audit {
+		fmt.Fprintf(w, "%s: node %d: %s\n", map[bool]string{true: "error", false: "warning"}[f.Kind == "stranger"], f.Node, f.Error())
+	}
+	for _, f := range st.Faults {
+		fmt.Fprintf(w, "fault: %s\n", f)
+	}
+	for _, n := range st.Notes {
+		fmt.Fprintf(w, "note: %s\n", n)
+	}
+	if paste && len(st.Nodes) > 0 && len(st.Nodes[0].Client) > 0 {
+		fmt.Fprintln(w, "\ntry:")
+		for _, l := range st.Nodes[0].Client {
+			fmt.Fprintf(w, "  %s\n", l)
+		}
+	}
+	return nil
+}
+
+func summary(st *launcher.Status) string {
+	running := 0
+	for _, n := range st.Nodes {
+		if n.State == "running" {
+			running++
+		}
+	}
+	s := fmt.Sprintf("%s, %d of %d nodes running", st.State, running, len(st.Nodes))
+	if st.Busy != "" {
+		s += ", busy with " + st.Busy
+	}
+	return s
+}
+
+func nodeTable(w io.Writer, st *launcher.Status) error {
+	var names []string
+	for name := range st.Nodes[0].Listeners {
+		names = append(names, name)
+	}
+	first := st.Nodes[0].Listeners
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(portNumber(first[a])-portNumber(first[b]), cmp.Compare(a, b)) })
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(tw, "NODE\tNAME\tSTATE\tPID\tMEMBERS\t%s\n", strings.ToUpper(strings.Join(names, "\t")))
+	for _, n := range st.Nodes {
+		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s", n.Index, n.Name, n.State, dash(n.PID), dash(n.Members))
+		for _, name := range names {
+			fmt.Fprintf(tw, "\t%s", port(n.Listeners[name], n.Name))
+		}
+		fmt.Fprintln(tw)
+	}
+	return tw.Flush()
+}
+
+func portNumber(addr string) int {
+	n, _ := strconv.Atoi(addr[strings.LastIndex(addr, ":")+1:])
+	return n
+}
+
+// port shortens HOST:PORT where the node's name says the host already.
+func port(addr, name string) string {
+	i := strings.LastIndex(addr, ":")
+	if i < 0 {
+		return "-"
+	}
+	if host := addr[:i]; strings.HasSuffix(name, "@"+host) || host == "127.0.0.1" {
+		return addr[i+1:]
+	}
+	return addr
+}
+
+func dash(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
+}
+
+func (c *command) clusterTable(list []*launcher.Status) error {
+	tw := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "CLUSTER\tTEMPLATE\tSTATE\tNODES\tFOLDER")
+	for _, st := range list {
+		running := 0
+		for _, n := range st.Nodes {
+			if n.State == "running" {
+				running++
+			}
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d/%d\t%s\n", st.Cluster, st.Template, st.State, running, len(st.Nodes), st.Dir)
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,233 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"onemore/launcher"
+)
+
+// planFlags are the flags of every command that can make a cluster.
+type planFlags struct {
+	o    launcher.Options
+	set  []string
+	env  []string
+	par  []string
+	node []string
+}
+
+func (f *planFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVarP(&f.o.Template, "template", "t", "", "what to launch: a name of `onemore templates`, or a template's file or folder")
+	fl.StringVarP(&f.o.Source, "source", "s", "", "the node directory to copy; it is never written to")
+	fl.IntVar(&f.o.Offset, "offset", 0, "step between the ports of neighbouring nodes (default: 1000, or the nearest that works)")
+	fl.StringVar(&f.o.Base, "base", "", "shift all ports by this number, or \"auto\": to a free block")
+	fl.StringArrayVar(&f.set, "set", nil, "LISTENER=PORT: the port of node 1's listener")
+	fl.StringArrayVarP(&f.env, "env", "e", nil, "K=V: environment of every node")
+	fl.StringArrayVar(&f.par, "param", nil, "NAME=VALUE: a setting of the template")
+	fl.StringArrayVar(&f.node, "node", nil, "N:KEY=VALUE: for one node only; KEY is source, bin, env.NAME or set.LISTENER")
+	fl.StringVar(&f.o.Join, "join", "", "how nodes join: config, command or none (default: the template's)")
+	fl.StringVar(&f.o.Bin, "bin", "", "the server's program, where it is not the one on PATH")
+	fl.StringVar(&f.o.Host, "host", "", "address of the nodes (default 127.0.0.1)")
+	fl.StringVar(&f.o.Spread, "spread", "", "port (default), or address: every node an own 127.0.0.x and the same ports")
+	fl.DurationVar(&f.o.Timeout, "timeout", time.Minute, "give up after this time, and undo")
+}
+
+// options turns the flags into what the launcher takes.
+func (f *planFlags) options(c *command) (launcher.Options, error) {
+	o := f.o
+	o.Cluster = c.cluster
+	var errs []error
+	pairs := func(flag string, in []string, put func(k, v string) error) {
+		for _, kv := range in {
+			k, v, ok := strings.Cut(kv, "=")
+			if !ok || k == "" {
+				errs = append(errs, fmt.Errorf("--%s %q: want NAME=VALUE", flag, kv))
+			} else if err := put(k, v); err != nil {
+				errs = append(errs, fmt.Errorf("--%s %q: %w", flag, kv, err))
+			}
+		}
+	}
+	o.Set, o.Env, o.Params = map[string]int{}, map[string]string{}, map[string]string{}
+	pairs("set", f.set, func(k, v string) (err error) { o.Set[k], err = portOf(v); return err })
+	pairs("env", f.env, func(k, v string) error { o.Env[k] = v; return nil })
+	pairs("param", f.par, func(k, v string) error { o.Params[k] = v; return nil })
+	pairs("node", f.node, func(k, v string) error { return perNode(&o, k, v) })
+	if err := errors.Join(errs...); err != nil {
+		return o, &launcher.InputError{Err: err, Hint: "see `onemore up --help`"}
+	}
+	return o, nil
+}
+
+func portOf(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > 65535 {
+		return 0, fmt.Errorf("%q is no port (1 to 65535)", s)
+	}
+	return n, nil
+}
+
+// perNode takes "3:source" = DIR and its like.
+func perNode(o *launcher.Options, key, value string) error {
+	num, what, ok := strings.Cut(key, ":")
+	index, err := strconv.Atoi(num)
+	if !ok || err != nil || index < 1 {
+		return errors.New("want N:KEY=VALUE with a node's number N")
+	}
+	if o.Nodes == nil {
+		o.Nodes = map[int]launcher.NodeOptions{}
+	}
+	n := o.Nodes[index]
+	switch kind, name, _ := strings.Cut(what, "."); kind {
+	case "source":
+		n.Source = value
+	case "bin":
+		n.Bin = value
+	case "env":
+		if n.Env == nil {
+			n.Env = map[string]string{}
+		}
+		n.Env[name] = value
+	case "set":
+		port, err := portOf(value)
+		if err != nil {
+			return err
+		}
+		if n.Set == nil {
+			n.Set = map[string]int{}
+		}
+		n.Set[name] = port
+	default:
+		return fmt.Errorf("unknown key %q: use source, bin, env.NAME or set.LISTENER", what)
+	}
+	o.Nodes[index] = n
+	return nil
+}
+
+// count reads the optional number of nodes.
+func count(args []string, o *launcher.Options) error {
+	if len(args) == 0 {
+		return nil
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return &launcher.InputError{Err: fmt.Errorf("%q is no number of nodes", args[0]), Hint: "for example: onemore up 3"}
+	}
+	if n < 1 {
+		return &launcher.InputError{Err: fmt.Errorf("a cluster of %d nodes can't be", n), Hint: "give 1 or more, or take it down with `onemore down`"}
+	}
+	o.Count = n
+	return nil
+}
+
+func (c *command) upCommand() *cobra.Command {
+	var f planFlags
+	var dryRun, foreground bool
+	cmd := &cobra.Command{
+		Use:     "up [N]",
+		Short:   "Bring the cluster to N running nodes (default 3): create it, start stopped nodes, add missing ones",
+		Example: "  onemore up 3\n  onemore -c other up 5 -t nats --base auto\n  onemore up 3 -s ./emqx",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := f.options(c)
+			if err != nil {
+				return err
+			}
+			if err := count(args, &o); err != nil {
+				return err
+			}
+			if dryRun {
+				return c.runDryRun(cmd.Context(), o)
+			}
+			return c.runUp(cmd.Context(), o, foreground)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the plan and touch nothing")
+	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay, show the nodes' logs, and take everything down with Ctrl-C")
+	cmd.Flags().BoolVar(&f.o.Keep, "keep", false, "leave everything in place when it fails, for debugging")
+	return cmd
+}
+
+func (c *command) runUp(ctx context.Context, o launcher.Options, foreground bool) error {
+	p := c.progress()
+	o.Progress = p.event
+	cl, st, err := launcher.Up(ctx, o)
+	p.end()
+	if err != nil {
+		return err
+	}
+	if err := c.show(st, true); err != nil {
+		return err
+	}
+	if !foreground {
+		return nil
+	}
+	return c.stay(ctx, cl)
+}
+
+// stay owns the cluster and prints its logs until the first signal; then everything goes down. A second signal ends
+// this process at once (main) and with it the ownership: the keeper kills what is left.
+func (c *command) stay(ctx context.Context, cl *launcher.Cluster) error {
+	release, gone, err := cl.Own(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	defer release()
+	logs, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		<-gone
+		cancel()
+	}()
+	if err := cl.Logs(logs, launcher.LogOptions{Follow: true}, c.logLine()); err != nil && logs.Err() == nil {
+		return err
+	}
+	select {
+	case <-gone:
+		return errors.New("the cluster was taken down by somebody else")
+	default:
+	}
+	fmt.Fprintln(c.Stderr, "onemore: taking the cluster down")
+	return cl.Down(context.WithoutCancel(ctx), false)
+}
+
+func (c *command) runDryRun(ctx context.Context, o launcher.Options) error {
+	p, err := launcher.DryRun(ctx, o)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(p)
+	}
+	fmt.Fprintf(c.Stdout, "cluster %s (%s), offset %d, in %s\n", p.Cluster, p.Template, p.Offset, p.Dir)
+	for _, note := range p.Notes {
+		fmt.Fprintf(c.Stdout, "note: %s\n", note)
+	}
+	for _, n := range p.Nodes {
+		fmt.Fprintf(c.Stdout, "\nnode %d  %s\n", n.Index, n.Name)
+		if n.Source != "" {
+			fmt.Fprintf(c.Stdout, "  copy    %s\n", n.Source)
+		}
+		fmt.Fprintf(c.Stdout, "  to      %s\n", n.Dir)
+		for _, l := range n.Listeners {
+			fmt.Fprintf(c.Stdout, "  listen  %-10s %s %s:%d\n", l.Name, strings.Join(l.Protocols, "+"), l.Bind, l.Port)
+		}
+		for _, e := range n.Edits {
+			for _, s := range e.Edits {
+				fmt.Fprintf(c.Stdout, "  edit    %s: %s = %s\n", e.File, s.Key, s.Value)
+			}
+		}
+		for _, kv := range n.Env {
+			fmt.Fprintf(c.Stdout, "  env     %s\n", kv)
+		}
+		fmt.Fprintf(c.Stdout, "  start   %s\n", strings.Join(n.Command, " "))
+	}
+	return nil
+}

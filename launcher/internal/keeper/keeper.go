@@ -1,0 +1,453 @@
+// Package keeper is the one small process per cluster that is the parent of its nodes: it holds the leases of the
+// cluster's ports, makes and starts nodes as a plan says, knows how they end, and answers on a unix socket. It decides
+// nothing: package plan did.
+//
+// The cluster hangs on its keeper: nodes are started so that the kernel kills them when the keeper dies, and what slips
+// through (a daemon) is found by the mark in its environment. So a crash at any point leaves only directories, which the
+// record on disk names, and the next keeper of the same folder clears.
+//
+// Start at Run (the process) and Client (who talks to it). up.go has the order of `up`, node.go a node's states.
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/ports"
+	"onemore/launcher/internal/probe"
+	"onemore/launcher/internal/proc"
+	"onemore/launcher/internal/state"
+)
+
+// Keeper is a running keeper. turn is held by the operation that changes the cluster; mu guards the fields below it.
+type Keeper struct {
+	dir        string
+	log        *slog.Logger
+	spawner    *proc.Spawner
+	self       proc.ID
+	audit      auditor
+	prober     *probe.Prober
+	background sync.WaitGroup
+	turn       chan struct{}
+	over       context.CancelFunc // ends Run
+
+	mu      sync.Mutex
+	rec     *Record // nil until the cluster is recorded
+	nodes   map[int]*node
+	service *node // nil without one
+	lease   *ports.Lease
+	leased  []ports.Addr
+	events  *state.Log
+	busy    string
+	owners  int // connections that the cluster hangs on
+	unlock  func() error
+	ln      net.Listener
+}
+
+// Run serves the cluster in dir (absolute) until it is down or ctx ends. first is the connection of the client that
+// started the keeper; its request makes the folder when there is none.
+func Run(ctx context.Context, dir string, first net.Conn) (err error) {
+	if err := proc.BecomeSubreaper(); err != nil {
+		return fmt.Errorf("become the parent of daemons: %w", err)
+	}
+	self, err := proc.Self()
+	if err != nil {
+		return err
+	}
+	ctx, over := context.WithCancel(ctx)
+	defer over()
+	k := &Keeper{
+		dir: dir, log: slog.New(slog.DiscardHandler), self: self, spawner: proc.NewSpawner(proc.SpawnerOptions{Reap: true}), turn: make(chan struct{}, 1), over: over,
+		nodes: map[int]*node{},
+	}
+	k.prober = probe.New(k.spawner.Run)
+	defer k.close()
+	err = k.claim()
+	if errors.Is(err, errTaken) {
+		return json.NewEncoder(first).Encode(Reply{Error: asError(err)})
+	}
+	if err != nil {
+		_ = json.NewEncoder(first).Encode(Reply{Error: &Error{Phase: "take charge of " + dir, Why: err.Error()}})
+		return err
+	}
+	k.background.Go(func() { k.serve(ctx, first); k.endIfEmpty() })
+	<-ctx.Done()
+	return nil
+}
+
+// claim takes charge of an existing folder: its lock, its record, and whatever a keeper before left running. A folder
+// that does not exist yet is made by the first request.
+func (k *Keeper) claim() error {
+	if _, err := os.Stat(k.dir); err != nil {
+		return nil
+	}
+	if err := k.lock(); err != nil {
+		return err
+	}
+	rec, err := readRecordIfAny(k.dir)
+	if err != nil {
+		return err
+	}
+	if rec != nil {
+		k.adopt(rec)
+		if err := k.clearStrays(); err != nil {
+			return err
+		}
+	}
+	return k.open()
+}
+
+// errTaken says that another keeper has the cluster's folder.
+var errTaken = errors.New("another keeper is in charge")
+
+// lock takes the lock on the cluster's folder; the kernel frees it with the process.
+func (k *Keeper) lock() error {
+	unlock, ok, err := state.TryLockDir(k.dir)
+	if err == nil && !ok {
+		err = errTaken
+	}
+	if err != nil {
+		return err
+	}
+	k.unlock = unlock
+	return nil
+}
+
+// open starts to answer on the socket and to log. It is called with the folder locked.
+func (k *Keeper) open() (err error) {
+	if err := redirectStderr(filepath.Join(k.dir, LogFile)); err != nil {
+		return err
+	}
+	k.log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if k.events, err = state.OpenLog(filepath.Join(k.dir, EventsFile), eventsLimit); err != nil {
+		return err
+	}
+	sock := filepath.Join(k.dir, SocketFile)
+	if err := os.Remove(sock); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := state.WriteJSON(filepath.Join(k.dir, KeeperFile), k.self); err != nil {
+		return err
+	}
+	ln, err := net.Listen("unix", sock)
+	if err != nil {
+		return err
+	}
+	k.ln = ln
+	k.background.Go(func() { k.accept(ln) })
+	return nil
+}
+
+func (k *Keeper) accept(ln net.Listener) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	defer cancel()
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		conns.Go(func() { k.serve(ctx, conn) })
+	}
+}
+
+// close ends everything the keeper started; with nodes still running (ctx ended from outside) they are killed.
+func (k *Keeper) close() {
+	if k.ln != nil {
+		k.ln.Close()
+	}
+	k.killAll()
+	k.prober.Close()
+	k.spawner.Close()
+	k.background.Wait()
+	if k.events != nil {
+		k.events.Close()
+	}
+	if k.lease != nil {
+		k.lease.Close()
+	}
+	if k.unlock != nil {
+		_ = k.unlock()
+	}
+}
+
+// adopt takes over a record: its nodes, in the state that the disk shows.
+func (k *Keeper) adopt(rec *Record) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.rec = rec
+	for _, p := range rec.Plan.Nodes {
+		if n := k.nodes[p.Index]; n != nil {
+			n.update(func() { n.plan = p })
+		} else {
+			k.nodes[p.Index] = newNode(p)
+		}
+	}
+	for i := range k.nodes {
+		if !slices.ContainsFunc(rec.Plan.Nodes, func(p plan.Node) bool { return p.Index == i }) {
+			delete(k.nodes, i)
+		}
+	}
+}
+
+// serve answers one connection: a request, then the next, until the client is gone.
+func (k *Keeper) serve(ctx context.Context, conn net.Conn) {
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	out := &replies{enc: json.NewEncoder(conn)}
+	reqs := make(chan Request)
+	gone, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		defer close(reqs)
+		dec := json.NewDecoder(conn)
+		for {
+			var req Request
+			if err := dec.Decode(&req); err != nil {
+				cancel(errGone)
+				return
+			}
+			select {
+			case reqs <- req:
+			case <-gone.Done():
+				return
+			}
+		}
+	}()
+	owner := false
+	for req := range reqs {
+		st, err := k.do(gone, req, out.event)
+		if req.Own && err == nil && !owner {
+			owner = true
+			k.own()
+		}
+		out.end(st, err)
+		if req.Op == OpDown && err == nil {
+			k.over()
+			return
+		}
+	}
+	if owner {
+		k.disown()
+	}
+}
+
+// errGone is the cause of an operation that was cancelled because its client went away.
+var errGone = errors.New("interrupted")
+
+// replies writes to one client. A client that has gone is no error.
+type replies struct {
+	mu  sync.Mutex
+	enc *json.Encoder
+}
+
+func (r *replies) event(e Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_ = r.enc.Encode(Reply{Event: &e})
+}
+
+func (r *replies) end(st *Status, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rep := Reply{Done: true, Status: st}
+	if err != nil {
+		rep.Error = asError(err)
+	}
+	_ = r.enc.Encode(rep)
+}
+
+// asError gives any error the form that crosses the socket.
+func asError(err error) *Error {
+	var e *Error
+	if !errors.As(err, &e) {
+		e = &Error{Why: err.Error()}
+	}
+	e.Busy = e.Busy || errors.Is(err, errTaken)
+	e.Interrupted = e.Interrupted || errors.Is(err, errGone)
+	return e
+}
+
+// do carries out one request.
+func (k *Keeper) do(ctx context.Context, req Request, emit func(Event)) (*Status, error) {
+	switch req.Op {
+	case OpStatus:
+		return k.status(ctx), nil
+	case OpHold:
+		return nil, nil
+	}
+	release, err := k.take(ctx, req, emit)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if req.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, req.Timeout, fmt.Errorf("not done within %v", req.Timeout))
+		defer cancel()
+	}
+	if err := k.change(ctx, req, k.tee(emit)); err != nil {
+		k.log.Error(string(req.Op), "err", err)
+		return nil, err
+	}
+	if req.Op == OpDown {
+		return nil, nil
+	}
+	return k.status(ctx), nil
+}
+
+func (k *Keeper) change(ctx context.Context, req Request, emit func(Event)) error {
+	if req.Op == OpUp {
+		return k.up(ctx, req, emit)
+	}
+	if req.Op == OpDown {
+		return k.down(ctx, req, emit)
+	}
+	nodes, err := k.pick(req.Nodes)
+	if err != nil {
+		return err
+	}
+	switch req.Op {
+	case OpRemove:
+		return k.remove(ctx, req, nodes, emit)
+	case OpStop:
+		return k.stop(ctx, nodes, emit)
+	case OpStart:
+		return k.start(ctx, nodes, emit)
+	case OpRestart:
+		return k.restart(ctx, req, nodes, emit)
+	case OpKill:
+		return k.kill(ctx, nodes, emit)
+	case OpPause, OpResume:
+		return k.pause(ctx, nodes, req.Op == OpPause, emit)
+	case OpSettle:
+		return k.settle(ctx, emit)
+	}
+	return fmt.Errorf("this keeper does not know %q: it is of another onemore version; `onemore down` and `up` again", req.Op)
+}
+
+// take waits for the turn to change the cluster, and tells the client who is at it.
+func (k *Keeper) take(ctx context.Context, req Request, emit func(Event)) (release func(), err error) {
+	select {
+	case k.turn <- struct{}{}:
+	default:
+		k.mu.Lock()
+		by := k.busy
+		k.mu.Unlock()
+		emit(Event{Time: time.Now(), Phase: "waiting", Text: "for " + by})
+		select {
+		case k.turn <- struct{}{}:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for %s: %w", by, context.Cause(ctx))
+		}
+	}
+	k.setBusy(strings.TrimSpace(string(req.Op) + " " + req.From))
+	return func() { k.setBusy(""); <-k.turn }, nil
+}
+
+func (k *Keeper) setBusy(s string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.busy = s
+}
+
+// tee stamps events and writes them to the event log besides handing them to the client.
+func (k *Keeper) tee(emit func(Event)) func(Event) {
+	return func(e Event) {
+		e.Time = time.Now()
+		k.record(e)
+		emit(e)
+	}
+}
+
+func (k *Keeper) record(e Event) {
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	if k.events != nil {
+		_ = k.events.Append(e) // a full disk must not stop a node
+	}
+}
+
+// pick returns the nodes of the given numbers in order; none given: all.
+func (k *Keeper) pick(indices []int) ([]*node, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.rec == nil {
+		return nil, errors.New("there is no such cluster")
+	}
+	var out []*node
+	for _, p := range k.rec.Plan.Nodes {
+		if len(indices) == 0 || slices.Contains(indices, p.Index) {
+			out = append(out, k.nodes[p.Index])
+		}
+	}
+	for _, i := range indices {
+		if k.nodes[i] == nil {
+			return nil, fmt.Errorf("there is no node %d in cluster %q", i, k.rec.Plan.Cluster)
+		}
+	}
+	return out, nil
+}
+
+func (k *Keeper) all() []*node {
+	nodes, _ := k.pick(nil)
+	return nodes
+}
+
+// own makes a connection an owner; disown ends that, and the last owner's end takes the cluster down.
+func (k *Keeper) own() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.owners++
+}
+
+func (k *Keeper) disown() {
+	k.mu.Lock()
+	k.owners--
+	last := k.owners == 0
+	k.mu.Unlock()
+	if !last {
+		return
+	}
+	if _, err := k.do(context.Background(), Request{Op: OpDown, From: "(its owner has gone)"}, func(Event) {}); err != nil {
+		k.log.Error("take the cluster down", "err", err)
+		return
+	}
+	k.over()
+}
+
+// endIfEmpty ends a keeper whose first client left nothing to keep.
+func (k *Keeper) endIfEmpty() {
+	k.mu.Lock()
+	empty := k.rec == nil
+	k.mu.Unlock()
+	if empty {
+		k.over()
+	}
+}
+
+// environment is what a process of the cluster gets: the keeper's own without what is meant for onemore, the plan's, the marks.
+func (k *Keeper) environment(index int, planned []string) []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "ONEMORE_") && !strings.HasPrefix(kv, "NOTIFY_SOCKET=") {
+			env = append(env, kv)
+		}
+	}
+	env = append(env, planned...)
+	return append(env, MarkCluster+"="+k.rec.Plan.ID, fmt.Sprintf("%s=%d", MarkNode, index))
+}

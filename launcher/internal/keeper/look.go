@@ -1,0 +1,215 @@
+package keeper
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/ports"
+	"onemore/launcher/internal/proc"
+	"onemore/launcher/internal/state"
+)
+
+// lookTimeout bounds how long a node may take to say how many members it sees.
+const lookTimeout = 2 * time.Second
+
+// status looks: at processes, sockets, and what each node says.
+func (k *Keeper) status(ctx context.Context) *Status {
+	k.mu.Lock()
+	rec, busy := k.rec, k.busy
+	k.mu.Unlock()
+	if rec == nil {
+		return nil
+	}
+	st := describe(rec)
+	st.Keeper, st.Busy = k.self.PID, busy
+	nodes := k.all()
+	table, err := k.audit.sockets()
+	if err != nil {
+		st.Notes = append(st.Notes, err.Error())
+	}
+	var wg sync.WaitGroup
+	for i, n := range nodes {
+		wg.Go(func() { k.lookAt(ctx, n, &st.Nodes[i]) })
+	}
+	wg.Wait()
+	for _, n := range nodes {
+		st.Audit = append(st.Audit, k.auditNode(n, table)...)
+	}
+	st.State = clusterState(st.Nodes, expected(nodes))
+	return st
+}
+
+// describe is a status of what the record alone tells: every node absent or stopped.
+func describe(rec *Record) *Status {
+	p := rec.Plan
+	st := &Status{Cluster: p.Cluster, Template: p.Template, ID: p.ID, Dir: p.Dir, Notes: p.Notes, State: Stopped}
+	for _, n := range p.Nodes {
+		ns := NodeStatus{Index: n.Index, Name: n.Name, Dir: n.Dir, Log: n.Log, Client: n.Client, State: newNode(n).state,
+			Listeners: map[string]string{}, URLs: map[string]string{}}
+		for _, l := range n.Listeners {
+			ns.Listeners[l.Name] = address(l)
+			ns.URLs[l.Name] = cmp.Or(l.URL, address(l))
+		}
+		st.Nodes = append(st.Nodes, ns)
+	}
+	return st
+}
+
+func address(l plan.Listener) string { return net.JoinHostPort(l.Host, strconv.Itoa(l.Port)) }
+
+func (k *Keeper) lookAt(ctx context.Context, n *node, ns *NodeStatus) {
+	n.mu.Lock()
+	ns.State, ns.Exit = n.state, n.exit
+	r := n.run
+	if r != nil {
+		ns.Members = r.members
+	}
+	n.mu.Unlock()
+	if r == nil {
+		return
+	}
+	id := r.proc.ID()
+	ns.PID = id.PID
+	ns.RSSBytes, ns.CPUPercent, _ = proc.Usage(id) // zero: it has just ended
+	if c := n.plan.Members.Call; c != nil && ns.State == Running {
+		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+		defer cancel()
+		ns.Members, _ = k.members(ctx, n, *c) // zero says that it does not answer
+	}
+}
+
+// auditNode compares a running node's listeners with the plan: strangers on its ports, ports that nobody planned.
+func (k *Keeper) auditNode(n *node, table []ports.Socket) []Finding {
+	r := n.current()
+	if r == nil || !n.is(Running) {
+		return nil
+	}
+	found, err := k.inspect(n, r, table)
+	if err != nil {
+		return nil
+	}
+	for i := len(found) - 1; i >= 0; i-- {
+		if found[i].Kind == Closed && n.optional(found[i].Listener) {
+			found = append(found[:i], found[i+1:]...)
+		}
+	}
+	ids := k.family(n, r)
+	owned, err := ports.Owned(table, pids(ids))
+	if err != nil {
+		return found
+	}
+	for _, s := range table {
+		pid, mine := owned[s.Inode]
+		if !mine || planned(n.plan.Listeners, s) || (s.Proto == "udp" && ephemeral(s)) {
+			continue
+		}
+		found = append(found, Finding{Node: n.plan.Index, Kind: Undeclared, Proto: string(s.Proto),
+			Address: net.JoinHostPort(s.Host.String(), strconv.Itoa(s.Port)), PID: pid, Program: proc.Name(pid)})
+	}
+	return found
+}
+
+// ephemeral tells whether a UDP socket is a client's rather than a listener: the kernel chose its port.
+func ephemeral(s ports.Socket) bool { return s.Port >= 32768 }
+
+func planned(ls []plan.Listener, s ports.Socket) bool {
+	for _, l := range ls {
+		for _, proto := range l.Protocols {
+			if l.Port == s.Port && proto == string(s.Proto) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// clusterState sums up: all running and seeing all, or none, or something in between.
+func clusterState(nodes []NodeStatus, want int) State {
+	up, full := 0, 0
+	for _, n := range nodes {
+		switch n.State {
+		case Running:
+			up++
+			if n.Members >= want {
+				full++
+			}
+		case Starting:
+			return Starting
+		case Paused, Stopping, Stopped, Exited, Absent:
+		default:
+			return Degraded
+		}
+	}
+	alive := 0
+	for _, n := range nodes {
+		if n.PID != 0 {
+			alive++
+		}
+	}
+	switch {
+	case up == len(nodes) && full == up:
+		return Running
+	case alive == 0:
+		return Stopped
+	}
+	return Degraded
+}
+
+// LookAlone is the status of a cluster that has no keeper: what the disk and the process table tell. It changes nothing.
+func LookAlone(dir string) (*Status, error) {
+	rec, err := ReadRecord(dir)
+	if err != nil {
+		return nil, err
+	}
+	st := describe(rec)
+	left, err := proc.Marked(MarkCluster, rec.Plan.ID, MarkNode)
+	if err != nil {
+		return nil, err
+	}
+	for i := range st.Nodes {
+		for _, p := range left {
+			if p.Env[MarkNode] == strconv.Itoa(st.Nodes[i].Index) {
+				st.Nodes[i].State, st.Nodes[i].PID = Lost, p.ID.PID
+				break
+			}
+		}
+	}
+	clean := rec.Formed && len(left) == 0 && !keeperLeft(dir)
+	if !clean {
+		st.State = Lost
+		st.Notes = append(st.Notes, "its keeper has gone without taking it down: `onemore up` starts it again, `onemore down` removes it")
+	}
+	return st, nil
+}
+
+// keeperLeft tells whether a keeper ended without saying so: one that ends in order removes its file.
+func keeperLeft(dir string) bool {
+	var id proc.ID
+	return state.ReadJSON(filepath.Join(dir, KeeperFile), &id) == nil && !proc.Alive(id)
+}
+
+// recorded returns the processes that node folders name as theirs and that still run, beyond those already known. The
+// whole identity must fit: a pid that was given to somebody else is not ours.
+func (k *Keeper) recorded(known []proc.ID) []proc.ID {
+	var out []proc.ID
+	for _, n := range k.all() {
+		var id proc.ID
+		if state.ReadJSON(filepath.Join(n.plan.Folder, pidFile), &id) != nil || id.PID == k.self.PID || !proc.Alive(id) {
+			continue
+		}
+		fresh := true
+		for _, o := range known {
+			fresh = fresh && !o.Same(id)
+		}
+		if fresh {
+			out = append(out, id)
+		}
+	}
+	return out
+}

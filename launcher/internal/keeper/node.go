@@ -1,0 +1,226 @@
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"onemore/launcher/internal/nodedir"
+	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/probe"
+	"onemore/launcher/internal/proc"
+)
+
+// The marks of a process that runs for a cluster, in its environment.
+const (
+	MarkCluster = "ONEMORE_CLUSTER_ID"
+	MarkNode    = "ONEMORE_NODE_INDEX" // 0: the cluster's service
+)
+
+// node is one node's state machine. mu guards what is below it; changed is closed and replaced with every change, so that
+// waiting is by event.
+type node struct {
+	mu      sync.Mutex
+	plan    plan.Node
+	state   State
+	run     *run   // the process, while one is there
+	exit    string // how the last one ended by itself
+	changed chan struct{}
+}
+
+// run is one life of a node's process.
+type run struct {
+	proc    *proc.Process
+	log     *logFile
+	notify  *probe.Notify // nil unless the template uses it
+	ready   bool          // READY=1 came
+	members int           // last X_ONEMORE_MEMBERS
+	over    chan struct{} // closed when the process has ended and its output is on disk
+	wg      sync.WaitGroup
+}
+
+// errExited is the cause of a wait that ended because the node's process did.
+var errExited = errors.New("the process ended")
+
+func newNode(p plan.Node) *node {
+	st := Absent
+	if _, err := os.Stat(filepath.Join(p.Folder, startFile)); err == nil {
+		st = Stopped
+	}
+	return &node{plan: p, state: st, changed: make(chan struct{})}
+}
+
+// update changes the node under its lock and wakes all who wait.
+func (n *node) update(f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f()
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+// await returns when cond, called under the lock, is true; otherwise ctx's cause.
+func (n *node) await(ctx context.Context, cond func() bool) error {
+	for {
+		n.mu.Lock()
+		ok, changed := cond(), n.changed
+		n.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (n *node) is(states ...State) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range states {
+		if n.state == s {
+			return true
+		}
+	}
+	return false
+}
+
+// current returns the running life, or nil.
+func (n *node) current() *run {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.run
+}
+
+// start starts the process of a stopped node and records it. The node is Starting afterwards; whoever finds it ready
+// makes it Running.
+func (k *Keeper) startProcess(ctx context.Context, n *node) error {
+	p := n.plan
+	r := &run{over: make(chan struct{})}
+	log, err := openLog(p.Log)
+	if err != nil {
+		return err
+	}
+	env := k.environment(p.Index, p.Env)
+	if p.Ready.Notify || p.Members.Notify {
+		if r.notify, err = probe.ListenNotify(fmt.Sprintf("%s-%d", k.rec.Plan.ID, p.Index)); err != nil {
+			log.Close()
+			return err
+		}
+		env = append(env, "NOTIFY_SOCKET="+r.notify.Addr)
+	}
+	r.log = log
+	out, err := log.pipe(&r.wg)
+	if err == nil {
+		r.proc, err = k.spawner.Start(ctx, proc.Spec{Args: p.Command, Dir: p.Workdir, Env: env, Stdout: out, Stderr: out})
+		out.Close()
+	}
+	if err != nil {
+		r.close()
+		return err
+	}
+	if err := remember(filepath.Join(p.Folder, pidFile), r.proc.ID()); err != nil {
+		_ = r.proc.Signal(syscall.SIGKILL)
+		<-r.proc.Done()
+		r.close()
+		return err
+	}
+	n.update(func() { n.run, n.state, n.exit = r, Starting, "" })
+	k.background.Go(func() { k.watch(n, r) })
+	return nil
+}
+
+// remember writes which process was started. It need not last through a power failure: the process doesn't.
+func remember(path string, id proc.ID) error {
+	b, err := json.Marshal(id)
+	if err != nil {
+		return err
+	}
+	return nodedir.WriteFile(filepath.Dir(path), filepath.Base(path), b, 0o600)
+}
+
+// watch lives as long as one process does: it takes its notifications and its end.
+func (k *Keeper) watch(n *node, r *run) {
+	var msgs <-chan map[string]string
+	if r.notify != nil {
+		msgs = r.notify.C
+	}
+	for alive := true; alive; {
+		select {
+		case m, ok := <-msgs:
+			if !ok {
+				msgs = nil
+			}
+			n.update(func() { r.note(m) })
+		case <-r.proc.Done():
+			alive = false
+		}
+	}
+	n.update(func() {
+		n.run = nil
+		if n.state == Stopping {
+			n.state = Stopped
+		} else {
+			n.state, n.exit = Exited, r.proc.Exit().String()
+		}
+		n.exitEvent(k)
+	})
+	_ = os.Remove(filepath.Join(n.plan.Folder, pidFile))
+	close(r.over)
+	r.close()
+}
+
+func (n *node) exitEvent(k *Keeper) {
+	if n.state == Exited {
+		k.record(Event{Node: n.plan.Index, Phase: string(Exited), Text: n.exit})
+	}
+}
+
+// note takes one sd_notify message. A second message of the same kind replaces the first.
+func (r *run) note(m map[string]string) {
+	if m["READY"] == "1" {
+		r.ready = true
+	}
+	if v, err := strconv.Atoi(m["X_ONEMORE_MEMBERS"]); err == nil {
+		r.members = v
+	}
+}
+
+func (r *run) close() {
+	if r.notify != nil {
+		_ = r.notify.Close()
+	}
+	r.wg.Wait()
+	_ = r.log.Close()
+}
+
+// withLife returns a context that also ends when the node's process does; the cause then says how.
+func (n *node) withLife(ctx context.Context) (context.Context, context.CancelFunc) {
+	r := n.current()
+	ctx, cancel := context.WithCancelCause(ctx)
+	if r == nil {
+		n.mu.Lock()
+		exit := n.exit
+		n.mu.Unlock()
+		cancel(fmt.Errorf("%w: %s", errExited, exit))
+		return ctx, func() {}
+	}
+	stop := make(chan struct{})
+	var once sync.Once
+	go func() {
+		select {
+		case <-r.proc.Done():
+			cancel(fmt.Errorf("%w: %s", errExited, r.proc.Exit()))
+		case <-stop:
+		}
+	}()
+	return ctx, func() { once.Do(func() { close(stop) }); cancel(nil) }
+}

@@ -1,0 +1,77 @@
+package keeper
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/state"
+)
+
+// Record is what is on disk about a cluster (cluster.json): written before what it names exists, so that a crash at any
+// point leaves nothing that can't be found.
+type Record struct {
+	Version int             `json:"version"`
+	Options json.RawMessage `json:"options,omitempty"` // the launcher's; never read here
+	Plan    *plan.Plan      `json:"plan"`
+	Formed  bool            `json:"formed"` // the first `up` came to its end
+	Joined  []int           `json:"joined"` // nodes that have been members
+}
+
+const (
+	recordVersion = 1
+	eventsLimit   = 4 << 20 // bytes
+)
+
+// Files of a cluster's folder and of a node's folder.
+const (
+	recordFile = "cluster.json"
+	SocketFile = "keeper.sock"
+	KeeperFile = "keeper.json" // the keeper's process
+	LogFile    = "keeper.log"
+	EventsFile = "events.jsonl"
+	pidFile    = "process.json" // in a node's folder: the process last started
+	startFile  = "start"        // likewise: a script that runs the node by hand; written last, so its presence says "made"
+)
+
+// ReadRecord reads the record of the cluster in dir. The error wraps fs.ErrNotExist when there is no such cluster.
+func ReadRecord(dir string) (*Record, error) {
+	var r Record
+	if err := state.ReadJSON(filepath.Join(dir, recordFile), &r); err != nil {
+		return nil, err
+	}
+	if r.Version != recordVersion || r.Plan == nil {
+		return nil, fmt.Errorf("read %s: version %d, this onemore writes %d: take the cluster down with the onemore that made it, or remove it with `onemore down`",
+			filepath.Join(dir, recordFile), r.Version, recordVersion)
+	}
+	return &r, nil
+}
+
+func (r *Record) write(dir string) error {
+	r.Version = recordVersion
+	return state.WriteJSON(filepath.Join(dir, recordFile), r)
+}
+
+func (r *Record) joined(index int) bool { return slices.Contains(r.Joined, index) }
+
+// readRecordIfAny is ReadRecord, with nil for a folder that has none yet.
+func readRecordIfAny(dir string) (*Record, error) {
+	r, err := ReadRecord(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return r, err
+}
+
+// CheckDir says whether a cluster's folder can have a keeper: a unix socket's path is short.
+func CheckDir(dir string) error {
+	const longest = 103 // of the smallest sun_path, macOS's, with its end
+	if sock := filepath.Join(dir, SocketFile); len(sock) > longest {
+		return fmt.Errorf("the keeper's socket %s would have a path of %d bytes; the system allows %d", sock, len(sock), longest)
+	}
+	return nil
+}

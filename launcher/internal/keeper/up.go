@@ -1,0 +1,372 @@
+package keeper
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"onemore/launcher/internal/nodedir"
+	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/ports"
+	"onemore/launcher/internal/probe"
+)
+
+// makers is how many node directories are made at a time: on ext4 more workers make copies slower.
+const makers = 2
+
+// up brings req.Nodes of req.Plan to running members, in the order of the design: lease, record, copy, edit, start,
+// ready, join, converged. When it fails, what it made is undone, and what it started is stopped.
+func (k *Keeper) up(ctx context.Context, req Request, emit func(Event)) (err error) {
+	if req.Plan == nil {
+		return errors.New("up: the request has no plan")
+	}
+	u := &undertaking{k: k, req: req, emit: emit}
+	if err := u.begin(ctx); err != nil {
+		return u.abandon(err)
+	}
+	defer func() {
+		if err != nil {
+			err = u.undo(err)
+		}
+	}()
+	if err := k.startService(ctx, emit); err != nil {
+		return err
+	}
+	if err := u.bring(ctx); err != nil {
+		return err
+	}
+	if err := u.join(ctx); err != nil {
+		return err
+	}
+	if err := k.settle(ctx, emit); err != nil {
+		return err
+	}
+	for _, n := range u.made {
+		if err := k.calls(ctx, n, "after joining", n.plan.After, emit); err != nil {
+			return err
+		}
+	}
+	return u.finish()
+}
+
+// undertaking is one `up` on its way: what it made and started, so that it can be undone.
+type undertaking struct {
+	k       *Keeper
+	req     Request
+	emit    func(Event)
+	created bool // the cluster's folder
+	fresh   bool // the cluster was not formed before
+	before  *Record
+	made    []*node // nodes that did not exist
+	started []*node // nodes that did, and were stopped
+}
+
+// begin takes the leases and writes the record of what is about to exist.
+func (u *undertaking) begin(ctx context.Context) error {
+	k := u.k
+	p := u.req.Plan
+	if k.rec == nil {
+		if err := k.create(p.ID); err != nil {
+			return err
+		}
+		u.created = true
+	}
+	u.fresh = k.rec == nil || !k.rec.Formed
+	if u.fresh && k.rec != nil { // an `up` that was killed half way: none of it was ever handed out
+		if err := k.discardAll(); err != nil {
+			return err
+		}
+	}
+	u.before = k.rec
+	if err := k.leaseFor(ctx, p); err != nil {
+		return err
+	}
+	rec := &Record{Options: u.req.Options, Plan: p}
+	if u.before != nil {
+		rec.Formed, rec.Joined = u.before.Formed, slices.Clone(u.before.Joined)
+	}
+	if err := rec.write(k.dir); err != nil {
+		return err
+	}
+	k.adopt(rec)
+	nodes, err := k.pick(u.req.Nodes)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		switch {
+		case u.fresh || !rec.joined(n.plan.Index):
+			u.made = append(u.made, n)
+		case n.is(Stopped, Exited):
+			u.started = append(u.started, n)
+		}
+	}
+	return nil
+}
+
+// create makes the cluster's folder, marked from its first moment, and takes charge of it. One that is there and has no
+// record is left from an `up` that was killed before it wrote anything.
+func (k *Keeper) create(id string) error {
+	if k.unlock != nil {
+		return nil
+	}
+	if err := nodedir.Make(k.dir, id); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make the cluster's folder: %w", err)
+	}
+	if err := k.lock(); err != nil {
+		return err
+	}
+	return k.open()
+}
+
+// abandon ends an `up` that failed before anything ran.
+func (u *undertaking) abandon(err error) error {
+	if errors.Is(err, errTaken) {
+		return err // the client turns to the other keeper
+	}
+	return u.undo(err)
+}
+
+// bring makes and starts what is missing and waits until all of it is ready: all at once, or each after the one before.
+func (u *undertaking) bring(ctx context.Context) error {
+	k := u.k
+	making := make(chan struct{}, makers)
+	one := func(ctx context.Context, n *node, make bool) error {
+		if make {
+			making <- struct{}{}
+			err := k.makeNode(ctx, n, u.emit)
+			<-making
+			if err != nil {
+				return err
+			}
+			if err := k.calls(ctx, n, "before the start", n.plan.Before, u.emit); err != nil {
+				return err
+			}
+		}
+		return k.launch(ctx, n, u.emit)
+	}
+	staged := u.req.Plan.Staged && u.fresh
+	g, gctx := errgroup.WithContext(ctx)
+	adding := !u.fresh
+	for _, n := range u.started {
+		g.Go(func() error { return one(gctx, n, false) })
+	}
+	if adding { // members join a formed cluster one after another: two at once can cost it its quorum
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		for _, n := range u.made {
+			if err := one(ctx, n, true); err != nil {
+				return err
+			}
+			if err := k.calls(ctx, n, "join", n.plan.Join, u.emit); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for i, n := range u.made {
+		g.Go(func() error { return one(gctx, n, true) })
+		if staged && n.plan.Staged != nil && i < len(u.made)-1 {
+			if err := k.stage(gctx, n); err != nil {
+				return errors.Join(g.Wait(), ignoreCancelled(gctx, err))
+			}
+		}
+	}
+	return g.Wait()
+}
+
+// ignoreCancelled drops an error that only repeats that a sibling failed.
+func ignoreCancelled(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// stage waits until a node lets the next one be started.
+func (k *Keeper) stage(ctx context.Context, n *node) error {
+	if err := n.await(ctx, func() bool { return n.run != nil || n.state == Exited }); err != nil {
+		return err
+	}
+	life, cancel := n.withLife(ctx)
+	defer cancel()
+	err := probe.Until(life, nil, func(ctx context.Context) error {
+		_, err := k.call(ctx, n, *n.plan.Staged)
+		return err
+	})
+	if err != nil {
+		return k.failed(n, "wait for its turn to be followed", err)
+	}
+	return nil
+}
+
+// join runs the calls that form a new cluster; nodes that were added have joined one by one in bring.
+func (u *undertaking) join(ctx context.Context) error {
+	if !u.fresh {
+		return nil
+	}
+	for _, n := range u.made {
+		if err := u.k.calls(ctx, n, "form the cluster", n.plan.Form, u.emit); err != nil {
+			return err
+		}
+	}
+	for _, n := range u.made {
+		if err := u.k.calls(ctx, n, "join", n.plan.Join, u.emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish records that everything is there.
+func (u *undertaking) finish() error {
+	k := u.k
+	rec := *k.rec
+	rec.Formed = true
+	rec.Joined = nil
+	for _, p := range rec.Plan.Nodes {
+		if !slices.ContainsFunc(u.made, func(n *node) bool { return n.plan.Index == p.Index }) && !k.rec.joined(p.Index) {
+			continue
+		}
+		rec.Joined = append(rec.Joined, p.Index)
+	}
+	if err := rec.write(k.dir); err != nil {
+		return err
+	}
+	k.adopt(&rec)
+	return nil
+}
+
+// undo takes back what this `up` did, keeps the logs of what failed, and returns the error with the place of them.
+func (u *undertaking) undo(cause error) error {
+	k := u.k
+	e := asError(cause)
+	if k.dir == "" || k.unlock == nil {
+		return e
+	}
+	if u.req.Keep && !e.Interrupted {
+		e.Logs = k.dir
+		return e
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	k.stopAll(ctx, u.started, false)
+	if !u.fresh {
+		for _, n := range u.made {
+			if n.is(Starting, Running) && len(n.plan.Leave) > 0 {
+				_ = k.calls(ctx, n, "leave", n.plan.Leave, u.emit) // it may not be a member yet
+			}
+		}
+	}
+	k.stopAll(ctx, u.made, true)
+	if u.fresh {
+		k.stopService(ctx)
+	}
+	e.Logs = k.keepLogs(u.made)
+	if err := u.unmake(ctx); err != nil {
+		e.Why += fmt.Sprintf(" (and undoing it: %v)", err)
+	}
+	return e
+}
+
+func (u *undertaking) unmake(ctx context.Context) error {
+	k := u.k
+	if u.fresh {
+		return k.removeAll(ctx)
+	}
+	var errs []error
+	for _, n := range u.made {
+		errs = append(errs, k.removeFolder(n))
+	}
+	if u.before != nil {
+		errs = append(errs, u.before.write(k.dir))
+		k.adopt(u.before)
+		errs = append(errs, k.leaseFor(ctx, u.before.Plan))
+	}
+	return errors.Join(errs...)
+}
+
+// leaseFor makes the keeper's leases those of the plan: missing ones are taken, all or none, others given back.
+func (k *Keeper) leaseFor(ctx context.Context, p *plan.Plan) error {
+	want := addresses(p)
+	if k.lease == nil {
+		l, err := ports.Acquire(ctx, ports.Want{Addrs: want}, p.Cluster)
+		if err != nil {
+			return leaseError(p, err)
+		}
+		k.lease, k.leased = l, want
+		return nil
+	}
+	if err := k.lease.Add(ctx, ports.Want{Addrs: without(want, k.leased)}); err != nil {
+		return leaseError(p, err)
+	}
+	err := k.lease.Release(ports.Want{Addrs: without(k.leased, want)})
+	k.leased = want
+	return err
+}
+
+func without(all, drop []ports.Addr) []ports.Addr {
+	return slices.DeleteFunc(slices.Clone(all), func(a ports.Addr) bool { return slices.Contains(drop, a) })
+}
+
+// addresses lists every port of a plan as the kernel counts them.
+func addresses(p *plan.Plan) []ports.Addr {
+	var out []ports.Addr
+	add := func(ls []plan.Listener) {
+		for _, l := range ls {
+			for _, proto := range l.Protocols {
+				out = append(out, ports.Addr{Proto: ports.Proto(proto), Host: cmp.Or(l.Bind, l.Host), Port: l.Port})
+			}
+		}
+	}
+	add(p.Shared)
+	for _, n := range p.Nodes {
+		add(n.Listeners)
+	}
+	return out
+}
+
+// leaseError says whose the port would have been and who has it.
+func leaseError(p *plan.Plan, err error) error {
+	c, ok := errors.AsType[*ports.ClashError](err)
+	if !ok {
+		return err
+	}
+	e := &Error{Phase: "lease ports", Why: err.Error(), Clash: true, Hint: "choose other ports with --base auto, --offset or --set LISTENER=PORT"}
+	for _, n := range p.Nodes {
+		for _, l := range n.Listeners {
+			if l.Port == c.Addr.Port && slices.Contains(l.Protocols, string(c.Addr.Proto)) {
+				e.Node, e.Name = n.Index, n.Name
+				e.Why = fmt.Sprintf("listener %q: %v", l.Name, err)
+			}
+		}
+	}
+	return e
+}
+
+// startService starts the cluster's helper process, if the plan has one and it does not run.
+func (k *Keeper) startService(ctx context.Context, emit func(Event)) error {
+	sp := k.rec.Plan.Service
+	if sp == nil || (k.service != nil && k.service.current() != nil) {
+		return nil
+	}
+	folder := filepath.Join(k.dir, "service")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	n := newNode(plan.Node{Name: "service", Folder: folder, Dir: folder, Workdir: folder, Log: sp.Log, Command: sp.Command,
+		Env: sp.Env, Listeners: k.rec.Plan.Shared, Stop: plan.Stop{Signal: "TERM", Discard: "KILL"}})
+	k.mu.Lock()
+	k.service = n
+	k.mu.Unlock()
+	return k.launch(ctx, n, emit)
+}

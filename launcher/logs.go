@@ -1,0 +1,198 @@
+package launcher
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/plan"
+)
+
+// LogLine is one line that a node's process printed, and when it arrived.
+type LogLine struct {
+	Node int       `json:"node"`
+	Name string    `json:"name"`
+	Time time.Time `json:"time"`
+	Text string    `json:"text"`
+}
+
+// LogOptions chooses lines. The zero value is every line so far, of every node.
+type LogOptions struct {
+	Nodes  []int          // none: all
+	Since  time.Time      // only later lines
+	Grep   *regexp.Regexp // only lines that match
+	Follow bool           // go on with what comes, until ctx ends or line returns false
+}
+
+// followEvery is how often a followed log is looked at again.
+const followEvery = 25 * time.Millisecond
+
+// Logs calls line for each line of the nodes' logs, ordered by time of arrival, until line returns false.
+func (c *Cluster) Logs(ctx context.Context, o LogOptions, line func(LogLine) bool) error {
+	p, err := c.Plan()
+	if err != nil {
+		return err
+	}
+	var files []*logReader
+	defer func() {
+		for _, f := range files {
+			f.close()
+		}
+	}()
+	for _, n := range p.Nodes {
+		if len(o.Nodes) == 0 || slices.Contains(o.Nodes, n.Index) {
+			files = append(files, &logReader{node: n, path: n.Log})
+		}
+	}
+	if err := merge(files, true, o, line); err != nil {
+		return ignoreStop(err)
+	}
+	if !o.Follow {
+		return nil
+	}
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+		if err := merge(files, false, o, line); err != nil {
+			return ignoreStop(err)
+		}
+	}
+}
+
+// errStop says that the caller has seen enough.
+var errStop = errors.New("stop")
+
+func ignoreStop(err error) error {
+	if errors.Is(err, errStop) {
+		return nil
+	}
+	return err
+}
+
+// merge hands out what the files have, in order of time. Each file is in order by itself, so only heads are compared.
+func merge(files []*logReader, rotated bool, o LogOptions, line func(LogLine) bool) error {
+	heads := make([]*LogLine, len(files))
+	next := func(i int) (err error) {
+		heads[i], err = files[i].next(rotated)
+		return err
+	}
+	for i := range files {
+		if err := next(i); err != nil {
+			return err
+		}
+	}
+	for {
+		first := -1
+		for i, h := range heads {
+			if h != nil && (first < 0 || h.Time.Before(heads[first].Time)) {
+				first = i
+			}
+		}
+		if first < 0 {
+			return nil
+		}
+		h := *heads[first]
+		if h.Time.After(o.Since) && (o.Grep == nil || o.Grep.MatchString(h.Text)) && !line(h) {
+			return errStop
+		}
+		if err := next(first); err != nil {
+			return err
+		}
+	}
+}
+
+// logReader reads one node's log from its start, through a rotation, to where it ends at present.
+type logReader struct {
+	node    plan.Node
+	path    string
+	f       *os.File
+	r       *bufio.Reader
+	partial string
+	old     bool // the rotated file is done
+}
+
+// next returns the next whole line, nil at the present end. With rotated, LOG.1 is read first.
+func (l *logReader) next(rotated bool) (*LogLine, error) {
+	for {
+		if l.f == nil {
+			if err := l.open(rotated); err != nil || l.f == nil {
+				return nil, err
+			}
+		}
+		s, err := l.r.ReadString('\n')
+		l.partial += s
+		if err == nil {
+			text := strings.TrimSuffix(l.partial, "\n")
+			l.partial = ""
+			return l.parse(text), nil
+		}
+		if !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("read the log of node %d: %w", l.node.Index, err)
+		}
+		if !l.replaced() {
+			return nil, nil
+		}
+		l.close()
+	}
+}
+
+func (l *logReader) open(rotated bool) error {
+	names := []string{l.path}
+	if rotated && !l.old {
+		names = []string{l.path + ".1", l.path}
+	}
+	l.old = true
+	for _, name := range names {
+		f, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		l.f, l.r = f, bufio.NewReader(f)
+		return nil
+	}
+	return nil
+}
+
+// replaced tells whether the open file is no longer the log: it was rotated away, or was LOG.1 from the start.
+func (l *logReader) replaced() bool {
+	now, err := os.Stat(l.path)
+	if err != nil {
+		return false
+	}
+	mine, err := l.f.Stat()
+	return err == nil && !os.SameFile(now, mine)
+}
+
+func (l *logReader) close() {
+	if l.f != nil {
+		l.f.Close()
+		l.f, l.r = nil, nil
+	}
+}
+
+func (l *logReader) parse(s string) *LogLine {
+	out := &LogLine{Node: l.node.Index, Name: l.node.Name, Text: s}
+	if stamp, text, ok := strings.Cut(s, " "); ok {
+		if t, err := time.Parse(keeper.LogTime, stamp); err == nil {
+			out.Time, out.Text = t, text
+		}
+	}
+	return out
+}

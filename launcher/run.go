@@ -1,0 +1,172 @@
+package launcher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/proc"
+)
+
+// RunOptions are those of Run that Up does not have.
+type RunOptions struct {
+	Named   bool   // Options.Cluster is the user's own choice; else the run gets a name that nobody else has
+	Bundle  string // folder for the evidence when the command fails; "" makes one in the temporary folder
+	Reuse   bool   // use a cluster that a run before left running, and leave it running
+	Streams Streams
+}
+
+// Run brings up a cluster, runs a command with its addresses in the environment, and takes the cluster down. It returns
+// the command's exit code, and the folder with the evidence when the command failed. The cluster hangs on this process:
+// if it dies, the keeper takes the cluster down.
+func Run(ctx context.Context, o Options, r RunOptions, args []string) (code int, bundle string, err error) {
+	switch {
+	case r.Reuse && !r.Named:
+		o.Cluster = "reuse-" + reuseName(o)
+	case !r.Named:
+		o.Cluster = fmt.Sprintf("run-%d-%s", os.Getpid(), random(3))
+	}
+	c, release, err := upFor(ctx, o, r)
+	if err != nil {
+		return 0, "", err
+	}
+	code, err = c.command(ctx, r.Streams, args)
+	if code != 0 || err != nil {
+		b, berr := c.bundle(context.WithoutCancel(ctx), r.Bundle)
+		bundle, err = b, errors.Join(err, berr)
+	}
+	if !r.Reuse {
+		if derr := c.Down(context.WithoutCancel(ctx), false); derr != nil && !errors.Is(derr, ErrNoCluster) {
+			err = errors.Join(err, derr)
+		}
+	}
+	release()
+	return code, bundle, err
+}
+
+// upFor is Up with this process as the owner from the first moment; a cluster that is to be reused has none.
+func upFor(ctx context.Context, o Options, r RunOptions) (*Cluster, func(), error) {
+	if r.Reuse {
+		if c, err := Open(o.Cluster, o); err == nil {
+			if st, err := c.Status(ctx); err == nil && st.State == keeper.Running {
+				return c, func() {}, nil
+			}
+		}
+		c, _, err := Up(ctx, o)
+		return c, func() {}, err
+	}
+	c, _, release, err := UpOwned(ctx, o)
+	return c, release, err
+}
+
+// reuseName is the same for runs that want the same cluster.
+func reuseName(o Options) string {
+	o.Progress, o.Cluster, o.Timeout = nil, "", 0
+	b, err := json.Marshal(o)
+	if err != nil {
+		panic(err) // plain fields only
+	}
+	return hash(b)
+}
+
+// command runs args with the cluster's environment, our streams, and our signals passed on.
+func (c *Cluster) command(ctx context.Context, s Streams, args []string) (int, error) {
+	p, err := c.Plan()
+	if err != nil {
+		return 0, err
+	}
+	env := os.Environ()
+	for _, v := range Environment(p) {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	child, err := proc.Attach(proc.Spec{Args: args, Env: env, Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
+	if err != nil {
+		return 127, err
+	}
+	for {
+		select {
+		case <-child.Done():
+			return exitCode(child.Exit())
+		case sig := <-signals:
+			if fromTerminal(sig) {
+				continue // the terminal sent it to the command too
+			}
+			if err := child.Signal(sig.(syscall.Signal)); err != nil && !errors.Is(err, proc.ErrGone) {
+				return 0, err
+			}
+		}
+	}
+}
+
+// fromTerminal tells whether a signal is one that the terminal sends to the whole foreground group, which is ours.
+func fromTerminal(sig os.Signal) bool {
+	if sig != syscall.SIGINT && sig != syscall.SIGQUIT || !term.IsTerminal(0) {
+		return false
+	}
+	group, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
+}
+
+func exitCode(e proc.ExitStatus) (int, error) {
+	switch {
+	case e.Signal != 0:
+		return 128 + int(e.Signal), nil
+	case e.Err != nil:
+		return 0, e.Err
+	}
+	return e.Code, nil
+}
+
+// bundle keeps what helps to find out why a run failed: every node's log, the events and the status.
+func (c *Cluster) bundle(ctx context.Context, dir string) (string, error) {
+	var err error
+	if dir == "" {
+		dir, err = os.MkdirTemp("", "onemore-"+c.name+"-")
+	} else {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err != nil {
+		return "", fmt.Errorf("make the folder for the evidence: %w", err)
+	}
+	st, err := c.Status(ctx)
+	if err != nil {
+		return dir, err
+	}
+	b, err := json.MarshalIndent(st, "", "  ")
+	if err != nil {
+		return dir, err
+	}
+	errs := []error{os.WriteFile(filepath.Join(dir, "status.json"), b, 0o644)}
+	for _, n := range st.Nodes {
+		for _, suffix := range []string{"", ".1"} {
+			errs = append(errs, copyIfThere(n.Log+suffix, filepath.Join(dir, fmt.Sprintf("node%d.log%s", n.Index, suffix))))
+		}
+	}
+	for _, name := range []string{keeper.EventsFile, keeper.LogFile} {
+		errs = append(errs, copyIfThere(filepath.Join(c.dir, name), filepath.Join(dir, name)))
+	}
+	return dir, errors.Join(errs...)
+}
+
+func copyIfThere(from, to string) error {
+	b, err := os.ReadFile(from)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o644)
+}

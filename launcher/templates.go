@@ -1,0 +1,153 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"onemore/launcher/internal/nodedir"
+	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/proc"
+	"onemore/launcher/internal/template"
+	"onemore/templates"
+)
+
+type templateT = template.Template
+
+// templateSet are all templates that -t finds by name: the user's before the built-in ones.
+func templateSet() *template.Set {
+	layers := []fs.FS{}
+	if dir, err := os.UserConfigDir(); err == nil {
+		layers = append(layers, os.DirFS(filepath.Join(dir, "onemore", "templates")))
+	}
+	return template.NewSet(append(layers, templates.FS)...)
+}
+
+// TemplateInfo is a line about a template.
+type TemplateInfo struct {
+	Name    string `json:"name"`
+	Summary string `json:"summary"`
+}
+
+// Templates lists what can be launched. Broken templates of the user are in the error; the others are returned too.
+func Templates() ([]TemplateInfo, error) {
+	all, err := templateSet().All()
+	out := make([]TemplateInfo, 0, len(all))
+	for _, t := range all {
+		out = append(out, TemplateInfo{Name: t.Name, Summary: t.Summary})
+	}
+	return out, err
+}
+
+// chooseTemplate returns the template that was asked for: by name, by path, by what a source holds, or the default. asked
+// names it for later commands.
+func chooseTemplate(ctx context.Context, arg, source string) (t *templateT, asked string, err error) {
+	defer func() {
+		if err != nil {
+			err = &InputError{Err: err, Hint: "`onemore templates` lists what can be launched"}
+		}
+	}()
+	switch {
+	case template.IsPath(arg):
+		if arg, err = filepath.Abs(arg); err != nil {
+			return nil, "", err
+		}
+		t, err = template.Load(os.DirFS(filepath.Dir(arg)), filepath.Base(arg))
+		return t, arg, err
+	case arg != "":
+		t, err = templateSet().Open(arg)
+		return t, arg, err
+	case source == "":
+		t, err = templateSet().Open(templates.Default)
+		return t, templates.Default, err
+	}
+	if err := nodedir.CheckSource(ctx, source, "**"); err != nil {
+		return nil, "", err
+	}
+	all, err := templateSet().All()
+	if err != nil {
+		return nil, "", err
+	}
+	t, err = template.FindIn(all, os.DirFS(source))
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", source, err)
+	}
+	return t, t.Name, nil
+}
+
+// findPrograms looks up the server's program and the tools that its template's calls use.
+func findPrograms(t *templateT, po *plan.Options, o Options) error {
+	var errs []error
+	if t.Program.Command != "" || o.Bin != "" {
+		path, err := findProgram(t, t.Program.Command, o.Bin)
+		errs = append(errs, err)
+		po.Bin = path
+	}
+	po.Tools = map[string]string{}
+	for _, need := range t.Program.Needs {
+		path, err := findProgram(t, need, "")
+		errs = append(errs, err)
+		po.Tools[need] = path
+	}
+	if err := errors.Join(errs...); err != nil {
+		hint := t.Program.Install
+		if hint == "" {
+			hint = "install it, or name the program with --bin"
+		}
+		return &InputError{Err: err, Hint: hint}
+	}
+	return nil
+}
+
+func findProgram(t *templateT, name, bin string) (string, error) {
+	if bin != "" {
+		abs, err := filepath.Abs(bin)
+		if err != nil {
+			return "", err
+		}
+		fi, err := os.Stat(abs)
+		if err != nil {
+			return "", fmt.Errorf("program of --bin: %w", err)
+		}
+		if fi.IsDir() || fi.Mode()&0o111 == 0 {
+			return "", fmt.Errorf("program of --bin: %s can't be executed", abs)
+		}
+		return abs, nil
+	}
+	for _, p := range t.Program.Paths {
+		if fi, err := os.Stat(p); err == nil && filepath.Base(p) == name && fi.Mode()&0o111 != 0 {
+			return p, nil
+		}
+	}
+	path, err := proc.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("template %q needs the program %q, which is not on PATH", t.Name, name)
+	}
+	return path, nil
+}
+
+// checkSources checks every node directory that is going to be copied, and reads the ports that the first declares.
+func checkSources(ctx context.Context, t *templateT, po *plan.Options) error {
+	for i, n := range po.Node {
+		if n.Source != "" {
+			if err := nodedir.CheckSource(ctx, n.Source, t.Copy.Exclude...); err != nil {
+				return &InputError{Err: fmt.Errorf("source of node %d: %w", i, err)}
+			}
+		}
+	}
+	if po.Source == "" {
+		return nil
+	}
+	if err := nodedir.CheckSource(ctx, po.Source, t.Copy.Exclude...); err != nil {
+		return &InputError{Err: err, Hint: "give the node directory to copy with -s"}
+	}
+	declared, err := t.Declared(os.DirFS(po.Source))
+	if err != nil {
+		return &InputError{Err: fmt.Errorf("source %s: %w", po.Source, err)}
+	}
+	po.Declared = declared
+	return nil
+}

@@ -1,0 +1,56 @@
+// Onemore turns one server directory into a real cluster on this host. This file is wiring only: streams, signals, the
+// exit code, and the two halves of the program, which know nothing of each other: launcher (clusters of any server) and
+// nodecore (the built-in server).
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"onemore/launcher"
+	"onemore/launcher/cli"
+	nodecli "onemore/nodecore/cli"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if len(args) == 2 && args[0] == launcher.KeeperCommand {
+		if err := launcher.RunKeeper(ctx, args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, "onemore: error:", err)
+			return 1
+		}
+		return 0
+	}
+	node := nodecli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	app := cli.App{Version: version(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Extra: nodecli.Commands(node), Local: map[string]func(context.Context, []string) int{}}
+	for _, word := range nodecli.CtlWords {
+		app.Local[word] = func(ctx context.Context, args []string) int { return nodecli.RunCtl(ctx, args, node) }
+	}
+	return app.Run(ctx, args)
+}
+
+// version is what the build knows: the module's version, else the commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	if v == "" {
+		v = "(devel)"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && v == "(devel)" {
+			v += " " + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return v + " " + info.GoVersion
+}
