@@ -3,9 +3,15 @@ package ports
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
+
+// workers is how many ports are tested at the same time: each test is four
+// calls of the kernel, and a large cluster has hundreds.
+const workers = 4
 
 // Busy returns those of the addresses that a server could not bind now, leases
 // aside. It binds each for a moment, without listening, so it also sees what the
@@ -13,7 +19,7 @@ import (
 // the local end of a connection. A port whose former connections are still in
 // TIME_WAIT is free.
 func Busy(addrs []Addr) ([]Addr, error) {
-	sockets, err := Sockets()
+	sockets, err := occupied()
 	blind := errors.Is(err, errors.ErrUnsupported)
 	if err != nil && !blind {
 		return nil, err
@@ -22,22 +28,31 @@ func Busy(addrs []Addr) ([]Addr, error) {
 	for _, s := range sockets {
 		used[slot{s.Proto, s.Port}] = append(used[slot{s.Proto, s.Port}], s)
 	}
-	var busy []Addr
-	for _, a := range addrs {
-		taken := false
-		for _, s := range used[slot{a.Proto, a.Port}] {
-			taken = taken || s.Conflicts(a)
-		}
-		if !taken {
-			if taken, err = bindFails(a, blind); err != nil {
-				return nil, fmt.Errorf("test port %v: %w", a, err)
+	taken := make([]bool, len(addrs))
+	errs := make([]error, len(addrs))
+	var wg sync.WaitGroup
+	for part := range workers {
+		wg.Go(func() {
+			for i := part; i < len(addrs); i += workers {
+				a := addrs[i]
+				taken[i] = slices.ContainsFunc(used[slot{a.Proto, a.Port}], func(s Socket) bool { return s.Conflicts(a) })
+				if taken[i] {
+					continue
+				}
+				if taken[i], errs[i] = bindFails(a, blind); errs[i] != nil {
+					errs[i] = fmt.Errorf("test port %v: %w", a, errs[i])
+				}
 			}
-		}
-		if taken {
+		})
+	}
+	wg.Wait()
+	var busy []Addr
+	for i, a := range addrs {
+		if taken[i] {
 			busy = append(busy, a)
 		}
 	}
-	return busy, nil
+	return busy, errors.Join(errs...)
 }
 
 // bindFails tries to bind the address. On TCP a first failure may be due to
@@ -72,16 +87,15 @@ func bind(a Addr, reuse bool) error {
 	if ip.Is4() {
 		family, sa = unix.AF_INET, &unix.SockaddrInet4{Port: a.Port, Addr: ip.As4()}
 	}
-	fd, err := unix.Socket(family, kind, 0)
+	fd, err := openSocket(family, kind)
 	if errors.Is(err, unix.EAFNOSUPPORT) && ip.Is6() && ip.IsUnspecified() {
 		sa = &unix.SockaddrInet4{Port: a.Port} // a host without IPv6
-		fd, err = unix.Socket(unix.AF_INET, kind, 0)
+		fd, err = openSocket(unix.AF_INET, kind)
 	}
 	if err != nil {
 		return fmt.Errorf("open socket: %w", err)
 	}
 	defer unix.Close(fd)
-	unix.CloseOnExec(fd)
 	if reuse {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 			return fmt.Errorf("set SO_REUSEADDR: %w", err)

@@ -153,11 +153,12 @@ func (l *Lease) Add(ctx context.Context, want Want) error {
 // missing turns the wanted into leases, without duplicates and what is held.
 func (l *Lease) missing(want Want) []Leased {
 	var all []Leased
+	pid := os.Getpid()
 	for _, a := range want.Addrs {
-		all = append(all, Leased{Addr: a, Owner: l.owner, PID: os.Getpid(), lease: l.id})
+		all = append(all, Leased{Addr: a, Owner: l.owner, PID: pid, lease: l.id})
 	}
 	for _, n := range want.Names {
-		all = append(all, Leased{Name: n, Owner: l.owner, PID: os.Getpid(), lease: l.id})
+		all = append(all, Leased{Name: n, Owner: l.owner, PID: pid, lease: l.id})
 	}
 	seen := make(map[string]bool, len(all))
 	return slices.DeleteFunc(all, func(w Leased) bool {
@@ -210,9 +211,10 @@ type slot struct {
 func (l *Lease) clash(want, others []Leased) error {
 	names := make(map[string]Leased)
 	ports := make(map[slot][]Leased)
+	pid := os.Getpid()
 	for _, o := range others {
 		switch {
-		case o.lease == l.id && o.PID == os.Getpid():
+		case o.lease == l.id && o.PID == pid:
 		case o.Name != "":
 			names[o.nameKey()] = o
 		default:

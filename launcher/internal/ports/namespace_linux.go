@@ -112,7 +112,7 @@ func (n abstractNames) hold(l Leased) (io.Closer, error) {
 
 func (n abstractNames) encode(l Leased) string {
 	name := n.prefix + "/lease/" + strconv.Itoa(l.PID) + "/" + l.lease + "/" + l.key() + "/" + url.PathEscape(l.Owner)
-	const longest = 107 // of a unix socket's 108 bytes the first is the NUL
+	const longest = 106 // of 108 bytes the first is the NUL, and x/sys keeps the last
 	return name[:min(len(name), longest)]
 }
 

@@ -165,7 +165,7 @@ func (p Process) String() string {
 // see it: other users' processes are often hidden. It reads the descriptors of
 // every process, so it is for error messages.
 func Holder(a Addr) (Process, bool) {
-	sockets, err := Sockets()
+	sockets, err := occupied()
 	if err != nil {
 		return Process{}, false
 	}

@@ -45,7 +45,7 @@ type Call struct {
 
 	// At most one of these is set: Number is a regular expression whose first
 	// group (or whole match) is the answer's number; Count one whose matches are
-	// counted; JSON the dotted path to a number, or to a list or object, whose
+	// counted, or with a group the different texts that it matched; JSON the dotted path to a number, or to a list or object, whose
 	// length counts. Elements of lists are numbered from 0; an empty element
 	// (".") is the document itself.
 	Number, Count, JSON string
@@ -154,7 +154,7 @@ func (c Call) judge(text string, p patterns) (Answer, error) {
 		}
 		a.Number, err = toInt(m[min(1, len(m)-1)])
 	case p.count != nil:
-		a.Number = len(p.count.FindAllStringIndex(text, -1))
+		a.Number = distinct(p.count, text)
 	case c.JSON != "":
 		a.Number, err = jsonNumber(text, c.JSON)
 	default:
@@ -236,4 +236,17 @@ func shorten(text string) string {
 		text = strings.ToValidUTF8(text[:longest], "") + "…"
 	}
 	return strconv.Quote(text)
+}
+
+// distinct counts the matches, or the different texts of the first group where there is one.
+func distinct(re *regexp.Regexp, text string) int {
+	all := re.FindAllStringSubmatch(text, -1)
+	if re.NumSubexp() == 0 {
+		return len(all)
+	}
+	seen := make(map[string]bool, len(all))
+	for _, m := range all {
+		seen[m[1]] = true
+	}
+	return len(seen)
 }
