@@ -154,7 +154,8 @@ func (g *gossip) living() []Member {
 		if err != nil || m.ID == g.self.ID || m.Boot < g.alive[m.ID] || m.Boot <= g.gone[m.ID] {
 			continue
 		}
-		m.Addr, m.Forward = n.Address(), string(n.Meta)
+		m.Addr = n.Address()
+		m.setMeta(n.Meta)
 		list = append(list, m)
 	}
 	return list
@@ -185,7 +186,7 @@ func (g *gossip) ended(m Member) {
 }
 
 // NodeMeta implements memberlist.Delegate.
-func (g *gossip) NodeMeta(int) []byte { return []byte(g.self.Forward) }
+func (g *gossip) NodeMeta(int) []byte { return g.self.meta() }
 
 // NotifyMsg implements memberlist.Delegate. Whoever can say bye has the cluster's key.
 func (g *gossip) NotifyMsg(b []byte) {
@@ -250,7 +251,8 @@ func (g *gossip) NotifyJoin(n *memberlist.Node) {
 	if err != nil {
 		return
 	}
-	m.Addr, m.Forward = n.Address(), string(n.Meta)
+	m.Addr = n.Address()
+	m.setMeta(n.Meta)
 	g.mu.Lock()
 	g.alive[m.ID] = max(g.alive[m.ID], m.Boot)
 	g.mu.Unlock()

@@ -144,7 +144,7 @@ func (g *Group) enter(sync bool) error {
 func (g *Group) selfLocked() Member {
 	return Member{
 		Name: g.cfg.Name, ID: g.st.ID, Boot: g.st.Boot,
-		Addr: g.cfg.Advertise.String(), Forward: g.cfg.Forward,
+		Addr: g.cfg.Advertise.String(), Forward: g.cfg.Forward, Node: g.st.Node,
 	}
 }
 

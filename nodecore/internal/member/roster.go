@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -23,6 +24,7 @@ type Member struct {
 	Boot    uint64 `json:"boot"`              // counts the times that the node entered the gossip; never goes back
 	Addr    string `json:"addr"`              // ip:port of the cluster port
 	Forward string `json:"forward,omitempty"` // ip:port of the port for links between nodes
+	Node    string `json:"node,omitempty"`    // random id of the data directory, the same in every cluster
 }
 
 // notes is the form of a roster on the wire and on disk.
@@ -63,7 +65,7 @@ func (r *roster) putLocked(m Member) bool {
 		return false
 	}
 	if known && old.Boot == m.Boot && m.Forward == "" {
-		m.Forward = old.Forward
+		m.Forward, m.Node = old.Forward, old.Node
 	}
 	r.members[m.ID] = m
 	return old != m
@@ -152,3 +154,9 @@ func (n notes) encode() ([]byte, error) {
 	}
 	return b, nil
 }
+
+// meta is what the gossip carries about a member besides name and address.
+func (m Member) meta() []byte { return []byte(m.Node + " " + m.Forward) }
+
+// setMeta is the inverse of meta.
+func (m *Member) setMeta(b []byte) { m.Node, m.Forward, _ = strings.Cut(string(b), " ") }

@@ -17,7 +17,8 @@ const stateFile = "cluster.json"
 // state is what survives a restart of a node.
 type state struct {
 	Name     string     `json:"name"`
-	ID       string     `json:"id"`
+	Node     string     `json:"node"` // never changes
+	ID       string     `json:"id"`   // changes with the cluster
 	Boot     uint64     `json:"boot"`
 	Cluster  string     `json:"cluster"` // empty until the node was in a cluster for the first time
 	Departed []departed `json:"departed,omitempty"`
@@ -50,7 +51,7 @@ func loadState(dir, name string) (state, error) {
 	path := filepath.Join(dir, stateFile)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return state{Name: name, ID: newID()}, nil
+		return state{Name: name, Node: newID(), ID: newID()}, nil
 	}
 	if err != nil {
 		return state{}, fmt.Errorf("read node state: %w", err)
@@ -62,7 +63,7 @@ func loadState(dir, name string) (state, error) {
 	if s.Name != name {
 		return state{}, &NameError{Dir: dir, Name: s.Name, Want: name}
 	}
-	if s.ID == "" {
+	if s.ID == "" || s.Node == "" {
 		return state{}, fmt.Errorf("read node state %q: no node id", path)
 	}
 	return s, nil

@@ -1,0 +1,209 @@
+package nodecore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"onemore/nodecore/internal/faults"
+	"onemore/nodecore/internal/member"
+)
+
+const (
+	// controlSocket in the data directory is where ctl talks to the node.
+	controlSocket = "ctl.sock"
+	// controlSize bounds a request.
+	controlSize = 64 << 10
+	// controlReadTime is how long a caller may take to say what it wants.
+	controlReadTime = 5 * time.Second
+)
+
+// What ctl can ask a node to do.
+const (
+	OpStatus     = "status"
+	OpJoin       = "join"
+	OpLeave      = "leave"
+	OpForceLeave = "force-leave"
+	OpFaultSet   = "fault-set"
+	OpFaultClear = "fault-clear"
+	OpFaultList  = "fault-list"
+)
+
+// ControlRequest is one command for a running node.
+type ControlRequest struct {
+	Op     string       `json:"op"`
+	Target string       `json:"target,omitempty"` // join: NAME@HOST[:PORT]; others: NAME@HOST
+	Fault  faults.Entry `json:"fault,omitzero"`
+}
+
+// ControlReply is the node's answer. An Error other than "" means that it was not done.
+type ControlReply struct {
+	Error  string         `json:"error,omitempty"`
+	Code   member.Code    `json:"code,omitempty"`
+	Status *Status        `json:"status,omitempty"`
+	Faults []faults.Entry `json:"faults,omitempty"`
+}
+
+// NotRunningError means that no node answers in a data directory.
+type NotRunningError struct {
+	Dir string
+	Err error
+}
+
+func (e *NotRunningError) Error() string {
+	return fmt.Sprintf("no node is running in %q: %v", e.Dir, e.Err)
+}
+
+func (e *NotRunningError) Unwrap() error { return e.Err }
+
+// Control sends one command to the node that runs in a data directory.
+func Control(ctx context.Context, dataDir string, req ControlRequest) (ControlReply, error) {
+	conn, err := dialSocket(ctx, filepath.Join(dataDir, controlSocket))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return ControlReply{}, &NotRunningError{Dir: dataDir, Err: err}
+	}
+	if err != nil {
+		return ControlReply{}, fmt.Errorf("reach node in %q: %w", dataDir, err)
+	}
+	stop := context.AfterFunc(ctx, func() {
+		_ = conn.SetDeadline(time.Unix(1, 0)) // fails only on a closed connection
+	})
+	defer stop()
+	var reply ControlReply
+	err = json.NewEncoder(conn).Encode(req)
+	if err == nil {
+		err = json.NewDecoder(conn).Decode(&reply)
+	}
+	if err = errors.Join(err, conn.Close()); err != nil {
+		return ControlReply{}, fmt.Errorf("command node in %q to %s: %w", dataDir, req.Op, err)
+	}
+	return reply, nil
+}
+
+// controlServer serves the control socket.
+type controlServer struct {
+	listener net.Listener
+	log      *slog.Logger
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+}
+
+// openControl opens the socket in the data directory; one that a dead process
+// left is replaced, since the directory is locked.
+func openControl(dataDir string, log *slog.Logger) (*controlServer, error) {
+	path := filepath.Join(dataDir, controlSocket)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open control socket: %w", err)
+	}
+	l, err := listenSocket(path)
+	if err != nil {
+		return nil, fmt.Errorf("open control socket: %w", err)
+	}
+	c := &controlServer{listener: l, log: log}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c, nil
+}
+
+func (c *controlServer) serve(answer func(context.Context, ControlRequest) ControlReply) {
+	c.wg.Go(func() {
+		for {
+			conn, err := c.listener.Accept()
+			if err != nil {
+				if !errors.Is(err, net.ErrClosed) {
+					c.log.Error("accept on the control socket", "error", err)
+				}
+				return
+			}
+			c.wg.Go(func() {
+				if err := c.one(conn, answer); err != nil {
+					c.log.Debug("serve control request", "error", err)
+				}
+			})
+		}
+	})
+}
+
+// one serves one request; the caller's hanging up, or close, ends it.
+func (c *controlServer) one(conn net.Conn, answer func(context.Context, ControlRequest) ControlReply) error {
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		_ = conn.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed connection
+	})
+	defer stop()
+	if err := conn.SetReadDeadline(time.Now().Add(controlReadTime)); err != nil {
+		return err
+	}
+	var req ControlRequest
+	if err := json.NewDecoder(io.LimitReader(conn, controlSize)).Decode(&req); err != nil {
+		return fmt.Errorf("read request: %w", err)
+	}
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	var gone sync.WaitGroup
+	gone.Go(func() {
+		var b [1]byte
+		if _, err := conn.Read(b[:]); err != nil {
+			cancel()
+		}
+	})
+	err := json.NewEncoder(conn).Encode(answer(ctx, req))
+	cancel()
+	gone.Wait()
+	return err
+}
+
+func (c *controlServer) close() error {
+	c.cancel()
+	err := c.listener.Close()
+	c.wg.Wait()
+	return err
+}
+
+// answerControl does what ctl asks for.
+func (n *Node) answerControl(ctx context.Context, r ControlRequest) ControlReply {
+	var err error
+	reply := ControlReply{}
+	switch r.Op {
+	case OpStatus:
+	case OpJoin:
+		err = n.Join(ctx, r.Target)
+	case OpLeave:
+		err = n.Leave(ctx)
+	case OpForceLeave:
+		err = n.ForceLeave(ctx, r.Target)
+	case OpFaultSet:
+		err = n.faults.Set(r.Fault.Peer, r.Fault.Direction, r.Fault.Rule)
+	case OpFaultClear:
+		n.faults.Clear(r.Target)
+	case OpFaultList:
+		reply.Faults = n.faults.List()
+	default:
+		err = fmt.Errorf("unknown command %q", r.Op)
+	}
+	if err != nil {
+		reply.Error = err.Error()
+		if refusal, ok := errors.AsType[*member.Refusal](err); ok {
+			reply.Code = refusal.Code
+		}
+	}
+	s := n.Status()
+	reply.Status = &s
+	return reply
+}
+
+func discardLogger() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -1,0 +1,314 @@
+// Package nodecore is the built-in node: one member of a clustered MQTT
+// broker, as a library and (nodecore/cli) as a process.
+//
+// It composes the membership (internal/member), the MQTT broker with its links
+// to other nodes (internal/broker, internal/peer) and the disk (internal/store),
+// and adds the node's configuration, its HTTP listener and its control socket.
+// It knows nothing of the launcher, which treats it as one more server.
+//
+// Start at LoadConfig and Open.
+package nodecore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"onemore/nodecore/internal/faults"
+	broker "onemore/nodecore/internal/idle"
+	"onemore/nodecore/internal/member"
+	"onemore/nodecore/internal/peer"
+	"onemore/nodecore/internal/store"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	// lockFile in the data directory is held by the process that uses it.
+	lockFile = "lock"
+	// notifyAgain is the pause before a supervisor that was busy is told again.
+	notifyAgain = 100 * time.Millisecond
+)
+
+// Node is a running node.
+type Node struct {
+	cfg     Config
+	log     *slog.Logger
+	lock    *flock.Flock
+	sockets *sockets
+	faults  *faults.Table
+	group   *member.Group
+	store   *store.Store
+	broker  *broker.Broker
+	http    *http.Server
+	control *controlServer
+	notify  notifier
+
+	peersMu sync.Mutex // orders what the broker is told about the cluster
+
+	ready  chan struct{}
+	done   chan struct{}
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	once   sync.Once
+	err    error
+}
+
+// Open starts a node. When it returns without error, every listener is open
+// and served, and the node is on its way into its cluster. ctx bounds the
+// start only; the node ends with Close.
+func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, &ConfigError{Dir: cfg.Dir, Err: err}
+	}
+	n := &Node{cfg: cfg, log: cfg.Logger, faults: new(faults.Table), ready: make(chan struct{}), done: make(chan struct{})}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("open node %q: %w", cfg.Node.Name, err), n.release())
+		}
+	}()
+	if n.notify, err = newNotifier(os.Getenv("NOTIFY_SOCKET")); err != nil {
+		return nil, err
+	}
+	if err := n.openData(); err != nil {
+		return nil, err
+	}
+	if n.sockets, err = openSockets(ctx, &cfg); err != nil {
+		return nil, err
+	}
+	if err := n.openMembership(); err != nil {
+		return nil, err
+	}
+	if err := n.openBroker(); err != nil {
+		return nil, err
+	}
+	if n.control, err = openControl(n.dataDir(), n.log); err != nil {
+		return nil, err
+	}
+	return n, n.start()
+}
+
+func (n *Node) dataDir() string { return n.cfg.dataDir() }
+
+// openData makes the data directory this process's own.
+func (n *Node) openData() error {
+	dir := n.dataDir()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	lock := flock.New(filepath.Join(dir, lockFile))
+	free, err := lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock data directory %q: %w", dir, err)
+	}
+	if !free {
+		return fmt.Errorf("lock data directory %q: another process uses it", dir)
+	}
+	n.lock = lock
+	return nil
+}
+
+func (n *Node) openMembership() error {
+	s := n.sockets
+	advertise, err := n.cfg.advertise(s.cluster.Addr())
+	if err != nil {
+		return err
+	}
+	forward, err := n.cfg.advertise(s.addr("forward"))
+	if err != nil {
+		return err
+	}
+	seeds, err := n.cfg.seeds()
+	if err != nil {
+		return err
+	}
+	tcp, udp := s.takeCluster()
+	n.group, err = member.Open(member.Config{
+		Name: n.cfg.Node.Name, Dir: n.dataDir(), TCP: tcp, UDP: udp,
+		Advertise: advertise, Forward: forward.String(), Secret: []byte(n.cfg.Cluster.Secret), Seeds: seeds,
+		Reset: n.resetBroker, Faults: n.faults, Logger: n.log,
+	})
+	return err
+}
+
+// openBroker starts MQTT. A node that waits for its first cluster has none to
+// name yet; the broker gets to know it by Reset.
+func (n *Node) openBroker() error {
+	var err error
+	if n.store, err = store.Open(n.dataDir(), n.log); err != nil {
+		return err
+	}
+	v, s := n.group.View(), n.sockets
+	cluster := v.Cluster
+	if cluster == "" {
+		cluster = "none-yet-" + v.Self.ID
+	}
+	n.broker, err = broker.Open(broker.Config{
+		Name: v.Self.Name, NodeID: v.Self.Node, ClusterID: cluster, Secret: []byte(n.cfg.Cluster.Secret),
+		Dir: n.dataDir(), Store: n.store, Forward: s.take("forward"),
+		MQTT: s.take("mqtt"), MQTTS: s.take("mqtts"), WS: s.take("ws"), WSS: s.take("wss"),
+		Faults: n.linkFaults, Logger: n.log,
+	})
+	return err
+}
+
+// linkFaults tells the links what the fault table says.
+func (n *Node) linkFaults(name string) (out, in peer.Fault) {
+	return peerFault(n.faults.To(name)), peerFault(n.faults.From(name))
+}
+
+func peerFault(r faults.Rule) peer.Fault {
+	return peer.Fault{Blocked: r.Block, Delay: r.Delay, Drop: r.Drop}
+}
+
+// start lets the world in; nothing that can fail for reasons of this host comes after it.
+func (n *Node) start() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	n.cancel = cancel
+	if err := n.group.Start(); err != nil {
+		return err
+	}
+	n.serveHTTP()
+	n.control.serve(n.answerControl)
+	n.wg.Go(func() { n.follow(ctx) })
+	return nil
+}
+
+// follow passes every change of membership on: to the broker's links, and to
+// the supervisor.
+func (n *Node) follow(ctx context.Context) {
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	told := ""
+	for {
+		select {
+		case <-n.group.Changes():
+		case <-retry.C:
+		case <-ctx.Done():
+			return
+		}
+		v := n.passPeers()
+		state := "X_ONEMORE_MEMBERS=" + strconv.Itoa(len(v.Running))
+		if told == "" {
+			state = "READY=1\n" + state
+			n.log.Info("ready", "name", v.Self.Name, "cluster", v.Cluster)
+			close(n.ready)
+		}
+		if state == told {
+			continue
+		}
+		again, err := n.notify.send(state)
+		if err != nil {
+			n.log.Debug("tell state", "error", err)
+		}
+		if again {
+			retry.Reset(notifyAgain)
+			continue
+		}
+		told = state
+	}
+}
+
+// passPeers tells the broker who the members are now.
+func (n *Node) passPeers() member.View {
+	n.peersMu.Lock()
+	defer n.peersMu.Unlock()
+	v := n.group.View()
+	n.broker.SetPeers(peers(v))
+	return v
+}
+
+// resetBroker drops the node's data, on its way into another cluster.
+func (n *Node) resetBroker(_ context.Context, cluster string) error {
+	n.peersMu.Lock()
+	defer n.peersMu.Unlock()
+	return n.broker.Reset(cluster)
+}
+
+func peers(v member.View) []peer.Peer {
+	list := make([]peer.Peer, 0, len(v.Running)+len(v.Stopped))
+	for _, m := range v.Running {
+		if m.ID != v.Self.ID {
+			list = append(list, peer.Peer{Name: m.Name, ID: m.Node, Addr: m.Forward, Alive: true})
+		}
+	}
+	for _, m := range v.Stopped {
+		list = append(list, peer.Peer{Name: m.Name, ID: m.Node, Addr: m.Forward})
+	}
+	return list
+}
+
+// Ready is closed when the node serves and has said so.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Done is closed when the node has ended.
+func (n *Node) Done() <-chan struct{} { return n.done }
+
+// Addr is the address of a listener (mqtt, mqtts, ws, wss, http, forward,
+// cluster), or "" if it is turned off.
+func (n *Node) Addr(listener string) string {
+	a := n.sockets.addr(listener)
+	if a == nil {
+		return ""
+	}
+	if ap, err := netip.ParseAddrPort(a.String()); err == nil {
+		return ap.String()
+	}
+	return a.String()
+}
+
+// Close stops the node: it stays a member of its cluster, as one that is
+// stopped. It may be called twice, and returns when all is over.
+func (n *Node) Close() error {
+	n.once.Do(func() {
+		n.err = n.release()
+		close(n.done)
+	})
+	<-n.done
+	return n.err
+}
+
+// release undoes Open, as far as it came, in reverse order.
+func (n *Node) release() error {
+	var errs []error
+	if n.cancel != nil {
+		n.cancel()
+	}
+	if n.control != nil {
+		errs = append(errs, n.control.close())
+	}
+	if n.http != nil {
+		errs = append(errs, n.http.Close())
+	}
+	n.wg.Wait()
+	if n.broker != nil {
+		errs = append(errs, n.broker.Close())
+	}
+	if n.group != nil {
+		errs = append(errs, n.group.Close())
+	}
+	if n.store != nil {
+		errs = append(errs, n.store.Close())
+	}
+	if n.sockets != nil {
+		errs = append(errs, n.sockets.close())
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close node %q: %w", n.cfg.Node.Name, err)
+	}
+	return nil
+}
