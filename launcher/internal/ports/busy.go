@@ -19,27 +19,21 @@ const workers = 4
 // the local end of a connection. A port whose former connections are still in
 // TIME_WAIT is free.
 func Busy(addrs []Addr) ([]Addr, error) {
-	sockets, err := occupied()
-	blind := errors.Is(err, errors.ErrUnsupported)
-	if err != nil && !blind {
+	t, err := newTester()
+	if err != nil {
 		return nil, err
-	}
-	used := make(map[slot][]Socket, len(sockets))
-	for _, s := range sockets {
-		used[slot{s.Proto, s.Port}] = append(used[slot{s.Proto, s.Port}], s)
 	}
 	taken := make([]bool, len(addrs))
 	errs := make([]error, len(addrs))
 	var wg sync.WaitGroup
 	for part := range workers {
 		wg.Go(func() {
-			for i := part; i < len(addrs); i += workers {
-				a := addrs[i]
-				taken[i] = slices.ContainsFunc(used[slot{a.Proto, a.Port}], func(s Socket) bool { return s.Conflicts(a) })
-				if taken[i] {
+			for i, a := range addrs {
+				// One worker has all of a port, so that tests don't meet each other.
+				if a.Port%workers != part {
 					continue
 				}
-				if taken[i], errs[i] = bindFails(a, blind); errs[i] != nil {
+				if taken[i], errs[i] = t.busy(a); errs[i] != nil {
 					errs[i] = fmt.Errorf("test port %v: %w", a, errs[i])
 				}
 			}
@@ -55,17 +49,46 @@ func Busy(addrs []Addr) ([]Addr, error) {
 	return busy, errors.Join(errs...)
 }
 
-// bindFails tries to bind the address. On TCP a first failure may be due to
-// connections in TIME_WAIT only, which SO_REUSEADDR, as servers set it, passes
-// over. Where sockets can't be listed, a port that something answers on is taken
-// even so: outside Linux the option lets one bind beside a listener.
-func bindFails(a Addr, blind bool) (bool, error) {
+// tester tests ports against one look at the kernel's tables.
+type tester struct {
+	blind    bool // no tables here
+	sockets  map[slot][]Socket
+	occupied func() ([]Socket, error) // taken once, when it is needed
+}
+
+func newTester() (*tester, error) {
+	all, err := Sockets()
+	t := &tester{
+		blind:    errors.Is(err, errors.ErrUnsupported),
+		sockets:  make(map[slot][]Socket, len(all)),
+		occupied: sync.OnceValues(occupied),
+	}
+	if err != nil && !t.blind {
+		return nil, err
+	}
+	for _, s := range all {
+		t.sockets[slot{s.Proto, s.Port}] = append(t.sockets[slot{s.Proto, s.Port}], s)
+	}
+	return t, nil
+}
+
+func (t *tester) busy(a Addr) (bool, error) {
+	conflicts := func(s Socket) bool { return s.Conflicts(a) }
+	if slices.ContainsFunc(t.sockets[slot{a.Proto, a.Port}], conflicts) {
+		return true, nil
+	}
 	err := bind(a, false)
 	if a.Proto == TCP && errors.Is(err, unix.EADDRINUSE) {
-		if blind && answers(a) {
+		// Perhaps it is only connections in TIME_WAIT, which SO_REUSEADDR, as
+		// servers set it, passes over. But it passes over more: on Linux a socket
+		// that is bound with it, too, elsewhere even a listener.
+		if t.blind && answers(a) {
 			return true, nil
 		}
-		err = bind(a, true)
+		if err = bind(a, true); err == nil && !t.blind {
+			all, err := t.occupied()
+			return slices.ContainsFunc(all, conflicts), err
+		}
 	}
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
