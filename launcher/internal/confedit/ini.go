@@ -62,9 +62,7 @@ func parseINI(src []byte) (*node, error) {
 	root.spread = true
 	section := root
 	for p := &sc; ; {
-		for !p.eof() && strings.IndexByte(" \t\r\n", p.peek()) >= 0 {
-			p.pos++
-		}
+		p.skip(" \t\r\n")
 		switch c := p.peek(); {
 		case p.eof():
 			return root, nil

@@ -49,13 +49,14 @@ func parseJSON(src []byte) (*node, error) {
 	if !p.eof() {
 		return nil, p.errorf(p.pos, "expected the end of the file, got %s", p.what())
 	}
+	if root.scalar() {
+		return nil, p.errorf(root.from, "expected an object, got a single value")
+	}
 	return root, nil
 }
 
 func (p *jsonParser) skipSpace() {
-	for !p.eof() && strings.IndexByte(" \t\r\n", p.peek()) >= 0 {
-		p.pos++
-	}
+	p.skip(" \t\r\n")
 }
 
 func (p *jsonParser) value() (*node, error) {

@@ -59,9 +59,7 @@ func parseProperties(src []byte) (*node, error) {
 	root := newTable(len(src), len(src))
 	root.spread = true
 	for p := &sc; ; {
-		for !p.eof() && strings.IndexByte(" \t\r\n\f", p.peek()) >= 0 {
-			p.pos++
-		}
+		p.skip(" \t\r\n\f")
 		if p.eof() {
 			return root, nil
 		}
@@ -90,15 +88,14 @@ func property(p *scanner, root *node) error {
 		return p.errorf(start, "a line without a key")
 	}
 	keyEnd := p.pos
-	p.skipBlanks()
+	p.skip(" \t\f")
 	if p.peek() == '=' || p.peek() == ':' {
 		p.pos++
 	} else if p.atLineEnd() {
 		return p.errorf(start, "a key without a value: %.60q", name.String())
 	}
-	p.skipBlanks()
+	p.skip(" \t\f")
 	val := propertyValue(p)
-	val.lead = ""
 	root.put(name.String(), val)
 	root.last, root.lastKey = p.pos, start
 	root.keyEnd = keyEnd
@@ -117,7 +114,7 @@ func propertyValue(p *scanner) *node {
 		switch {
 		case c == '\\' && continues(p):
 			p.pos = bytes.IndexByte(p.src[p.pos:], '\n') + p.pos + 1
-			p.skipBlanks()
+			p.skip(" \t\f")
 			end = p.pos
 			continue
 		case c == '\\' && p.pos+1 < len(p.src) && p.at(1) == '\\':

@@ -56,6 +56,13 @@ func (s *scanner) skipBlanks() {
 	}
 }
 
+// skip passes the bytes of the set.
+func (s *scanner) skip(set string) {
+	for !s.eof() && strings.IndexByte(set, s.peek()) >= 0 {
+		s.pos++
+	}
+}
+
 // atLineEnd tells whether a line end or the end of the file comes next.
 func (s *scanner) atLineEnd() bool {
 	return s.eof() || s.peek() == '\n' || s.peek() == '\r' && (s.at(1) == '\n' || s.pos+1 == len(s.src))

@@ -27,7 +27,12 @@ func wordsSyntax() syntax {
 	}
 }
 
-const severalArguments = " " // the quote of a node that holds several
+const (
+	severalArguments = " "         // the quote of a node that holds several
+	wordBlanks       = " \t\v\f\r" // what parts arguments
+)
+
+func wordBlank(c byte) bool { return c != 0 && strings.IndexByte(wordBlanks, c) >= 0 }
 
 func bareArgument(s string) bool {
 	return s != "" && !hasControl(s) && !strings.ContainsAny(s, " \"'\\")
@@ -35,7 +40,7 @@ func bareArgument(s string) bool {
 
 func quoteArgument(s, quotes string) (string, error) {
 	if quotes == severalArguments {
-		if n, err := arguments(s); err == nil && n > 0 && s == strings.TrimSpace(s) && !strings.ContainsAny(s, "\r\n") {
+		if !strings.ContainsAny(s, "\r\n") && s == strings.TrimSpace(s) && argumentsIn(s) > 0 {
 			return s, nil
 		}
 	}
@@ -59,17 +64,17 @@ func quoteArgument(s, quotes string) (string, error) {
 	return b.String(), nil
 }
 
-// arguments counts the arguments of a line.
-func arguments(s string) (int, error) {
+// argumentsIn counts the arguments in a text without line ends; 0 when they are malformed.
+func argumentsIn(s string) int {
 	sc := scanner{src: []byte(s)}
 	n := 0
-	for sc.skipBlanks(); !sc.eof(); sc.skipBlanks() {
+	for sc.skip(wordBlanks); !sc.eof(); sc.skip(wordBlanks) {
 		if _, err := argument(&sc); err != nil {
-			return 0, err
+			return 0
 		}
 		n++
 	}
-	return n, nil
+	return n
 }
 
 func parseWords(src []byte) (*node, error) {
@@ -80,9 +85,7 @@ func parseWords(src []byte) (*node, error) {
 	root := newTable(len(src), len(src))
 	root.spread = true
 	for p := &sc; ; {
-		for !p.eof() && strings.IndexByte(" \t\r\n", p.peek()) >= 0 {
-			p.pos++
-		}
+		p.skip(wordBlanks + "\n")
 		if p.eof() {
 			return root, nil
 		}
@@ -106,8 +109,8 @@ func directive(p *scanner, root *node) error {
 	}
 	val := &node{from: p.pos, to: p.pos, lead: " "}
 	for n := 0; ; n++ {
-		p.skipBlanks()
-		if p.atLineEnd() || p.peek() == '\r' {
+		p.skip(wordBlanks)
+		if p.atLineEnd() {
 			break
 		}
 		arg, err := argument(p)
@@ -138,7 +141,7 @@ func directive(p *scanner, root *node) error {
 func argument(p *scanner) (*node, error) {
 	n := &node{from: p.pos}
 	var b strings.Builder
-	for !p.atLineEnd() && !isBlank(p.peek()) {
+	for !p.atLineEnd() && !wordBlank(p.peek()) {
 		c := p.peek()
 		if c != '"' && c != '\'' {
 			b.WriteByte(c)
@@ -156,7 +159,7 @@ func argument(p *scanner) (*node, error) {
 			p.pos += argumentByte(p, c, &b)
 		}
 		p.pos++
-		if !p.atLineEnd() && !isBlank(p.peek()) {
+		if !p.atLineEnd() && !wordBlank(p.peek()) {
 			return nil, p.errorf(start, "expected white space after a closing quote, got %s", p.what())
 		}
 	}

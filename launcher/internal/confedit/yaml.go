@@ -37,6 +37,9 @@ func parseYAML(src []byte) (*node, error) {
 		if root, err = p.block(-1); err != nil {
 			return nil, err
 		}
+		if root.scalar() {
+			return nil, p.errorf(root.from, "expected a mapping, got a single value")
+		}
 		if err := p.toContent(); err != nil {
 			return nil, err
 		}
