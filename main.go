@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"onemore/launcher"
 	"onemore/launcher/cli"
 	nodecli "onemore/nodecore/cli"
@@ -29,11 +31,16 @@ func run(args []string) int {
 		}
 		return 0
 	}
-	node := nodecli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-	app := cli.App{Version: version(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Extra: nodecli.Commands(node), Local: map[string]func(context.Context, []string) int{}}
-	for _, word := range nodecli.CtlWords {
-		app.Local[word] = func(ctx context.Context, args []string) int { return nodecli.RunCtl(ctx, args, node) }
+	streams := nodecli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	switch {
+	case len(args) > 0 && args[0] == "node":
+		cmd := nodecli.NodeCommand(streams)
+		cmd.SetArgs(args[1:])
+		return nodecli.Report(os.Stderr, cmd.ExecuteContext(ctx))
+	case len(args) > 0 && args[0] == "ctl" && nodecli.CtlOwns(args[1:]):
+		return nodecli.RunCtl(ctx, args[1:], streams)
 	}
+	app := cli.App{Version: version(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Extra: []*cobra.Command{nodecli.NodeCommand(streams)}}
 	return app.Run(ctx, args)
 }
 

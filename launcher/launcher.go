@@ -7,6 +7,7 @@
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -133,11 +134,31 @@ func (c *Cluster) Remove(ctx context.Context, nodes ...int) (*Status, error) {
 	if len(nodes) >= len(rec.Plan.Nodes) {
 		return nil, &InputError{Err: errors.New("that would remove every node"), Hint: "use `onemore down`"}
 	}
-	rest, err := c.without(rec, st, nodes)
+	p, err := c.leaving(ctx, rec, st, nodes)
 	if err != nil {
 		return nil, err
 	}
-	return c.do(ctx, keeper.Request{Op: keeper.OpRemove, Plan: rest, Nodes: nodes, Options: rec.Options})
+	return c.do(ctx, keeper.Request{Op: keeper.OpRemove, Plan: p, Nodes: nodes, Options: rec.Options})
+}
+
+// leaving makes the cluster's plan anew with only those as peers that run and stay.
+func (c *Cluster) leaving(ctx context.Context, rec *keeper.Record, st *Status, gone []int) (*plan.Plan, error) {
+	var asked origin
+	if err := json.Unmarshal(rec.Options, &asked); err != nil {
+		return nil, fmt.Errorf("read what cluster %q was made from: %w", c.name, err)
+	}
+	t, _, err := chooseTemplate(ctx, asked.Template, "")
+	if err != nil {
+		return nil, err
+	}
+	po := rec.Plan.Options
+	po.Formed = rec.Plan
+	po.Acting = slices.DeleteFunc(running(st), func(i int) bool { return slices.Contains(gone, i) })
+	p, err := plan.Make(t, po, plan.Host{})
+	if err != nil {
+		return nil, refusal(err, ports.View{})
+	}
+	return p, nil
 }
 
 // decision is what an `up` will do.
@@ -250,8 +271,13 @@ func (d *decision) inputs(ctx context.Context, rec *keeper.Record, st *Status) (
 	}
 	if formed {
 		po.Formed, po.Acting = rec.Plan, running(st)
-		if po.Source == "" {
-			po.Source = rec.Plan.Options.Source
+		had := rec.Plan.Options
+		po.Source, o.Bin = cmp.Or(po.Source, had.Source), cmp.Or(o.Bin, had.Bin)
+		if len(po.Env) == 0 {
+			po.Env = had.Env
+		}
+		if len(po.Node) == 0 {
+			po.Node = had.Node
 		}
 		d.fixed = true
 	}
@@ -304,13 +330,6 @@ func running(st *Status) []int {
 		}
 	}
 	return out
-}
-
-// without plans the cluster without some nodes, and gives the rest of the running ones as peers.
-func (c *Cluster) without(rec *keeper.Record, st *Status, gone []int) (*plan.Plan, error) {
-	p := *rec.Plan
-	p.Nodes = slices.DeleteFunc(slices.Clone(p.Nodes), func(n plan.Node) bool { return slices.Contains(gone, n.Index) })
-	return &p, nil
 }
 
 // look takes the host's view in the form that a plan wants.

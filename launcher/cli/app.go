@@ -31,10 +31,8 @@ type App struct {
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
-	// Extra are commands that somebody else brings (the built-in node's).
+	// Extra are commands that main runs itself (the built-in node's): they are here for help and completion.
 	Extra []*cobra.Command
-	// Local handles `onemore ctl WORD …` for the words that address the node of the current directory, not one of a cluster.
-	Local map[string]func(ctx context.Context, args []string) int
 }
 
 // global are the flags that every command has.

@@ -20,17 +20,10 @@ func (c *command) execCommand() *cobra.Command {
 }
 
 func (c *command) ctlCommand() *cobra.Command {
-	var words []string
-	for w := range c.Local {
-		words = append(words, w)
-	}
-	cmd := &cobra.Command{Use: "ctl NODE -- ARGS…", Short: "Run the server's own control command against a node", Args: cobra.MinimumNArgs(1),
+	cmd := &cobra.Command{Use: "ctl NODE -- ARGS…", Short: "Run the server's own control command against a node",
+		Long: "Run the server's own control command against a node of the cluster. In the directory of a built-in node,\n`onemore ctl cluster …` runs against that node.", Args: cobra.MinimumNArgs(1),
 		Example: "  onemore ctl 2 -- cluster status",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if local := c.Local[args[0]]; local != nil {
-				c.code = local(cmd.Context(), args)
-				return nil
-			}
 			return c.inNode(cmd.Context(), args[0], func(n launcher.NodePlan) ([]string, error) {
 				if len(n.Ctl) == 0 {
 					return nil, fmt.Errorf("the template of this cluster has no control command; use `onemore exec %s -- CMD`", args[0])
@@ -38,9 +31,6 @@ func (c *command) ctlCommand() *cobra.Command {
 				return append(n.Ctl, args[1:]...), nil
 			})
 		}}
-	if len(words) > 0 {
-		cmd.Long = "Run the server's own control command against a node of the cluster. In the directory of a built-in node,\n`onemore ctl WORD …` runs against that node; WORD is one of: " + strings.Join(words, ", ")
-	}
 	cmd.Flags().SetInterspersed(false)
 	return cmd
 }

@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/probe"
@@ -91,6 +92,9 @@ func Run(ctx context.Context, dir string, first net.Conn) (err error) {
 func (k *Keeper) claim() error {
 	if _, err := os.Stat(k.dir); err != nil {
 		return nil
+	}
+	if _, ok, err := nodedir.Marked(k.dir); err != nil || !ok {
+		return errors.Join(err, fmt.Errorf("%s was not made by onemore; choose another cluster name", k.dir))
 	}
 	if err := k.lock(); err != nil {
 		return err
@@ -168,7 +172,9 @@ func (k *Keeper) close() {
 	if k.ln != nil {
 		k.ln.Close()
 	}
-	k.killAll()
+	if err := k.killAll(); err != nil {
+		k.log.Error("end what still runs", "err", err)
+	}
 	k.prober.Close()
 	k.spawner.Close()
 	k.background.Wait()
@@ -179,6 +185,7 @@ func (k *Keeper) close() {
 		k.lease.Close()
 	}
 	if k.unlock != nil {
+		_ = os.Remove(filepath.Join(k.dir, KeeperFile)) // that it is gone says that we ended in order
 		_ = k.unlock()
 	}
 }
@@ -285,7 +292,7 @@ func asError(err error) *Error {
 func (k *Keeper) do(ctx context.Context, req Request, emit func(Event)) (*Status, error) {
 	switch req.Op {
 	case OpStatus:
-		return k.status(ctx), nil
+		return k.status(ctx, true), nil
 	case OpHold:
 		return nil, nil
 	}
@@ -294,6 +301,9 @@ func (k *Keeper) do(ctx context.Context, req Request, emit func(Event)) (*Status
 		return nil, err
 	}
 	defer release()
+	if req.Op == OpDown {
+		ctx = context.WithoutCancel(ctx) // who asked may go; half a cluster helps nobody
+	}
 	if req.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, req.Timeout, fmt.Errorf("not done within %v", req.Timeout))
@@ -306,7 +316,11 @@ func (k *Keeper) do(ctx context.Context, req Request, emit func(Event)) (*Status
 	if req.Op == OpDown {
 		return nil, nil
 	}
-	return k.status(ctx), nil
+	st := k.status(ctx, false)
+	if st != nil {
+		st.Busy = ""
+	}
+	return st, nil
 }
 
 func (k *Keeper) change(ctx context.Context, req Request, emit func(Event)) error {

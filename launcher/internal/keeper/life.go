@@ -84,7 +84,7 @@ func (k *Keeper) kill(ctx context.Context, nodes []*node, emit func(Event)) erro
 		if r == nil {
 			continue
 		}
-		for _, id := range k.family(n, r) {
+		for _, id := range k.family(n) {
 			if err := proc.Signal(id, syscall.SIGKILL); err != nil && !errors.Is(err, proc.ErrGone) {
 				return k.failed(n, "kill", err)
 			}
@@ -108,7 +108,7 @@ func (k *Keeper) pause(ctx context.Context, nodes []*node, pause bool, emit func
 		if r == nil || !n.is(from) {
 			continue
 		}
-		for _, id := range k.family(n, r) {
+		for _, id := range k.family(n) {
 			if err := proc.Signal(id, sig); err != nil && !errors.Is(err, proc.ErrGone) {
 				return k.failed(n, string(to), err)
 			}
@@ -122,10 +122,16 @@ func (k *Keeper) pause(ctx context.Context, nodes []*node, pause bool, emit func
 	return k.settle(ctx, emit)
 }
 
-// remove makes nodes leave the cluster, stops them, and removes their folders. req.Plan is the cluster without them.
+// remove makes nodes leave the cluster, stops them, and removes their folders. req.Plan is the cluster with them, its calls
+// made for the members that stay.
 func (k *Keeper) remove(ctx context.Context, req Request, nodes []*node, emit func(Event)) error {
-	if req.Plan == nil || len(req.Plan.Nodes) != len(k.rec.Plan.Nodes)-len(nodes) {
-		return errors.New("remove: the request's plan does not fit the nodes to remove")
+	if req.Plan == nil || len(req.Plan.Nodes) != len(k.rec.Plan.Nodes) {
+		return errors.New("the request to remove nodes has no plan of this cluster")
+	}
+	for _, p := range req.Plan.Nodes { // its calls go to members that stay
+		if n := k.nodes[p.Index]; n != nil {
+			n.update(func() { n.plan.Leave = p.Leave })
+		}
 	}
 	for _, n := range nodes {
 		if n.is(Running) || callsOther(n) {
@@ -141,11 +147,13 @@ func (k *Keeper) remove(ctx context.Context, req Request, nodes []*node, emit fu
 		}
 		emit(Event{Node: n.plan.Index, Phase: "removed"})
 	}
+	gone := func(i int) bool {
+		return slices.ContainsFunc(nodes, func(n *node) bool { return n.plan.Index == i })
+	}
 	rec := *k.rec
 	rec.Options, rec.Plan = req.Options, req.Plan
-	rec.Joined = slices.DeleteFunc(slices.Clone(rec.Joined), func(i int) bool {
-		return slices.ContainsFunc(nodes, func(n *node) bool { return n.plan.Index == i })
-	})
+	rec.Plan.Nodes = slices.DeleteFunc(rec.Plan.Nodes, func(p plan.Node) bool { return gone(p.Index) })
+	rec.Joined = slices.DeleteFunc(slices.Clone(rec.Joined), gone)
 	if err := rec.write(k.dir); err != nil {
 		return err
 	}
@@ -221,7 +229,7 @@ func (k *Keeper) stopNode(ctx context.Context, n *node, discard bool) error {
 	}
 	paused := n.is(Paused)
 	n.update(func() { n.state = Stopping })
-	family := k.family(n, r)
+	family := k.family(n)
 	grace := n.plan.Stop.Grace.Duration
 	sig := signals[n.plan.Stop.Signal]
 	if discard {
@@ -240,7 +248,7 @@ func (k *Keeper) stopNode(ctx context.Context, n *node, discard bool) error {
 		return err
 	}
 	k.awaitEnd(ctx, r, grace)
-	find := func() ([]proc.ID, error) { return k.family(n, r), nil }
+	find := func() ([]proc.ID, error) { return k.family(n), nil }
 	killed, err := proc.Stop(ctx, find, min(grace, time.Second))
 	if err != nil {
 		return err

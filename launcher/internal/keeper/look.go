@@ -18,8 +18,9 @@ import (
 // lookTimeout bounds how long a node may take to say how many members it sees.
 const lookTimeout = 2 * time.Second
 
-// status looks: at processes, sockets, and what each node says.
-func (k *Keeper) status(ctx context.Context) *Status {
+// status looks: at processes, sockets, and what each node says. Nodes that announce what they see are asked all the same
+// with ask.
+func (k *Keeper) status(ctx context.Context, ask bool) *Status {
 	k.mu.Lock()
 	rec, busy := k.rec, k.busy
 	k.mu.Unlock()
@@ -35,13 +36,18 @@ func (k *Keeper) status(ctx context.Context) *Status {
 	}
 	var wg sync.WaitGroup
 	for i, n := range nodes {
-		wg.Go(func() { k.lookAt(ctx, n, &st.Nodes[i]) })
+		wg.Go(func() { k.lookAt(ctx, n, &st.Nodes[i], ask) })
 	}
 	wg.Wait()
-	for _, n := range nodes {
-		st.Audit = append(st.Audit, k.auditNode(n, table)...)
+	families, err := k.families()
+	if err != nil {
+		st.Notes = append(st.Notes, err.Error())
 	}
-	st.State = clusterState(st.Nodes, expected(nodes))
+	for _, n := range nodes {
+		st.Audit = append(st.Audit, auditNode(n, table, families[n.plan.Index])...)
+	}
+	st.Audit = k.nameHolders(st.Audit)
+	st.State = clusterState(st.Nodes)
 	return st
 }
 
@@ -63,7 +69,7 @@ func describe(rec *Record) *Status {
 
 func address(l plan.Listener) string { return net.JoinHostPort(l.Host, strconv.Itoa(l.Port)) }
 
-func (k *Keeper) lookAt(ctx context.Context, n *node, ns *NodeStatus) {
+func (k *Keeper) lookAt(ctx context.Context, n *node, ns *NodeStatus, ask bool) {
 	n.mu.Lock()
 	ns.State, ns.Exit = n.state, n.exit
 	r := n.run
@@ -74,39 +80,40 @@ func (k *Keeper) lookAt(ctx context.Context, n *node, ns *NodeStatus) {
 	if r == nil {
 		return
 	}
+	if !n.plan.Members.Notify && n.plan.Members.Call == nil {
+		ns.Members = MembersUnknown
+	}
 	id := r.proc.ID()
 	ns.PID = id.PID
 	ns.RSSBytes, ns.CPUPercent, _ = proc.Usage(id) // zero: it has just ended
-	if c := n.plan.Members.Call; c != nil && ns.State == Running {
+	if c := n.plan.Members.Call; c != nil && ns.State == Running && (ask || !n.plan.Members.Notify) {
 		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
 		ns.Members, _ = k.members(ctx, n, *c) // zero says that it does not answer
 	}
 }
 
-// auditNode compares a running node's listeners with the plan: strangers on its ports, ports that nobody planned.
-func (k *Keeper) auditNode(n *node, table []ports.Socket) []Finding {
-	r := n.current()
-	if r == nil || !n.is(Running) {
+// auditNode compares a running node's listeners with the plan: strangers on its ports, ports that are not open, and ports
+// that nobody planned.
+func auditNode(n *node, table []ports.Socket, family []proc.ID) []Finding {
+	if !n.is(Running) {
 		return nil
 	}
-	found, err := k.inspect(n, r, table)
+	owned, err := ports.Owned(table, pids(family))
 	if err != nil {
 		return nil
 	}
-	for i := len(found) - 1; i >= 0; i-- {
-		if found[i].Kind == Closed && n.optional(found[i].Listener) {
-			found = append(found[:i], found[i+1:]...)
+	var found []Finding
+	for _, l := range n.plan.Listeners {
+		for _, proto := range l.Protocols {
+			if f := inspectOne(n, l, proto, table, owned); f != nil && !(l.Optional && f.Kind == Closed) {
+				found = append(found, *f)
+			}
 		}
-	}
-	ids := k.family(n, r)
-	owned, err := ports.Owned(table, pids(ids))
-	if err != nil {
-		return found
 	}
 	for _, s := range table {
 		pid, mine := owned[s.Inode]
-		if !mine || planned(n.plan.Listeners, s) || (s.Proto == "udp" && ephemeral(s)) {
+		if !mine || planned(n.plan.Listeners, s) || (s.Proto == ports.UDP && ephemeral(s)) {
 			continue
 		}
 		found = append(found, Finding{Node: n.plan.Index, Kind: Undeclared, Proto: string(s.Proto),
@@ -129,31 +136,22 @@ func planned(ls []plan.Listener, s ports.Socket) bool {
 	return false
 }
 
-// clusterState sums up: all running and seeing all, or none, or something in between.
-func clusterState(nodes []NodeStatus, want int) State {
-	up, full := 0, 0
+// clusterState sums up: all running and each seeing all, none, or something in between.
+func clusterState(nodes []NodeStatus) State {
+	full, alive := 0, 0
 	for _, n := range nodes {
-		switch n.State {
-		case Running:
-			up++
-			if n.Members >= want {
-				full++
-			}
-		case Starting:
+		if n.State == Starting {
 			return Starting
-		case Paused, Stopping, Stopped, Exited, Absent:
-		default:
-			return Degraded
 		}
-	}
-	alive := 0
-	for _, n := range nodes {
 		if n.PID != 0 {
 			alive++
 		}
+		if n.State == Running && (n.Members >= len(nodes) || n.Members == MembersUnknown) {
+			full++
+		}
 	}
 	switch {
-	case up == len(nodes) && full == up:
+	case full == len(nodes):
 		return Running
 	case alive == 0:
 		return Stopped

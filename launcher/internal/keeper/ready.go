@@ -78,15 +78,14 @@ func (k *Keeper) ready(ctx context.Context, n *node) error {
 
 // missing returns the first listener of a node that is not open and its own; nil when all are.
 func (k *Keeper) missing(n *node) (*Finding, error) {
-	r := n.current()
-	if r == nil {
+	if n.current() == nil {
 		return nil, errExited
 	}
 	table, err := k.audit.sockets()
 	if err != nil {
 		return nil, err
 	}
-	fs, err := k.inspect(n, r, table)
+	fs, err := k.inspect(n, table)
 	for i := range fs {
 		if l := fs[i].Listener; !n.optional(l) {
 			return &fs[i], nil
@@ -101,9 +100,9 @@ func (n *node) optional(listener string) bool {
 
 // inspect compares the planned listeners of a node with the host's sockets; what is as planned is left out. The whole
 // family is looked up only when the node's own process does not hold every listener.
-func (k *Keeper) inspect(n *node, r *run, table []ports.Socket) ([]Finding, error) {
+func (k *Keeper) inspect(n *node, table []ports.Socket) ([]Finding, error) {
 	var own []proc.ID
-	if r != nil {
+	if r := n.current(); r != nil {
 		own = []proc.ID{r.proc.ID()}
 	}
 	for deep := false; ; deep = true {
@@ -114,23 +113,20 @@ func (k *Keeper) inspect(n *node, r *run, table []ports.Socket) ([]Finding, erro
 		var out []Finding
 		for _, l := range n.plan.Listeners {
 			for _, proto := range l.Protocols {
-				if f := k.inspectOne(n, l, proto, table, owned, deep); f != nil {
+				if f := inspectOne(n, l, proto, table, owned); f != nil {
 					out = append(out, *f)
 				}
 			}
 		}
 		if len(out) == 0 || deep {
-			return out, nil
+			return k.nameHolders(out), nil
 		}
-		if r != nil {
-			own = k.family(n, r)
-		}
+		own = k.family(n)
 	}
 }
 
-// inspectOne looks for one protocol of a listener. A stranger is named only on a deep look: until then a process of the
-// family may hold the port.
-func (k *Keeper) inspectOne(n *node, l plan.Listener, proto string, table []ports.Socket, owned map[uint64]int, deep bool) *Finding {
+// inspectOne looks for one protocol of a listener among the sockets of the host and those of the node.
+func inspectOne(n *node, l plan.Listener, proto string, table []ports.Socket, owned map[uint64]int) *Finding {
 	f := &Finding{Node: n.plan.Index, Kind: Closed, Listener: l.Name, Proto: proto, Address: net.JoinHostPort(l.Host, strconv.Itoa(l.Port))}
 	for _, s := range table {
 		if string(s.Proto) != proto || s.Port != l.Port || !serves(s, l) {
@@ -139,14 +135,31 @@ func (k *Keeper) inspectOne(n *node, l plan.Listener, proto string, table []port
 		if _, ok := owned[s.Inode]; ok {
 			return nil
 		}
-		if !deep {
-			continue
-		}
-		if h, ok := ports.Holder(ports.Addr{Proto: s.Proto, Host: s.Host.String(), Port: s.Port}); ok && !k.ours(h.PID) {
-			f.Kind, f.PID, f.Program = Stranger, h.PID, h.Name
-		}
+		f.Kind = Stranger
 	}
 	return f
+}
+
+// nameHolders finds out who the strangers are. One that carries our mark is none: it was forked since the look.
+func (k *Keeper) nameHolders(fs []Finding) []Finding {
+	for i := range fs {
+		f := &fs[i]
+		if f.Kind != Stranger {
+			continue
+		}
+		host, port, err := net.SplitHostPort(f.Address)
+		if err != nil {
+			continue
+		}
+		n, _ := strconv.Atoi(port)
+		h, ok := ports.Holder(ports.Addr{Proto: ports.Proto(f.Proto), Host: host, Port: n})
+		if !ok || k.ours(h.PID) {
+			f.Kind = Closed
+			continue
+		}
+		f.PID, f.Program = h.PID, h.Name
+	}
+	return fs
 }
 
 // ours tells whether a pid runs for this cluster.
@@ -161,28 +174,72 @@ func (k *Keeper) ours(pid int) bool {
 
 // serves tells whether a socket answers on the listener's address.
 func serves(s ports.Socket, l plan.Listener) bool {
+	if s.Proto == ports.TCP && !s.Listening {
+		return false
+	}
 	return s.Host.IsUnspecified() || s.Host.String() == l.Host || s.Host.String() == l.Bind || l.Bind == "0.0.0.0"
 }
 
 // family is every process of a node: its command's descendants, and those that carry its mark.
-func (k *Keeper) family(n *node, r *run) []proc.ID {
-	table, err := proc.Snapshot()
+func (k *Keeper) family(n *node) []proc.ID {
+	all, err := k.families()
 	if err != nil {
-		return []proc.ID{r.proc.ID()}
-	}
-	roots := []proc.ID{r.proc.ID()}
-	for _, i := range table {
-		if i.PPID == k.self.PID && !i.ID.Same(r.proc.ID()) && k.marked(i.ID, n.plan.Index) {
-			roots = append(roots, i.ID) // it went to the background, and came to us as the subreaper
+		k.log.Error("look at processes", "err", err)
+		if r := n.current(); r != nil {
+			return []proc.ID{r.proc.ID()}
 		}
 	}
-	return proc.IDs(table.Family(roots...))
+	return all[n.plan.Index]
 }
 
-// marked tells whether a process carries this node's mark.
-func (k *Keeper) marked(id proc.ID, index int) bool {
+// families looks at the process table once and returns the processes of every node (0: the service) by its number. What
+// went to the background came to us as the subreaper and is told by its mark.
+func (k *Keeper) families() (map[int][]proc.ID, error) {
+	table, err := proc.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	roots := map[int][]proc.ID{}
+	known := map[int]bool{}
+	for _, n := range append(k.all(), k.helpers()...) {
+		if r := n.current(); r != nil {
+			roots[n.plan.Index] = append(roots[n.plan.Index], r.proc.ID())
+			known[r.proc.ID().PID] = true
+		}
+	}
+	for _, p := range table {
+		if p.PPID != k.self.PID || known[p.ID.PID] {
+			continue
+		}
+		if index, ok := k.markedAs(p.ID); ok {
+			roots[index] = append(roots[index], p.ID)
+		}
+	}
+	out := make(map[int][]proc.ID, len(roots))
+	for index, ids := range roots {
+		out[index] = proc.IDs(table.Family(ids...))
+	}
+	return out, nil
+}
+
+// helpers is the service, if there is one.
+func (k *Keeper) helpers() []*node {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.service == nil {
+		return nil
+	}
+	return []*node{k.service}
+}
+
+// markedAs tells whose mark a process carries.
+func (k *Keeper) markedAs(id proc.ID) (index int, ok bool) {
 	env, err := proc.Environ(id, MarkCluster, MarkNode)
-	return err == nil && env[MarkCluster] == k.rec.Plan.ID && env[MarkNode] == fmt.Sprint(index)
+	if err != nil || env[MarkCluster] != k.rec.Plan.ID {
+		return 0, false
+	}
+	index, err = strconv.Atoi(env[MarkNode])
+	return index, err == nil
 }
 
 func pids(ids []proc.ID) []int {
@@ -318,7 +375,7 @@ func (k *Keeper) strangerAt(n *node) *Finding {
 	if err != nil {
 		return nil
 	}
-	fs, _ := k.inspect(n, n.current(), table)
+	fs, _ := k.inspect(n, table)
 	for i := range fs {
 		if fs[i].Kind == Stranger {
 			return &fs[i]

@@ -47,7 +47,7 @@ type NodeStatus struct {
 	Exit       string            `json:"exit,omitempty"` // how it ended, when it did by itself
 	Dir        string            `json:"dir"`
 	Log        string            `json:"log"`
-	Members    int               `json:"members"` // as the node itself says; 0: it does not answer
+	Members    int               `json:"members"` // as the node itself says; 0: it does not answer; -1: its template has no way to ask
 	Listeners  map[string]string `json:"listeners"`
 	URLs       map[string]string `json:"urls,omitempty"`
 	Client     []string          `json:"client,omitempty"`
@@ -55,6 +55,9 @@ type NodeStatus struct {
 	RSSBytes   uint64            `json:"rss_bytes"`
 	CPUPercent float64           `json:"cpu_percent"`
 }
+
+// MembersUnknown is the count of members where the template has no way to ask a node.
+const MembersUnknown = -1
 
 // Kinds of findings. A stranger is an error, an undeclared port is a warning.
 const (

@@ -139,61 +139,58 @@ func (u *undertaking) abandon(err error) error {
 func (u *undertaking) bring(ctx context.Context) error {
 	k := u.k
 	making := make(chan struct{}, makers)
-	one := func(ctx context.Context, n *node, make bool) error {
-		if make {
-			making <- struct{}{}
-			err := k.makeNode(ctx, n, u.emit)
-			<-making
-			if err != nil {
-				return err
-			}
-			if err := k.calls(ctx, n, "before the start", n.plan.Before, u.emit); err != nil {
-				return err
-			}
-		}
-		return k.launch(ctx, n, u.emit)
-	}
-	staged := u.req.Plan.Staged && u.fresh
 	g, gctx := errgroup.WithContext(ctx)
-	adding := !u.fresh
 	for _, n := range u.started {
-		g.Go(func() error { return one(gctx, n, false) })
+		g.Go(func() error { return k.launch(gctx, n, u.emit) })
 	}
-	if adding { // members join a formed cluster one after another: two at once can cost it its quorum
-		if err := g.Wait(); err != nil {
-			return err
+	if u.fresh {
+		for i, n := range u.made {
+			g.Go(func() error {
+				making <- struct{}{}
+				err := k.makeNode(gctx, n, u.emit)
+				<-making
+				if err == nil && u.req.Plan.Staged && i > 0 {
+					err = k.stage(gctx, u.made[i-1])
+				}
+				if err != nil {
+					return err
+				}
+				return k.launch(gctx, n, u.emit)
+			})
 		}
-		for _, n := range u.made {
-			if err := one(ctx, n, true); err != nil {
-				return err
-			}
-			if err := k.calls(ctx, n, "join", n.plan.Join, u.emit); err != nil {
-				return err
-			}
-		}
-		return nil
+		return g.Wait()
 	}
-	for i, n := range u.made {
-		g.Go(func() error { return one(gctx, n, true) })
-		if staged && n.plan.Staged != nil && i < len(u.made)-1 {
-			if err := k.stage(gctx, n); err != nil {
-				return errors.Join(g.Wait(), ignoreCancelled(gctx, err))
-			}
-		}
+	if err := g.Wait(); err != nil {
+		return err
 	}
-	return g.Wait()
+	return u.addEach(ctx)
 }
 
-// ignoreCancelled drops an error that only repeats that a sibling failed.
-func ignoreCancelled(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+// addEach brings members into a formed cluster one after another: two at once can cost it its quorum.
+func (u *undertaking) addEach(ctx context.Context) error {
+	k := u.k
+	for _, n := range u.made {
+		if err := k.makeNode(ctx, n, u.emit); err != nil {
+			return err
+		}
+		if err := k.calls(ctx, n, "before the start", n.plan.Before, u.emit); err != nil {
+			return err
+		}
+		if err := k.launch(ctx, n, u.emit); err != nil {
+			return err
+		}
+		if err := k.calls(ctx, n, "join", n.plan.Join, u.emit); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // stage waits until a node lets the next one be started.
 func (k *Keeper) stage(ctx context.Context, n *node) error {
+	if n.plan.Staged == nil {
+		return nil
+	}
 	if err := n.await(ctx, func() bool { return n.run != nil || n.state == Exited }); err != nil {
 		return err
 	}
