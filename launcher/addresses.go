@@ -12,7 +12,8 @@ import (
 type Variable struct{ Name, Value string }
 
 // Environment returns every address of a cluster as variables, in a fixed order: ONEMORE_CLUSTER, ONEMORE_NODES (a
-// number), ONEMORE_<LISTENER> (the addresses of all nodes, comma separated), and for every node ONEMORE_<N>_<LISTENER>,
+// number), ONEMORE_<LISTENER> (the addresses of all nodes, comma
+// separated; a listener called "cluster", "nodes", "template" or "home" is ONEMORE_<LISTENER>_LISTENER there), and for every node ONEMORE_<N>_<LISTENER>,
 // ONEMORE_<N>_NAME and ONEMORE_<N>_DIR. Listener names are in upper case; an address is HOST:PORT.
 func Environment(p *Plan) []Variable {
 	out := []Variable{{"ONEMORE_CLUSTER", p.Cluster}, {"ONEMORE_TEMPLATE", p.Template}, {"ONEMORE_NODES", strconv.Itoa(len(p.Nodes))}}
@@ -33,7 +34,14 @@ func Environment(p *Plan) []Variable {
 		}
 	}
 	for _, name := range order {
-		out = append(out, Variable{"ONEMORE_" + name, strings.Join(all[name], ",")})
+		variable := "ONEMORE_" + name
+		if slices.Contains(reserved, variable) {
+			variable += "_LISTENER"
+		}
+		out = append(out, Variable{variable, strings.Join(all[name], ",")})
 	}
 	return append(out, nodes...)
 }
+
+// reserved are variables that mean something else.
+var reserved = []string{"ONEMORE_CLUSTER", "ONEMORE_NODES", "ONEMORE_TEMPLATE", "ONEMORE_HOME"}

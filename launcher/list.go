@@ -101,10 +101,16 @@ func sweep(home string) ([]string, error) {
 	var done []string
 	var errs []error
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), ".new-") && e.Name() != keeper.FailedFolder {
+		dir := filepath.Join(home, e.Name())
+		if e.Name() == keeper.FailedFolder {
+			swept, err := sweep(dir)
+			done = append(done, swept...)
+			errs = append(errs, err, os.Remove(dir))
 			continue
 		}
-		dir := filepath.Join(home, e.Name())
+		if !strings.HasPrefix(e.Name(), ".new-") && filepath.Base(home) != keeper.FailedFolder {
+			continue
+		}
 		if _, held := state.LockHolder(dir); held {
 			continue // an `up` is at it right now
 		}

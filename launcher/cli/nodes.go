@@ -161,10 +161,16 @@ func (c *command) downCommand() *cobra.Command {
 
 func (c *command) runDown(ctx context.Context, name string, timeout time.Duration, keepData bool, p *progress) error {
 	cl, err := launcher.Open(name, launcher.Options{Timeout: timeout, Progress: p.event})
-	if err != nil {
-		return err
+	if err == nil {
+		err = cl.Down(ctx, keepData)
 	}
-	return cl.Down(ctx, keepData)
+	if errors.Is(err, launcher.ErrNoCluster) {
+		if !c.quiet {
+			fmt.Fprintf(c.Stderr, "onemore: cluster %q is not there; nothing to do\n", name)
+		}
+		return nil
+	}
+	return err
 }
 
 func (c *command) statusCommand() *cobra.Command {

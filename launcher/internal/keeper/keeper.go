@@ -153,20 +153,6 @@ func (k *Keeper) open() (err error) {
 	return nil
 }
 
-func (k *Keeper) accept(ln net.Listener) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var conns sync.WaitGroup
-	defer conns.Wait()
-	defer cancel()
-	for {
-		conn, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		conns.Go(func() { k.serve(ctx, conn) })
-	}
-}
-
 // close ends everything the keeper started; with nodes still running (ctx ended from outside) they are killed.
 func (k *Keeper) close() {
 	if k.ln != nil {
@@ -207,85 +193,6 @@ func (k *Keeper) adopt(rec *Record) {
 			delete(k.nodes, i)
 		}
 	}
-}
-
-// serve answers one connection: a request, then the next, until the client is gone.
-func (k *Keeper) serve(ctx context.Context, conn net.Conn) {
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
-	out := &replies{enc: json.NewEncoder(conn)}
-	reqs := make(chan Request)
-	gone, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		defer close(reqs)
-		dec := json.NewDecoder(conn)
-		for {
-			var req Request
-			if err := dec.Decode(&req); err != nil {
-				cancel(errGone)
-				return
-			}
-			select {
-			case reqs <- req:
-			case <-gone.Done():
-				return
-			}
-		}
-	}()
-	owner := false
-	for req := range reqs {
-		st, err := k.do(gone, req, out.event)
-		if req.Own && err == nil && !owner {
-			owner = true
-			k.own()
-		}
-		out.end(st, err)
-		if req.Op == OpDown && err == nil {
-			k.over()
-			return
-		}
-	}
-	if owner {
-		k.disown()
-	}
-}
-
-// errGone is the cause of an operation that was cancelled because its client went away.
-var errGone = errors.New("interrupted")
-
-// replies writes to one client. A client that has gone is no error.
-type replies struct {
-	mu  sync.Mutex
-	enc *json.Encoder
-}
-
-func (r *replies) event(e Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_ = r.enc.Encode(Reply{Event: &e})
-}
-
-func (r *replies) end(st *Status, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	rep := Reply{Done: true, Status: st}
-	if err != nil {
-		rep.Error = asError(err)
-	}
-	_ = r.enc.Encode(rep)
-}
-
-// asError gives any error the form that crosses the socket.
-func asError(err error) *Error {
-	var e *Error
-	if !errors.As(err, &e) {
-		e = &Error{Why: err.Error()}
-	}
-	e.Busy = e.Busy || errors.Is(err, errTaken)
-	e.Interrupted = e.Interrupted || errors.Is(err, errGone)
-	return e
 }
 
 // do carries out one request.
@@ -420,28 +327,6 @@ func (k *Keeper) pick(indices []int) ([]*node, error) {
 func (k *Keeper) all() []*node {
 	nodes, _ := k.pick(nil)
 	return nodes
-}
-
-// own makes a connection an owner; disown ends that, and the last owner's end takes the cluster down.
-func (k *Keeper) own() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.owners++
-}
-
-func (k *Keeper) disown() {
-	k.mu.Lock()
-	k.owners--
-	last := k.owners == 0
-	k.mu.Unlock()
-	if !last {
-		return
-	}
-	if _, err := k.do(context.Background(), Request{Op: OpDown, From: "(its owner has gone)"}, func(Event) {}); err != nil {
-		k.log.Error("take the cluster down", "err", err)
-		return
-	}
-	k.over()
 }
 
 // endIfEmpty ends a keeper whose first client left nothing to keep.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"onemore/launcher/internal/plan"
-	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/proc"
 	"onemore/launcher/internal/state"
 )
@@ -91,49 +90,6 @@ func (k *Keeper) lookAt(ctx context.Context, n *node, ns *NodeStatus, ask bool) 
 		defer cancel()
 		ns.Members, _ = k.members(ctx, n, *c) // zero says that it does not answer
 	}
-}
-
-// auditNode compares a running node's listeners with the plan: strangers on its ports, ports that are not open, and ports
-// that nobody planned.
-func auditNode(n *node, table []ports.Socket, family []proc.ID) []Finding {
-	if !n.is(Running) {
-		return nil
-	}
-	owned, err := ports.Owned(table, pids(family))
-	if err != nil {
-		return nil
-	}
-	var found []Finding
-	for _, l := range n.plan.Listeners {
-		for _, proto := range l.Protocols {
-			if f := inspectOne(n, l, proto, table, owned); f != nil && !(l.Optional && f.Kind == Closed) {
-				found = append(found, *f)
-			}
-		}
-	}
-	for _, s := range table {
-		pid, mine := owned[s.Inode]
-		if !mine || planned(n.plan.Listeners, s) || (s.Proto == ports.UDP && ephemeral(s)) {
-			continue
-		}
-		found = append(found, Finding{Node: n.plan.Index, Kind: Undeclared, Proto: string(s.Proto),
-			Address: net.JoinHostPort(s.Host.String(), strconv.Itoa(s.Port)), PID: pid, Program: proc.Name(pid)})
-	}
-	return found
-}
-
-// ephemeral tells whether a UDP socket is a client's rather than a listener: the kernel chose its port.
-func ephemeral(s ports.Socket) bool { return s.Port >= 32768 }
-
-func planned(ls []plan.Listener, s ports.Socket) bool {
-	for _, l := range ls {
-		for _, proto := range l.Protocols {
-			if l.Port == s.Port && proto == string(s.Proto) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // clusterState sums up: all running and each seeing all, none, or something in between.

@@ -1,0 +1,275 @@
+package keeper
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+
+	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/ports"
+	"onemore/launcher/internal/proc"
+)
+
+// missing returns the first listener of a node that is not open and its own; nil when all are.
+func (k *Keeper) missing(n *node) (*Finding, error) {
+	if n.current() == nil {
+		return nil, errExited
+	}
+	table, err := k.audit.sockets()
+	if err != nil {
+		return nil, err
+	}
+	fs, err := k.inspect(n, table)
+	for i := range fs {
+		if l := fs[i].Listener; !n.optional(l) {
+			return &fs[i], nil
+		}
+	}
+	return nil, err
+}
+
+func (n *node) optional(listener string) bool {
+	return slices.ContainsFunc(n.plan.Listeners, func(l plan.Listener) bool { return l.Name == listener && l.Optional })
+}
+
+// inspect compares the planned listeners of a node with the host's sockets; what is as planned is left out. The whole
+// family is looked up only when the node's own process does not hold every listener.
+func (k *Keeper) inspect(n *node, table []ports.Socket) ([]Finding, error) {
+	var own []proc.ID
+	if r := n.current(); r != nil {
+		own = []proc.ID{r.proc.ID()}
+	}
+	for deep := false; ; deep = true {
+		owned, err := ports.Owned(table, pids(own))
+		if err != nil {
+			return nil, err
+		}
+		var out []Finding
+		for _, l := range n.plan.Listeners {
+			for _, proto := range l.Protocols {
+				if f := inspectOne(n, l, proto, table, owned); f != nil {
+					out = append(out, *f)
+				}
+			}
+		}
+		if len(out) == 0 || deep {
+			return k.nameHolders(out), nil
+		}
+		own = k.family(n)
+	}
+}
+
+// inspectOne looks for one protocol of a listener among the sockets of the host and those of the node.
+func inspectOne(n *node, l plan.Listener, proto string, table []ports.Socket, owned map[uint64]int) *Finding {
+	f := &Finding{Node: n.plan.Index, Kind: Closed, Listener: l.Name, Proto: proto, Address: net.JoinHostPort(l.Host, strconv.Itoa(l.Port))}
+	for _, s := range table {
+		if string(s.Proto) != proto || s.Port != l.Port || !serves(s, l) {
+			continue
+		}
+		if _, ok := owned[s.Inode]; ok {
+			return nil
+		}
+		f.Kind = Stranger
+	}
+	return f
+}
+
+// nameHolders finds out who the strangers are. One that carries our mark is none: it was forked since the look.
+func (k *Keeper) nameHolders(fs []Finding) []Finding {
+	for i := range fs {
+		f := &fs[i]
+		if f.Kind != Stranger {
+			continue
+		}
+		host, port, err := net.SplitHostPort(f.Address)
+		if err != nil {
+			continue
+		}
+		n, _ := strconv.Atoi(port)
+		h, ok := ports.Holder(ports.Addr{Proto: ports.Proto(f.Proto), Host: host, Port: n})
+		if !ok || k.ours(h.PID) {
+			f.Kind = Closed
+			continue
+		}
+		f.PID, f.Program = h.PID, h.Name
+	}
+	return fs
+}
+
+// ours tells whether a pid runs for this cluster.
+func (k *Keeper) ours(pid int) bool {
+	id, err := proc.Identify(pid)
+	if err != nil {
+		return true // it has just ended: it holds nothing any more
+	}
+	env, err := proc.Environ(id, MarkCluster)
+	return err == nil && env[MarkCluster] == k.rec.Plan.ID
+}
+
+// serves tells whether a socket answers on the listener's address.
+func serves(s ports.Socket, l plan.Listener) bool {
+	if s.Proto == ports.TCP && !s.Listening {
+		return false
+	}
+	return s.Host.IsUnspecified() || s.Host.String() == l.Host || s.Host.String() == l.Bind || l.Bind == "0.0.0.0"
+}
+
+// family is every process of a node: its command's descendants, and those that carry its mark.
+func (k *Keeper) family(n *node) []proc.ID {
+	all, err := k.families()
+	if err != nil {
+		k.log.Error("look at processes", "err", err)
+		if r := n.current(); r != nil {
+			return []proc.ID{r.proc.ID()}
+		}
+	}
+	return all[n.plan.Index]
+}
+
+// families looks at the process table once and returns the processes of every node (0: the service) by its number. What
+// went to the background came to us as the subreaper and is told by its mark.
+func (k *Keeper) families() (map[int][]proc.ID, error) {
+	table, err := proc.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	roots := map[int][]proc.ID{}
+	known := map[int]bool{}
+	for _, n := range append(k.all(), k.helpers()...) {
+		if r := n.current(); r != nil {
+			roots[n.plan.Index] = append(roots[n.plan.Index], r.proc.ID())
+			known[r.proc.ID().PID] = true
+		}
+	}
+	for _, p := range table {
+		if p.PPID != k.self.PID || known[p.ID.PID] {
+			continue
+		}
+		if index, ok := k.markedAs(p.ID); ok {
+			roots[index] = append(roots[index], p.ID)
+		}
+	}
+	out := make(map[int][]proc.ID, len(roots))
+	for index, ids := range roots {
+		out[index] = proc.IDs(table.Family(ids...))
+	}
+	return out, nil
+}
+
+// helpers is the service, if there is one.
+func (k *Keeper) helpers() []*node {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.service == nil {
+		return nil
+	}
+	return []*node{k.service}
+}
+
+// markedAs tells whose mark a process carries.
+func (k *Keeper) markedAs(id proc.ID) (index int, ok bool) {
+	env, err := proc.Environ(id, MarkCluster, MarkNode)
+	if err != nil || env[MarkCluster] != k.rec.Plan.ID {
+		return 0, false
+	}
+	index, err = strconv.Atoi(env[MarkNode])
+	return index, err == nil
+}
+
+func pids(ids []proc.ID) []int {
+	out := make([]int, len(ids))
+	for i, id := range ids {
+		out[i] = id.PID
+	}
+	return out
+}
+
+// auditor looks at the host's sockets once for all who ask at the same time.
+type auditor struct {
+	mu   sync.Mutex
+	next *look
+}
+
+type look struct {
+	once  sync.Once
+	table []ports.Socket
+	err   error
+}
+
+// sockets returns a table that was read after the call began.
+func (a *auditor) sockets() ([]ports.Socket, error) {
+	a.mu.Lock()
+	if a.next == nil {
+		a.next = &look{}
+	}
+	l := a.next
+	a.mu.Unlock()
+	l.once.Do(func() {
+		a.mu.Lock()
+		if a.next == l {
+			a.next = nil // who comes from here on wants a later look
+		}
+		a.mu.Unlock()
+		l.table, l.err = ports.Sockets()
+	})
+	return l.table, l.err
+}
+
+// strangerAt returns the listener of a node that another program holds, if any: the usual reason of a failed start.
+func (k *Keeper) strangerAt(n *node) *Finding {
+	table, err := k.audit.sockets()
+	if err != nil {
+		return nil
+	}
+	fs, _ := k.inspect(n, table)
+	for i := range fs {
+		if fs[i].Kind == Stranger {
+			return &fs[i]
+		}
+	}
+	return nil
+}
+
+// auditNode compares a running node's listeners with the plan: strangers on its ports, ports that are not open, and ports
+// that nobody planned.
+func auditNode(n *node, table []ports.Socket, family []proc.ID) []Finding {
+	if !n.is(Running) {
+		return nil
+	}
+	owned, err := ports.Owned(table, pids(family))
+	if err != nil {
+		return nil
+	}
+	var found []Finding
+	for _, l := range n.plan.Listeners {
+		for _, proto := range l.Protocols {
+			if f := inspectOne(n, l, proto, table, owned); f != nil && !(l.Optional && f.Kind == Closed) {
+				found = append(found, *f)
+			}
+		}
+	}
+	for _, s := range table {
+		pid, mine := owned[s.Inode]
+		if !mine || planned(n.plan.Listeners, s) || (s.Proto == ports.UDP && ephemeral(s)) {
+			continue
+		}
+		found = append(found, Finding{Node: n.plan.Index, Kind: Undeclared, Proto: string(s.Proto),
+			Address: net.JoinHostPort(s.Host.String(), strconv.Itoa(s.Port)), PID: pid, Program: proc.Name(pid)})
+	}
+	return found
+}
+
+// ephemeral tells whether a UDP socket is a client's rather than a listener: the kernel chose its port.
+func ephemeral(s ports.Socket) bool { return s.Port >= 32768 }
+
+func planned(ls []plan.Listener, s ports.Socket) bool {
+	for _, l := range ls {
+		for _, proto := range l.Protocols {
+			if l.Port == s.Port && proto == string(s.Proto) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,127 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"onemore/launcher/internal/nodedir"
+	"onemore/launcher/internal/ports"
+	"onemore/launcher/internal/probe"
+)
+
+// down stops everything; unless data is to be kept it removes everything too.
+func (k *Keeper) down(ctx context.Context, req Request, emit func(Event)) error {
+	if k.rec == nil {
+		return k.removeAll(ctx)
+	}
+	if err := k.stopNodes(ctx, k.all(), !req.KeepData, emit); err != nil {
+		return err
+	}
+	k.stopService(ctx)
+	if err := k.killAll(); err != nil {
+		return err
+	}
+	if err := k.portsFree(ctx); err != nil {
+		return err
+	}
+	if req.KeepData {
+		return nil
+	}
+	return k.removeAll(ctx)
+}
+
+// portsFree waits until no socket is left on a port of the cluster that one of ours held.
+func (k *Keeper) portsFree(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 5*time.Second, errors.New("still held"))
+	defer cancel()
+	return probe.Until(ctx, nil, func(context.Context) error {
+		table, err := ports.Sockets()
+		if err != nil {
+			return err
+		}
+		for _, n := range k.all() {
+			for _, l := range n.plan.Listeners {
+				for _, s := range table {
+					if s.Port != l.Port || !slices.Contains(l.Protocols, string(s.Proto)) || !serves(s, l) {
+						continue
+					}
+					if h, ok := ports.Holder(ports.Addr{Proto: s.Proto, Host: s.Host.String(), Port: s.Port}); ok && k.ours(h.PID) {
+						return fmt.Errorf("port %d (%s) of node %s is held by pid %d (%s)", l.Port, l.Name, n.plan.Name, h.PID, h.Name)
+					}
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// removeAll removes the cluster's folder, and nothing that lacks its mark. The keeper has nothing to keep afterwards.
+func (k *Keeper) removeAll(ctx context.Context) error {
+	if k.unlock == nil {
+		return nil
+	}
+	if k.events != nil {
+		_ = k.events.Close()
+	}
+	id, ok, err := nodedir.Marked(k.dir)
+	if err != nil || !ok {
+		return errors.Join(err, fmt.Errorf("remove %s: it does not carry our mark", k.dir))
+	}
+	if err := nodedir.Remove(k.dir, id); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.rec, k.nodes, k.service = nil, map[int]*node{}, nil
+	return nil
+}
+
+// discardAll removes the nodes of an `up` that never came to its end.
+func (k *Keeper) discardAll() error {
+	for _, n := range k.all() {
+		if err := k.removeFolder(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepLogs moves the logs of nodes that are about to be removed to a folder beside the clusters, and returns it. Only the
+// last failure of a cluster is kept.
+func (k *Keeper) keepLogs(nodes []*node) string {
+	if k.rec == nil {
+		return ""
+	}
+	parent := filepath.Join(filepath.Dir(k.dir), FailedFolder)
+	dir := filepath.Join(parent, k.rec.Plan.Cluster)
+	err := os.MkdirAll(parent, 0o700)
+	if err == nil {
+		err = nodedir.Remove(dir, FailedFolder)
+	}
+	if err == nil {
+		err = nodedir.Make(dir, FailedFolder)
+	}
+	if err != nil {
+		k.log.Error("keep logs", "err", err)
+		return ""
+	}
+	kept := 0
+	for _, n := range nodes {
+		if os.Rename(n.plan.Log, filepath.Join(dir, fmt.Sprintf("node%d.log", n.plan.Index))) == nil {
+			kept++ // a node that never started has none
+		}
+	}
+	if kept == 0 {
+		_ = nodedir.Remove(dir, FailedFolder)
+		return ""
+	}
+	return dir
+}
+
+// FailedFolder holds, beside the clusters, a folder of logs for every cluster whose last `up` failed; it is also their mark.
+const FailedFolder = "_failed"
