@@ -236,6 +236,12 @@ func (l *link) isUp() bool {
 	return l.state == up
 }
 
+func (l *link) reachable() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state == up || l.state == dialing || l.state == idle && l.alive
+}
+
 func (l *link) stat() Stat {
 	l.mu.Lock()
 	defer l.mu.Unlock()

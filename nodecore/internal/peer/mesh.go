@@ -194,6 +194,12 @@ func (m *Mesh) Up(name string) bool {
 	return l != nil && l.isUp()
 }
 
+// Reachable says whether there is no reason to think that a peer can't be reached.
+func (m *Mesh) Reachable(name string) bool {
+	l := m.link(name)
+	return l != nil && l.reachable()
+}
+
 // Flush returns when peers with an established link have handled all that was sent so far, or ctx ends.
 func (m *Mesh) Flush(ctx context.Context) {
 	var open atomic.Int64

@@ -1,0 +1,297 @@
+package broker
+
+import (
+	"context"
+	"encoding/binary"
+	"sync"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"onemore/nodecore/internal/peer"
+)
+
+const (
+	claimTime = 3 * time.Second  // for the answers of all nodes that can be reached
+	passTime  = 10 * time.Second // for which messages are passed on to a session that has moved
+)
+
+// Answers to a claim.
+const (
+	claimUnknown byte = iota
+	claimMoved        // the session's state follows
+	claimNewer        // the client has connected there since
+)
+
+// claims are the questions about clients that are not answered yet.
+type claims struct {
+	sync.Mutex
+	last uint64
+	open map[uint64]*claim
+}
+
+type claim struct {
+	acceptance // of the claim by all nodes, and of what became known by the answers
+	s          *session
+
+	mu    sync.Mutex
+	from  []string // nodes that had the session
+	newer bool
+}
+
+// claim tells all nodes that the client is connected here now, and takes over the session that one of them may have. With
+// clean, sessions are ended instead. The session's turn is held.
+func (b *Broker) claim(s *session, at stamp, clean bool) (moved bool) {
+	c := &claim{s: s}
+	done := make(chan struct{})
+	c.done = func() { close(done) }
+	c.left.Store(1)
+	b.claims.Lock()
+	b.claims.last++
+	id := b.claims.last
+	b.claims.open[id] = c
+	b.claims.Unlock()
+	body := binary.BigEndian.AppendUint64(nil, id)
+	body = appendBool(at.append(appendString(body, s.id)), clean)
+	missing := false
+	for _, name := range b.mesh.Peers() {
+		missing = missing || !b.mesh.Reachable(name)
+		c.left.Add(1)
+		b.mesh.Send(name, peer.Frame{Kind: frameClaim, Body: [][]byte{body}, Done: func(ok bool) {
+			if !ok { // else the answer counts
+				c.one(false)
+			}
+		}})
+	}
+	c.one(true)
+	ctx, cancel := context.WithTimeout(b.ctx, claimTime)
+	defer cancel()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		missing = true
+	}
+	b.claims.Lock()
+	delete(b.claims.open, id)
+	b.claims.Unlock()
+	return b.conclude(c, missing)
+}
+
+// conclude makes of the answers what they say. missing says that somebody couldn't be asked, and may have the session too.
+func (b *Broker) conclude(c *claim, missing bool) (moved bool) {
+	c.mu.Lock()
+	from, newer := c.from, c.newer
+	c.mu.Unlock()
+	s := c.s
+	s.mu.Lock()
+	switch {
+	case newer:
+		s.endLocked()
+	case missing:
+		s.rememberLocked()
+	case len(from) == 0:
+		s.seen = nil
+	}
+	s.mu.Unlock()
+	for _, name := range from {
+		b.tell(name, frameSettled, appendString(nil, s.id), nil)
+	}
+	return len(from) > 0
+}
+
+// rememberLocked starts to note which messages have come, as another node may hand over the same.
+func (s *session) rememberLocked() {
+	if s.seen == nil {
+		s.seen = map[messageID]struct{}{}
+	}
+	for _, d := range s.queue {
+		s.knownLocked(d.m)
+	}
+}
+
+// claimed handles another node's claim.
+func (b *Broker) claimed(from string, r *reader) error {
+	id, client, at, clean := r.uint64(), r.string(), r.stamp(), r.bool()
+	if r.bad {
+		return errMalformed
+	}
+	b.clock.saw(at)
+	answer := binary.BigEndian.AppendUint64(nil, id)
+	kind, state := b.yield(from, client, at, clean)
+	answer = append(answer, kind)
+	if len(state) == 0 {
+		b.tell(from, frameClaimed, answer, nil)
+		return nil
+	}
+	b.tell(from, frameClaimed, append(answer, state[0]...), nil)
+	for _, rest := range state[1:] {
+		b.tell(from, frameHandOver, rest, nil)
+	}
+	return nil
+}
+
+// yield gives up a client's session, if there is one here, to a node where the client connected later. Its state comes in
+// parts, each of which fits a frame; all but the first are only messages.
+func (b *Broker) yield(to, client string, at stamp, clean bool) (kind byte, state [][]byte) {
+	b.mu.RLock()
+	s := b.sessions[client]
+	b.mu.RUnlock()
+	if s == nil {
+		return claimUnknown, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.gone:
+		return claimUnknown, nil
+	case s.stamp.compare(at) > 0:
+		return claimNewer, nil
+	}
+	if s.conn != nil {
+		s.conn.end(packets.ErrSessionTakenOver)
+	}
+	s.will = nil // its delay is cut short by the new connection
+	if clean || !s.durable() {
+		s.endLocked()
+		return claimUnknown, nil
+	}
+	state = s.exportLocked()
+	s.moveLocked(to)
+	return claimMoved, state
+}
+
+// claimAnswer handles the answer to a claim. One that comes too late is a handover.
+func (b *Broker) claimAnswer(from string, r *reader) error {
+	id, kind := r.uint64(), r.byte()
+	if r.bad {
+		return errMalformed
+	}
+	b.claims.Lock()
+	c := b.claims.open[id]
+	b.claims.Unlock()
+	if c == nil {
+		if kind == claimMoved {
+			return b.handedOver(r)
+		}
+		return nil
+	}
+	defer c.one(true)
+	if kind == claimMoved {
+		c.s.mu.Lock()
+		c.s.rememberLocked()
+		err := c.s.importLocked(r, &c.acceptance)
+		c.s.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch kind {
+	case claimMoved:
+		c.from = append(c.from, from)
+	case claimNewer:
+		c.newer = true
+	}
+	return nil
+}
+
+// listSessions tells a peer which sessions are here, so that of those that are on both, the older one yields.
+func (b *Broker) listSessions(name string) {
+	var body []byte
+	b.mu.RLock()
+	all := make([]*session, 0, len(b.sessions))
+	for _, s := range b.sessions {
+		all = append(all, s)
+	}
+	b.mu.RUnlock()
+	for _, s := range all {
+		s.mu.Lock()
+		if !s.gone && s.stamp.t != 0 {
+			body = s.stamp.append(appendString(body, s.id))
+		}
+		s.mu.Unlock()
+	}
+	if len(body) > 0 {
+		b.tell(name, frameSessions, body, nil)
+	}
+}
+
+// sessionsOf handles another node's list.
+func (b *Broker) sessionsOf(from string, r *reader) error {
+	for len(r.b) > 0 && !r.bad {
+		client, at := r.string(), r.stamp()
+		if r.bad {
+			break
+		}
+		b.clock.saw(at)
+		switch kind, state := b.yield(from, client, at, false); kind {
+		case claimMoved:
+			for _, part := range state {
+				b.tell(from, frameHandOver, part, nil)
+			}
+		case claimNewer:
+			b.mu.RLock()
+			s := b.sessions[client]
+			b.mu.RUnlock()
+			if s != nil {
+				s.mu.Lock()
+				at := s.stamp
+				s.mu.Unlock()
+				b.tell(from, frameSessions, at.append(appendString(nil, client)), nil)
+			}
+		}
+	}
+	if r.bad {
+		return errMalformed
+	}
+	return nil
+}
+
+// handOver sends messages of a session that has moved to the node where it is now.
+func (b *Broker) handOver(to, client string, hops byte, all []delivery) {
+	st := sessionState{id: client, hops: hops, messages: all}
+	b.mesh.Send(to, peer.Frame{Kind: frameHandOver, Body: [][]byte{st.append(nil)}, Keep: true})
+}
+
+// handedOver adds messages that came for a session elsewhere to the session here.
+func (b *Broker) handedOver(r *reader) error {
+	st := r.sessionState()
+	if r.bad {
+		return errMalformed
+	}
+	b.mu.RLock()
+	s, stub := b.sessions[st.id], b.stubs[st.id]
+	b.mu.RUnlock()
+	switch {
+	case s != nil:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.gone && !s.clean {
+			s.addLocked(st.messages)
+		}
+	case stub != nil && st.hops < maxHops:
+		stub.mu.Lock()
+		to := stub.moved
+		stub.mu.Unlock()
+		b.handOver(to, st.id, st.hops+1, st.messages)
+	}
+	return nil
+}
+
+// settled handles the news that a session that moved away gets all its messages where it is now.
+func (b *Broker) settled(r *reader) error {
+	client := r.string()
+	if r.bad {
+		return errMalformed
+	}
+	b.mu.RLock()
+	s := b.stubs[client]
+	b.mu.RUnlock()
+	if s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.dissolveLocked()
+	}
+	return nil
+}

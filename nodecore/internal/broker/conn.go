@@ -1,0 +1,272 @@
+package broker
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+const (
+	connectTime = 10 * time.Second // for the TLS handshake and CONNECT
+	writeTime   = 30 * time.Second // a client that takes nothing for so long is gone
+	partTime    = time.Second      // for the last words to a client that is thrown out
+	receiveMax  = 1024             // QoS 1 and 2 messages of a client that are worked on at once
+	aliasMax    = 64               // topic aliases of a client
+	batchBytes  = 32 << 10         // written at once
+)
+
+// conn is one network connection of a client.
+type conn struct {
+	b         *Broker
+	nc        net.Conn
+	br        *bufio.Reader
+	s         *session
+	version   byte
+	keepalive time.Duration // 0: none
+	maxPacket uint32        // largest packet that the client takes; 0 any
+	aliases   map[uint16]string
+	quit      chan struct{} // closed when the reader has ended
+	done      chan struct{} // closed when the connection has left its session
+	ended     chan struct{} // closed by end
+
+	mu      sync.Mutex // guards what follows; nothing is taken inside
+	will    *will      // nil after an orderly end
+	parting bool       // the writer closes after the next batch
+	cause   error
+}
+
+// serve handles a client's connection until it ends.
+func (b *Broker) serve(nc net.Conn) {
+	c := &conn{b: b, nc: nc, br: bufio.NewReaderSize(nc, 2048), quit: make(chan struct{}), done: make(chan struct{}), ended: make(chan struct{})}
+	defer close(c.done)
+	defer nc.Close()
+	if !b.track(c) {
+		return
+	}
+	defer b.untrack(c)
+	nc.SetDeadline(time.Now().Add(connectTime))
+	pk, err := c.readConnect()
+	if err == nil {
+		err = c.connect(pk)
+	}
+	if err != nil {
+		b.log.Debug("client not accepted", "remote", nc.RemoteAddr(), "client", pk.Connect.ClientIdentifier, "error", err)
+		return
+	}
+	nc.SetDeadline(time.Time{})
+	b.stats.connections.Add(1)
+	var writer sync.WaitGroup
+	writer.Go(c.writeLoop)
+	err = c.readLoop()
+	c.end(code(err))
+	close(c.quit)
+	signal(c.s.wake)
+	writer.Wait()
+	nc.Close()
+	b.stats.connections.Add(-1)
+	b.log.Debug("client disconnected", "client", c.s.id, "cause", c.cause, "error", err)
+	c.leave()
+}
+
+// code returns the reason code that an error stands for, if it is one that a client can be told.
+func code(err error) packets.Code {
+	var c packets.Code
+	switch {
+	case errors.As(err, &c):
+		return c
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return packets.ErrKeepAliveTimeout
+	}
+	return packets.CodeDisconnect
+}
+
+// readConnect reads the first packet.
+func (c *conn) readConnect() (packets.Packet, error) {
+	head, body, err := readPacket(c.br, maxConnect)
+	if err != nil {
+		return packets.Packet{}, err
+	}
+	if head>>4 != packets.Connect {
+		return packets.Packet{}, packets.ErrProtocolViolationRequireFirstConnect
+	}
+	return decode(head, body, 0)
+}
+
+// readLoop handles packets until the connection breaks, or the client ends it, which is no error.
+func (c *conn) readLoop() error {
+	for {
+		if c.br.Buffered() == 0 {
+			if c.keepalive > 0 {
+				c.nc.SetReadDeadline(time.Now().Add(c.keepalive))
+			}
+		}
+		head, body, err := readPacket(c.br, MaxPacket)
+		if err != nil {
+			return err
+		}
+		switch head >> 4 {
+		case packets.Publish:
+			var p publish
+			if p, err = decodePublish(head, body, c.version); err == nil {
+				err = c.publish(p)
+			}
+		case packets.Puback, packets.Pubrec, packets.Pubrel, packets.Pubcomp:
+			var a ack
+			if a, err = decodeAck(head, body); err == nil {
+				c.acknowledge(a)
+			}
+		case packets.Disconnect:
+			return c.disconnect(head, body)
+		default:
+			err = c.control(head, body)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// control handles the packets that are rare.
+func (c *conn) control(head byte, body []byte) error {
+	pk, err := decode(head, body, c.version)
+	if err != nil {
+		return err
+	}
+	switch pk.FixedHeader.Type {
+	case packets.Subscribe:
+		return c.subscribe(pk)
+	case packets.Unsubscribe:
+		return c.unsubscribe(pk)
+	case packets.Pingreq:
+		c.s.write(c, func(b []byte) []byte { return append(b, packets.Pingresp<<4, 0) })
+		return nil
+	}
+	return packets.ErrProtocolViolation
+}
+
+// disconnect handles the client's orderly end.
+func (c *conn) disconnect(head byte, body []byte) error {
+	pk, err := decode(head, body, c.version)
+	if err != nil {
+		return err
+	}
+	if pk.Properties.SessionExpiryIntervalFlag && !c.s.setExpiry(pk.Properties.SessionExpiryInterval) {
+		return packets.ErrProtocolViolationZeroNonZeroExpiry
+	}
+	if pk.ReasonCode != packets.CodeDisconnectWillMessage.Code {
+		c.mu.Lock()
+		c.will = nil
+		c.mu.Unlock()
+	}
+	c.end(packets.CodeDisconnect)
+	return nil
+}
+
+// end closes the connection, after telling the client why if there is something to tell. It doesn't wait; it may be called by
+// anybody, and more than once.
+func (c *conn) end(why packets.Code) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause != nil {
+		return
+	}
+	c.cause = why
+	close(c.ended)
+	if why.Code < packets.ErrUnspecifiedError.Code || c.version != 5 || c.s == nil {
+		c.nc.Close()
+		return
+	}
+	c.parting = true
+	c.nc.SetDeadline(time.Now().Add(partTime))
+	signal(c.s.wake)
+}
+
+// parted takes the last words for the client; ok if this is the time for them.
+func (c *conn) parted(buf []byte) (b []byte, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.parting {
+		return buf, false
+	}
+	why, _ := c.cause.(packets.Code)
+	return encode(buf, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ReasonCode: why.Code}, c.version), true
+}
+
+// writeLoop writes what the session has for the client until the connection ends.
+func (c *conn) writeLoop() {
+	var buf []byte
+	for {
+		buf = c.s.fill(c, buf[:0], batchBytes)
+		buf, parted := c.parted(buf)
+		if len(buf) > 0 {
+			if !parted {
+				c.nc.SetWriteDeadline(time.Now().Add(writeTime))
+			}
+			if _, err := c.nc.Write(buf); err != nil {
+				c.end(packets.CodeDisconnect) // ends the reader
+				c.nc.Close()
+				return
+			}
+		}
+		if parted {
+			c.nc.Close()
+			return
+		}
+		if len(buf) > 0 {
+			continue
+		}
+		select {
+		case <-c.s.wake:
+		case <-c.quit:
+			return
+		}
+	}
+}
+
+// fits says whether the client takes a message of this size.
+func (c *conn) fits(d delivery) bool {
+	return c.maxPacket == 0 || uint64(d.m.size()) < uint64(c.maxPacket) ||
+		len(appendPublish(nil, d.m, d, 0, c.version)) <= int(c.maxPacket)
+}
+
+// leave takes the connection out of its session, and ends the session if it doesn't outlive it.
+func (c *conn) leave() {
+	s := c.s
+	c.mu.Lock()
+	w := c.will
+	c.mu.Unlock()
+	s.mu.Lock()
+	if s.conn != c {
+		s.mu.Unlock()
+		c.b.publishWill(w)
+		return
+	}
+	s.conn, s.acks, s.out, s.away = nil, nil, nil, time.Now()
+	s.shortLocked()
+	if s.room != nil {
+		close(s.room)
+		s.room = nil
+	}
+	s.presentLocked(false)
+	switch {
+	case s.gone:
+		if w != nil && w.delay > 0 {
+			w = nil // the client is on another node already
+		}
+	case !s.durable():
+		s.endLocked()
+	default:
+		if w != nil && w.delay > 0 {
+			s.will, w = w, nil
+		}
+		s.saveLocked()
+		s.restLocked()
+	}
+	s.mu.Unlock()
+	c.b.publishWill(w)
+}

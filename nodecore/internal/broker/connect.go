@@ -1,0 +1,207 @@
+package broker
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// connect validates a CONNECT, makes or resumes the session, and queues the CONNACK.
+func (c *conn) connect(pk packets.Packet) error {
+	name := string(pk.Connect.ProtocolName)
+	switch {
+	case name == "MQTT" && (pk.ProtocolVersion == 4 || pk.ProtocolVersion == 5), name == "MQIsdp" && pk.ProtocolVersion == 3:
+	case name == "MQTT" || name == "MQIsdp":
+		c.version = min(pk.ProtocolVersion, 4)
+		return c.refuse(packets.ErrUnsupportedProtocolVersion)
+	default:
+		return packets.ErrProtocolViolationProtocolName
+	}
+	c.version = pk.ProtocolVersion
+	if err := validConnect(pk); err != nil {
+		return c.refuse(*err)
+	}
+	c.maxPacket = pk.Properties.MaximumPacketSize
+	c.keepalive = time.Duration(pk.Connect.Keepalive) * 1500 * time.Millisecond
+	id, assigned := strings.Clone(pk.Connect.ClientIdentifier), ""
+	if id == "" {
+		assigned = newClientID()
+		id = assigned
+	}
+	if pk.Connect.WillFlag {
+		c.will = newWill(pk, id, c.version)
+	}
+	s, err := c.b.attach(c, id, pk, assigned)
+	if err != nil {
+		return c.refuse(*err)
+	}
+	c.b.log.Debug("client connected", "client", s.id, "remote", c.nc.RemoteAddr(), "version", c.version)
+	return nil
+}
+
+// newClientID makes an id for a client that brings none. It is unique over all nodes.
+func newClientID() string {
+	var b [12]byte
+	rand.Read(b[:]) // never fails
+	return "auto-" + hex.EncodeToString(b[:])
+}
+
+// validConnect returns why a CONNECT can't be accepted, or nil.
+func validConnect(pk packets.Packet) *packets.Code {
+	cp := pk.Connect
+	switch {
+	case pk.ReservedBit != 0:
+		return &packets.ErrProtocolViolationReservedBit
+	case cp.PasswordFlag && !cp.UsernameFlag && pk.ProtocolVersion < 5:
+		return &packets.ErrProtocolViolationFlagNoUsername
+	case cp.WillQos > 2, !cp.WillFlag && cp.WillQos != 0:
+		return &packets.ErrProtocolViolationQosOutOfRange
+	case !cp.WillFlag && cp.WillRetain:
+		return &packets.ErrProtocolViolationWillFlagSurplusRetain
+	case cp.WillFlag && !publishable(cp.WillTopic):
+		return &packets.ErrTopicNameInvalid
+	case cp.ClientIdentifier == "" && !cp.Clean && pk.ProtocolVersion < 5:
+		return &packets.ErrClientIdentifierNotValid
+	case pk.Properties.AuthenticationMethod != "":
+		return &packets.ErrBadAuthenticationMethod
+	}
+	return nil
+}
+
+// refuse writes a CONNACK that says no.
+func (c *conn) refuse(why packets.Code) error {
+	reason := why.Code
+	if c.version < 5 {
+		if v3, ok := packets.V5CodesToV3[why]; ok {
+			reason = v3.Code
+		} else if reason = packets.Err3ServerUnavailable.Code; why.Code == packets.ErrProtocolViolation.Code {
+			return why // a violation is answered by closing
+		}
+	}
+	c.nc.Write(encode(nil, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, ReasonCode: reason}, c.version))
+	return why
+}
+
+// connack is the answer to a CONNECT that is accepted.
+func (c *conn) connack(present bool, assigned string) packets.Packet {
+	pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, SessionPresent: present}
+	if c.version == 5 {
+		pk.Properties = packets.Properties{
+			ReceiveMaximum: receiveMax, TopicAliasMaximum: aliasMax, MaximumPacketSize: MaxPacket, AssignedClientID: assigned,
+		}
+	}
+	return pk
+}
+
+// attach makes c the connection of its client's session, here and in the whole cluster.
+func (b *Broker) attach(c *conn, id string, pk packets.Packet, assigned string) (*session, *packets.Code) {
+	s := b.takeTurn(id)
+	if s == nil {
+		return nil, &packets.ErrServerShuttingDown
+	}
+	defer s.turn.Unlock()
+	at := b.clock.now()
+	s.mu.Lock()
+	s.stamp = at
+	present := s.durable()
+	s.mu.Unlock()
+	clean := pk.Connect.Clean
+	if assigned == "" {
+		moved := b.claim(s, at, clean)
+		present = present || moved
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone || s.stamp != at || b.isClosed() {
+		if !s.gone && !s.durable() {
+			s.endLocked()
+		}
+		return nil, &packets.ErrSessionTakenOver
+	}
+	s.stopTimersLocked()
+	s.will = nil
+	if clean {
+		present = false
+		s.clearLocked()
+		s.unsubscribeAllLocked()
+	}
+	was := s.durable()
+	s.expiry, s.clean = expiry(pk), clean
+	if was != s.durable() {
+		s.rerouteLocked(was)
+	}
+	s.limit = window
+	if r := pk.Properties.ReceiveMaximum; r > 0 && c.version == 5 {
+		s.limit = min(window, int(r))
+	}
+	s.rewindLocked()
+	s.acks, s.stalled, s.away = nil, false, time.Time{}
+	s.out = encode(nil, c.connack(present, assigned), c.version)
+	for _, f := range s.flights { // only those released are left
+		s.out = appendAck(s.out, ack{kind: packets.Pubrel, id: f.id}, c.version)
+	}
+	c.mu.Lock()
+	c.s = s
+	c.mu.Unlock()
+	s.conn = c
+	s.presentLocked(true)
+	s.saveLocked()
+	return s, nil
+}
+
+// expiry is how long the session outlives its connection, in seconds.
+func expiry(pk packets.Packet) uint32 {
+	switch {
+	case pk.ProtocolVersion == 5:
+		return pk.Properties.SessionExpiryInterval
+	case pk.Connect.Clean:
+		return 0
+	}
+	return never
+}
+
+// takeTurn returns the client's session, new or not, with its turn held and no connection. It is nil after Close.
+func (b *Broker) takeTurn(id string) *session {
+	for {
+		b.mu.Lock()
+		if b.closed {
+			b.mu.Unlock()
+			return nil
+		}
+		s := b.sessions[id]
+		if s == nil {
+			s = newSession(b, id)
+			b.sessions[id] = s
+		}
+		b.mu.Unlock()
+		s.turn.Lock()
+		s.mu.Lock()
+		gone, old := s.gone, s.conn
+		s.mu.Unlock()
+		if !gone && old == nil {
+			return s
+		}
+		if old != nil {
+			old.end(packets.ErrSessionTakenOver)
+			<-old.done
+		}
+		s.turn.Unlock()
+	}
+}
+
+// setExpiry changes how long the session lives on, as a DISCONNECT may; not from nothing to something.
+func (s *session) setExpiry(expiry uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.durable()
+	if !was && expiry != 0 {
+		return false
+	}
+	if s.expiry = expiry; was != s.durable() {
+		s.rerouteLocked(was)
+	}
+	return true
+}

@@ -1,0 +1,128 @@
+package broker
+
+import (
+	"encoding/binary"
+
+	"onemore/nodecore/internal/peer"
+)
+
+// What nodes say to each other.
+const (
+	framePublish  byte = iota + 1 // a message, and what is to be done with it
+	frameRoutes                   // filters that are wanted, or no longer, on the sending node
+	frameOffer                    // digest of the sender's retained messages
+	framePull                     // request for those that differ from a digest
+	frameRetained                 // retained messages, and marks of removed ones
+	framePulled                   // the end of the answer to a pull
+	frameClaim                    // a client has connected to the sending node
+	frameClaimed                  // answer: nothing known, the session's state, or a newer connection
+	frameSessions                 // clients that have a session on the sending node
+	frameHandOver                 // messages for a session that has moved to the receiving node
+	frameSettled                  // a session that moved here gets its messages here: no need to pass them on
+)
+
+// maxHops is how often a message of a group is passed on because its member has gone.
+const maxHops = 3
+
+// publishing is the head of a framePublish.
+type publishing struct {
+	plain    bool
+	hops     byte
+	retained *stamp
+	shares   []string
+}
+
+func publishHead(f forward, retained *stamp, hops byte) []byte {
+	b := make([]byte, 0, 16)
+	flags := byte(0)
+	if f.plain {
+		flags |= 1
+	}
+	if retained != nil {
+		flags |= 2
+	}
+	b = append(b, flags, hops)
+	if retained != nil {
+		b = retained.append(b)
+	}
+	b = binary.AppendUvarint(b, uint64(len(f.shares)))
+	for _, s := range f.shares {
+		b = appendString(b, s)
+	}
+	return b
+}
+
+func parsePublishHead(r *reader) (p publishing) {
+	flags := r.byte()
+	p.plain, p.hops = flags&1 != 0, r.byte()
+	if flags&2 != 0 {
+		at := r.stamp()
+		p.retained = &at
+	}
+	for range r.count(1) {
+		p.shares = append(p.shares, r.string())
+	}
+	return p
+}
+
+// tell sends a frame to a peer; acc, if any, doesn't wait for one that can't be reached.
+func (b *Broker) tell(to string, kind byte, body []byte, acc *acceptance) {
+	f := peer.Frame{Kind: kind, Body: [][]byte{body}, Keep: kind == frameClaimed || kind == frameHandOver}
+	if acc != nil {
+		acc.left.Add(1)
+		f.Done = acc.one
+	}
+	b.mesh.Send(to, f)
+}
+
+// Receive handles a frame of another node; see peer.Handler.
+func (b *Broker) Receive(from string, kind byte, body []byte) {
+	r := &reader{b: body}
+	var err error
+	switch kind {
+	case framePublish:
+		err = b.received(body)
+	case frameRoutes:
+		err = b.routesOf(from, r)
+	case frameOffer:
+		err = b.offered(from, r)
+	case framePull:
+		err = b.pulled(from, r)
+	case frameRetained:
+		err = b.mergeRetained(r)
+	case framePulled:
+		b.answered(r.uint64())
+	case frameClaim:
+		err = b.claimed(from, r)
+	case frameClaimed:
+		err = b.claimAnswer(from, r)
+	case frameSessions:
+		err = b.sessionsOf(from, r)
+	case frameHandOver:
+		err = b.handedOver(r)
+	case frameSettled:
+		err = b.settled(r)
+	}
+	if err != nil {
+		b.log.Warn("frame of another node is not understood", "from", from, "kind", kind, "error", err)
+	}
+}
+
+// Joined, Met and Left are peer.Handler's.
+
+// Joined opens the link to a new member if there is anything that it should know.
+func (b *Broker) Joined(name string) {
+	if b.anything() {
+		b.mesh.Connect(name)
+	}
+}
+
+// Met tells a process that knows nothing of this node all that it should know.
+func (b *Broker) Met(name string) {
+	b.announceAll(name)
+	b.offer(name)
+	b.listSessions(name)
+}
+
+// Left forgets what is known of a node.
+func (b *Broker) Left(name string) { b.dropRoutes(name) }

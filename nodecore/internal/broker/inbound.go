@@ -1,0 +1,148 @@
+package broker
+
+import (
+	"strings"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"onemore/nodecore/internal/topic"
+)
+
+// publishable says whether a topic may be published to at all; what is below $SYS and the like is taken, and dropped.
+func publishable(name string) bool {
+	return name != "" && !strings.ContainsAny(name, "+#")
+}
+
+// publish handles a PUBLISH of the client. It returns when the next one may be read.
+func (c *conn) publish(p publish) error {
+	if err := c.alias(&p); err != nil {
+		return err
+	}
+	if !publishable(p.topic) {
+		return packets.ErrTopicNameInvalid
+	}
+	c.b.stats.received.Add(1)
+	m := &message{topic: p.topic, payload: p.payload, props: p.props, origin: c.s.id, qos: p.qos, retain: p.retain}
+	if p.expires {
+		m.expires = time.Now().UnixMilli() + int64(p.expiry)*1000
+	}
+	if p.qos == 0 {
+		if topic.ValidName(m.topic) {
+			c.b.publish(m, nil).wait(c.b)
+		}
+		return nil
+	}
+	in, fresh := c.s.incoming(c, p)
+	if in == nil {
+		return packets.ErrReceiveMaximum
+	}
+	if fresh {
+		if topic.ValidName(m.topic) {
+			c.b.publish(m, func() { c.s.accepted(in) }).wait(c.b)
+		} else {
+			c.s.accepted(in)
+		}
+	}
+	c.awaitRoom()
+	return nil
+}
+
+// alias replaces a topic alias by the topic, or takes note of a new one.
+func (c *conn) alias(p *publish) error {
+	switch {
+	case p.alias == 0:
+		return nil
+	case p.alias > aliasMax:
+		return packets.ErrTopicAliasInvalid
+	case p.topic != "":
+		if c.aliases == nil {
+			c.aliases = map[uint16]string{}
+		}
+		c.aliases[p.alias] = p.topic
+		return nil
+	}
+	if p.topic = c.aliases[p.alias]; p.topic == "" {
+		return packets.ErrTopicAliasInvalid
+	}
+	return nil
+}
+
+// incoming notes a PUBLISH that is to be acknowledged. fresh is false if it is known already, and must not be published
+// again; in is nil if the client has sent too many.
+func (s *session) incoming(c *conn, p publish) (in *incoming, fresh bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.qos == 2 {
+		if in = s.recv[p.id]; in != nil {
+			if s.conn == c && !s.dueLocked(in) {
+				s.acks = append(s.acks, in)
+				s.flushAcksLocked()
+			}
+			return in, false
+		}
+		if len(s.recv) >= 2*receiveMax {
+			return nil, false
+		}
+		if s.recv == nil {
+			s.recv = map[uint16]*incoming{}
+		}
+	}
+	in = &incoming{id: p.id, qos: p.qos}
+	if p.qos == 2 {
+		s.recv[p.id] = in
+	}
+	if s.conn == c {
+		s.acks = append(s.acks, in)
+	}
+	return in, true
+}
+
+// dueLocked says whether the message will be acknowledged anyway.
+func (s *session) dueLocked(in *incoming) bool {
+	for _, a := range s.acks {
+		if a == in {
+			return true
+		}
+	}
+	return false
+}
+
+// awaitRoom returns when not too many messages of the client are waiting to be accepted.
+func (c *conn) awaitRoom() {
+	s := c.s
+	s.mu.Lock()
+	if len(s.acks) < receiveMax || s.conn != c {
+		s.mu.Unlock()
+		return
+	}
+	if s.room == nil {
+		s.room = make(chan struct{})
+	}
+	room := s.room
+	s.mu.Unlock()
+	select {
+	case <-room:
+	case <-c.ended:
+	}
+}
+
+// acknowledge handles the client's PUBACK, PUBREC, PUBREL and PUBCOMP.
+func (c *conn) acknowledge(a ack) {
+	if a.kind != packets.Pubrel {
+		c.s.finish(a, c.version)
+		return
+	}
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	comp := ack{kind: packets.Pubcomp, id: a.id}
+	if _, ok := s.recv[a.id]; !ok {
+		comp.reason = packets.ErrPacketIdentifierNotFound.Code
+	}
+	delete(s.recv, a.id)
+	if s.conn == c {
+		s.out = appendAck(s.out, comp, c.version)
+		signal(s.wake)
+	}
+}

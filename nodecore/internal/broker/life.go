@@ -1,0 +1,264 @@
+package broker
+
+import (
+	"slices"
+	"time"
+)
+
+// timer is a time.AfterFunc that Broker.Close waits for.
+type timer struct {
+	t *time.Timer
+	b *Broker
+}
+
+// after calls f in d, unless the timer is stopped or the broker closed before.
+func (b *Broker) after(d time.Duration, f func()) *timer {
+	b.background.Add(1)
+	return &timer{b: b, t: time.AfterFunc(d, func() {
+		defer b.background.Done()
+		if b.ctx.Err() == nil {
+			f()
+		}
+	})}
+}
+
+// stop stops a timer; nil is none.
+func (t *timer) stop() {
+	if t != nil && t.t.Stop() {
+		t.b.background.Done()
+	}
+}
+
+func (s *session) stopTimersLocked() {
+	s.rest.stop()
+	s.sigh.stop()
+	s.rest, s.sigh = nil, nil
+}
+
+// restLocked starts the time that a session has without a connection, and that of its will.
+func (s *session) restLocked() {
+	if s.b.ctx.Err() != nil {
+		return
+	}
+	s.stopTimersLocked()
+	if s.expiry != never {
+		at := s.stamp
+		s.rest = s.b.after(time.Until(s.away.Add(time.Duration(s.expiry)*time.Second)), func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.conn == nil && s.stamp == at {
+				s.endLocked()
+			}
+		})
+	}
+	if w := s.will; w != nil {
+		s.sigh = s.b.after(w.delay, func() {
+			s.mu.Lock()
+			due := s.will == w
+			if due {
+				s.will = nil
+			}
+			s.mu.Unlock()
+			if due {
+				s.b.publishWill(w)
+			}
+		})
+	}
+}
+
+// endLocked ends the session here. What groups have sent to it goes to their other members.
+func (s *session) endLocked() {
+	if s.gone {
+		return
+	}
+	s.gone = true
+	s.stopTimersLocked()
+	w := s.will
+	s.will = nil
+	s.unsubscribeAllLocked()
+	var left []delivery
+	for _, d := range append(flown(s.flights), s.queue...) {
+		if d.share != "" && d.qos > 0 {
+			left = append(left, d)
+		}
+	}
+	s.dropLocked()
+	b := s.b
+	b.mu.Lock()
+	if b.sessions[s.id] == s {
+		delete(b.sessions, s.id)
+	}
+	b.mu.Unlock()
+	if w == nil && len(left) == 0 {
+		return
+	}
+	b.background.Go(func() {
+		b.publishWill(w)
+		for _, d := range left {
+			b.redeliver(d)
+		}
+	})
+}
+
+func flown(flights []flight) (all []delivery) {
+	for _, f := range flights {
+		if !f.released {
+			all = append(all, f.delivery)
+		}
+	}
+	return all
+}
+
+// dropLocked drops the messages, and all that is on disk.
+func (s *session) dropLocked() {
+	s.clearLocked()
+	if s.saved {
+		s.b.store.DeleteSession(s.id)
+		s.saved = false
+	}
+}
+
+// redeliver gives a message of a group to another member.
+func (b *Broker) redeliver(d delivery) {
+	var p pressure
+	acc := &acceptance{}
+	acc.left.Store(1)
+	for _, f := range b.route(d.m, 0, d.share) {
+		switch {
+		case !slices.Contains(f.shares, d.share):
+		case f.peer == "":
+			b.deliverShare(d.share, d.m, &p)
+		default:
+			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{d.share}}, d.m, nil, 0, acc, &p)
+		}
+	}
+}
+
+// moveLocked leaves the session to another node. Messages that still come here for it are passed on until that node says that it gets
+// them all, or passTime is over.
+func (s *session) moveLocked(to string) {
+	s.gone, s.moved = true, to
+	s.stopTimersLocked()
+	s.dropLocked()
+	b := s.b
+	b.mu.Lock()
+	delete(b.sessions, s.id)
+	old := b.stubs[s.id]
+	b.stubs[s.id] = s
+	b.mu.Unlock()
+	if old != nil {
+		b.background.Go(func() { // its lock comes after ours in no order
+			old.mu.Lock()
+			defer old.mu.Unlock()
+			old.dissolveLocked()
+		})
+	}
+	if b.ctx.Err() != nil {
+		return
+	}
+	s.rest = b.after(passTime, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.dissolveLocked()
+	})
+}
+
+// dissolveLocked ends the passing on of messages.
+func (s *session) dissolveLocked() {
+	s.stopTimersLocked()
+	s.unsubscribeAllLocked()
+	s.moved = ""
+	b := s.b
+	b.mu.Lock()
+	if b.stubs[s.id] == s {
+		delete(b.stubs, s.id)
+	}
+	b.mu.Unlock()
+}
+
+// saveLocked keeps on disk what the session needs after a restart; its messages are there already.
+func (s *session) saveLocked() {
+	switch {
+	case s.gone:
+	case s.durable():
+		st := s.stateLocked()
+		if s.conn != nil {
+			st.away = time.Now().UnixMilli() // if the node is killed, the client is away from about now
+		}
+		s.b.store.PutSession(s.id, st.append(nil))
+		s.saved = true
+	case s.saved:
+		s.b.store.DeleteSession(s.id)
+		s.saved = false
+	}
+}
+
+// load makes the sessions and retained messages that are on disk.
+func (b *Broker) load() error {
+	err := b.store.Sessions(func(client string, value []byte) error {
+		r := reader{b: slices.Clone(value)}
+		st := r.sessionState()
+		if r.bad || st.id != client {
+			b.log.Warn("stored session is not understood, and dropped", "client", client)
+			b.store.DeleteSession(client)
+			return nil
+		}
+		s := newSession(b, client)
+		s.stamp, s.expiry, s.nextID, s.clean, s.saved = st.stamp, st.expiry, st.nextID, st.clean, true
+		s.away = time.UnixMilli(st.away)
+		b.clock.saw(st.stamp)
+		s.restoreLocked(st)
+		s.sentBefore = st.sent
+		b.sessions[client] = s
+		for _, sub := range st.subs {
+			s.subscribeLocked(sub, nil)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := b.loadMessages(); err != nil {
+		return err
+	}
+	return b.store.Retained(func(name string, value []byte) error {
+		r := reader{b: value}
+		if k := r.kept(); !r.bad {
+			b.clock.saw(k.at)
+			b.retained.setLocked(name, k)
+		}
+		return nil
+	})
+}
+
+// loadMessages puts the stored messages into the sessions.
+func (b *Broker) loadMessages() error {
+	err := b.store.Messages(func(client string, seq uint64, value []byte) error {
+		s := b.sessions[client]
+		if s == nil {
+			b.store.DeleteMessage(client, seq)
+			return nil
+		}
+		d, err := parseDelivery(value)
+		if err != nil {
+			b.log.Warn("stored message is not understood, and dropped", "client", client)
+			b.store.DeleteMessage(client, seq)
+			return nil
+		}
+		d.seq, d.id, d.dup = seq, 0, false
+		if id, sent := s.sentBefore[seq]; sent {
+			d.id, d.dup = id, true
+		}
+		s.nextSeq = max(s.nextSeq, seq+1)
+		s.queue = append(s.queue, d)
+		s.bytes += d.m.size()
+		return nil
+	})
+	for _, s := range b.sessions {
+		s.sentBefore = nil
+		s.mu.Lock()
+		s.restLocked()
+		s.mu.Unlock()
+	}
+	return err
+}

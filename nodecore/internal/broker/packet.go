@@ -1,0 +1,348 @@
+package broker
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// MaxPacket is the largest packet that is taken from a client, in bytes after its fixed header.
+const MaxPacket = 8 << 20
+
+// maxConnect is the largest first packet, from somebody who may not be a client at all.
+const maxConnect = 256 << 10
+
+// grown is how much is allocated for a packet before its bytes have come.
+const grown = 64 << 10
+
+// readPacket reads one packet; body is newly allocated.
+func readPacket(br *bufio.Reader, limit int) (head byte, body []byte, err error) {
+	if head, err = br.ReadByte(); err != nil {
+		return 0, nil, err
+	}
+	n, shift := 0, 0
+	for {
+		b, err := br.ReadByte()
+		if err != nil {
+			return 0, nil, err
+		}
+		n |= int(b&127) << shift
+		if b < 128 {
+			break
+		}
+		if shift += 7; shift > 21 {
+			return 0, nil, packets.ErrMalformedVariableByteInteger
+		}
+	}
+	if n > limit {
+		return 0, nil, packets.ErrPacketTooLarge
+	}
+	if n <= grown {
+		body = make([]byte, n)
+		_, err = io.ReadFull(br, body)
+		return head, body, err
+	}
+	var buf bytes.Buffer
+	if _, err := io.CopyN(&buf, br, int64(n)); err != nil {
+		return 0, nil, err
+	}
+	return head, buf.Bytes(), nil
+}
+
+// decode takes apart all packets but PUBLISH and the acknowledgements. The codec is not made for garbage, so that what it does
+// with it is caught here.
+func decode(head byte, body []byte, version byte) (pk packets.Packet, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = packets.ErrMalformedPacket
+		}
+	}()
+	if err := pk.FixedHeader.Decode(head); err != nil {
+		return pk, err
+	}
+	pk.FixedHeader.Remaining = len(body)
+	pk.ProtocolVersion = version
+	switch pk.FixedHeader.Type {
+	case packets.Connect:
+		err = pk.ConnectDecode(body)
+	case packets.Subscribe:
+		if err = pk.SubscribeDecode(body); err == nil {
+			err = failed(pk.SubscribeValidate())
+		}
+	case packets.Unsubscribe:
+		if err = pk.UnsubscribeDecode(body); err == nil {
+			err = failed(pk.UnsubscribeValidate())
+		}
+	case packets.Disconnect:
+		err = pk.DisconnectDecode(body)
+	case packets.Pingreq:
+		if len(body) != 0 {
+			err = packets.ErrMalformedPacket
+		}
+	default:
+		err = packets.ErrProtocolViolation
+	}
+	return pk, err
+}
+
+// failed makes an error of a code, unless it is success.
+func failed(c packets.Code) error {
+	if c == packets.CodeSuccess {
+		return nil
+	}
+	return c
+}
+
+// encode appends a packet that is not PUBLISH nor an acknowledgement.
+func encode(b []byte, pk packets.Packet, version byte) []byte {
+	pk.ProtocolVersion = version
+	var buf bytes.Buffer
+	var err error
+	switch pk.FixedHeader.Type {
+	case packets.Connack:
+		err = pk.ConnackEncode(&buf)
+	case packets.Suback:
+		err = pk.SubackEncode(&buf)
+	case packets.Unsuback:
+		err = pk.UnsubackEncode(&buf)
+	case packets.Disconnect:
+		err = pk.DisconnectEncode(&buf)
+	default:
+		err = fmt.Errorf("packet type %d", pk.FixedHeader.Type)
+	}
+	if err != nil {
+		panic("encode a packet of ours: " + err.Error())
+	}
+	return append(b, buf.Bytes()...)
+}
+
+// ack is a PUBACK, PUBREC, PUBREL or PUBCOMP.
+type ack struct {
+	kind   byte
+	id     uint16
+	reason byte
+}
+
+func decodeAck(head byte, body []byte) (ack, error) {
+	kind := head >> 4
+	want := byte(0)
+	if kind == packets.Pubrel {
+		want = 2
+	}
+	if head&15 != want || len(body) < 2 {
+		return ack{}, packets.ErrMalformedPacket
+	}
+	a := ack{kind: kind, id: binary.BigEndian.Uint16(body)}
+	if len(body) > 2 {
+		a.reason = body[2]
+	}
+	if a.id == 0 {
+		return ack{}, packets.ErrProtocolViolationNoPacketID
+	}
+	return a, nil
+}
+
+func appendAck(b []byte, a ack, version byte) []byte {
+	head := a.kind << 4
+	if a.kind == packets.Pubrel {
+		head |= 2
+	}
+	if a.reason != 0 && version == 5 {
+		return append(b, head, 3, byte(a.id>>8), byte(a.id), a.reason)
+	}
+	return append(b, head, 2, byte(a.id>>8), byte(a.id))
+}
+
+// publish is a PUBLISH packet as it came.
+type publish struct {
+	topic   string
+	payload []byte
+	props   []byte // those that travel with the message
+	expiry  uint32 // seconds
+	id      uint16
+	alias   uint16
+	qos     byte
+	retain  bool
+	dup     bool
+	expires bool // expiry is given
+}
+
+// decodePublish takes a PUBLISH apart, which keeps body.
+func decodePublish(head byte, body []byte, version byte) (p publish, err error) {
+	p.qos, p.retain, p.dup = head>>1&3, head&1 != 0, head&8 != 0
+	if p.qos == 3 {
+		return p, packets.ErrProtocolViolationQosOutOfRange
+	}
+	if p.dup && p.qos == 0 {
+		return p, packets.ErrProtocolViolationDupNoQos
+	}
+	if len(body) < 2 {
+		return p, packets.ErrMalformedTopic
+	}
+	n := int(binary.BigEndian.Uint16(body))
+	if body = body[2:]; n > len(body) {
+		return p, packets.ErrMalformedTopic
+	}
+	if !validText(body[:n]) {
+		return p, packets.ErrMalformedInvalidUTF8
+	}
+	p.topic, body = string(body[:n]), body[n:]
+	if p.qos > 0 {
+		if len(body) < 2 {
+			return p, packets.ErrMalformedPacketID
+		}
+		if p.id = binary.BigEndian.Uint16(body); p.id == 0 {
+			return p, packets.ErrProtocolViolationNoPacketID
+		}
+		body = body[2:]
+	}
+	if version == 5 {
+		size, k := binary.Uvarint(body)
+		if k <= 0 || k > 4 || size > uint64(len(body)-k) {
+			return p, packets.ErrMalformedProperties
+		}
+		if err := p.properties(body[k : k+int(size)]); err != nil {
+			return p, err
+		}
+		body = body[k+int(size):]
+	}
+	p.payload = body
+	return p, nil
+}
+
+func validText(b []byte) bool { return utf8.Valid(b) && bytes.IndexByte(b, 0) < 0 }
+
+// properties reads the properties of a PUBLISH or, apart from the delay, of a will.
+func (p *publish) properties(b []byte) error {
+	var seen uint64
+	for len(b) > 0 {
+		id := b[0]
+		size, ok := propertySize(id, b[1:])
+		if !ok {
+			return packets.ErrMalformedProperties
+		}
+		whole, value := b[:1+size], b[1:1+size]
+		b = b[1+size:]
+		if id != packets.PropUser {
+			if seen&(1<<id) != 0 {
+				return packets.ErrProtocolViolation
+			}
+			seen |= 1 << id
+		}
+		switch id {
+		case packets.PropMessageExpiryInterval:
+			p.expiry, p.expires = binary.BigEndian.Uint32(value), true
+			continue
+		case packets.PropTopicAlias:
+			if p.alias = binary.BigEndian.Uint16(value); p.alias == 0 {
+				return packets.ErrTopicAliasInvalid
+			}
+			continue
+		case packets.PropPayloadFormat:
+			if value[0] > 1 {
+				return packets.ErrProtocolViolation
+			}
+		case packets.PropResponseTopic:
+			if bytes.ContainsAny(value[2:], "+#") {
+				return packets.ErrProtocolViolation
+			}
+		}
+		p.props = append(p.props, whole...)
+	}
+	return nil
+}
+
+// propertySize returns the length of the value of a property that a message may have; ok is false if it is another one, or
+// malformed.
+func propertySize(id byte, b []byte) (n int, ok bool) {
+	text := func(b []byte, utf8 bool) (int, bool) {
+		if len(b) < 2 {
+			return 0, false
+		}
+		n := 2 + int(binary.BigEndian.Uint16(b))
+		return n, n <= len(b) && (!utf8 || validText(b[2:n]))
+	}
+	switch id {
+	case packets.PropPayloadFormat:
+		return 1, len(b) >= 1
+	case packets.PropMessageExpiryInterval:
+		return 4, len(b) >= 4
+	case packets.PropTopicAlias:
+		return 2, len(b) >= 2
+	case packets.PropContentType, packets.PropResponseTopic:
+		return text(b, true)
+	case packets.PropCorrelationData:
+		return text(b, false)
+	case packets.PropUser:
+		key, ok := text(b, true)
+		if !ok {
+			return 0, false
+		}
+		val, ok := text(b[key:], true)
+		return key + val, ok
+	}
+	return 0, false
+}
+
+// appendPublish appends a message as a PUBLISH. left is its remaining life in seconds, if it has an end.
+func appendPublish(b []byte, m *message, d delivery, left uint32, version byte) []byte {
+	size := 2 + len(m.topic) + len(m.payload)
+	if d.qos > 0 {
+		size += 2
+	}
+	props := 0
+	if version == 5 {
+		props = len(m.props)
+		if m.expires != 0 {
+			props += 5
+		}
+		for _, id := range d.ids {
+			props += 1 + varintLen(id)
+		}
+		size += props + varintLen(props)
+	}
+	head := byte(packets.Publish)<<4 | d.qos<<1
+	if d.retain {
+		head |= 1
+	}
+	if d.dup {
+		head |= 8
+	}
+	b = append(b, head)
+	b = binary.AppendUvarint(b, uint64(size))
+	b = binary.BigEndian.AppendUint16(b, uint16(len(m.topic)))
+	b = append(b, m.topic...)
+	if d.qos > 0 {
+		b = binary.BigEndian.AppendUint16(b, d.id)
+	}
+	if version == 5 {
+		b = binary.AppendUvarint(b, uint64(props))
+		b = append(b, m.props...)
+		if m.expires != 0 {
+			b = append(b, packets.PropMessageExpiryInterval)
+			b = binary.BigEndian.AppendUint32(b, left)
+		}
+		for _, id := range d.ids {
+			b = append(b, packets.PropSubscriptionIdentifier)
+			b = binary.AppendUvarint(b, uint64(id))
+		}
+	}
+	return append(b, m.payload...)
+}
+
+func varintLen(n int) int {
+	switch {
+	case n < 1<<7:
+		return 1
+	case n < 1<<14:
+		return 2
+	case n < 1<<21:
+		return 3
+	}
+	return 4
+}

@@ -1,0 +1,272 @@
+package broker
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"onemore/nodecore/internal/peer"
+)
+
+// pressure is who has a long queue after a message was sent to them.
+type pressure struct {
+	sessions []*session
+	peers    []string
+}
+
+// wait returns when the queues are short again, or don't move.
+func (p pressure) wait(b *Broker) {
+	for _, s := range p.sessions {
+		s.wait()
+	}
+	for _, name := range p.peers {
+		b.mesh.Wait(b.ctx, name)
+	}
+}
+
+// forward is what one peer is to do with a message.
+type forward struct {
+	peer   string
+	plain  bool     // deliver to those who subscribed by themselves
+	keep   bool     // for a session that outlives its connection
+	shares []string // deliver to one member of each of these groups
+}
+
+// acceptance waits for a number of things and then calls done, if there is one.
+type acceptance struct {
+	left atomic.Int32
+	done func()
+}
+
+func (a *acceptance) one(bool) {
+	if a.left.Add(-1) == 0 && a.done != nil {
+		a.done()
+	}
+}
+
+// publish sends a message that this node took in to all who want it, and makes it the retained one if it is to be.
+// accepted, if set, is called once, when all nodes with a subscriber have it.
+func (b *Broker) publish(m *message, accepted func()) pressure {
+	m.node, m.seq = b.incarnation, b.seq.Add(1)
+	var retained *stamp
+	if m.retain {
+		at := b.retain(m)
+		retained = &at
+	}
+	acc := &acceptance{done: accepted}
+	acc.left.Store(1)
+	p := b.deliver(m)
+	routes := b.route(m, 0, "")
+	for _, f := range routes {
+		if f.peer == "" {
+			for _, share := range f.shares {
+				b.deliverShare(share, m, &p)
+			}
+			continue
+		}
+		b.forward(f, m, retained, 0, acc, &p)
+	}
+	if retained != nil {
+		b.spread(m, *retained, routes, acc)
+	}
+	acc.one(true)
+	return p
+}
+
+// deliver gives a message to those sessions of this node that subscribed by themselves.
+func (b *Broker) deliver(m *message) (p pressure) {
+	type target struct {
+		s *session
+		d delivery
+	}
+	var buf [8]target
+	targets := buf[:0]
+	var seen map[*session]int
+	b.mu.RLock()
+	b.subs.Match(m.topic, func(s *session, sub subscription) {
+		if sub.noLocal && m.origin == s.id {
+			return
+		}
+		i, ok := seen[s]
+		if !ok {
+			i = len(targets)
+			targets = append(targets, target{s: s, d: delivery{m: m, qos: min(m.qos, sub.qos)}})
+			if s.several.Load() {
+				if seen == nil {
+					seen = map[*session]int{}
+				}
+				seen[s] = i
+			}
+		}
+		d := &targets[i].d
+		d.qos = max(d.qos, min(m.qos, sub.qos))
+		d.retain = d.retain || sub.asPublish && m.retain
+		if sub.id != 0 {
+			d.ids = append(d.ids, sub.id)
+		}
+	})
+	b.mu.RUnlock()
+	for _, t := range targets {
+		slices.Sort(t.d.ids)
+		if t.s.deliver(t.d) {
+			p.sessions = append(p.sessions, t.s)
+		}
+	}
+	return p
+}
+
+// route says what other nodes are to do with a message, and, under the name "", which groups are this node's turn.
+// A message that has come over hops nodes already is only looked at for one group.
+func (b *Broker) route(m *message, hops byte, only string) (all []forward) {
+	find := func(peer string) *forward {
+		for i := range all {
+			if all[i].peer == peer {
+				return &all[i]
+			}
+		}
+		all = append(all, forward{peer: peer})
+		return &all[len(all)-1]
+	}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if hops == 0 {
+		b.remote.Match(m.topic, func(peer string, r route) {
+			f := find(peer)
+			f.plain = true
+			f.keep = f.keep || r.durable
+		})
+	}
+	if b.shared.Len() == 0 {
+		return all
+	}
+	groups := map[string][]choice{}
+	b.shared.Match(m.topic, func(k shareKey, r route) {
+		if only == "" || k.filter == only && !(hops > 0 && k.peer == "") {
+			groups[k.filter] = append(groups[k.filter], choice{k.peer, r})
+		}
+	})
+	for filter, choices := range groups {
+		c := b.choose(choices)
+		f := find(c.peer)
+		f.shares = append(f.shares, filter)
+		f.keep = f.keep || c.durable
+	}
+	return all
+}
+
+// choice is a node with members of a group.
+type choice struct {
+	peer string
+	route
+}
+
+// choose picks the node for the next message of a group: one that can be reached and has members online, weighted by their number;
+// else one that keeps the message for a member that is away.
+func (b *Broker) choose(all []choice) choice {
+	slices.SortFunc(all, func(x, y choice) int { // maps and trees have no order, turns need one
+		if x.peer < y.peer {
+			return -1
+		}
+		return 1
+	})
+	total := 0
+	for _, c := range all {
+		if c.peer == "" || b.mesh.Reachable(c.peer) {
+			total += c.online
+		}
+	}
+	n := int(b.turns.Add(1) % uint64(max(1, total)))
+	for _, c := range all {
+		if c.peer != "" && !b.mesh.Reachable(c.peer) {
+			continue
+		}
+		if n -= c.online; n < 0 {
+			return c
+		}
+	}
+	for _, c := range all {
+		if c.durable && (c.peer == "" || b.mesh.Reachable(c.peer)) {
+			return c
+		}
+	}
+	return all[0]
+}
+
+// forward sends a message to a peer.
+func (b *Broker) forward(f forward, m *message, retained *stamp, hops byte, acc *acceptance, p *pressure) {
+	acc.left.Add(1)
+	b.stats.forwarded.Add(1)
+	if b.mesh.Send(f.peer, peer.Frame{
+		Kind:  framePublish,
+		Body:  [][]byte{publishHead(f, retained, hops), m.bytes()},
+		Hold:  m.qos > 0,
+		Keep:  f.keep && m.qos > 0,
+		Lossy: m.qos == 0 && retained == nil,
+		Done:  acc.one,
+	}) {
+		p.peers = append(p.peers, f.peer)
+	}
+}
+
+// deliverShare gives a message to the member of the group whose turn it is. It is false if the group has no member here.
+func (b *Broker) deliverShare(filter string, m *message, p *pressure) bool {
+	b.mu.RLock()
+	s := b.groups[filter].pick()
+	b.mu.RUnlock()
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	sub, ok := s.subs[filter]
+	s.mu.Unlock()
+	if !ok {
+		return false
+	}
+	d := delivery{m: m, qos: min(m.qos, sub.qos), share: filter, retain: sub.asPublish && m.retain}
+	if sub.id != 0 {
+		d.ids = []int{sub.id}
+	}
+	if s.deliver(d) {
+		p.sessions = append(p.sessions, s)
+	}
+	return true
+}
+
+// pass finds another node for a message of a group that has no member here any longer.
+func (b *Broker) pass(filter string, m *message, hops byte, p *pressure) {
+	acc := &acceptance{}
+	acc.left.Store(1)
+	for _, f := range b.route(m, hops, filter) {
+		if f.peer != "" && len(f.shares) > 0 {
+			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{filter}}, m, nil, hops, acc, p)
+			return
+		}
+	}
+}
+
+// received handles a message that another node took in.
+func (b *Broker) received(body []byte) error {
+	r := reader{b: body}
+	head := parsePublishHead(&r)
+	if r.bad {
+		return errMalformed
+	}
+	m, err := parseMessage(slices.Clone(r.b))
+	if err != nil {
+		return err
+	}
+	if head.retained != nil {
+		b.retained.merge(b, m.topic, *head.retained, m)
+	}
+	var p pressure
+	if head.plain {
+		p = b.deliver(m)
+	}
+	for _, filter := range head.shares {
+		if !b.deliverShare(filter, m, &p) && head.hops < maxHops {
+			b.pass(filter, m, head.hops+1, &p)
+		}
+	}
+	p.peers = nil // the reader of one link doesn't wait for another
+	p.wait(b)
+	return nil
+}

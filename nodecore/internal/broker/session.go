@@ -1,0 +1,402 @@
+package broker
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+const (
+	window       = 512      // QoS 1 and 2 messages that are on the way to a client at once
+	queueMax     = 100_000  // messages waiting in a session
+	queueBytes   = 64 << 20 // likewise
+	longQueue    = 1000     // messages from which on publishers wait for a connected client
+	longBytes    = 4 << 20  // likewise
+	never        = math.MaxUint32
+	stallTimeout = 100 * time.Millisecond // without progress a client's queue is no longer waited for
+)
+
+// subscription is what a client asked for with one filter.
+type subscription struct {
+	filter    string // with the share group
+	group     string // "" if not shared
+	id        int    // MQTT 5 subscription identifier; 0 none
+	qos       byte
+	noLocal   bool
+	asPublish bool // keep the retain flag
+}
+
+// delivery is a message on its way to one client.
+type delivery struct {
+	m      *message
+	ids    []int  // subscription identifiers
+	share  string // filter of the shared subscription that it comes by
+	seq    uint64 // key in the store; 0 if it isn't there
+	id     uint16 // packet id; 0 until it is sent
+	qos    byte
+	retain bool
+	dup    bool
+}
+
+// flight is a delivery with QoS 1 or 2 that the client has not finished with.
+type flight struct {
+	delivery
+	released bool // PUBREC came, PUBREL was sent; m is nil then
+}
+
+// incoming is a PUBLISH with QoS 1 or 2 from the client.
+type incoming struct {
+	id    uint16
+	qos   byte
+	ready bool // accepted by all nodes that have a subscriber
+}
+
+// session is what a client has at this node, connected or not.
+type session struct {
+	b    *Broker
+	id   string
+	turn sync.Mutex // held while a CONNECT for this client id is worked on
+
+	mu     sync.Mutex // guards what follows; b.mu may be taken inside
+	conn   *conn      // nil while the client is away
+	stamp  stamp      // when the client last connected
+	expiry uint32     // seconds that the session lives without a connection; never
+	gone   bool       // ended, or moved to another node
+	subs   map[string]subscription
+
+	queue   []delivery
+	bytes   int
+	flights []flight // in the order of sending
+	nextID  uint16
+	limit   int // of flights
+	nextSeq uint64
+
+	recv map[uint16]*incoming // QoS 2, from PUBLISH to PUBREL
+	acks []*incoming          // to be acknowledged on this connection, in order
+	out  []byte               // encoded packets to be written before the queue
+
+	wake    chan struct{} // there is something to write; capacity 1
+	over    chan struct{} // closed when the queue is no longer long; nil if it isn't
+	room    chan struct{} // closed when acks is no longer long; nil if it isn't
+	stalled bool          // a wait for the queue was in vain
+
+	away  time.Time // since when the client is away
+	rest  *timer    // ends the session
+	sigh  *timer    // publishes will
+	will  *will     // to be published after a delay
+	saved bool      // there is a record of it in the store
+
+	sentBefore map[uint64]uint16 // see sessionState.sent; only while it is loaded
+	clean      bool              // the client wanted nothing of an older session
+	moved      string            // node that has the session now, while messages still come here for it
+
+	seen    map[messageID]struct{} // what came to it, while another node may hand over the same; nil if not
+	online  atomic.Bool            // conn is not nil
+	several atomic.Bool            // it has, or had, more than one plain subscription
+}
+
+// messageID tells messages apart, over all nodes.
+type messageID struct{ node, seq uint64 }
+
+// seenMax is how many messages are remembered as long as others may hand them over.
+const seenMax = 1 << 14
+
+func newSession(b *Broker, id string) *session {
+	return &session{b: b, id: id, subs: map[string]subscription{}, wake: make(chan struct{}, 1), limit: window, nextSeq: 1}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// durable says whether the session outlives its connection. s.mu is held.
+func (s *session) durable() bool { return s.expiry > 0 }
+
+// deliver queues a message. over says that the queue is long and the caller should wait before the next one.
+func (s *session) deliver(d delivery) (over bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.moved != "":
+		s.b.handOver(s.moved, s.id, 0, []delivery{d})
+		return false
+	case s.gone, s.conn == nil && d.qos == 0, s.knownLocked(d.m):
+		return false
+	}
+	return s.enqueueLocked(d)
+}
+
+// deliverAnew queues a retained message, which may have come before as a new one.
+func (s *session) deliverAnew(d delivery) (over bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.gone && s.enqueueLocked(d)
+}
+
+func (s *session) enqueueLocked(d delivery) (over bool) {
+	switch {
+	case len(s.queue) >= queueMax, s.bytes+d.m.size() > queueBytes, s.conn == nil && !s.durable():
+		s.b.stats.dropped.Add(1)
+		return false
+	}
+	s.pushLocked(d)
+	if s.conn == nil {
+		return false
+	}
+	signal(s.wake)
+	over = !s.stalled && (len(s.queue) > longQueue || s.bytes > longBytes)
+	if over && s.over == nil {
+		s.over = make(chan struct{})
+	}
+	return over
+}
+
+func (s *session) pushLocked(d delivery) {
+	if d.qos > 0 && s.durable() {
+		d.seq = s.nextSeq
+		s.nextSeq++
+		s.b.store.PutMessage(s.id, d.seq, d.record())
+	}
+	s.queue = append(s.queue, d)
+	s.bytes += d.m.size()
+}
+
+// knownLocked says whether the message has come before, and remembers it. It only knows while another node may hand over
+// what came here as well.
+func (s *session) knownLocked(m *message) bool {
+	if s.seen == nil {
+		return false
+	}
+	id := messageID{m.node, m.seq}
+	_, known := s.seen[id]
+	if !known && len(s.seen) < seenMax {
+		s.seen[id] = struct{}{}
+	}
+	return known
+}
+
+// popLocked takes the head off the queue.
+func (s *session) popLocked() delivery {
+	d := s.queue[0]
+	s.queue[0] = delivery{}
+	s.queue = s.queue[1:]
+	s.bytes -= d.m.size()
+	if len(s.queue) == 0 {
+		s.queue = nil // an idle session holds no memory
+	}
+	if s.over != nil && len(s.queue) < longQueue/2 && s.bytes < longBytes/2 {
+		s.shortLocked()
+	}
+	return d
+}
+
+// shortLocked lets those go who wait for the queue.
+func (s *session) shortLocked() {
+	s.stalled = false
+	if s.over != nil {
+		close(s.over)
+		s.over = nil
+	}
+}
+
+// wait returns when the queue is no longer long, or there was no progress in it for stallTimeout, or the client is gone.
+func (s *session) wait() {
+	for {
+		s.mu.Lock()
+		over, n := s.over, len(s.queue)
+		s.mu.Unlock()
+		if over == nil {
+			return
+		}
+		t := time.NewTimer(stallTimeout)
+		select {
+		case <-over:
+			t.Stop()
+			return
+		case <-t.C:
+		}
+		s.mu.Lock()
+		if len(s.queue) >= n && s.over == over {
+			s.shortLocked()
+			s.stalled = true
+		}
+		s.mu.Unlock()
+	}
+}
+
+// fill moves what may be sent now into buf, up to about limit bytes. It is the writer's, for connection c.
+func (s *session) fill(c *conn, buf []byte, limit int) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != c {
+		return buf
+	}
+	buf = append(buf, s.out...)
+	if s.out = s.out[:0]; cap(s.out) > 4096 {
+		s.out = nil
+	}
+	now := time.Now()
+	for len(s.queue) > 0 && len(buf) < limit {
+		if s.queue[0].qos > 0 && !s.freeIDLocked() {
+			break
+		}
+		d := s.popLocked()
+		if d.m.expired(now) || !c.fits(d) {
+			s.b.stats.dropped.Add(1)
+			s.forgetLocked(d)
+			continue
+		}
+		if d.qos > 0 {
+			if d.id == 0 {
+				d.id = s.nextID
+			}
+			s.flights = append(s.flights, flight{delivery: d})
+		}
+		left := uint32(0)
+		if d.m.expires != 0 {
+			left = uint32(max(1, (d.m.expires-now.UnixMilli()+999)/1000))
+		}
+		buf = appendPublish(buf, d.m, d, left, c.version)
+		s.b.stats.sent.Add(1)
+	}
+	return buf
+}
+
+// freeIDLocked makes nextID the id for the head of the queue, unless as many messages as may be are on the way. Ids go round, so that
+// the oldest flight is the first one to be met.
+func (s *session) freeIDLocked() bool {
+	if len(s.flights) >= s.limit {
+		return false
+	}
+	if s.queue[0].id != 0 {
+		return true
+	}
+	id := s.nextID + 1
+	if id == 0 {
+		id = 1
+	}
+	if len(s.flights) > 0 && s.flights[0].id == id {
+		return false
+	}
+	s.nextID = id
+	return true
+}
+
+// forgetLocked removes a delivery from the store.
+func (s *session) forgetLocked(d delivery) {
+	if d.seq != 0 {
+		s.b.store.DeleteMessage(s.id, d.seq)
+	}
+}
+
+// finish handles the client's acknowledgement of what we sent.
+func (s *session) finish(a ack, version byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.flights, func(f flight) bool { return f.id == a.id })
+	if a.kind == packets.Pubrec && a.reason < 0x80 {
+		rel := ack{kind: packets.Pubrel, id: a.id}
+		if i < 0 {
+			rel.reason = packets.ErrPacketIdentifierNotFound.Code
+		} else if f := &s.flights[i]; f.qos == 2 {
+			s.forgetLocked(f.delivery)
+			f.released, f.m, f.seq = true, nil, 0
+		}
+		s.out = appendAck(s.out, rel, version)
+		signal(s.wake)
+		return
+	}
+	if i < 0 || a.kind == packets.Puback && s.flights[i].qos != 1 || a.kind == packets.Pubcomp && !s.flights[i].released {
+		return
+	}
+	s.forgetLocked(s.flights[i].delivery)
+	if i == 0 {
+		s.flights[0] = flight{}
+		s.flights = s.flights[1:]
+	} else {
+		s.flights = slices.Delete(s.flights, i, i+1)
+	}
+	if len(s.flights) == 0 {
+		s.flights = nil
+	}
+	if len(s.queue) > 0 {
+		signal(s.wake)
+	}
+}
+
+// accepted says that an incoming message has been accepted everywhere, and acknowledges what is due, in order.
+func (s *session) accepted(in *incoming) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in.ready = true
+	s.flushAcksLocked()
+}
+
+func (s *session) flushAcksLocked() {
+	if s.conn == nil || len(s.acks) == 0 || !s.acks[0].ready {
+		return
+	}
+	for len(s.acks) > 0 && s.acks[0].ready {
+		kind := byte(packets.Puback)
+		if s.acks[0].qos == 2 {
+			kind = packets.Pubrec
+		}
+		s.out = appendAck(s.out, ack{kind: kind, id: s.acks[0].id}, s.conn.version)
+		s.acks[0] = nil
+		s.acks = s.acks[1:]
+	}
+	if len(s.acks) == 0 {
+		s.acks = nil
+	}
+	if s.room != nil && len(s.acks) < receiveMax/2 {
+		close(s.room)
+		s.room = nil
+	}
+	signal(s.wake)
+}
+
+// write puts an encoded packet before the queue, unless c is no longer the session's connection.
+func (s *session) write(c *conn, encode func(b []byte) []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == c {
+		s.out = encode(s.out)
+		signal(s.wake)
+	}
+}
+
+// rewindLocked puts what is on the way back to the head of the queue, for a new connection.
+func (s *session) rewindLocked() {
+	var back []delivery
+	var kept []flight
+	for _, f := range s.flights {
+		if f.released {
+			kept = append(kept, f)
+			continue
+		}
+		f.dup = true
+		back = append(back, f.delivery)
+		s.bytes += f.m.size()
+	}
+	s.flights = kept
+	s.queue = append(back, s.queue...)
+}
+
+// clearLocked drops all messages.
+func (s *session) clearLocked() {
+	for _, f := range s.flights {
+		s.forgetLocked(f.delivery)
+	}
+	for _, d := range s.queue {
+		s.forgetLocked(d)
+	}
+	s.flights, s.queue, s.bytes, s.recv, s.seen = nil, nil, 0, nil, nil
+	s.shortLocked()
+}

@@ -1,0 +1,238 @@
+package broker
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// partMax is how much of a session's messages goes into one frame.
+const partMax = 4 << 20
+
+// sessionState is a session as it is sent to another node, or kept on disk (without messages there).
+type sessionState struct {
+	id       string
+	hops     byte
+	stamp    stamp
+	expiry   uint32
+	away     int64 // Unix milliseconds
+	nextID   uint16
+	clean    bool
+	subs     []subscription
+	released []uint16          // our QoS 2 messages that wait for PUBCOMP
+	recv     []uint16          // the client's QoS 2 messages that wait for PUBREL
+	sent     map[uint64]uint16 // packet ids of messages on disk that were sent, by key
+	messages []delivery
+}
+
+func (st *sessionState) append(b []byte) []byte {
+	b = appendString(b, st.id)
+	b = append(b, st.hops)
+	b = st.stamp.append(b)
+	for _, n := range []uint64{uint64(st.expiry), uint64(st.away), uint64(st.nextID)} {
+		b = binary.AppendUvarint(b, n)
+	}
+	b = appendBool(b, st.clean)
+	b = binary.AppendUvarint(b, uint64(len(st.subs)))
+	for _, s := range st.subs {
+		b = append(b, s.qos)
+		b = appendBool(appendBool(b, s.noLocal), s.asPublish)
+		b = binary.AppendUvarint(b, uint64(s.id))
+		b = appendString(appendString(b, s.group), s.filter)
+	}
+	for _, ids := range [][]uint16{st.released, st.recv} {
+		b = binary.AppendUvarint(b, uint64(len(ids)))
+		for _, id := range ids {
+			b = binary.BigEndian.AppendUint16(b, id)
+		}
+	}
+	b = binary.AppendUvarint(b, uint64(len(st.sent)))
+	for seq, id := range st.sent {
+		b = binary.AppendUvarint(b, seq)
+		b = binary.BigEndian.AppendUint16(b, id)
+	}
+	b = binary.AppendUvarint(b, uint64(len(st.messages)))
+	for _, d := range st.messages {
+		rec := d.record()
+		b = binary.AppendUvarint(b, uint64(len(rec)))
+		b = append(b, rec...)
+	}
+	return b
+}
+
+func (r *reader) uint16() uint16 {
+	if b := r.take(2); b != nil {
+		return binary.BigEndian.Uint16(b)
+	}
+	return 0
+}
+
+func (r *reader) sessionState() (st sessionState) {
+	st.id, st.hops, st.stamp = r.string(), r.byte(), r.stamp()
+	st.expiry, st.away, st.nextID = uint32(r.uvarint()), int64(r.uvarint()), uint16(r.uvarint())
+	st.clean = r.bool()
+	for range r.count(6) {
+		s := subscription{qos: r.byte() & 3, noLocal: r.bool(), asPublish: r.bool(), id: int(r.uvarint()), group: r.string(), filter: r.string()}
+		st.subs = append(st.subs, s)
+	}
+	for _, ids := range []*[]uint16{&st.released, &st.recv} {
+		for range r.count(2) {
+			*ids = append(*ids, r.uint16())
+		}
+	}
+	st.sent = map[uint64]uint16{}
+	for range r.count(3) {
+		seq := r.uvarint()
+		st.sent[seq] = r.uint16()
+	}
+	for range r.count(1) {
+		d, err := parseDelivery(r.bytes())
+		if err != nil {
+			r.bad = true
+			break
+		}
+		st.messages = append(st.messages, d)
+	}
+	return st
+}
+
+// record is a delivery as it is kept and sent.
+func (d delivery) record() []byte {
+	m := d.m.bytes()
+	b := make([]byte, 0, 16+len(d.share)+len(m))
+	flags := d.qos
+	if d.retain {
+		flags |= 4
+	}
+	if d.dup {
+		flags |= 8
+	}
+	b = append(b, flags)
+	b = binary.BigEndian.AppendUint16(b, d.id)
+	b = binary.AppendUvarint(b, uint64(len(d.ids)))
+	for _, id := range d.ids {
+		b = binary.AppendUvarint(b, uint64(id))
+	}
+	b = appendString(b, d.share)
+	return append(b, m...)
+}
+
+func parseDelivery(rec []byte) (d delivery, err error) {
+	r := &reader{b: rec}
+	flags := r.byte()
+	d = delivery{qos: flags & 3, retain: flags&4 != 0, dup: flags&8 != 0, id: r.uint16()}
+	for range r.count(1) {
+		d.ids = append(d.ids, int(r.uvarint()))
+	}
+	d.share = r.string()
+	if r.bad || d.qos > 2 {
+		return d, errMalformed
+	}
+	d.m, err = parseMessage(slices.Clone(r.rest()))
+	return d, err
+}
+
+// stateLocked is all of a session but its messages.
+func (s *session) stateLocked() sessionState {
+	st := sessionState{id: s.id, stamp: s.stamp, expiry: s.expiry, nextID: s.nextID, clean: s.clean, sent: map[uint64]uint16{}}
+	if !s.away.IsZero() {
+		st.away = s.away.UnixMilli()
+	}
+	for _, sub := range s.subs {
+		st.subs = append(st.subs, sub)
+	}
+	for _, f := range s.flights {
+		if f.released {
+			st.released = append(st.released, f.id)
+		} else if f.seq != 0 {
+			st.sent[f.seq] = f.id
+		}
+	}
+	for _, d := range s.queue {
+		if d.id != 0 && d.seq != 0 {
+			st.sent[d.seq] = d.id
+		}
+	}
+	for id := range s.recv {
+		st.recv = append(st.recv, id)
+	}
+	return st
+}
+
+// exportLocked is the whole session, in parts that fit a frame each; all but the first are only messages.
+func (s *session) exportLocked() (parts [][]byte) {
+	st := s.stateLocked()
+	st.sent = nil
+	size := 0
+	add := func(d delivery) {
+		if size += d.m.size(); size > partMax && len(st.messages) > 0 {
+			parts = append(parts, st.append(nil))
+			st, size = sessionState{id: s.id, stamp: s.stamp}, d.m.size()
+		}
+		st.messages = append(st.messages, d)
+	}
+	for _, f := range s.flights {
+		if !f.released {
+			f.dup = true
+			add(f.delivery)
+		}
+	}
+	for _, d := range s.queue {
+		add(d)
+	}
+	return append(parts, st.append(nil))
+}
+
+// importLocked takes over a session from another node; acc waits until all nodes know where it is.
+func (s *session) importLocked(r *reader, acc *acceptance) error {
+	st := r.sessionState()
+	if r.bad {
+		return errMalformed
+	}
+	if s.gone {
+		return nil
+	}
+	if s.durable() { // another node has had it meanwhile; what is newer here stays
+		s.addLocked(st.messages)
+	} else {
+		s.expiry, s.nextID = st.expiry, st.nextID
+		s.restoreLocked(st)
+		later := s.queue
+		s.queue, s.bytes = nil, 0
+		for _, d := range append(st.messages, later...) {
+			s.pushLocked(d)
+		}
+		for _, d := range st.messages {
+			s.knownLocked(d.m)
+		}
+	}
+	for _, sub := range st.subs {
+		if _, ok := s.subs[sub.filter]; !ok {
+			s.subscribeLocked(sub, acc)
+		}
+	}
+	return nil
+}
+
+// restoreLocked takes over what is known of packet ids.
+func (s *session) restoreLocked(st sessionState) {
+	for _, id := range st.released {
+		s.flights = append(s.flights, flight{delivery: delivery{id: id, qos: 2}, released: true})
+	}
+	if len(st.recv) > 0 {
+		s.recv = map[uint16]*incoming{}
+		for _, id := range st.recv {
+			s.recv[id] = &incoming{id: id, qos: 2, ready: true}
+		}
+	}
+}
+
+// addLocked queues messages that another node had for the session.
+func (s *session) addLocked(all []delivery) {
+	for _, d := range all {
+		if d.qos == 0 && s.conn == nil || s.knownLocked(d.m) {
+			continue
+		}
+		d.id, d.dup = 0, false
+		s.enqueueLocked(d)
+	}
+}
