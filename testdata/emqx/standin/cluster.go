@@ -40,9 +40,10 @@ type cluster struct {
 	loaded  map[nodeName]bool // peers that said so
 	ready   bool              // own tables are loaded
 	fresh   bool              // no running member's list was taken over since the start
-	joining bool
-	manual  bool // a command has changed membership: static discovery is over
-	frozen  bool // stopping: what is on disk stays as it is
+	dropped map[nodeName]bool // who has left since the start: another's old list does not bring it back
+	joining bool              // or leaving: membership is being changed
+	manual  bool              // a command has changed membership: static discovery is over
+	frozen  bool              // stopping: what is on disk stays as it is
 	changed chan struct{}
 	wg      sync.WaitGroup
 }
@@ -55,7 +56,7 @@ func openCluster(self nodeName, cookie, dir string, log *nodeLog) (*cluster, err
 	}
 	c := &cluster{
 		self: self, cookie: cookie, dir: dir, log: log, schema: s, fresh: true,
-		links: map[nodeName]map[net.Conn]bool{}, loaded: map[nodeName]bool{}, changed: make(chan struct{}),
+		links: map[nodeName]map[net.Conn]bool{}, loaded: map[nodeName]bool{}, dropped: map[nodeName]bool{}, changed: make(chan struct{}),
 	}
 	return c, writeSchema(dir, s)
 }
@@ -107,6 +108,13 @@ func (c *cluster) mayLoad() bool {
 	return all
 }
 
+// mend greets, now and then, who should be connected and is not: a greeting can be lost on a busy machine.
+func (c *cluster) mend(ctx context.Context, p pace) {
+	for p.wait(ctx, mendTime) == nil {
+		c.greet(ctx)
+	}
+}
+
 // waiting tells whether the node that must be up first is not.
 func (c *cluster) waiting() bool {
 	c.mu.Lock()
@@ -114,7 +122,7 @@ func (c *cluster) waiting() bool {
 	return !c.ready && !c.mayLoad()
 }
 
-// greet opens a connection to every member, those included that it hears of on the way.
+// greet opens a connection to every member that has none, those included that it hears of on the way.
 func (c *cluster) greet(ctx context.Context) {
 	tried := map[nodeName]bool{c.self: true}
 	for {
@@ -139,8 +147,11 @@ func (c *cluster) greet(ctx context.Context) {
 func (c *cluster) nextHello(tried map[nodeName]bool) (request, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.joining {
+		return request{}, false
+	}
 	for _, peer := range c.schema.Members {
-		if !tried[peer] {
+		if !tried[peer] && len(c.links[peer]) == 0 {
 			return request{Op: opHello, From: c.self, To: peer, Schema: c.schema.ID, Loaded: c.ready}, true
 		}
 	}
@@ -158,7 +169,7 @@ func (c *cluster) welcomed(peer nodeName, schemaID string, answer reply, conn ne
 		c.schema.Members = []nodeName{c.self}
 		c.fresh = false
 	}
-	c.schema.add(answer.Members...)
+	c.schema.add(slices.DeleteFunc(answer.Members, func(n nodeName) bool { return c.dropped[n] })...)
 	c.linkUp(peer, conn, answer.Loaded)
 	return true
 }
@@ -220,7 +231,7 @@ func (c *cluster) serve(ctx context.Context, r request, conn net.Conn) reply {
 		c.loaded[r.From] = true
 		c.touch()
 	case opAdd:
-		c.schema.add(r.Node)
+		c.enter(r.Node)
 		c.touch()
 	case opDrop:
 		c.forget(r.Node)
@@ -238,7 +249,7 @@ func (c *cluster) hello(r request, conn net.Conn) reply {
 	if r.Schema != c.schema.ID || c.frozen {
 		return reply{Error: reasonStranger}
 	}
-	c.schema.add(r.From)
+	c.enter(r.From)
 	c.linkUp(r.From, conn, r.Loaded)
 	return reply{Schema: c.schema.ID, Members: slices.Clone(c.schema.Members), Loaded: c.ready}
 }
@@ -259,7 +270,7 @@ func (c *cluster) admit(ctx context.Context, joiner nodeName) reply {
 		c.mu.Unlock()
 		return reply{Error: reasonBusy}
 	}
-	c.schema.add(joiner)
+	c.enter(joiner)
 	c.touch()
 	answer := reply{Schema: c.schema.ID, Members: slices.Clone(c.schema.Members)}
 	peers := c.runningPeers()
@@ -287,8 +298,15 @@ func (c *cluster) tell(ctx context.Context, peers []nodeName, r request) {
 	}
 }
 
+// enter takes a member in. The caller holds the lock.
+func (c *cluster) enter(peer nodeName) {
+	delete(c.dropped, peer)
+	c.schema.add(peer)
+}
+
 // forget drops a member and its connections. The caller holds the lock.
 func (c *cluster) forget(peer nodeName) {
+	c.dropped[peer] = true
 	c.schema.drop(peer)
 	for conn := range c.links[peer] {
 		conn.Close()
@@ -304,7 +322,7 @@ func (c *cluster) reset(s schema) {
 		}
 	}
 	c.links = map[nodeName]map[net.Conn]bool{}
-	c.loaded = map[nodeName]bool{}
+	c.loaded, c.dropped = map[nodeName]bool{}, map[nodeName]bool{}
 	if err := wipe(c.dir); err != nil {
 		c.log.printf("error", "mnesia: %v", err)
 	}

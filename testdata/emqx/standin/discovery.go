@@ -140,12 +140,13 @@ func (c *cluster) leave(ctx context.Context) error {
 		c.mu.Unlock()
 		return errNotInCluster
 	}
-	c.manual = true
+	c.manual, c.joining = true, true
 	peers := c.runningPeers()
 	c.mu.Unlock()
 	c.tell(ctx, peers, request{Op: opDrop, Node: c.self})
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.joining = false
 	c.reset(newSchema(c.self))
 	return nil
 }

@@ -18,8 +18,10 @@ const (
 	giveUp44     = 2090 * time.Millisecond // 209 s
 	giveUp50     = 1940 * time.Millisecond // 194 s
 	slowProbe    = 80 * time.Millisecond   // HTTP port open, no answer yet
+	mendTime     = time.Second
 	pollInterval = 15 * time.Millisecond
-	dialTimeout  = 500 * time.Millisecond // not scaled: loopback answers or it does not
+	dialTimeout  = 2 * time.Second        // not scaled: loopback answers or it does not
+	pingTimeout  = 300 * time.Millisecond // not scaled: one of many tries
 	askTimeout   = 5 * time.Second        // not scaled: how long a peer that hangs is waited for
 )
 

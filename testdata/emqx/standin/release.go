@@ -97,6 +97,7 @@ func layOutFiles(version, full, dir string) error {
 		files["releases/"+full+"/emqx.schema"] = "%% -*-: erlang -*-\n"
 	} else {
 		files["plugins/.keep"] = ""
+		files["releases/emqx.rel"] = files["releases/"+full+"/emqx.rel"]
 		files["dynlibs/libtinfo.so.6"] = "\x7fELF"
 	}
 	for name, text := range files {
@@ -107,7 +108,7 @@ func layOutFiles(version, full, dir string) error {
 	return nil
 }
 
-// layOutPrograms copies this program as the VM; its helpers are links to it.
+// layOutPrograms puts this program in as the VM, by a hard link where that works; its helpers are links to it.
 func layOutPrograms(full, dir string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -117,8 +118,11 @@ func layOutPrograms(full, dir string) error {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return err
 	}
-	if err := copyProgram(self, filepath.Join(bin, "beam.smp")); err != nil {
-		return err
+	vm := filepath.Join(bin, "beam.smp")
+	if os.Link(self, vm) != nil { // another file system
+		if err := copyProgram(self, vm); err != nil {
+			return err
+		}
 	}
 	for _, helper := range []string{"run_erl", "erl_child_setup", "memsup", "cpu_sup", "inet_gethost", "epmd"} {
 		if err := os.Symlink("beam.smp", filepath.Join(bin, helper)); err != nil {

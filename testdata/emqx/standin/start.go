@@ -134,7 +134,7 @@ func (s *script) prepareDaemon(ctx context.Context) (settings, string, error) {
 		if slices.ContainsFunc(all, func(vm vmProcess) bool { return vm.root == s.root }) {
 			return settings{}, "", errors.New("node_is_already_running!")
 		}
-	} else if _, err := ask(ctx, loaded.cookie, request{Op: opPing, To: loaded.name}); err == nil && loaded.name.host() != "" {
+	} else if _, err := pingOnce(ctx, loaded); err == nil && loaded.name.host() != "" {
 		return loaded, "", nil
 	}
 	return s.prepare()
@@ -170,7 +170,7 @@ func (s *script) await(ctx context.Context, loaded settings, ended <-chan struct
 	defer cancel()
 	code = startUnpingable
 	until(ctx, func() bool {
-		answer, err := ask(ctx, loaded.cookie, request{Op: opPing, To: loaded.name})
+		answer, err := pingOnce(ctx, loaded)
 		if err == nil && answer.Booted {
 			code = startedOK
 			return true
@@ -190,6 +190,13 @@ func (s *script) await(ctx context.Context, loaded settings, ended <-chan struct
 		return over && answer.Waiting
 	})
 	return code, seconds
+}
+
+// pingOnce does not wait long for a stranger that has the port and says nothing.
+func pingOnce(ctx context.Context, loaded settings) (reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	return ask(ctx, loaded.cookie, request{Op: opPing, To: loaded.name})
 }
 
 // patience is how long `start` waits, on this program's scale and in the script's own seconds.

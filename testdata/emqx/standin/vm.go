@@ -28,7 +28,7 @@ type vm struct {
 	rpc     io.Closer
 	front   []io.Closer // what clients see: closed first
 	booted  atomic.Bool
-	seeking sync.WaitGroup // static discovery
+	seeking sync.WaitGroup // what goes out to other nodes
 	wg      sync.WaitGroup // everything that ends when the helpers do
 }
 
@@ -138,6 +138,7 @@ func (v *vm) run(ctx context.Context, stop context.CancelCauseFunc, p process) e
 	}
 	defer v.shutDown()
 	if err := v.boot(ctx, stop); err != nil {
+		stop(err)
 		return err
 	}
 	<-ctx.Done()
@@ -201,6 +202,7 @@ func (v *vm) openDist(ctx context.Context, stop context.CancelCauseFunc) error {
 		return v.cluster.serve(ctx, r, conn)
 	}
 	v.dist = accept(socket, func(conn net.Conn) { server.handle(ctx, conn) })
+	v.seeking.Go(func() { v.cluster.mend(ctx, v.pace) })
 	if v.rpc, err = openRPC(ctx, number); err != nil {
 		return crash{fmt.Sprintf("{application_start_failure,gen_rpc,{{shutdown,{failed_to_start_child,"+
 			"gen_rpc_server_tcp,%s}},port %d}}", reasonOf(err), rpcBase+number)}
