@@ -24,6 +24,9 @@ const (
 	// stopped: 2 to 3 s among three, 4 to 9 s among a hundred. One that ends is
 	// noticed at once, by its bye or by Suspect.
 	probeEvery = 500 * time.Millisecond
+	// gossipEvery is how often news are passed on. Who comes is spread by more
+	// direct means, so this is about who fails.
+	gossipEvery = 200 * time.Millisecond
 	// reclaimAfter is when a dead life's entry may be taken over; lives have
 	// names of their own, so this only ever matters after a clash of boots.
 	reclaimAfter = time.Second
@@ -62,7 +65,7 @@ func openGossip(cfg gossipConfig) (*gossip, error) {
 	mc.SecretKey = mac(cfg.secret, "gossip key", []byte(g.cluster))
 	mc.Transport = t
 	mc.AdvertiseAddr, mc.AdvertisePort = t.ip.String(), t.num
-	mc.ProbeInterval = probeEvery
+	mc.ProbeInterval, mc.GossipInterval = probeEvery, gossipEvery
 	mc.SuspicionMult, mc.SuspicionMaxTimeoutMult = 4, 2
 	mc.AwarenessMaxMultiplier = 3
 	mc.EnableCompression = false
@@ -207,7 +210,7 @@ func (g *gossip) GetBroadcasts(int, int) [][]byte { return nil }
 // tell is who is a member but stopped, and who was removed.
 func (g *gossip) LocalState(bool) []byte {
 	n := g.roster.notes()
-	quiet := n.Members[:0]
+	var quiet []Member
 	for _, m := range n.Members {
 		if !g.running(m.ID) {
 			quiet = append(quiet, m)

@@ -8,14 +8,16 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"onemore/nodecore/internal/faults"
 )
 
 // saveAfter is how long changes of the roster are collected before they are
-// written: a hundred members arrive within a fraction of it.
-const saveAfter = 200 * time.Millisecond
+// written: a hundred members that start together arrive within it. What a kill
+// makes a node forget, any member it meets tells it again.
+const saveAfter = time.Second
 
 // Group is this node's place in its cluster, and its way to another.
 type Group struct {
@@ -32,7 +34,11 @@ type Group struct {
 	dirty   chan struct{} // for the saver
 	lost    chan struct{} // for the healer: somebody may be missing
 	wanted  chan *spreadOrder
+	coming  chan struct{} // somebody was let in; holds at most one
 	entered chan struct{} // closed when the first cluster was entered
+
+	underWay  atomic.Int32 // nodes that were let in and are not in the gossip yet
+	seedsHere atomic.Bool  // every seed was here once
 
 	op chan struct{} // holds one token: whoever takes it may change clusters
 
@@ -71,9 +77,6 @@ func (g *Group) Start() error {
 	pending := g.st.Cluster == ""
 	g.port.start()
 	if pending {
-		if err := g.save(false); err != nil {
-			return err
-		}
 		g.wg.Go(g.askSeeds)
 	} else if err := g.enter(false); err != nil {
 		return err
@@ -94,7 +97,7 @@ func newGroup(cfg Config, st state) *Group {
 	g := &Group{
 		cfg: cfg, log: cfg.Logger, st: st, roster: newRoster(st.notes),
 		changes: make(chan struct{}, 1), dirty: make(chan struct{}, 1), lost: make(chan struct{}, 1),
-		wanted: make(chan *spreadOrder), entered: make(chan struct{}), op: make(chan struct{}, 1),
+		wanted: make(chan *spreadOrder), coming: make(chan struct{}, 1), entered: make(chan struct{}), op: make(chan struct{}, 1),
 	}
 	g.st.notes = notes{}
 	g.ctx, g.cancel = context.WithCancel(context.Background())

@@ -41,6 +41,7 @@ type roster struct {
 	mu      sync.Mutex
 	members map[string]Member // by id
 	removed map[string]bool   // ids
+	sorted  []Member          // members in order; nil after a change
 }
 
 func newRoster(n notes) *roster {
@@ -68,6 +69,7 @@ func (r *roster) putLocked(m Member) bool {
 		m.Forward, m.Node = old.Forward, old.Node
 	}
 	r.members[m.ID] = m
+	r.sorted = nil
 	return old != m
 }
 
@@ -86,6 +88,7 @@ func (r *roster) removeLocked(ids []string) bool {
 		}
 		r.removed[id] = true
 		delete(r.members, id)
+		r.sorted = nil
 		changed = true
 	}
 	return changed
@@ -119,13 +122,15 @@ func (r *roster) byName(name string) *Member {
 }
 
 // list returns the members in the order in which people read names: by length,
-// then by letter, so that node2 comes before node10.
+// then by letter, so that node2 comes before node10. The caller must not change it.
 func (r *roster) list() []Member {
 	r.mu.Lock()
-	list := slices.Collect(maps.Values(r.members))
-	r.mu.Unlock()
-	sortMembers(list)
-	return list
+	defer r.mu.Unlock()
+	if r.sorted == nil {
+		r.sorted = slices.Collect(maps.Values(r.members))
+		sortMembers(r.sorted)
+	}
+	return r.sorted
 }
 
 func sortMembers(list []Member) {

@@ -25,6 +25,8 @@ func (g *Group) serve(conn net.Conn) {
 		g.log.Debug("refused a stream", "from", conn.RemoteAddr().String(), "error", err)
 		return
 	}
+	arrived := func() {}
+	defer func() { arrived() }()
 	for {
 		if conn.SetDeadline(time.Now().Add(idleStream)) != nil {
 			return
@@ -36,7 +38,15 @@ func (g *Group) serve(conn net.Conn) {
 		if f := g.cfg.Faults.From(r.From.Name); f.Block || g.cfg.Faults.To(r.From.Name).Block {
 			return
 		}
-		if err := ch.send(g.answer(r)); err != nil {
+		if r.Op == opReady {
+			arrived()
+		}
+		a := g.answer(r)
+		if (r.Op == opJoin || r.Op == opHello) && a.Code == "" {
+			arrived()
+			arrived = g.arriving()
+		}
+		if err := ch.send(a); err != nil {
 			g.log.Debug("answer a node", "node", r.From.Name, "error", err)
 			return
 		}

@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -9,6 +10,9 @@ const (
 	// quietFor is how long no new node must have come before the members are
 	// told of those that came; everybody known being there ends the wait.
 	quietFor = 50 * time.Millisecond
+	// seedsFor is the same while seeds are still expected: a pass that has to be
+	// repeated costs all members more than the wait.
+	seedsFor = 200 * time.Millisecond
 	// spreadBy is when they are told at the latest.
 	spreadBy = 2 * time.Second
 )
@@ -47,7 +51,9 @@ func (g *Group) spreadOnDemand() {
 			return
 		}
 		if gs, _ := g.current(); gs != nil {
+			begin := time.Now()
 			gs.spread(g.ctx)
+			g.log.Debug("spread members", "orders", len(orders), "took", time.Since(begin))
 		}
 		for _, o := range orders {
 			close(o.done)
@@ -56,25 +62,28 @@ func (g *Group) spreadOnDemand() {
 }
 
 // collect takes orders until everybody who is known is there, or nobody new
-// has come for a while.
+// has come for a while and nobody is on the way in.
 func (g *Group) collect(first *spreadOrder) []*spreadOrder {
 	orders := []*spreadOrder{first}
 	latest := time.NewTimer(spreadBy)
 	defer latest.Stop()
-	quiet := time.NewTimer(quietFor)
+	quiet := time.NewTimer(g.patience())
 	defer quiet.Stop()
 	for !g.complete() {
 		select {
 		case o := <-g.wanted:
 			orders = append(orders, o)
-			quiet.Reset(quietFor)
+		case <-g.coming:
 		case <-quiet.C:
-			return orders
+			if g.underWay.Load() == 0 {
+				return orders
+			}
 		case <-latest.C:
 			return orders
 		case <-g.ctx.Done():
 			return orders
 		}
+		quiet.Reset(g.patience())
 	}
 	for { // those that wait already need no pass of their own
 		select {
@@ -84,6 +93,25 @@ func (g *Group) collect(first *spreadOrder) []*spreadOrder {
 			return orders
 		}
 	}
+}
+
+// patience is how long to wait for the next node.
+func (g *Group) patience() time.Duration {
+	if g.seedsHere.Load() {
+		return quietFor
+	}
+	return seedsFor
+}
+
+// arriving notes that a node was let in, and is to be heard of again when it is
+// in the gossip; the returned function says that it was, or that it never will.
+func (g *Group) arriving() (arrived func()) {
+	g.underWay.Add(1)
+	select {
+	case g.coming <- struct{}{}:
+	default:
+	}
+	return sync.OnceFunc(func() { g.underWay.Add(-1) })
 }
 
 // complete tells whether every seed and every known member is running.
@@ -101,5 +129,6 @@ func (g *Group) complete() bool {
 			return false
 		}
 	}
+	g.seedsHere.Store(true)
 	return true
 }

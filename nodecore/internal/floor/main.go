@@ -1,0 +1,226 @@
+// Floor measures how fast N nodes can be one cluster if nothing but the
+// membership runs: it starts itself N times, as bare members without broker,
+// configuration or logs, on ports that it holds already, and prints the
+// milliseconds until every one of them sees N. No launcher of such nodes can
+// be faster; `make bench` compares against it.
+//
+// It is a measuring tool, not a part of the node. Start at measure and child.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"time"
+
+	"onemore/nodecore/internal/member"
+)
+
+const (
+	childEnv = "ONEMORE_FLOOR_CHILD" // number of this child, from 1
+	sizeEnv  = "ONEMORE_FLOOR_SIZE"
+	firstEnv = "ONEMORE_FLOOR_FIRST" // address of the first node
+	dirEnv   = "ONEMORE_FLOOR_DIR"
+	limit    = 2 * time.Minute
+)
+
+// Files that a child inherits, besides standard ones.
+const (
+	fdTCP = 3 + iota
+	fdUDP
+	fdTold // one byte is written when the child sees everybody
+	fdLife // end of file means: end
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "floor:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	if os.Getenv(childEnv) != "" {
+		return child()
+	}
+	n := flag.Int("n", 3, "number of nodes")
+	rounds := flag.Int("rounds", 1, "times to measure")
+	flag.Parse()
+	for range *rounds {
+		took, err := measure(*n)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Printf("%.1f\n", float64(took.Microseconds())/1000); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measure starts n children and waits until each of them sees n members.
+func measure(n int) (took time.Duration, err error) {
+	dir, err := os.MkdirTemp("", "onemore-floor-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	told, tell, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	life, live, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	socks, first, err := openPorts(n)
+	if err != nil {
+		return 0, err
+	}
+	var procs []*os.Process
+	defer func() {
+		err = errors.Join(err, live.Close())
+		for _, p := range procs {
+			err = errors.Join(err, p.Kill()) // a hundred polite partings take longer than the start
+		}
+		for _, p := range procs {
+			_, werr := p.Wait()
+			err = errors.Join(err, werr)
+		}
+	}()
+	begin := time.Now()
+	for i := range n {
+		p, err := startChild(i+1, n, first, dir, socks[2*i], socks[2*i+1], tell, life)
+		if err != nil {
+			return 0, err
+		}
+		procs = append(procs, p)
+	}
+	err = errors.Join(tell.Close(), life.Close(), told.SetReadDeadline(time.Now().Add(limit)))
+	if err == nil {
+		_, err = io.ReadFull(told, make([]byte, n))
+	}
+	took = time.Since(begin)
+	for _, s := range append(socks, told) {
+		err = errors.Join(err, s.Close())
+	}
+	return took, err
+}
+
+func startChild(i, n int, first, dir string, files ...*os.File) (*os.Process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return os.StartProcess(self, []string{self}, &os.ProcAttr{
+		Files: append([]*os.File{os.Stdin, os.Stderr, os.Stderr}, files...),
+		Env: []string{
+			childEnv + "=" + strconv.Itoa(i), sizeEnv + "=" + strconv.Itoa(n),
+			"FLOOR_LOG=" + os.Getenv("FLOOR_LOG"), firstEnv + "=" + first, dirEnv + "=" + dir,
+		},
+	})
+}
+
+// openPorts opens a TCP and a UDP socket on one port for every node.
+func openPorts(n int) (files []*os.File, first string, err error) {
+	for len(files) < 2*n {
+		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, "", err
+		}
+		udp, uerr := net.ListenPacket("udp", tcp.Addr().String())
+		if uerr == nil {
+			t, terr := tcp.(*net.TCPListener).File()
+			u, uerr := udp.(*net.UDPConn).File()
+			if err := errors.Join(terr, uerr, udp.Close()); err != nil {
+				return nil, "", err
+			}
+			if first == "" {
+				first = tcp.Addr().String()
+			}
+			files = append(files, t, u)
+		}
+		if err := tcp.Close(); err != nil {
+			return nil, "", err
+		}
+	}
+	return files, first, nil
+}
+
+// child is one bare node.
+func child() (err error) {
+	runtime.GOMAXPROCS(1)
+	size, err := strconv.Atoi(os.Getenv(sizeEnv))
+	if err != nil {
+		return err
+	}
+	g, err := openMember(os.Getenv(childEnv), size)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.Close()) }()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	go func() {
+		// Any end of this read means that the parent wants no more; the goroutine ends with the process at the latest.
+		_, _ = os.NewFile(fdLife, "life").Read(make([]byte, 1))
+		cancel()
+	}()
+	told := os.NewFile(fdTold, "told")
+	for {
+		select {
+		case <-g.Changes():
+		case <-ctx.Done():
+			return nil
+		}
+		if told != nil && len(g.View().Running) == size {
+			if _, err := told.Write([]byte{1}); err != nil {
+				return err
+			}
+			told = nil
+		}
+	}
+}
+
+func openMember(number string, size int) (*member.Group, error) {
+	tcp, err := net.FileListener(os.NewFile(fdTCP, "tcp"))
+	if err != nil {
+		return nil, err
+	}
+	udp, err := net.FilePacketConn(os.NewFile(fdUDP, "udp"))
+	if err != nil {
+		return nil, err
+	}
+	addr, err := netip.ParseAddrPort(tcp.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	seeds := []member.Target{{Name: "floor1@127.0.0.1", Addr: os.Getenv(firstEnv)}}
+	for i := 2; i <= size; i++ { // of these only the names count: so many are to come
+		seeds = append(seeds, member.Target{Name: "floor" + strconv.Itoa(i) + "@127.0.0.1", Addr: os.Getenv(firstEnv)})
+	}
+	dir := os.Getenv(dirEnv) + "/" + number
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	var log *slog.Logger
+	if os.Getenv("FLOOR_LOG") != "" && number == "1" {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	g, err := member.Open(member.Config{Logger: log,
+		Name: "floor" + number + "@127.0.0.1", Dir: dir, TCP: tcp, UDP: udp, Advertise: addr,
+		Secret: []byte("floor"), Seeds: seeds,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return g, g.Start()
+}
