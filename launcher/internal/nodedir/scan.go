@@ -1,6 +1,7 @@
 package nodedir
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -140,7 +141,7 @@ func (s *scanner) visit(path string, d fs.DirEntry, err error) error {
 		return skip
 	}
 	if err != nil {
-		return errors.Join(s.problem(rel, "%w", bare(err)), skip)
+		return cmp.Or(s.problem(rel, "%w", bare(err)), skip)
 	}
 	info, err := d.Info()
 	if err != nil {
@@ -150,7 +151,7 @@ func (s *scanner) visit(path string, d fs.DirEntry, err error) error {
 	switch {
 	case e.mode.IsDir(), e.mode.IsRegular():
 		if err := unix.Access(path, access(e.mode)); err != nil {
-			return errors.Join(s.problem(rel, "can't be read: %w", err), skip)
+			return cmp.Or(s.problem(rel, "can't be read: %w", err), skip)
 		}
 	case e.mode&fs.ModeSymlink != 0:
 		if e.target, err = s.target(path); err != nil {
@@ -196,7 +197,8 @@ func (s *scanner) target(path string) (string, error) {
 		return "", fmt.Errorf("links out of the source, to %q: exclude it", to)
 	}
 	if !filepath.IsAbs(to) {
-		if !within(root, place) {
+		// Out and in again by the source's name would lead to the source.
+		if !filepath.IsLocal(filepath.Join(filepath.Dir(s.relative(path)), to)) {
 			return "", fmt.Errorf("reaches %q by a way out of the source: exclude it", to)
 		}
 		return to, nil

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package nodedir
+
+func hasHoles() bool { return false }
