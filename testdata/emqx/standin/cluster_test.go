@@ -268,6 +268,18 @@ func TestPair(t *testing.T) {
 	}
 }
 
+// TestPatience: the wait of a `start` that fails can be shortened.
+func TestPatience(t *testing.T) {
+	for version, variable := range map[string]string{"4.4.19": "WAIT_FOR_ERLANG", "5.0.26": "EMQX_WAIT_FOR_START"} {
+		s := &script{release: release{version: version}, pace: 1}
+		whole, seconds := s.patience()
+		s.env = environment{variable + "=10"}
+		if least, asked := s.patience(); asked != 10 || least != whole*10/time.Duration(seconds) {
+			t.Errorf("%s: %v for %d s, unshortened %v for %d s", version, least, asked, whole, seconds)
+		}
+	}
+}
+
 func TestPace(t *testing.T) {
 	for text, want := range map[string]time.Duration{"": bootTime, "2": bootTime / 2, "0.5": 2 * bootTime} {
 		p, err := paceFrom(environment{"STANDIN_SPEED=" + text})

@@ -90,7 +90,7 @@ func (p process) epmd() int {
 	if port == "" {
 		port = "4369"
 	}
-	socket, err := net.Listen("tcp4", "0.0.0.0:"+port)
+	socket, err := listen("0.0.0.0:" + port)
 	if err != nil {
 		return 0
 	}

@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -98,7 +99,7 @@ func level(body []byte) byte {
 
 // openMQTT opens one listener; certificate makes the TLS ones' at first use.
 func openMQTT(l listener, certificate func() (*tls.Certificate, error)) (io.Closer, error) {
-	socket, err := net.Listen("tcp4", l.addr)
+	socket, err := listen(l.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +114,14 @@ func openMQTT(l listener, certificate func() (*tls.Certificate, error)) (io.Clos
 	return accept(socket, func(conn net.Conn) {
 		_ = serveMQTT(conn) // what a client does wrong ends its connection, and no more
 	}), nil
+}
+
+// listen opens a port on exactly the addresses that are asked for: 0.0.0.0 means IPv4 alone.
+func listen(addr string) (net.Listener, error) {
+	if strings.HasPrefix(addr, "[") {
+		return net.Listen("tcp6", addr)
+	}
+	return net.Listen("tcp4", addr)
 }
 
 func serveWebSocket(w http.ResponseWriter, r *http.Request) {

@@ -15,6 +15,11 @@ const (
 
 var shortNamePattern = regexp.MustCompile(`^[0-9A-Za-z_-]+$`)
 
+// spoken is an error in EMQX's own words, which its users see as they are.
+type spoken string
+
+func (s spoken) Error() string { return string(s) }
+
 // nodeName is NAME@HOST.
 type nodeName string
 
@@ -31,7 +36,7 @@ func (n nodeName) host() string {
 // checkShort tells whether the part before the @ may be used.
 func (n nodeName) checkShort() error {
 	if !shortNamePattern.MatchString(n.short()) {
-		return fmt.Errorf("Invalid node name, should be of format '%s'.", shortNamePattern) //nolint:staticcheck // EMQX's text
+		return spoken(fmt.Sprintf("Invalid node name, should be of format '%s'.", shortNamePattern))
 	}
 	return nil
 }

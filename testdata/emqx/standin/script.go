@@ -96,7 +96,7 @@ func (s *script) find() (target, error) {
 	last, lastErr := s.lastStarted()
 	if s.tool == "emqx_ctl" && !s.is5() {
 		if lastErr != nil {
-			return target{}, fmt.Errorf("No vm.*.args config file found in %s/", s.path("data", "configs")) //nolint:staticcheck // EMQX's text
+			return target{}, spoken(fmt.Sprintf("No vm.*.args config file found in %s/", s.path("data", "configs")))
 		}
 		return last, nil
 	}
@@ -133,8 +133,8 @@ func (s *script) seen(named nodeName) (*vmProcess, error) {
 	case 1:
 		return &mine[0], nil
 	}
-	return nil, fmt.Errorf("More than one EMQX node found running (root dir: %s)\n"+ //nolint:staticcheck // EMQX's text
-		"Make sure environment variable EMQX_NODE__NAME is set to indicate for which node this command is intended.", s.root)
+	return nil, spoken(fmt.Sprintf("More than one EMQX node found running (root dir: %s)\n"+
+		"Make sure environment variable EMQX_NODE__NAME is set to indicate for which node this command is intended.", s.root))
 }
 
 // lastStarted reads the newest data/configs/vm.<time>.args.

@@ -191,8 +191,9 @@ func (r release) load50(env environment) (settings, error) {
 			set(all, []string{key}, value)
 		}
 	}
-	for key, text := range overrides(env) {
-		value, err := parseValue("EMQX_… "+key, text)
+	given := overrides(env)
+	for _, key := range sortedKeys(given) {
+		value, err := parseValue("environment: "+key, given[key])
 		if err != nil {
 			return settings{}, err
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -132,7 +131,7 @@ func (s *script) prepareDaemon(ctx context.Context) (settings, string, error) {
 			return settings{}, "", err
 		}
 		if slices.ContainsFunc(all, func(vm vmProcess) bool { return vm.root == s.root }) {
-			return settings{}, "", errors.New("node_is_already_running!")
+			return settings{}, "", spoken("node_is_already_running!")
 		}
 	} else if _, err := pingOnce(ctx, loaded); err == nil && loaded.name.host() != "" {
 		return loaded, "", nil

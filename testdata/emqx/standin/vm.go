@@ -179,7 +179,7 @@ func (v *vm) openDist(ctx context.Context, stop context.CancelCauseFunc) error {
 	if err != nil {
 		return crash{err.Error()}
 	}
-	socket, err := net.Listen("tcp4", fmt.Sprintf("0.0.0.0:%d", distBase+number))
+	socket, err := listen(fmt.Sprintf("0.0.0.0:%d", distBase+number))
 	if err != nil {
 		return crash{fmt.Sprintf("Protocol 'inet_tcp': register/listen error: %s", reasonOf(err))}
 	}
@@ -203,7 +203,7 @@ func (v *vm) openDist(ctx context.Context, stop context.CancelCauseFunc) error {
 	}
 	v.dist = accept(socket, func(conn net.Conn) { server.handle(ctx, conn) })
 	v.seeking.Go(func() { v.cluster.mend(ctx, v.pace) })
-	if v.rpc, err = openRPC(ctx, number); err != nil {
+	if v.rpc, err = openRPC(number); err != nil {
 		return crash{fmt.Sprintf("{application_start_failure,gen_rpc,{{shutdown,{failed_to_start_child,"+
 			"gen_rpc_server_tcp,%s}},port %d}}", reasonOf(err), rpcBase+number)}
 	}

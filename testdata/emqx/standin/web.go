@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
@@ -20,7 +19,7 @@ type web struct {
 
 // open opens a port. It accepts at once and answers only some time later, as the real one does.
 func (w web) open(l listener, p pace) (io.Closer, error) {
-	socket, err := net.Listen("tcp4", l.addr)
+	socket, err := listen(l.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -115,9 +114,8 @@ func (w web) metrics(rw http.ResponseWriter, _ *http.Request) {
 }
 
 // openRPC holds the rpc port, which nobody but a real node has anything to say to.
-func openRPC(ctx context.Context, number int) (io.Closer, error) {
-	var config net.ListenConfig
-	socket, err := config.Listen(ctx, "tcp4", fmt.Sprintf("0.0.0.0:%d", rpcBase+number))
+func openRPC(number int) (io.Closer, error) {
+	socket, err := listen(fmt.Sprintf("0.0.0.0:%d", rpcBase+number))
 	if err != nil {
 		return nil, err
 	}
