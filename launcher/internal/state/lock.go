@@ -15,7 +15,8 @@ import (
 // LockDir takes the exclusive lock on the directory itself, so that no lock
 // file is left and the lock is gone with the directory. It waits until the
 // context is done; the error then names the holder where the system tells it. The
-// kernel frees the lock when the process dies. unlock may be called twice.
+// kernel frees the lock when the process dies. unlock may be called twice; a
+// holder that removes the directory gives the lock up with that.
 //
 // The error wraps fs.ErrNotExist when the directory is not there, also when its
 // holder removed it: nobody ever holds a lock on a directory that is gone.
@@ -42,15 +43,28 @@ func LockDir(ctx context.Context, dir string) (unlock func() error, err error) {
 // is missing.
 func LockNewDir(ctx context.Context, dir string) (unlock func() error, err error) {
 	for {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("make directory %q: %w", dir, bare(err))
+		err := os.MkdirAll(dir, 0o700)
+		if err == nil {
+			unlock, err = LockDir(ctx, dir)
 		}
-		unlock, err := LockDir(ctx, dir)
-		if errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
-			continue // its last holder removed it since
+		// A holder that removes the directory at this moment makes either fail.
+		if err == nil {
+			return unlock, nil
 		}
-		return unlock, err
+		if ctx.Err() != nil || !removed(dir, err) {
+			return nil, fmt.Errorf("make and lock %q: %w", dir, bare(err))
+		}
 	}
+}
+
+// removed tells whether the error may come from a directory that is gone or
+// was for a moment.
+func removed(dir string, err error) bool {
+	if errors.Is(err, fs.ErrExist) { // Mkdir and Stat of os.MkdirAll saw different things
+		info, err := os.Stat(dir)
+		return err != nil && errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir()
+	}
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // TryLockDir is LockDir that doesn't wait: ok is false when the lock is held.
