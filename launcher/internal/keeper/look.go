@@ -90,6 +90,22 @@ func (k *Keeper) lookAt(ctx context.Context, n *node, ns *NodeStatus, ask bool) 
 		defer cancel()
 		ns.Members, _ = k.members(ctx, n, *c) // zero says that it does not answer
 	}
+	ns.Trouble = k.trouble(ctx, n, ns.State)
+}
+
+// trouble is why a running node does not serve though it is up; "" if it does.
+func (k *Keeper) trouble(ctx context.Context, n *node, state State) string {
+	if state != Running {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	for _, c := range n.plan.Members.Require {
+		if _, err := k.call(ctx, n, c); err != nil {
+			return err.Error()
+		}
+	}
+	return ""
 }
 
 // clusterState sums up: all running and each seeing all, none, or something in between.
@@ -102,7 +118,7 @@ func clusterState(nodes []NodeStatus) State {
 		if n.PID != 0 {
 			alive++
 		}
-		if n.State == Running && (n.Members >= len(nodes) || n.Members == MembersUnknown) {
+		if n.State == Running && n.Trouble == "" && (n.Members >= len(nodes) || n.Members == MembersUnknown) {
 			full++
 		}
 	}

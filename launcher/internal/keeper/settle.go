@@ -13,7 +13,7 @@ import (
 // settle waits until every running node itself says that it sees all running ones.
 func (k *Keeper) settle(ctx context.Context, emit func(Event)) error {
 	nodes := k.all()
-	want := expected(nodes)
+	want, voting := expected(nodes), majority(nodes)
 	g, gctx := errgroup.WithContext(ctx)
 	for _, n := range nodes {
 		if !n.is(Running) {
@@ -22,6 +22,9 @@ func (k *Keeper) settle(ctx context.Context, emit func(Event)) error {
 		g.Go(func() error {
 			if err := k.sees(gctx, n, want); err != nil {
 				return k.failed(n, fmt.Sprintf("wait until it sees %d members", want), err)
+			}
+			if err := k.holds(gctx, n, voting); err != nil {
+				return k.failed(n, "wait until the cluster serves", err)
 			}
 			emit(Event{Node: n.plan.Index, Phase: "members", Members: want, Of: want})
 			return nil
@@ -39,6 +42,36 @@ func expected(nodes []*node) int {
 		}
 	}
 	return count
+}
+
+// majority tells whether more than half of the nodes run.
+func majority(nodes []*node) bool {
+	running := 0
+	for _, n := range nodes {
+		if n.is(Running) {
+			running++
+		}
+	}
+	return 2*running > len(nodes)
+}
+
+// holds waits until what a node requires of its cluster is so; a minority is not asked.
+func (k *Keeper) holds(ctx context.Context, n *node, voting bool) error {
+	if !voting {
+		return nil
+	}
+	life, cancel := n.withLife(ctx)
+	defer cancel()
+	for _, c := range n.plan.Members.Require {
+		err := probe.Until(life, nil, func(ctx context.Context) error {
+			_, err := k.call(ctx, n, c)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sees waits until one node reports want members: by its notifications where it sends them, else by asking.

@@ -47,7 +47,8 @@ type NodeStatus struct {
 	Exit       string            `json:"exit,omitempty"` // how it ended, when it did by itself
 	Dir        string            `json:"dir"`
 	Log        string            `json:"log"`
-	Members    int               `json:"members"` // as the node itself says; 0: it does not answer; -1: its template has no way to ask
+	Members    int               `json:"members"`           // as the node itself says; 0: it does not answer; -1: its template has no way to ask
+	Trouble    string            `json:"trouble,omitempty"` // why it does not serve though it runs: its group has no leader, …
 	Listeners  map[string]string `json:"listeners"`
 	URLs       map[string]string `json:"urls,omitempty"`
 	Client     []string          `json:"client,omitempty"`

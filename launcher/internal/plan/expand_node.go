@@ -11,17 +11,21 @@ import (
 
 // text expands a text for a node.
 func (x *expander) text(src string, d *template.Data) (string, error) {
-	if src == "" || x.same == nil {
+	if x.same == nil || !x.t.SameForAll(src) {
 		return x.t.Expand(src, d)
 	}
 	if got, ok := x.same[src]; ok {
 		return got, nil
 	}
 	got, err := x.t.Expand(src, d)
-	if err == nil && x.t.SameForAll(src) && (x.o.Formed == nil || !x.t.Reads(src, "Nodes") && !x.t.Reads(src, "N") && !x.t.Reads(src, "First")) {
+	if err != nil {
+		return "", err
+	}
+	// What an added node sees of the cluster grows with each.
+	if x.o.Formed == nil || !x.t.Reads(src, "Nodes") && !x.t.Reads(src, "N") && !x.t.Reads(src, "First") {
 		x.same[src] = got
 	}
-	return got, err
+	return got, nil
 }
 
 // complete makes the rest of a new node.
@@ -95,7 +99,10 @@ func (x *expander) talk(n *Node, d *template.Data) (err error) {
 		}
 	}
 	n.Ready.Notify, n.Ready.Log, n.Ready.Timeout = x.t.Ready.Notify, x.t.Ready.Log, x.t.Ready.Timeout
-	n.Members = Members{Notify: x.t.Members.Notify}
+	n.Members = Members{Notify: x.t.Members.Notify, IncludesStopped: x.t.Members.IncludesStopped}
+	if n.Members.Require, err = x.calls(d, x.t.Members.Require); err != nil {
+		return err
+	}
 	if n.Members.Call, err = x.oneCall(d, &x.t.Members.Call); err != nil {
 		return err
 	}

@@ -119,9 +119,10 @@ type Ready struct {
 
 // Members is how the keeper asks a node for the members that it sees.
 type Members struct {
-	Notify          bool  `json:"notify,omitempty"`
-	Call            *Call `json:"call,omitempty"`
-	IncludesStopped bool  `json:"includes_stopped,omitempty"`
+	Notify          bool   `json:"notify,omitempty"`
+	Call            *Call  `json:"call,omitempty"`
+	Require         []Call `json:"require,omitempty"`
+	IncludesStopped bool   `json:"includes_stopped,omitempty"`
 }
 
 // Stop is how a node is stopped.

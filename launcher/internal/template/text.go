@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	texttemplate "text/template"
@@ -20,6 +21,7 @@ type texts struct {
 type text struct {
 	parsed *texttemplate.Template
 	names  map[string]bool // what it reads of its data, at the first level: "Peer", "Port"; "." for all of it
+	alike  bool            // reads nothing of perNode
 }
 
 // perNode are the names whose values differ between the nodes of one new cluster.
@@ -51,9 +53,10 @@ func functions() texttemplate.FuncMap {
 			}
 			return a % b, nil
 		},
-		"int":   strconv.Atoi,
-		"quote": quote,
-		"next":  func() string { return nextArgument },
+		"int":     strconv.Atoi,
+		"quote":   quote,
+		"replace": func(old, with, s string) string { return strings.ReplaceAll(s, old, with) },
+		"next":    func() string { return nextArgument },
 	}
 }
 
@@ -84,6 +87,7 @@ func (t *texts) add(src string) (*text, error) {
 	}
 	one := &text{parsed: parsed}
 	one.names = rootNames(parsed.Tree.Root)
+	one.alike = !slices.ContainsFunc(perNode[:], func(name string) bool { return one.names[name] })
 	t.bySrc[src] = one
 	return one, nil
 }
@@ -135,12 +139,10 @@ func (t *Template) Reads(src, name string) bool {
 
 // SameForAll tells whether a text expands to the same string for all nodes that are planned together for a new cluster.
 func (t *Template) SameForAll(src string) bool {
-	for _, name := range perNode {
-		if t.Reads(src, name) {
-			return false
-		}
+	if !isText(src) {
+		return true
 	}
-	return true
+	return t.texts != nil && t.texts.bySrc[src] != nil && t.texts.bySrc[src].alike
 }
 
 var templateWords = regexp.MustCompile(`^template: [^:]*:(\d+:)*\s*(executing "[^"]*" )?`)

@@ -33,6 +33,7 @@ func (t *Template) callPlaces(visit func(key string, c *Call)) {
 	list("add.before", t.Add.Before)
 	list("add.after", t.Add.After)
 	visit("members.call", &t.Members.Call)
+	list("members.require", t.Members.Require)
 	list("leave", t.Leave)
 	list("upgrade.before", t.Upgrade.Before)
 }
