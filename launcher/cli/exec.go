@@ -12,11 +12,13 @@ import (
 )
 
 func (c *command) execCommand() *cobra.Command {
-	return &cobra.Command{Use: "exec NODE -- CMD…", Short: "Run any command in a node's directory and environment", Args: cobra.MinimumNArgs(2),
+	cmd := &cobra.Command{Use: "exec NODE -- CMD…", Short: "Run any command in a node's directory and environment", Args: cobra.MinimumNArgs(2),
 		Example: "  onemore exec 2 -- sh -c 'ls data'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.inNode(cmd.Context(), args[0], func(n launcher.NodePlan) ([]string, error) { return args[1:], nil })
+			return c.inNode(cmd.Context(), args[0], func(launcher.NodePlan) ([]string, error) { return afterDash(args[1:]), nil })
 		}}
+	cmd.Flags().SetInterspersed(false) // what follows the node is not ours to read
+	return cmd
 }
 
 func (c *command) ctlCommand() *cobra.Command {
@@ -28,11 +30,19 @@ func (c *command) ctlCommand() *cobra.Command {
 				if len(n.Ctl) == 0 {
 					return nil, fmt.Errorf("the template of this cluster has no control command; use `onemore exec %s -- CMD`", args[0])
 				}
-				return append(n.Ctl, args[1:]...), nil
+				return append(n.Ctl, afterDash(args[1:])...), nil
 			})
 		}}
 	cmd.Flags().SetInterspersed(false)
 	return cmd
+}
+
+// afterDash drops the -- between the node and the command.
+func afterDash(args []string) []string {
+	if len(args) > 0 && args[0] == "--" {
+		return args[1:]
+	}
+	return args
 }
 
 // inNode runs a command as the node would: its directory, its environment, our streams; its exit code is ours.
