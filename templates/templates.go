@@ -7,7 +7,7 @@ import "embed"
 
 // FS has the folders by name.
 //
-//go:embed */template.toml all:*/files
+//go:embed */template.toml all:*/files/*
 var FS embed.FS
 
 // Default is the template of a cluster for which neither a template nor a source was given.

@@ -97,7 +97,7 @@ func (s *solver) refusal(bad trouble, o *Options) error {
 
 func (s *solver) offsetHint(o Options) string {
 	o.Offset = 0
-	for c := range s.candidates(&o) {
+	for c := range s.candidates(&o, true) {
 		if s.check(c, true).kind == fine {
 			return fmt.Sprintf("--offset %d works; without --offset one is chosen", c.offset)
 		}
@@ -107,12 +107,12 @@ func (s *solver) offsetHint(o Options) string {
 
 func (s *solver) portError(bad trouble, o *Options) error {
 	e := &PortError{Proto: protoName(bad.proto), Port: bad.port}
-	l := &s.lines[0]
-	at := s.seats[0]
+	l, at := &s.lines[0], s.seats[0]
 	if bad.seat == nil {
 		l = &s.shared[bad.line]
 	} else {
 		at, l = bad.seat, &s.lines[bad.line]
+		s.place(at, bad.with)
 		e.Node, e.NodeName = at.index, at.name
 	}
 	e.Listener = l.name

@@ -166,8 +166,11 @@ func bindOf(l *line, at *seat) string {
 }
 
 func newSeat(t *template.Template, o *Options, index int) *seat {
-	at := &seat{index: index, host: o.Host}
-	at.plain, _ = plainHost(o.Host)
+	at := &seat{index: index}
+	if !o.Spread {
+		at.host = o.Host
+		at.plain, _ = plainHost(o.Host)
+	}
 	if set := o.Node[index].Set; len(set) > 0 {
 		at.fixed = make([]int, len(t.Listeners))
 		for i, l := range t.Listeners {

@@ -22,6 +22,7 @@ type bits [protos][1 << 16 / 64]uint64
 
 func (b *bits) has(proto, port int) bool { return b[proto][port>>6]&(1<<(port&63)) != 0 }
 func (b *bits) add(proto, port int)      { b[proto][port>>6] |= 1 << (port & 63) }
+func (b *bits) remove(proto, port int)   { b[proto][port>>6] &^= 1 << (port & 63) }
 
 // portSet is a set of ports with the addresses that they are bound to.
 type portSet struct {

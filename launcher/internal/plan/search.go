@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 )
 
@@ -12,6 +13,7 @@ const (
 	blocks      = 256  // third octets of --spread address
 	perBlock    = 254  // nodes that a block has room for
 	numberTries = 1000 // places that --base auto tries for node numbers
+	workLimit   = 4e6  // ports looked at before a search gives up: some hundredths of a second
 )
 
 func spreadHost(block, index int) string {
@@ -36,7 +38,11 @@ func (s *solver) solve(o *Options) (candidate, []string, error) {
 		return first, nil, nil
 	}
 	for _, strict := range []bool{true, false} {
-		for c := range s.candidates(o) {
+		s.work = 0
+		for c := range s.candidates(o, strict) {
+			if s.work > workLimit {
+				break
+			}
 			if s.check(c, strict).kind != fine {
 				continue
 			}
@@ -96,24 +102,19 @@ func (s *solver) heldAt(l *line, host string, port int) trouble {
 	return trouble{}
 }
 
-// candidates gives, nearest first, all that the options allow.
-func (s *solver) candidates(o *Options) iter.Seq[candidate] {
-	shifts := func(yield func(int) bool) { yield(o.Base.Shift) }
+// candidates gives, nearest first, all that the options allow; strictly, only what may stay out of the ephemeral range.
+func (s *solver) candidates(o *Options, strict bool) iter.Seq[candidate] {
+	if s.spread {
+		return spreadCandidates(o.Offset, o.Base)
+	}
+	moves := func(yield func(int) bool) { yield(o.Base.Shift) }
 	if o.Base.Auto {
-		shifts = s.shifts
+		moves = shifts
 	}
 	return func(yield func(candidate) bool) {
-		for shift := range shifts {
-			if s.spread {
-				for block := range blocks {
-					if !yield(candidate{offset: o.Offset, shift: shift, block: block}) {
-						return
-					}
-				}
-				continue
-			}
+		for shift := range moves {
 			tries := 0
-			for offset := range s.offsets(o, shift) {
+			for offset := range s.offsets(o, shift, strict) {
 				if tries++; o.Base.Auto && tries > offsetTries {
 					break
 				}
@@ -125,8 +126,27 @@ func (s *solver) candidates(o *Options) iter.Seq[candidate] {
 	}
 }
 
+// spreadCandidates tries other addresses first, then other ports.
+func spreadCandidates(offset int, base Base) iter.Seq[candidate] {
+	return func(yield func(candidate) bool) {
+		for block := range blocks {
+			if !yield(candidate{offset: offset, shift: base.Shift, block: block}) {
+				return
+			}
+		}
+		if !base.Auto {
+			return
+		}
+		for shift := range shifts {
+			if !yield(candidate{offset: offset, shift: shift}) {
+				return
+			}
+		}
+	}
+}
+
 // shifts are what --base auto moves ports by: tens first.
-func (s *solver) shifts(yield func(int) bool) {
+func shifts(yield func(int) bool) {
 	for shift := 0; shift <= 65535; shift += shiftStep {
 		if !yield(shift) {
 			return
@@ -140,7 +160,7 @@ func (s *solver) shifts(yield func(int) bool) {
 }
 
 // offsets are the steps that may be tried, those nearest to the default first.
-func (s *solver) offsets(o *Options, shift int) iter.Seq[int] {
+func (s *solver) offsets(o *Options, shift int, strict bool) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		if o.Offset != 0 || s.seats[len(s.seats)-1].index == 1 {
 			offset := o.Offset
@@ -150,9 +170,9 @@ func (s *solver) offsets(o *Options, shift int) iter.Seq[int] {
 			yield(offset)
 			return
 		}
-		top := s.topOffset(shift)
-		if o.Base.Auto {
-			top = min(top, s.topStrict(shift, top))
+		top := s.topBelow(shift, 65535)
+		if strict && s.high > 0 {
+			top = min(top, s.topBelow(shift, s.low-1))
 		}
 		for d := range max(top, DefaultOffset) {
 			if up := DefaultOffset + d; up <= top && !yield(up) {
@@ -165,31 +185,18 @@ func (s *solver) offsets(o *Options, shift int) iter.Seq[int] {
 	}
 }
 
-// topOffset is the largest step at which the last node's ports stay below 65536.
-func (s *solver) topOffset(shift int) int { return s.topBelow(shift, 65535, false) }
-
-// topStrict is the largest step that keeps what is below the ephemeral range below it, or top if there is none such.
-func (s *solver) topStrict(shift, top int) int {
-	if s.high == 0 {
-		return top
-	}
-	if strict := s.topBelow(shift, s.low-1, true); strict >= 1 {
-		return strict
-	}
-	return top
-}
-
-func (s *solver) topBelow(shift, limit int, onlyBelow bool) int {
+// topBelow is the largest step that keeps the last node's ports up to a limit. Listeners that are above it with node 1
+// don't count.
+func (s *solver) topBelow(shift, limit int) int {
 	last := s.seats[len(s.seats)-1]
-	base := append([]int(nil), s.ports(last, candidate{shift: shift})...)
+	base := slices.Clone(s.ports(last, candidate{shift: shift}))
 	step := s.ports(last, candidate{shift: shift, offset: 1})
 	top := 65535
 	for i := range s.lines {
 		slope := step[i] - base[i]
-		if s.lines[i].off || slope <= 0 || onlyBelow && base[i] > limit {
-			continue
+		if !s.lines[i].off && slope > 0 && base[i] <= limit {
+			top = min(top, (limit-base[i])/slope)
 		}
-		top = min(top, (limit-base[i])/slope)
 	}
 	return top
 }

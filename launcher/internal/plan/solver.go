@@ -39,6 +39,7 @@ type seat struct {
 	name      string
 	host      string
 	plain     string // host as portSet writes it
+	block     int    // of the address, where nodes have addresses of their own
 	fixed     []int  // by line: a port set for this node alone, else 0; nil: none
 }
 
@@ -62,15 +63,51 @@ type solver struct {
 	low    int      // the ephemeral range
 	high   int
 
-	row   []int // scratch: the ports of one seat
-	cells [protos][]cell
-	round uint32
-	group uint32
+	row    []int // scratch: the ports of one seat
+	claims claims
+	work   int // claims so far
 }
 
-// cell says which ports the round under way has given out: on any address at all, on all addresses, on the address of
-// the seats that are being looked at.
-type cell struct{ every, any, here uint32 }
+// claims are the ports that the check under way has given out: on some address, on all addresses, and on the address of
+// the seats that are being looked at. It remembers what it has set, so that clearing costs what setting did.
+type claims struct {
+	every, any, here bits
+	set              []claimed
+	group            int // where in set the present address begins
+}
+
+type claimed struct{ proto, port int }
+
+// clear forgets everything.
+func (c *claims) clear() {
+	c.nextAddress()
+	for _, one := range c.set {
+		c.every.remove(one.proto, one.port)
+		c.any.remove(one.proto, one.port)
+	}
+	c.set, c.group = c.set[:0], 0
+}
+
+// nextAddress forgets what is taken on the present address alone.
+func (c *claims) nextAddress() {
+	for _, one := range c.set[c.group:] {
+		c.here.remove(one.proto, one.port)
+	}
+	c.group = len(c.set)
+}
+
+func (c *claims) isTaken(proto, port int, wide bool) bool {
+	return c.here.has(proto, port) || c.any.has(proto, port) || wide && c.every.has(proto, port)
+}
+
+func (c *claims) take(proto, port int, wide bool) {
+	c.every.add(proto, port)
+	c.here.add(proto, port)
+	if wide {
+		c.any.add(proto, port)
+	}
+	c.set = append(c.set, claimed{proto, port})
+}
 
 // kind is what is wrong with a port.
 type kind int
@@ -214,11 +251,7 @@ func (l *line) where(at *seat) string {
 // check gives the first trouble of a candidate, of kind fine if there is none. A strict check also stays out of the
 // ephemeral range.
 func (s *solver) check(c candidate, strict bool) trouble {
-	if s.cells[tcp] == nil {
-		s.cells[tcp], s.cells[udp] = make([]cell, 1<<16), make([]cell, 1<<16)
-	}
-	s.round++
-	s.group++
+	s.claims.clear()
 	for n, at := range s.seats {
 		s.place(at, c)
 		if n == 0 {
@@ -229,7 +262,7 @@ func (s *solver) check(c candidate, strict bool) trouble {
 				}
 			}
 		} else if at.plain != s.seats[n-1].plain {
-			s.group++
+			s.claims.nextAddress()
 		}
 		row := s.ports(at, c)
 		for i := range s.lines {
@@ -248,14 +281,14 @@ func (s *solver) check(c candidate, strict bool) trouble {
 // claim takes a port for a line in this round, or tells why it can't be had. A line that is bound to an address of its
 // own, rather than the node's, is treated as if it took all addresses: rare, and then on the safe side.
 func (s *solver) claim(l *line, host string, port int, strict bool) (kind, int) {
+	s.work++
 	if port < 1 || port > 65535 {
 		return outside, l.protos[0]
 	}
 	wide := l.any || l.bind != ""
 	for _, proto := range l.protos {
-		at := &s.cells[proto][port]
 		switch {
-		case at.any == s.round, at.here == s.group, wide && at.every == s.round:
+		case s.claims.isTaken(proto, port, wide):
 			return taken, proto
 		case s.formed.blocks(proto, host, l.any, port):
 			return taken, proto
@@ -264,18 +297,15 @@ func (s *solver) claim(l *line, host string, port int, strict bool) (kind, int) 
 		case strict && !l.exempt && s.isEphemeral(port):
 			return ephemeral, proto
 		}
-		at.every, at.here = s.round, s.group
-		if wide {
-			at.any = s.round
-		}
+		s.claims.take(proto, port, wide)
 	}
 	return fine, 0
 }
 
 // place puts a seat on the address that a candidate gives it.
 func (s *solver) place(at *seat, c candidate) {
-	if s.spread {
+	if s.spread && (at.block != c.block || at.host == "") {
 		at.host = spreadHost(c.block, at.index)
-		at.plain = at.host
+		at.plain, at.block = at.host, c.block
 	}
 }
