@@ -1,7 +1,6 @@
 package nodedir
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -297,63 +296,6 @@ func TestCopySparse(t *testing.T) {
 	}
 }
 
-func TestPatterns(t *testing.T) {
-	for _, tt := range []struct {
-		pattern, path string
-		want          bool
-	}{
-		{"a", "a", true},
-		{"/a/", "a", true},
-		{"a", "b/a", false},
-		{"a/*", "a/b", true},
-		{"a/*", "a/b/c", false},
-		{"a/*", "a", false},
-		{"**", "a", true},
-		{"**", "a/b", true},
-		{"a/**", "a", false},
-		{"a/**", "a/b", true},
-		{"a/**", "a/b/c", true},
-		{"**/c", "c", true},
-		{"**/c", "a/b/c", true},
-		{"a/**/c", "a/c", true},
-		{"a/**/c", "a/b/b/c", true},
-		{"a/**/c", "b/c", false},
-		{"**/b/**", "a/b/c/d", true},
-		{"**/b/**", "a/b", false},
-		{"*.pid", "x.pid", true},
-		{"[ab]?", "ax", true},
-		{"[ab]?", "cx", false},
-	} {
-		p, err := parsePatterns([]string{tt.pattern})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := p.match(tt.path); got != tt.want {
-			t.Errorf("%q on %q: got %v", tt.pattern, tt.path, got)
-		}
-	}
-	p, err := parsePatterns([]string{"lib"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !p.cover("lib/a/b") || !p.cover("lib") || p.cover("libs/a") || p.match("lib/a") {
-		t.Error("cover and match are mixed up")
-	}
-}
-
-func FuzzPatterns(f *testing.F) {
-	f.Add("a/**/b", "a/x/b")
-	f.Fuzz(func(t *testing.T, pattern, path string) {
-		p, err := parsePatterns([]string{pattern})
-		if err != nil {
-			return
-		}
-		if p.match(path) && !p.cover(path) {
-			t.Errorf("%q matches %q and does not cover it", pattern, path)
-		}
-	})
-}
-
 func TestHashSeesChanges(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "a/f", "a/g", "l -> a/f")
@@ -384,45 +326,5 @@ func TestHashSeesChanges(t *testing.T) {
 	}
 	if _, err := Hash(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestWriteFile(t *testing.T) {
-	dir, outside := t.TempDir(), t.TempDir()
-	write(t, dir, "etc/a.conf", "out -> "+outside, "etc/link.conf -> a.conf", "etc/evil -> "+outside+"/secret")
-	write(t, outside, "secret")
-	if err := os.Chmod(filepath.Join(dir, "etc/a.conf"), 0o400); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"etc/a.conf", "etc/link.conf", "etc/new/deep.conf", "top", "etc/evil"} {
-		if err := WriteFile(dir, name, []byte("new "+name), 0o640); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if b, err := ReadFile(dir, name); err != nil || string(b) != "new "+name {
-			t.Errorf("%s: got %q, %v", name, b, err)
-		}
-	}
-	if info, err := os.Stat(filepath.Join(dir, "etc/a.conf")); err != nil || info.Mode().Perm() != 0o400 {
-		t.Errorf("mode is now %v, %v", info.Mode(), err)
-	}
-	if info, err := os.Stat(filepath.Join(dir, "top")); err != nil || info.Mode().Perm() != 0o640 {
-		t.Errorf("mode of a new file is %v, %v", info.Mode(), err)
-	}
-	for _, name := range []string{"out/x", "../x", "/etc/x", "out/secret"} {
-		if err := WriteFile(dir, name, nil, 0o600); err == nil {
-			t.Errorf("%s: written", name)
-		}
-		if _, err := ReadFile(dir, name); err == nil {
-			t.Errorf("%s: read", name)
-		}
-	}
-	if got := list(t, outside); fmt.Sprint(got) != "[secret]" {
-		t.Errorf("outside is now %v", got)
-	}
-	if b, err := os.ReadFile(filepath.Join(outside, "secret")); err != nil || !bytes.Equal(b, []byte("secret")) {
-		t.Errorf("outside has %q, %v", b, err)
-	}
-	if got := fmt.Sprint(list(t, dir)); strings.Contains(got, "onemore-tmp") {
-		t.Errorf("left: %v", got)
 	}
 }

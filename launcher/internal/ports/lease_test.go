@@ -69,38 +69,12 @@ func testLease(t *testing.T, space namespace) {
 		t.Error("listed names are not found")
 	}
 
-	any := a
-	any.Host = ""
-	other := a
-	other.Host = "127.0.0.2"
-	for _, tt := range []struct {
-		want Want
-		free bool
-	}{
-		{Want{Addrs: []Addr{a}}, false},
-		{Want{Addrs: []Addr{any}}, false},
-		{Want{Addrs: []Addr{c, b}}, false},
-		{Want{Addrs: []Addr{c}, Names: []string{"number 3"}}, false},
-		{Want{Names: []string{long}}, false},
-		{Want{Names: []string{"number 4", long + "x"}}, true},
-		{Want{Addrs: []Addr{c}}, true},
-		{Want{Addrs: []Addr{{UDP, a.Host, a.Port}}}, true},
-		{Want{}, true},
-	} {
-		second, err := acquire(ctx, space, tt.want, "cluster b")
-		clash, isClash := errors.AsType[*ClashError](err)
-		if tt.free != (err == nil) || err != nil && (!isClash || !strings.HasPrefix("cluster a/ü", clash.Owner) || clash.Process.PID != os.Getpid()) {
-			t.Errorf("%+v: got %v", tt.want, err)
-		}
-		if second != nil {
-			if err := second.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-	}
+	checkClashes(t, space, a, b, c, long)
 	if after, err := space.list(); err != nil || len(after) != len(held) {
 		t.Errorf("refused leases left something: %+v, %v", after, err)
 	}
+	any, other := a, a
+	any.Host, other.Host = "", "127.0.0.2"
 	if err := first.Add(ctx, Want{Addrs: []Addr{a, any, c}}); err != nil {
 		t.Errorf("a lease clashes with itself: %v", err)
 	}
@@ -121,6 +95,39 @@ func testLease(t *testing.T, space namespace) {
 	}
 	if left, err := space.list(); err != nil || len(left) != 0 {
 		t.Errorf("left %+v, %v", left, err)
+	}
+}
+
+// checkClashes tries to take what cluster a has, which is a, b, and the names
+// "number 3" and long; c is free.
+func checkClashes(t *testing.T, space namespace, a, b, c Addr, long string) {
+	t.Helper()
+	any := a
+	any.Host = ""
+	for _, tt := range []struct {
+		want Want
+		free bool
+	}{
+		{Want{Addrs: []Addr{a}}, false},
+		{Want{Addrs: []Addr{any}}, false},
+		{Want{Addrs: []Addr{c, b}}, false},
+		{Want{Addrs: []Addr{c}, Names: []string{"number 3"}}, false},
+		{Want{Names: []string{long}}, false},
+		{Want{Names: []string{"number 4", long + "x"}}, true},
+		{Want{Addrs: []Addr{c}}, true},
+		{Want{Addrs: []Addr{{UDP, a.Host, a.Port}}}, true},
+		{Want{}, true},
+	} {
+		second, err := acquire(t.Context(), space, tt.want, "cluster b")
+		clash, isClash := errors.AsType[*ClashError](err)
+		if tt.free != (err == nil) || err != nil && (!isClash || !strings.HasPrefix("cluster a/ü", clash.Owner) || clash.Process.PID != os.Getpid()) {
+			t.Errorf("%+v: got %v", tt.want, err)
+		}
+		if second != nil {
+			if err := second.Close(); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

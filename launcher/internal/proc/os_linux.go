@@ -34,7 +34,8 @@ func readStat(pid int) (stat, error) {
 	if err != nil {
 		return stat{}, err
 	}
-	return parseStat(pid, string(b))
+	s, _, err := parseStat(pid, string(b))
+	return s, err
 }
 
 // readProc reads a file of /proc/PID without the cost of the runtime's poller.
@@ -78,18 +79,19 @@ func openProc(pid int, file string) (int, error) {
 	}
 }
 
-// parseStat takes the line apart. The name is in parentheses and may itself
+// parseStat takes the line apart, and also returns the CPU time, user and system,
+// in ticks. The name is in parentheses and may itself
 // hold parentheses and spaces, so the fields count from the last one.
-func parseStat(pid int, line string) (stat, error) {
+func parseStat(pid int, line string) (s stat, cpuTicks uint64, err error) {
 	open, end := strings.IndexByte(line, '('), strings.LastIndexByte(line, ')')
 	if open < 0 || end < open {
-		return stat{}, fmt.Errorf("parse /proc/%d/stat: no name in it", pid)
+		return stat{}, 0, fmt.Errorf("parse /proc/%d/stat: no name in it", pid)
 	}
-	s := stat{pid: pid, name: line[open+1 : end]}
+	s = stat{pid: pid, name: line[open+1 : end]}
 	const firstField, lastField = 3, 22 // as proc(5) numbers them
 	fields := strings.Fields(line[end+1:])
 	if len(fields) <= lastField-firstField {
-		return stat{}, fmt.Errorf("parse /proc/%d/stat: %d fields after the name", pid, len(fields))
+		return stat{}, 0, fmt.Errorf("parse /proc/%d/stat: %d fields after the name", pid, len(fields))
 	}
 	number := func(field int) uint64 {
 		n, _ := strconv.ParseUint(fields[field-firstField], 10, 64)
@@ -97,9 +99,8 @@ func parseStat(pid int, line string) (stat, error) {
 	}
 	s.zombie = strings.ContainsAny(fields[0], "ZXx")
 	s.ppid, s.pgid = int(number(4)), int(number(5))
-	s.cpuTicks = number(14) + number(15)
 	s.start = number(22)
-	return s, nil
+	return s, number(14) + number(15), nil
 }
 
 // Snapshot looks at every process once.
@@ -115,7 +116,7 @@ func Snapshot() (Table, error) {
 		if err != nil {
 			continue // ended since the listing
 		}
-		s, err := parseStat(pid, string(b))
+		s, _, err := parseStat(pid, string(b))
 		if err != nil || s.zombie {
 			continue
 		}
@@ -198,26 +199,31 @@ func Usage(id ID) (rss uint64, cpuPercent float64, err error) {
 	if err != nil {
 		return 0, 0, fmt.Errorf("read memory of %v: %w", id, err)
 	}
-	s, err := readStat(id.PID)
+	b, err = readProc(id.PID, "stat", make([]byte, 1024))
+	if err != nil {
+		return 0, 0, fmt.Errorf("read usage of %v: %w", id, err)
+	}
+	s, ticks, err := parseStat(id.PID, string(b))
 	if err != nil {
 		return 0, 0, fmt.Errorf("read usage of %v: %w", id, err)
 	}
 	if s.zombie || !id.Same(ID{PID: id.PID, Start: s.start, Boot: bootID()}) {
 		return 0, 0, fmt.Errorf("read usage of %v: %w", id, ErrGone)
 	}
-	return pages * uint64(os.Getpagesize()), lifePercent(s), nil
+	return pages * uint64(os.Getpagesize()), lifePercent(s.start, ticks), nil
 }
 
-func lifePercent(s stat) float64 {
+// lifePercent is for a process that started and computed so many ticks.
+func lifePercent(start, cpuTicks uint64) float64 {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
 		return 0
 	}
-	age := time.Duration(now.Nano()) - time.Duration(s.start)*(time.Second/ticksPerSecond)
+	age := time.Duration(now.Nano()) - time.Duration(start)*(time.Second/ticksPerSecond)
 	if age < time.Second/ticksPerSecond {
 		age = time.Second / ticksPerSecond // the start time's own resolution
 	}
-	used := time.Duration(s.cpuTicks) * (time.Second / ticksPerSecond)
+	used := time.Duration(cpuTicks) * (time.Second / ticksPerSecond)
 	return 100 * float64(used) / float64(age)
 }
 
@@ -257,4 +263,13 @@ func BecomeSubreaper() error {
 func environ(pid int) (string, error) {
 	b, err := readProc(pid, "environ", make([]byte, 16<<10))
 	return string(b), err
+}
+
+// splitArgs turns a NUL-separated command line into its arguments.
+func splitArgs(block string) []string {
+	block = strings.TrimRight(block, "\x00")
+	if block == "" {
+		return nil
+	}
+	return strings.Split(block, "\x00")
 }

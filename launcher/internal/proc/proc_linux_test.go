@@ -24,11 +24,11 @@ func TestParseStat(t *testing.T) {
 		{"7 (sh) S 1 2", "", false},
 		{"7 )(" + rest, "", false},
 	} {
-		s, err := parseStat(7, tt.line)
+		s, ticks, err := parseStat(7, tt.line)
 		if (err == nil) != tt.ok || s.name != tt.name && tt.ok {
 			t.Errorf("%q: got %+v, %v", tt.line, s, err)
 		}
-		if tt.ok && (s.ppid != 10 || s.pgid != 20 || s.start != 123456 || s.cpuTicks != 12 || s.zombie) {
+		if tt.ok && (s.ppid != 10 || s.pgid != 20 || s.start != 123456 || ticks != 12 || s.zombie) {
 			t.Errorf("%q: got %+v", tt.line, s)
 		}
 	}

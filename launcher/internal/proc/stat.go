@@ -11,7 +11,6 @@ type stat struct {
 	name            string // as the kernel has it, at most 15 bytes on Linux
 	start           uint64
 	zombie          bool
-	cpuTicks        uint64 // user + system; only on Linux
 }
 
 // Info describes a living process.
@@ -114,13 +113,4 @@ func pick(block, mark string, also []string) (env map[string]string, ok bool) {
 		}
 	}
 	return env, ok
-}
-
-// splitArgs turns a NUL-separated command line into its arguments.
-func splitArgs(block string) []string {
-	block = strings.TrimRight(block, "\x00")
-	if block == "" {
-		return nil
-	}
-	return strings.Split(block, "\x00")
 }
