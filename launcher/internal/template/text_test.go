@@ -32,6 +32,7 @@ func TestExpand(t *testing.T) {
 		`{{add 1 2}} {{sub 1 2}} {{mul 3 4}} {{div 7 2}} {{mod 7 2}}`: "3 -1 12 3 1",
 		`{{quote "a\"b<&>\n"}}`:                                       `"a\"b<&>\n"`,
 		`{{mul (int .Param.size) 2}}`:                                 "8",
+		`{{replace "a" "b" "banana"}}`:                                "bbnbnb",
 		`{{.Tool "the-cli"}}`:                                         "/usr/bin/the-cli",
 		`{{with .Peer}}{{.Name}}{{end}}`:                              "sample2@127.0.0.1|sample1@127.0.0.1",
 		`{{printf "%s:%d" .Name (.Port "a") | quote}}`:                `"sample1@127.0.0.1:1000"|"sample3@127.0.0.1:3000"`,
