@@ -80,6 +80,9 @@ func TestIDIsNotFooledByPID(t *testing.T) {
 	recycled, rebooted := id, id
 	recycled.Start++
 	rebooted.Boot = "another-boot"
+	if _, err := Environ(recycled, "PATH"); !errors.Is(err, ErrGone) {
+		t.Errorf("environment of another start time: got %v, want ErrGone", err)
+	}
 	for name, id := range map[string]ID{"recycled": recycled, "rebooted": rebooted} {
 		if name == "rebooted" && bootID() == "" {
 			continue
@@ -181,6 +184,10 @@ func TestMarkedFindsFamily(t *testing.T) {
 		if others, err := Marked("PROC_TEST_MARK", value); err != nil || len(others) != 0 {
 			t.Errorf("mark %q: got %v %v, want none", value, others, err)
 		}
+	}
+	env, err := Environ(p.ID(), "PROC_TEST_NODE", "PROC_TEST_NONE")
+	if err != nil || len(env) != 1 || env["PROC_TEST_NODE"] != "2" {
+		t.Errorf("environment: got %v, %v", env, err)
 	}
 	family, err := Family(p.ID())
 	if err != nil || len(family) != 2 || family[0] != p.ID() {
