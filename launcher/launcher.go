@@ -363,8 +363,8 @@ func refusal(err error, v ports.View) error {
 	a := ports.Addr{Proto: ports.Proto(p.Proto), Host: p.Host, Port: p.Port}
 	if h, ok := ports.Holder(a); ok {
 		p.Holder = fmt.Sprintf("%s (pid %d)", h.Name, h.PID)
-	} else if why, used := v.Used(a); used {
-		p.Holder = why
+	} else if i := slices.IndexFunc(v.Leases, func(l ports.Leased) bool { return ports.Conflict(l.Addr, a) }); i >= 0 {
+		p.Holder = fmt.Sprintf("another cluster, %q", v.Leases[i].Owner)
 	}
 	return &Failure{Node: p.Node, Why: p.Error(), Hint: p.Hint}
 }

@@ -40,7 +40,7 @@ func Make(t *template.Template, o Options, h Host) (*Plan, error) {
 func (p *Plan) follow(f *Plan) {
 	p.Offset, p.Shift, p.NumberShift, p.Block = f.Offset, f.Shift, f.NumberShift, f.Block
 	p.Shared, p.Service = f.Shared, f.Service
-	p.Nodes = slices.Clone(f.Nodes)
+	p.Nodes, p.Notes = slices.Clone(f.Nodes), slices.Clone(f.Notes)
 }
 
 // presentListeners tells which listeners the options leave on, by name.
@@ -117,11 +117,11 @@ func (p *Plan) layOut(t *template.Template, o *Options, h Host, present map[stri
 // layOutMore places nodes that come to a formed cluster, one by one, so that none moves what is there.
 func (p *Plan) layOutMore(t *template.Template, o *Options, s *solver) ([]seated, error) {
 	for _, l := range p.Shared {
-		s.keep(l)
+		s.keep(l, fmt.Sprintf("listener %q of the cluster", l.Name))
 	}
 	for i := range p.Nodes {
 		for _, l := range p.Nodes[i].Listeners {
-			s.keep(l)
+			s.keep(l, fmt.Sprintf("listener %q of node %d", l.Name, p.Nodes[i].Index))
 		}
 	}
 	s.shared = nil
@@ -140,11 +140,8 @@ func (p *Plan) layOutMore(t *template.Template, o *Options, s *solver) ([]seated
 		p.Notes = append(p.Notes, notes...)
 		placed := s.settled(c)[0]
 		for i := range s.lines {
-			l := &s.lines[i]
-			for _, proto := range l.protos {
-				if !l.off {
-					s.formed.add(proto, bindOf(l, one), placed.ports[i])
-				}
+			if l := &s.lines[i]; !l.off {
+				s.keep(Listener{Name: l.name, Bind: bindOf(l, one), Port: placed.ports[i], Protocols: t.Listeners[i].Protocols}, s.whose(one, i))
 			}
 		}
 		done = append(done, placed)
@@ -152,7 +149,9 @@ func (p *Plan) layOutMore(t *template.Template, o *Options, s *solver) ([]seated
 	return done, p.uniqueNames(all)
 }
 
-func (s *solver) keep(l Listener) {
+// keep takes the ports of what is there already out of the search.
+func (s *solver) keep(l Listener, who string) {
+	s.there = append(s.there, owned{l, who})
 	for _, proto := range l.Protocols {
 		s.formed.add(protoIndex(proto), l.Bind, l.Port)
 	}
