@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"onemore/nodecore/internal/faults"
-	broker "onemore/nodecore/internal/idle"
+	"onemore/nodecore/internal/broker"
 	"onemore/nodecore/internal/member"
 	"onemore/nodecore/internal/peer"
 	"onemore/nodecore/internal/store"
@@ -154,8 +154,12 @@ func (n *Node) openBroker() error {
 	if cluster == "" {
 		cluster = "none-yet-" + v.Self.ID
 	}
+	secret := n.cfg.Cluster.Secret
+	if secret == "" { // no one may link to this node: its own id, which it tells to nobody then, locks them out
+		secret = v.Self.Node
+	}
 	n.broker, err = broker.Open(broker.Config{
-		Name: v.Self.Name, NodeID: v.Self.Node, ClusterID: cluster, Secret: []byte(n.cfg.Cluster.Secret),
+		Name: v.Self.Name, NodeID: v.Self.Node, ClusterID: cluster, Secret: []byte(secret),
 		Dir: n.dataDir(), Store: n.store, Forward: s.take("forward"),
 		MQTT: s.take("mqtt"), MQTTS: s.take("mqtts"), WS: s.take("ws"), WSS: s.take("wss"),
 		Faults: n.linkFaults, Logger: n.log,

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"onemore/nodecore"
 
@@ -55,7 +56,7 @@ func Report(w io.Writer, err error) int {
 		return exitDone
 	}
 	// There is no one left to tell that stderr can't be written.
-	_, _ = fmt.Fprintf(w, "onemore: error: %v\n", err)
+	_, _ = fmt.Fprintf(w, "onemore: error: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 	return ExitCode(err)
 }
 

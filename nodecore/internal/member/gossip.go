@@ -32,7 +32,8 @@ const (
 	reclaimAfter = time.Second
 )
 
-// byeMark starts the message with which a node says that it is stopping.
+// byeMark starts the message which says that a node is stopping, or that its
+// process was seen to have ended.
 var byeMark = []byte("bye ")
 
 // gossip is one life of this node in one cluster: a memberlist and what it
@@ -96,18 +97,23 @@ func gossipLogger(l *slog.Logger) *log.Logger {
 // an answer: they would find out, but later.
 func (g *gossip) close(bye bool) error {
 	if bye {
-		msg := append(bytes.Clone(byeMark), gossipName(g.self)...)
-		for _, m := range g.living() {
-			to := memberlist.Address{Addr: m.Addr, Name: gossipName(m)}
-			if err := g.list.SendToAddress(to, msg); err != nil {
-				g.log.Debug("say bye", "to", m.Name, "error", err)
-			}
-		}
+		g.tellEnd(g.self)
 	}
 	if err := g.list.Shutdown(); err != nil {
 		return fmt.Errorf("leave gossip: %w", err)
 	}
 	return nil
+}
+
+// tellEnd tells all that the life of a member is over.
+func (g *gossip) tellEnd(over Member) {
+	msg := append(bytes.Clone(byeMark), gossipName(over)...)
+	for _, m := range g.living() {
+		to := memberlist.Address{Addr: m.Addr, Name: gossipName(m)}
+		if err := g.list.SendToAddress(to, msg); err != nil {
+			g.log.Debug("tell of an end", "of", over.Name, "to", m.Name, "error", err)
+		}
+	}
 }
 
 // meet exchanges everything with the node at an address of the cluster.
@@ -175,8 +181,8 @@ func (g *gossip) running(id string) bool {
 	return ok && boot > g.gone[id]
 }
 
-// ended notes the proof that a life of a member is over.
-func (g *gossip) ended(m Member) {
+// ended notes the proof that a life of a member is over; false if that is no news.
+func (g *gossip) ended(m Member) bool {
 	g.mu.Lock()
 	known := g.gone[m.ID] >= m.Boot
 	if !known {
@@ -184,6 +190,20 @@ func (g *gossip) ended(m Member) {
 	}
 	g.mu.Unlock()
 	if !known {
+		g.changed()
+	}
+	return !known
+}
+
+// lives takes ended back: the member has just spoken.
+func (g *gossip) lives(m Member) {
+	g.mu.Lock()
+	was := g.gone[m.ID] >= m.Boot
+	if was {
+		delete(g.gone, m.ID)
+	}
+	g.mu.Unlock()
+	if was {
 		g.changed()
 	}
 }
@@ -197,9 +217,8 @@ func (g *gossip) NotifyMsg(b []byte) {
 	if !ok {
 		return
 	}
-	if m, err := parseGossipName(string(name)); err == nil && m.ID != g.self.ID {
+	if m, err := parseGossipName(string(name)); err == nil && m.ID != g.self.ID && g.ended(m) {
 		g.log.Info("member stopped", "member", m.Name)
-		g.ended(m)
 	}
 }
 

@@ -33,6 +33,7 @@ type Group struct {
 	changes chan struct{} // for the caller; holds at most one
 	dirty   chan struct{} // for the saver
 	lost    chan struct{} // for the healer: somebody may be missing
+	ring    chan struct{} // for the watcher: it may have another neighbour
 	wanted  chan *spreadOrder
 	coming  chan struct{} // somebody was let in; holds at most one
 	entered chan struct{} // closed when the first cluster was entered
@@ -83,6 +84,7 @@ func (g *Group) Start() error {
 	}
 	g.wg.Go(g.keepSaved)
 	g.wg.Go(g.heal)
+	g.wg.Go(g.watch)
 	g.wg.Go(g.spreadOnDemand)
 	return nil
 }
@@ -96,7 +98,7 @@ func newGroup(cfg Config, st state) *Group {
 	}
 	g := &Group{
 		cfg: cfg, log: cfg.Logger, st: st, roster: newRoster(st.notes),
-		changes: make(chan struct{}, 1), dirty: make(chan struct{}, 1), lost: make(chan struct{}, 1),
+		changes: make(chan struct{}, 1), dirty: make(chan struct{}, 1), lost: make(chan struct{}, 1), ring: make(chan struct{}, 1),
 		wanted: make(chan *spreadOrder), coming: make(chan struct{}, 1), entered: make(chan struct{}), op: make(chan struct{}, 1),
 	}
 	g.st.notes = notes{}
@@ -118,7 +120,10 @@ func (g *Group) enter(sync bool) error {
 	g.mu.Lock()
 	g.st.Boot++
 	self, cluster := g.selfLocked(), g.st.Cluster
-	r := g.roster
+	r, secret := g.roster, g.cfg.Secret
+	if len(secret) == 0 {
+		secret = []byte(g.st.Node) // which nobody else knows: no one can come in
+	}
 	g.mu.Unlock()
 	r.put(self)
 	if err := g.save(sync); err != nil {
@@ -126,7 +131,7 @@ func (g *Group) enter(sync bool) error {
 	}
 	gs, err := openGossip(gossipConfig{
 		cluster: cluster, self: self, port: g.port, roster: r,
-		advertise: g.cfg.Advertise, secret: g.cfg.Secret, changed: g.changed,
+		advertise: g.cfg.Advertise, secret: secret, changed: g.changed,
 	})
 	if err != nil {
 		return err
@@ -184,7 +189,7 @@ func (g *Group) Garbage() uint64 { return g.port.garbage.Load() }
 
 // changed is called whenever alive or roster changed; it never blocks.
 func (g *Group) changed() {
-	for _, c := range []chan struct{}{g.changes, g.dirty, g.lost} {
+	for _, c := range []chan struct{}{g.changes, g.dirty, g.lost, g.ring} {
 		select {
 		case c <- struct{}{}:
 		default:

@@ -185,9 +185,6 @@ func TestStoppedComesBack(t *testing.T) {
 func TestKilledComesBack(t *testing.T) {
 	nodes := cluster(t, "a", "b", "c")
 	nodes[0].kill(t)
-	for _, n := range nodes[1:] {
-		n.Suspect("a@127.0.0.1")
-	}
 	allSee(t, nodes[1:], "b c", "a")
 	nodes[0].restart(t)
 	allSee(t, nodes, "a b c", "")

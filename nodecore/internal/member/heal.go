@@ -122,13 +122,15 @@ func (g *Group) greet(ctx context.Context, m Member) error {
 	if err := errors.Join(gs.meet(a.From), gs.meet(a.From)); err != nil {
 		return err
 	}
+	gs.lives(a.From)
 	g.log.Info("met member again", "member", m.Name)
 	_, err = l.ask(g.request(opReady))
 	return err
 }
 
 // Suspect is a hint that a member may have ended, from someone who lost a
-// connection to it. If nothing listens at its address any more, it is over.
+// connection to it. If nothing listens at its address any more, it is over, and
+// the others are told.
 func (g *Group) Suspect(name string) {
 	gs, ros := g.current()
 	m := ros.byName(name)
@@ -142,6 +144,7 @@ func (g *Group) Suspect(name string) {
 		if nobodyThere(err) {
 			g.log.Info("member ended", "member", m.Name)
 			gs.ended(*m)
+			gs.tellEnd(*m)
 		}
 		return
 	}

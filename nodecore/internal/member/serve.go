@@ -25,10 +25,10 @@ func (g *Group) serve(conn net.Conn) {
 		g.log.Debug("refused a stream", "from", conn.RemoteAddr().String(), "error", err)
 		return
 	}
-	arrived := func() {}
+	arrived, idle := func() {}, idleStream
 	defer func() { arrived() }()
 	for {
-		if conn.SetDeadline(time.Now().Add(idleStream)) != nil {
+		if conn.SetDeadline(deadline(idle)) != nil {
 			return
 		}
 		var r request
@@ -38,8 +38,11 @@ func (g *Group) serve(conn net.Conn) {
 		if f := g.cfg.Faults.From(r.From.Name); f.Block || g.cfg.Faults.To(r.From.Name).Block {
 			return
 		}
-		if r.Op == opReady {
+		switch r.Op {
+		case opReady:
 			arrived()
+		case opWatch:
+			idle = 0 // it is meant to be silent; a peer that is gone ends it by TCP's own means
 		}
 		a := g.answer(r)
 		if (r.Op == opJoin || r.Op == opHello) && a.Code == "" {
@@ -53,6 +56,14 @@ func (g *Group) serve(conn net.Conn) {
 	}
 }
 
+// deadline is the end of a time that begins now; for 0 there is none.
+func deadline(d time.Duration) time.Time {
+	if d == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
+}
+
 // answer does what is asked and says how that went.
 func (g *Group) answer(r request) reply {
 	var a reply
@@ -64,6 +75,7 @@ func (g *Group) answer(r request) reply {
 		a, err = g.answerHello(r)
 	case opReady:
 		err = g.orderSpread(g.ctx)
+	case opWatch: // the answer is all; the stream stays
 	case opList:
 		for _, m := range g.View().Running {
 			a.Running = append(a.Running, m.ID)

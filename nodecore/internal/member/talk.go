@@ -15,6 +15,7 @@ const (
 	opReady  = "ready"  // follows join and hello: I am in the gossip, tell the others
 	opList   = "list"   // whom do you see running?
 	opRemove = "remove" // these ids are no members any more
+	opWatch  = "watch"  // keep this stream open as long as you live
 )
 
 // dialTime bounds the opening of a control stream to a node that may be gone
