@@ -135,9 +135,30 @@ func (o *Options) checkNodes(t *template.Template, refuse func(hint, format stri
 		}
 		refuse(fmt.Sprintf("give %d nodes or more", t.MinNodes), "a cluster of template %q needs %d nodes or more, not %d%s", t.Name, t.MinNodes, n, reason)
 	}
+	if len(o.Nodes) > 0 {
+		o.checkRefused(t, n, refuse)
+	}
 	for _, index := range slices.Sorted(maps.Keys(o.Node)) {
 		if !seen[index] && o.Formed == nil {
 			refuse("", "options were given for node %d, but the cluster has no such node", index)
+		}
+	}
+}
+
+// checkRefused asks the template whether n nodes with these settings can be a cluster.
+func (o *Options) checkRefused(t *template.Template, n int, refuse func(hint, format string, args ...any)) {
+	data := template.RefuseData{N: n, Cluster: o.Cluster, Join: o.Join, Param: o.Params}
+	for _, r := range t.Refuse {
+		no, err := isTrue(t, r.When, data)
+		reason := r.Reason
+		if err == nil && no {
+			reason, err = t.Expand(r.Reason, data)
+		}
+		switch {
+		case err != nil:
+			refuse("", "template %q: %v", t.Name, err)
+		case no:
+			refuse("", "a cluster of template %q with %d nodes can't be made so: %s", t.Name, n, reason)
 		}
 	}
 }

@@ -39,6 +39,11 @@ func (t *Template) check(found *problems) {
 	if t.MinNodes < 0 {
 		found.add("min_nodes", "%d is below 0", t.MinNodes)
 	}
+	for i, r := range t.Refuse {
+		if r.When == "" || r.Reason == "" {
+			found.add(fmt.Sprintf("refuse[%d]", i), "give when and reason")
+		}
+	}
 	t.checkParams(found)
 	t.checkProgram(found)
 	t.checkDetect(found)

@@ -150,5 +150,6 @@ func placeNames() map[place]map[string]bool {
 		inName:    of(NameData{}),
 		inWhen:    of(WhenData{}),
 		inURL:     of(URLData{}),
+		inRefuse:  of(RefuseData{}),
 	}
 }

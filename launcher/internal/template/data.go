@@ -100,6 +100,14 @@ type NameData struct {
 	Param     map[string]string
 }
 
+// RefuseData is what a refusal sees: N is the number of nodes that there would be.
+type RefuseData struct {
+	N       int
+	Cluster string
+	Join    string
+	Param   map[string]string
+}
+
 // WhenData is what the when of a listener sees: nothing that differs between nodes, so that all have the same listeners.
 type WhenData struct {
 	Cluster string

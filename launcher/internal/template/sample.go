@@ -52,6 +52,8 @@ func sampleFor(where place, d *Data) any {
 		return NameData{Index: d.Index, NameIndex: d.NameIndex, Host: d.Host, Cluster: d.Cluster, Param: d.Param}
 	case inWhen:
 		return WhenData{Cluster: d.Cluster, Join: d.Join, Param: d.Param}
+	case inRefuse:
+		return RefuseData{N: d.N, Cluster: d.Cluster, Join: d.Join, Param: d.Param}
 	case inURL:
 		return URLData{Addr: "127.0.0.1:1000", Host: "127.0.0.1", Port: 1000}
 	default:

@@ -15,6 +15,8 @@ type Template struct {
 	MinNodes int    `toml:"min_nodes"`
 	// MinReason says why fewer nodes than MinNodes can't work; it ends the error.
 	MinReason string `toml:"min_nodes_reason"`
+	// Refuse are further clusters that can't work.
+	Refuse []Refusal `toml:"refuse"`
 
 	Params  map[string]Param `toml:"params"` // settings of the template's own, given as --param NAME=VALUE
 	Program Program          `toml:"program"`
@@ -48,6 +50,12 @@ type Template struct {
 	Own []File `toml:"-"`
 
 	texts *texts // every text, parsed once; set by Check
+}
+
+// Refusal is a kind of cluster that can't work, known by its size and settings; it is refused before anything is made.
+type Refusal struct {
+	When   string `toml:"when"`   // text of {{.N}} {{.Cluster}} {{.Join}} {{.Param.NAME}}; "true" refuses
+	Reason string `toml:"reason"` // text, likewise
 }
 
 // Param is a setting that only this template has, read in texts as {{.Param.NAME}}.

@@ -15,6 +15,7 @@ const (
 	inName                 // NameData
 	inWhen                 // WhenData
 	inURL                  // URLData
+	inRefuse               // RefuseData
 )
 
 // callPlaces are the calls of a template, with the key under which each stands.
@@ -64,6 +65,10 @@ func (t *Template) eachText(visit func(key string, where place, src string)) {
 		}
 	}
 	visit("node.name", inName, t.Node.Name)
+	for i, r := range t.Refuse {
+		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
+		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
+	}
 	for i, list := range [][]Listener{t.Listeners, t.Shared} {
 		for _, l := range list {
 			key := [...]string{"listeners.", "shared."}[i] + l.Name
