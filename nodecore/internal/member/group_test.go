@@ -142,6 +142,7 @@ func TestLeaveWhileOthersAreStopped(t *testing.T) {
 }
 
 func TestForceLeaveLasts(t *testing.T) {
+	t.Parallel()
 	nodes := cluster(t, "a", "b", "c")
 	nodes[2].kill(t)
 	nodes[0].sees(t, "a b", "c")
@@ -235,9 +236,7 @@ func cut(t *testing.T, left, right []*testNode) {
 }
 
 func TestPartitionHeals(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for the failure detector")
-	}
+	t.Parallel()
 	nodes := cluster(t, "a", "b", "c")
 	cut(t, nodes[:2], nodes[2:])
 	allSee(t, nodes[:2], "a b", "c")
@@ -250,9 +249,7 @@ func TestPartitionHeals(t *testing.T) {
 
 // A member that is removed while it is cut off learns of it afterwards.
 func TestRemovedBehindAPartition(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for the failure detector")
-	}
+	t.Parallel()
 	nodes := cluster(t, "a", "b", "c")
 	cut(t, nodes[:2], nodes[2:])
 	nodes[0].sees(t, "a b", "c")

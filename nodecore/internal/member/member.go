@@ -12,7 +12,7 @@
 // streams on the same port.
 //
 // Start at Open and View. group.go holds the node's place in its cluster,
-// enter.go the ways in and out, serve.go what a node answers to others,
+// seeds.go, enter.go and leave.go the ways in and out, serve.go what a node answers,
 // heal.go how members that lost each other meet again.
 package member
 
