@@ -260,6 +260,9 @@ func (c *Cluster) spawn(ctx context.Context) (*keeper.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if strings.HasSuffix(self, ".test") && os.Getenv(TestMainVariable) == "" {
+		return nil, probe.Permanent(errors.New("a test binary can be a keeper only with a TestMain that calls launchertest.Main"))
+	}
 	_, err = proc.Detach(proc.Spec{Args: []string{self, KeeperCommand, c.dir}, Dir: "/", ExtraFiles: []*os.File{theirs},
 		Env: append(os.Environ(), RoleVariable+"="+KeeperCommand)})
 	if err != nil {
@@ -276,7 +279,16 @@ func (c *Cluster) spawn(ctx context.Context) (*keeper.Client, error) {
 const (
 	KeeperCommand = "__keeper"
 	RoleVariable  = "ONEMORE_ROLE"
+	// TestMainVariable is set by a test binary whose TestMain knows these roles. Without it a test binary is not started
+	// again: it would run its tests, and so itself, without end.
+	TestMainVariable = "ONEMORE_TEST_MAIN"
 )
+
+// InCluster tells whether this process was started for a node of a cluster.
+func InCluster() bool { return os.Getenv(keeper.MarkCluster) != "" }
+
+// UniqueName is a cluster name that nobody else has.
+func UniqueName(prefix string) string { return fmt.Sprintf("%s-%d-%s", prefix, os.Getpid(), random(3)) }
 
 // RunKeeper is what the process started as KeeperCommand does: it keeps the cluster in dir until it is down.
 func RunKeeper(ctx context.Context, dir string) error {

@@ -196,3 +196,19 @@ func (l *logReader) parse(s string) *LogLine {
 	}
 	return out
 }
+
+// WaitLog returns the first line of any node, so far or to come, that matches the regular expression.
+func (c *Cluster) WaitLog(ctx context.Context, pattern string) (found LogLine, err error) {
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return found, &InputError{Err: err}
+	}
+	err = c.Logs(ctx, LogOptions{Grep: re, Follow: true}, func(l LogLine) bool {
+		found = l
+		return false
+	})
+	if err != nil {
+		return found, fmt.Errorf("wait for a line that matches %q: %w", pattern, err)
+	}
+	return found, nil
+}

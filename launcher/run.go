@@ -33,7 +33,7 @@ func Run(ctx context.Context, o Options, r RunOptions, args []string) (code int,
 	case r.Reuse && !r.Named:
 		o.Cluster = "reuse-" + reuseName(o)
 	case !r.Named:
-		o.Cluster = fmt.Sprintf("run-%d-%s", os.Getpid(), random(3))
+		o.Cluster = UniqueName("run")
 	}
 	c, release, err := upFor(ctx, o, r)
 	if err != nil {
