@@ -130,7 +130,7 @@ func TestAdd(t *testing.T) {
 	if got, want := layout(four), "4222 6222 | 5222 7222 | 6223 8223 | 7223 9223"; got != want {
 		t.Errorf("ports %s, want %s", got, want)
 	}
-	if len(four.Notes) != 2 || !strings.Contains(four.Notes[0], "the ports of node 3 are moved by +1") {
+	if len(four.Notes) != 2 || four.Notes[0] != `offset 1000: tcp port 6222 would be given to listener "b" of node 1 and to listener "a" of node 3; the ports of node 3 are moved by +1` {
 		t.Errorf("notes %q", four.Notes)
 	}
 	n := four.node(4)

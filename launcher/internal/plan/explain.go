@@ -54,6 +54,11 @@ func (s *solver) partner(bad trouble) string {
 			}
 		}
 	}
+	for _, one := range s.there {
+		if one.Port == bad.port && slices.Contains(one.Protocols, protoName(bad.proto)) {
+			return one.who
+		}
+	}
 	return "a node that is there already"
 }
 
@@ -95,10 +100,11 @@ func (s *solver) refusal(bad trouble, o *Options) error {
 	return &Refusal{Text: text, Hint: "make fewer nodes, or move a listener of node 1 with --set LISTENER=PORT"}
 }
 
+// offsetHint looks for an offset that works in place of the one that was given.
 func (s *solver) offsetHint(o Options) string {
-	o.Offset = 0
+	o.Offset, o.Base = 0, Base{Shift: o.Base.Shift}
 	for c := range s.candidates(&o, true) {
-		if s.check(c, true).kind == fine {
+		if !s.spread && s.check(c, true).kind == fine {
 			return fmt.Sprintf("--offset %d works; without --offset one is chosen", c.offset)
 		}
 	}

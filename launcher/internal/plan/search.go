@@ -13,7 +13,7 @@ const (
 	blocks      = 256  // third octets of --spread address
 	perBlock    = 254  // nodes that a block has room for
 	numberTries = 1000 // places that --base auto tries for node numbers
-	workLimit   = 4e6  // ports looked at before a search gives up: some hundredths of a second
+	workLimit   = 1e6  // ports looked at before a search gives up: some hundredths of a second
 )
 
 func spreadHost(block, index int) string {

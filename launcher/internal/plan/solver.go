@@ -43,6 +43,12 @@ type seat struct {
 	fixed     []int  // by line: a port set for this node alone, else 0; nil: none
 }
 
+// owned is a listener that is there already.
+type owned struct {
+	Listener
+	who string
+}
+
 // candidate is one way to lay out the ports.
 type candidate struct {
 	offset, shift int
@@ -60,6 +66,7 @@ type solver struct {
 
 	used   *portSet // others' ports
 	formed *portSet // those of the cluster's present nodes
+	there  []owned  // the same, with their owners' names
 	low    int      // the ephemeral range
 	high   int
 
