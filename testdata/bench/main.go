@@ -1,0 +1,135 @@
+// Bench measures what the project promises about speed and memory, against a reference that runs in turn with it on the
+// same machine, and prints one table in Markdown. docs/benchmarks.md says how to read it.
+//
+// It is a program, not a set of Go benchmarks, because whole commands and processes are measured. Start at parts.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// part is one group of rows; quick parts are listed first.
+type part struct {
+	name string
+	run  func(context.Context, *bench) ([]row, error)
+}
+
+func parts() []part {
+	return []part{
+		{"up", upAndDown},
+		{"memory", memory},
+		{"run", runCommand},
+		{"mqtt", mqtt},
+		{"copy", copyTree},
+		{"servers", servers},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: error:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) (err error) {
+	var names []string
+	for _, p := range parts() {
+		names = append(names, p.name)
+	}
+	bin := flag.String("onemore", "bin/onemore", "the program to measure")
+	only := flag.String("only", "", "parts to run, separated by commas: "+strings.Join(names, ", "))
+	runs := flag.Int("runs", 5, "rounds of the slow measurements; quick ones get more")
+	sizes := flag.String("sizes", "3,30,100", "numbers of nodes for the part up")
+	chosen := flag.String("server", "", "of the part servers, only these (separated by commas)")
+	flag.Parse()
+	b, err := newBench(ctx, *bin, *runs)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := b.close(); err == nil {
+			err = cerr
+		}
+	}()
+	if b.sizes, err = numbers(*sizes); err != nil {
+		return err
+	}
+	b.only = words(*chosen)
+	return b.table(ctx, words(*only))
+}
+
+// table runs the parts and prints their rows as they come.
+func (b *bench) table(ctx context.Context, only []string) error {
+	fmt.Println("| what | measured | reference | ratio | to reach | reached |\n|---|---|---|---|---|---|")
+	for _, p := range parts() {
+		if len(only) > 0 && !slices.Contains(only, p.name) {
+			continue
+		}
+		rows, err := p.run(ctx, b)
+		for _, r := range rows {
+			fmt.Println(r)
+		}
+		if err != nil {
+			return fmt.Errorf("part %q: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+// bench is what the parts share.
+type bench struct {
+	bin     string // absolute path of onemore
+	root    string // of the module
+	scratch string // removed at the end
+	home    string // ONEMORE_HOME
+	runs    int
+	sizes   []int
+	only    []string
+}
+
+// newBench makes a scratch folder on a disk, where node directories normally are.
+func newBench(ctx context.Context, bin string, runs int) (*bench, error) {
+	abs, err := filepath.Abs(bin)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(abs); err != nil {
+		return nil, fmt.Errorf("find the program to measure: %w (make build)", err)
+	}
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	scratch, err := os.MkdirTemp(diskFolder(), "onemore-bench-")
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{bin: abs, root: root, scratch: scratch, home: filepath.Join(scratch, "home"), runs: max(1, runs)}
+	return b, os.Mkdir(b.home, 0o700)
+}
+
+// close takes down what a part left after an error, and removes the scratch folder.
+func (b *bench) close() error {
+	_, err := b.onemore(context.Background(), "down", "--all", "-q")
+	if rerr := os.RemoveAll(b.scratch); err == nil {
+		err = rerr
+	}
+	return err
+}
+
+// words splits a list that was given on the command line.
+func words(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
