@@ -113,14 +113,13 @@ func (s *solver) offsetHint(o Options) string {
 
 func (s *solver) portError(bad trouble, o *Options) error {
 	e := &PortError{Proto: protoName(bad.proto), Port: bad.port}
-	l, at := &s.lines[0], s.seats[0]
-	if bad.seat == nil {
-		l = &s.shared[bad.line]
-	} else {
-		at, l = bad.seat, &s.lines[bad.line]
-		s.place(at, bad.with)
+	at, lines := s.seats[0], s.shared
+	if bad.seat != nil {
+		at, lines = bad.seat, s.lines
 		e.Node, e.NodeName = at.index, at.name
 	}
+	s.place(at, bad.with)
+	l := &lines[bad.line]
 	e.Listener = l.name
 	e.Host = at.host
 	if l.bind != "" {

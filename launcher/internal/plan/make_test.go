@@ -175,6 +175,8 @@ func TestRefusals(t *testing.T) {
 		{name: "no nodes", listeners: "a port=1", n: 0, want: "a cluster of no nodes can't be made"},
 		{name: "node 0", listeners: "a port=1", options: func(o *Options) { o.Nodes = []int{0} }, want: "node 0 can't be made"},
 		{name: "below the least", listeners: "a port=1", n: 2, more: "", options: func(o *Options) {}, want: "needs 3 nodes or more, not 2: slots"},
+		{name: "by the template", listeners: "a port=1", n: 2, more: "[params.x]\ndefault = \"1\"\n[[refuse]]\nwhen = '{{and (eq .Param.x \"1\") (lt .N 3)}}'\nreason = \"{{.N}} are few\"",
+			want: "with 2 nodes can't be made so: 2 are few"},
 		{name: "unknown listener", listeners: "a port=1", n: 1, options: func(o *Options) { o.Set = map[string]int{"x": 1} }, want: `no listener "x"`, hint: "--set takes a"},
 		{name: "derived listener set", listeners: "a port=1; b derive=a+1", n: 1, options: func(o *Options) { o.Set = map[string]int{"b": 1} }, want: `can't be set: its port is a+1`},
 		{name: "port that is none", listeners: "a port=1", n: 1, options: func(o *Options) { o.Set = map[string]int{"a": 70000} }, want: "port 70000"},
