@@ -16,7 +16,7 @@ const (
 	opAdd    = "add"    // Node has joined
 	opDrop   = "drop"   // Node has left
 	opExpel  = "expel"  // you have been thrown out
-	opSurvey = "survey" // which cluster are you in?
+	opSurvey = "survey" // which cluster are you in, and who of it runs?
 )
 
 // Reasons of a reply that is no answer.
@@ -260,7 +260,7 @@ func (c *cluster) survey() reply {
 	if !c.ready || c.frozen {
 		return reply{Error: reasonBusy}
 	}
-	return reply{Schema: c.schema.ID, Members: slices.Clone(c.schema.Members)}
+	return reply{Schema: c.schema.ID, Members: append(c.runningPeers(), c.self)}
 }
 
 // admit lets a node in and tells the members that run.

@@ -247,6 +247,21 @@ func TestAdded(t *testing.T) {
 	settled(t, nodes, 3)
 }
 
+// TestLeftBehind: of two that found each other, one has moved on to a third: the other follows.
+func TestLeftBehind(t *testing.T) {
+	nodes := newNodes(t, "4.4", 3)
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	static(nodes) // c is not up yet, so a and b go on looking
+	upAll(nodes[:2])
+	settled(t, nodes[:2], 2)
+	c.unset("EMQX_CLUSTER__DISCOVERY")
+	c.up()
+	if got := a.ctl("cluster", "join", string(c.name)); !strings.HasPrefix(got.out, "Join") {
+		t.Fatalf("join: %+v", got)
+	}
+	settled(t, []*node{a, b, c}, 3)
+}
+
 func TestPair(t *testing.T) {
 	tests := []struct {
 		count int

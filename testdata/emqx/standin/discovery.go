@@ -49,18 +49,19 @@ func (c *cluster) discover(ctx context.Context, seeds []nodeName, p pace) {
 }
 
 // standing orders clusters: everyone in a smaller one joins the greater. One with members beats a lone node, then the
-// one with the earlier seed wins, so that nodes which start at once end up in one cluster.
+// one with the earlier seed wins, so that nodes which start at once end up in one cluster. Only members that run count:
+// one that has moved on is still listed in its old cluster, and would make the two equal for ever.
 type standing struct {
 	alone bool
 	rank  int
 }
 
-func standingOf(members, seeds []nodeName) standing {
-	rank := slices.IndexFunc(seeds, func(seed nodeName) bool { return slices.Contains(members, seed) })
+func standingOf(running, seeds []nodeName) standing {
+	rank := slices.IndexFunc(seeds, func(seed nodeName) bool { return slices.Contains(running, seed) })
 	if rank < 0 {
 		rank = len(seeds)
 	}
-	return standing{alone: len(members) == 1, rank: rank}
+	return standing{alone: len(running) == 1, rank: rank}
 }
 
 func (s standing) beats(other standing) bool {
@@ -73,12 +74,12 @@ func (s standing) beats(other standing) bool {
 // round asks every seed which cluster it is in, and names the one to join, if any.
 func (c *cluster) round(ctx context.Context, seeds []nodeName) (target nodeName, over bool) {
 	c.mu.Lock()
-	own, members, manual := c.schema.ID, slices.Clone(c.schema.Members), c.manual
+	own, running, manual := c.schema.ID, append(c.runningPeers(), c.self), c.manual
 	c.mu.Unlock()
 	if manual || c.neverJoin {
 		return "", true
 	}
-	best, over := standingOf(members, seeds), true
+	best, over := standingOf(running, seeds), true
 	for _, seed := range seeds {
 		if seed == c.self {
 			continue
