@@ -95,10 +95,9 @@ func (c *Cluster) Status(ctx context.Context) (*Status, error) {
 	if err == nil {
 		defer cl.Close()
 		st, err := cl.Do(ctx, keeper.Request{Op: keeper.OpStatus}, nil)
-		if st != nil || err != nil {
+		if st != nil || err != nil && !errors.Is(err, keeper.ErrLost) {
 			return st, err
 		}
-		return nil, fmt.Errorf("cluster %q: %w", c.name, ErrNoCluster)
 	}
 	st, err := keeper.LookAlone(c.dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -96,7 +96,7 @@ func bring(ctx context.Context, o Options, own bool) (*Cluster, *Status, func(),
 			st, err = d.cluster.do(ctx, d.request())
 		}
 		fail, ok := errors.AsType[*Failure](err)
-		if !ok || !fail.Clash || try == planTries || !d.movable() {
+		if again := ok && (fail.Stale || fail.Clash && !d.fixed); !again || try == planTries {
 			return d.cluster, st, release, err
 		}
 	}
@@ -138,7 +138,7 @@ func (c *Cluster) Remove(ctx context.Context, nodes ...int) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.do(ctx, keeper.Request{Op: keeper.OpRemove, Plan: p, Nodes: nodes, Options: rec.Options})
+	return c.do(ctx, keeper.Request{Op: keeper.OpRemove, Plan: p, Revision: rec.Revision, Nodes: nodes, Options: rec.Options})
 }
 
 // leaving makes the cluster's plan anew with only those as peers that run and stay.
@@ -168,6 +168,7 @@ type decision struct {
 	asked   origin
 	plan    *plan.Plan
 	nodes   []int // that are to run
+	base    int   // revision of the record that the plan is made from
 	fixed   bool  // the plan can't be another: the ports are formed or were given
 }
 
@@ -181,11 +182,8 @@ func (d *decision) request() keeper.Request {
 	if err != nil {
 		panic(err) // one string
 	}
-	return keeper.Request{Op: keeper.OpUp, Options: asked, Plan: d.plan, Nodes: d.nodes, Keep: d.options.Keep}
+	return keeper.Request{Op: keeper.OpUp, Options: asked, Plan: d.plan, Revision: d.base, Nodes: d.nodes, Keep: d.options.Keep}
 }
-
-// movable tells whether another look at the host can give another plan.
-func (d *decision) movable() bool { return !d.fixed }
 
 // decide looks at everything that an `up` depends on, and plans. It touches nothing but ONEMORE_HOME itself.
 func decide(ctx context.Context, o Options) (*decision, error) {
@@ -203,6 +201,7 @@ func decide(ctx context.Context, o Options) (*decision, error) {
 	d := &decision{cluster: c, options: o, fixed: o.Offset != 0 && o.Base != "auto"}
 	var st *Status
 	if rec != nil {
+		d.base = rec.Revision
 		if st, err = c.Status(ctx); err != nil {
 			return nil, err
 		}

@@ -75,10 +75,12 @@ func (k *Keeper) removeAll(ctx context.Context) error {
 	if err := nodedir.Remove(k.dir, id); err != nil {
 		return err
 	}
+	k.ln.Close()
+	err = k.unlock()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.rec, k.nodes, k.service = nil, map[int]*node{}, nil
-	return nil
+	k.rec, k.nodes, k.service, k.unlock = nil, map[int]*node{}, nil, nil
+	return err
 }
 
 // discardAll removes the nodes of an `up` that never came to its end.

@@ -41,7 +41,8 @@ type Keeper struct {
 	prober     *probe.Prober
 	background sync.WaitGroup
 	turn       chan struct{}
-	over       context.CancelFunc // ends Run
+	life       context.Context    // ends when the keeper does
+	over       context.CancelFunc // ends it
 
 	mu      sync.Mutex
 	rec     *Record // nil until the cluster is recorded
@@ -51,7 +52,8 @@ type Keeper struct {
 	leased  []ports.Addr
 	events  *state.Log
 	busy    string
-	owners  int // connections that the cluster hangs on
+	conns   int
+	owners  int // those that the cluster hangs on
 	unlock  func() error
 	ln      net.Listener
 }
@@ -69,7 +71,7 @@ func Run(ctx context.Context, dir string, first net.Conn) (err error) {
 	ctx, over := context.WithCancel(ctx)
 	defer over()
 	k := &Keeper{
-		dir: dir, log: slog.New(slog.DiscardHandler), self: self, spawner: proc.NewSpawner(proc.SpawnerOptions{Reap: true}), turn: make(chan struct{}, 1), over: over,
+		dir: dir, log: slog.New(slog.DiscardHandler), self: self, spawner: proc.NewSpawner(proc.SpawnerOptions{Reap: true}), turn: make(chan struct{}, 1), life: ctx, over: over,
 		nodes: map[int]*node{},
 	}
 	k.prober = probe.New(k.spawner.Run)
@@ -82,7 +84,7 @@ func Run(ctx context.Context, dir string, first net.Conn) (err error) {
 		_ = json.NewEncoder(first).Encode(Reply{Error: &Error{Phase: "take charge of " + dir, Why: err.Error()}})
 		return err
 	}
-	k.background.Go(func() { k.serve(ctx, first); k.endIfEmpty() })
+	k.background.Go(func() { k.serve(first) })
 	<-ctx.Done()
 	return nil
 }
@@ -144,10 +146,11 @@ func (k *Keeper) open() (err error) {
 	if err := state.WriteJSON(filepath.Join(k.dir, KeeperFile), k.self); err != nil {
 		return err
 	}
-	ln, err := net.Listen("unix", sock)
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: sock, Net: "unix"})
 	if err != nil {
 		return err
 	}
+	ln.SetUnlinkOnClose(false) // by then it may be the next keeper's
 	k.ln = ln
 	k.background.Go(func() { k.accept(ln) })
 	return nil
@@ -171,6 +174,7 @@ func (k *Keeper) close() {
 		k.lease.Close()
 	}
 	if k.unlock != nil {
+		_ = os.Remove(filepath.Join(k.dir, SocketFile))
 		_ = os.Remove(filepath.Join(k.dir, KeeperFile)) // that it is gone says that we ended in order
 		_ = k.unlock()
 	}
@@ -271,9 +275,18 @@ func (k *Keeper) take(ctx context.Context, req Request, emit func(Event)) (relea
 		emit(Event{Time: time.Now(), Phase: "waiting", Text: "for " + by})
 		select {
 		case k.turn <- struct{}{}:
+		case <-k.life.Done():
+			return nil, errTaken
 		case <-ctx.Done():
+			if k.life.Err() != nil {
+				return nil, errTaken
+			}
 			return nil, fmt.Errorf("wait for %s: %w", by, context.Cause(ctx))
 		}
+	}
+	if k.life.Err() != nil {
+		<-k.turn
+		return nil, errTaken
 	}
 	k.setBusy(strings.TrimSpace(string(req.Op) + " " + req.From))
 	return func() { k.setBusy(""); <-k.turn }, nil
@@ -329,12 +342,18 @@ func (k *Keeper) all() []*node {
 	return nodes
 }
 
-// endIfEmpty ends a keeper whose first client left nothing to keep.
+func (k *Keeper) count(conns int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.conns += conns
+}
+
+// endIfEmpty is the end of a connection. The last one of a keeper that has nothing to keep ends the keeper.
 func (k *Keeper) endIfEmpty() {
 	k.mu.Lock()
-	empty := k.rec == nil
-	k.mu.Unlock()
-	if empty {
+	defer k.mu.Unlock()
+	k.conns--
+	if k.rec == nil && k.conns == 0 {
 		k.over()
 	}
 }

@@ -120,6 +120,9 @@ func (k *Keeper) remove(ctx context.Context, req Request, nodes []*node, emit fu
 	if req.Plan == nil || len(req.Plan.Nodes) != len(k.rec.Plan.Nodes) {
 		return errors.New("the request to remove nodes has no plan of this cluster")
 	}
+	if err := k.current(req); err != nil {
+		return err
+	}
 	for _, p := range req.Plan.Nodes { // its calls go to members that stay
 		if n := k.nodes[p.Index]; n != nil {
 			n.update(func() { n.plan.Leave = p.Leave })
@@ -143,7 +146,7 @@ func (k *Keeper) remove(ctx context.Context, req Request, nodes []*node, emit fu
 		return slices.ContainsFunc(nodes, func(n *node) bool { return n.plan.Index == i })
 	}
 	rec := *k.rec
-	rec.Options, rec.Plan = req.Options, req.Plan
+	rec.Options, rec.Plan, rec.Revision = req.Options, req.Plan, req.Revision+1
 	rec.Plan.Nodes = slices.DeleteFunc(rec.Plan.Nodes, func(p plan.Node) bool { return gone(p.Index) })
 	rec.Joined = slices.DeleteFunc(slices.Clone(rec.Joined), gone)
 	if err := rec.write(k.dir); err != nil {

@@ -10,27 +10,27 @@ import (
 
 // accept serves every client until the socket is closed.
 func (k *Keeper) accept(ln net.Listener) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var conns sync.WaitGroup
-	defer conns.Wait()
-	defer cancel()
 	for {
 		conn, err := ln.Accept()
 		if err != nil {
 			return
 		}
-		conns.Go(func() { k.serve(ctx, conn) })
+		k.background.Go(func() { k.serve(conn) })
 	}
 }
 
-// serve answers one connection: a request, then the next, until the client is gone.
-func (k *Keeper) serve(ctx context.Context, conn net.Conn) {
+// serve answers one connection: a request, then the next, until the client is gone or the keeper ends; what a client that
+// waits for its turn then gets is errTaken, so that it turns to the next keeper. The last connection of a keeper that has
+// nothing to keep ends it.
+func (k *Keeper) serve(conn net.Conn) {
+	k.count(1)
+	defer k.endIfEmpty()
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stop := context.AfterFunc(k.life, func() { closeRead(conn) })
 	defer stop()
 	out := &replies{enc: json.NewEncoder(conn)}
 	reqs := make(chan Request)
-	gone, cancel := context.WithCancelCause(ctx)
+	gone, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	go func() {
 		defer close(reqs)
@@ -64,6 +64,15 @@ func (k *Keeper) serve(ctx context.Context, conn net.Conn) {
 	if owner {
 		k.disown()
 	}
+}
+
+// closeRead makes the client's next request its end; answers can still be written.
+func closeRead(conn net.Conn) {
+	if c, ok := conn.(interface{ CloseRead() error }); ok {
+		_ = c.CloseRead()
+		return
+	}
+	_ = conn.Close()
 }
 
 // errGone is the cause of an operation that was cancelled because its client went away.

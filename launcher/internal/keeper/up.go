@@ -71,6 +71,9 @@ type undertaking struct {
 func (u *undertaking) begin(ctx context.Context) error {
 	k := u.k
 	p := u.req.Plan
+	if err := k.current(u.req); err != nil {
+		return err
+	}
 	if k.rec == nil {
 		if err := k.create(p.ID); err != nil {
 			return err
@@ -87,7 +90,7 @@ func (u *undertaking) begin(ctx context.Context) error {
 	if err := k.leaseFor(ctx, p); err != nil {
 		return err
 	}
-	rec := &Record{Options: u.req.Options, Plan: p}
+	rec := &Record{Options: u.req.Options, Plan: p, Revision: u.req.Revision + 1}
 	if u.before != nil {
 		rec.Formed, rec.Joined = u.before.Formed, slices.Clone(u.before.Joined)
 	}
@@ -110,6 +113,18 @@ func (u *undertaking) begin(ctx context.Context) error {
 	return nil
 }
 
+// current refuses a request whose plan was made from another state of the cluster: two `up` of the same moment.
+func (k *Keeper) current(req Request) error {
+	have := 0
+	if k.rec != nil {
+		have = k.rec.Revision
+	}
+	if req.Revision != have {
+		return &Error{Why: "the cluster was changed by somebody else meanwhile", Stale: true}
+	}
+	return nil
+}
+
 // create makes the cluster's folder, marked from its first moment, and takes charge of it. One that is there and has no
 // record is left from an `up` that was killed before it wrote anything.
 func (k *Keeper) create(id string) error {
@@ -127,8 +142,8 @@ func (k *Keeper) create(id string) error {
 
 // abandon ends an `up` that failed before anything ran.
 func (u *undertaking) abandon(err error) error {
-	if errors.Is(err, errTaken) {
-		return err // the client turns to the other keeper
+	if e, ok := errors.AsType[*Error](err); errors.Is(err, errTaken) || ok && e.Stale {
+		return err // nothing was begun; the client asks again
 	}
 	return u.undo(err)
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"onemore/launcher/internal/plan"
@@ -79,6 +80,7 @@ type Error struct {
 	Logs        string   `json:"logs,omitempty"` // where the logs were kept
 	Hint        string   `json:"hint,omitempty"`
 	Clash       bool     `json:"clash,omitempty"` // a port was leased or taken since the plan was made
+	Stale       bool     `json:"stale,omitempty"` // the cluster has changed since the plan was made
 	Busy        bool     `json:"busy,omitempty"`  // another keeper has the cluster
 	Interrupted bool     `json:"interrupted,omitempty"`
 }
@@ -95,6 +97,9 @@ func (e *Error) Error() string {
 
 // ErrBusy is returned by Client.Do when the keeper that was spawned found another one in charge.
 var ErrBusy = errors.New("another keeper runs this cluster")
+
+// ErrLost says that the keeper died, or was killed, while it was asked.
+var ErrLost = errors.New("the keeper went away")
 
 // Client is one connection to a keeper; it carries one request at a time.
 type Client struct {
@@ -153,8 +158,8 @@ func (c *Client) lost(ctx context.Context, op Op, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("the keeper went away during %s", op)
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		return fmt.Errorf("%w during %s", ErrLost, op)
 	}
 	return fmt.Errorf("talk to the keeper during %s: %w", op, err)
 }
