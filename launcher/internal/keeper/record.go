@@ -19,9 +19,9 @@ type Record struct {
 	Options json.RawMessage `json:"options,omitempty"` // the launcher's; never read here
 	Plan    *plan.Plan      `json:"plan"`
 	// Revision grows with every change of the plan: a request that was planned on another one is refused.
-	Revision int `json:"revision"`
-	Formed  bool            `json:"formed"` // the first `up` came to its end
-	Joined  []int           `json:"joined"` // nodes that have been members
+	Revision int   `json:"revision"`
+	Formed   bool  `json:"formed"` // the first `up` came to its end
+	Joined   []int `json:"joined"` // nodes that have been members
 }
 
 const (

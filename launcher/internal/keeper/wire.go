@@ -38,11 +38,12 @@ const (
 
 // Request is what a client asks of a keeper.
 type Request struct {
-	Op      Op              `json:"op"`
-	From    string          `json:"from,omitempty"`    // who asks, for others that wait: "up (pid 123)"
-	Options json.RawMessage `json:"options,omitempty"` // the launcher's own record of what was asked for; kept, never read
-	Plan    *plan.Plan      `json:"plan,omitempty"`
-	Nodes   []int           `json:"nodes,omitempty"` // empty: all
+	Op       Op              `json:"op"`
+	From     string          `json:"from,omitempty"`    // who asks, for others that wait: "up (pid 123)"
+	Options  json.RawMessage `json:"options,omitempty"` // the launcher's own record of what was asked for; kept, never read
+	Plan     *plan.Plan      `json:"plan,omitempty"`
+	Revision int             `json:"revision,omitempty"` // of the record that Plan was made from; 0: there was none
+	Nodes    []int           `json:"nodes,omitempty"`    // empty: all
 	// Own hangs the cluster on this connection, from the end of the request on: when the last such connection closes,
 	// the keeper takes the cluster down.
 	Own      bool          `json:"own,omitempty"`
