@@ -244,7 +244,10 @@ func (b *Broker) Stats() Stats {
 		Links: b.mesh.Stats(),
 	}
 	b.mu.RLock()
-	st.Sessions, st.Routes = len(b.sessions), b.remote.Len()+b.shared.Len()
+	st.Sessions = len(b.sessions)
+	for _, filters := range b.routes {
+		st.Routes += len(filters)
+	}
 	all := make([]*session, 0, len(b.sessions))
 	for _, s := range b.sessions {
 		all = append(all, s)

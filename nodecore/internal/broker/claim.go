@@ -13,7 +13,8 @@ import (
 
 const (
 	claimTime = 3 * time.Second  // for the answers of all nodes that can be reached
-	passTime  = 10 * time.Second // for which messages are passed on to a session that has moved
+	passTime  = 20 * time.Second // for which messages are passed on to a session that has moved, more than peers are waited for
+	graceTime = time.Second      // likewise, once all nodes that can be reached know where it is
 )
 
 // Answers to a claim.
@@ -89,7 +90,7 @@ func (b *Broker) conclude(c *claim, missing bool) (moved bool) {
 		s.endLocked()
 	case missing:
 		s.rememberLocked()
-	case len(from) == 0:
+	case len(from) == 0 && s.seen != nil && time.Now().After(s.seen.until):
 		s.seen = nil
 	}
 	s.mu.Unlock()
@@ -97,16 +98,6 @@ func (b *Broker) conclude(c *claim, missing bool) (moved bool) {
 		b.tell(name, frameSettled, appendString(nil, s.id), nil)
 	}
 	return len(from) > 0
-}
-
-// rememberLocked starts to note which messages have come, as another node may hand over the same.
-func (s *session) rememberLocked() {
-	if s.seen == nil {
-		s.seen = map[messageID]struct{}{}
-	}
-	for _, d := range s.queue {
-		s.knownLocked(d.m)
-	}
 }
 
 // claimed handles another node's claim.
@@ -117,35 +108,31 @@ func (b *Broker) claimed(from string, r *reader) error {
 	}
 	b.clock.saw(at)
 	answer := binary.BigEndian.AppendUint64(nil, id)
-	kind, state := b.yield(from, client, at, clean)
-	answer = append(answer, kind)
-	if len(state) == 0 {
-		b.tell(from, frameClaimed, answer, nil)
-		return nil
-	}
-	b.tell(from, frameClaimed, append(answer, state[0]...), nil)
-	for _, rest := range state[1:] {
-		b.tell(from, frameHandOver, rest, nil)
+	kind := b.yield(from, client, at, clean, func(state []byte) {
+		b.tell(from, frameClaimed, append(append(answer, claimMoved), state...), nil)
+	})
+	if kind != claimMoved {
+		b.tell(from, frameClaimed, append(answer, kind), nil)
 	}
 	return nil
 }
 
-// yield gives up a client's session, if there is one here, to a node where the client connected later. Its state comes in
-// parts, each of which fits a frame; all but the first are only messages.
-func (b *Broker) yield(to, client string, at stamp, clean bool) (kind byte, state [][]byte) {
+// yield gives up a client's session, if there is one here, to a node where the client connected later. If it moves, its state
+// is sent, before any message that comes here for it later.
+func (b *Broker) yield(to, client string, at stamp, clean bool, send func(state []byte)) (kind byte) {
 	b.mu.RLock()
 	s := b.sessions[client]
 	b.mu.RUnlock()
 	if s == nil {
-		return claimUnknown, nil
+		return claimUnknown
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.gone:
-		return claimUnknown, nil
+		return claimUnknown
 	case s.stamp.compare(at) > 0:
-		return claimNewer, nil
+		return claimNewer
 	}
 	if s.conn != nil {
 		s.conn.end(packets.ErrSessionTakenOver)
@@ -153,11 +140,15 @@ func (b *Broker) yield(to, client string, at stamp, clean bool) (kind byte, stat
 	s.will = nil // its delay is cut short by the new connection
 	if clean || !s.durable() {
 		s.endLocked()
-		return claimUnknown, nil
+		return claimUnknown
 	}
-	state = s.exportLocked()
+	parts := s.exportLocked()
+	send(parts[0])
+	for _, rest := range parts[1:] {
+		b.tell(to, frameHandOver, rest, nil)
+	}
 	s.moveLocked(to)
-	return claimMoved, state
+	return claimMoved
 }
 
 // claimAnswer handles the answer to a claim. One that comes too late is a handover.
@@ -225,12 +216,8 @@ func (b *Broker) sessionsOf(from string, r *reader) error {
 			break
 		}
 		b.clock.saw(at)
-		switch kind, state := b.yield(from, client, at, false); kind {
-		case claimMoved:
-			for _, part := range state {
-				b.tell(from, frameHandOver, part, nil)
-			}
-		case claimNewer:
+		send := func(state []byte) { b.tell(from, frameHandOver, state, nil) }
+		if b.yield(from, client, at, false, send) == claimNewer {
 			b.mu.RLock()
 			s := b.sessions[client]
 			b.mu.RUnlock()
@@ -288,10 +275,15 @@ func (b *Broker) settled(r *reader) error {
 	b.mu.RLock()
 	s := b.stubs[client]
 	b.mu.RUnlock()
+	for _, name := range b.mesh.Peers() {
+		if !b.mesh.Up(name) {
+			return nil // it may have messages for the session that were sent here before
+		}
+	}
 	if s != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.dissolveLocked()
+		s.passLocked(graceTime) // for what is on its way
 	}
 	return nil
 }

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	"go.uber.org/goleak"
 
@@ -41,9 +43,15 @@ type testCluster struct {
 
 func newCluster(t testing.TB, n int) *testCluster {
 	t.Helper()
+	return newClusterWith(t, n, 0)
+}
+
+// newClusterWith is newCluster with a time for which publishers wait for a node.
+func newClusterWith(t testing.TB, n int, hold time.Duration) *testCluster {
+	t.Helper()
 	c := &testCluster{t: t}
 	for i := range n {
-		node := &testNode{i: i, name: fmt.Sprintf("n%d@127.0.0.1", i+1), dir: t.TempDir(), addr: map[string]string{}}
+		node := &testNode{i: i, name: fmt.Sprintf("n%d@127.0.0.1", i+1), dir: t.TempDir(), addr: map[string]string{}, hold: hold}
 		node.cut.Store(&map[string]peer.Fault{})
 		c.nodes = append(c.nodes, node)
 		c.start(i)
@@ -57,7 +65,7 @@ func newCluster(t testing.TB, n int) *testCluster {
 	return c
 }
 
-// start starts node i, at the addresses that it had before.
+// start starts node i, at the addresses that it had before if they are free.
 func (c *testCluster) start(i int) {
 	c.t.Helper()
 	n := c.nodes[i]
@@ -72,6 +80,9 @@ func (c *testCluster) start(i int) {
 			addr = "127.0.0.1:0"
 		}
 		ln, err := net.Listen("tcp", addr)
+		if err != nil { // somebody's outgoing connection has the port
+			ln, err = net.Listen("tcp", "127.0.0.1:0")
+		}
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -129,6 +140,7 @@ func (c *testCluster) partition(side ...int) {
 type client struct {
 	*paho.Client
 	t    testing.TB
+	nc   net.Conn
 	ack  *paho.Connack
 	mu   sync.Mutex
 	got  []*paho.Publish
@@ -150,10 +162,10 @@ func (c *testCluster) connect(i int, id string, change func(*paho.Connect)) *cli
 }
 
 func connectOver(t testing.TB, nc net.Conn, id string, change func(*paho.Connect)) (*client, error) {
-	cl := &client{t: t, gone: make(chan struct{})}
+	cl := &client{t: t, nc: nc, gone: make(chan struct{})}
 	gone := sync.OnceFunc(func() { close(cl.gone) })
 	cl.Client = paho.NewClient(paho.ClientConfig{
-		ClientID: id, Conn: nc, PacketTimeout: 30 * time.Second,
+		ClientID: id, Conn: packets.NewThreadSafeConn(nc), PacketTimeout: 30 * time.Second,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(p paho.PublishReceived) (bool, error) {
 			cl.mu.Lock()
 			defer cl.mu.Unlock()
@@ -247,4 +259,9 @@ func eventually(t testing.TB, what string, cond func() bool) {
 			t.Fatalf("never happened: %s", what)
 		}
 	}
+}
+
+// clientOver is an HTTP client with just this connection.
+func clientOver(nc net.Conn) *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return nc, nil }}}
 }

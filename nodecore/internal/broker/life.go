@@ -153,10 +153,16 @@ func (s *session) moveLocked(to string) {
 			old.dissolveLocked()
 		})
 	}
-	if b.ctx.Err() != nil {
+	s.passLocked(passTime)
+}
+
+// passLocked passes messages on for so long.
+func (s *session) passLocked(d time.Duration) {
+	s.stopTimersLocked()
+	if s.moved == "" || s.b.ctx.Err() != nil {
 		return
 	}
-	s.rest = b.after(passTime, func() {
+	s.rest = s.b.after(d, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.dissolveLocked()

@@ -94,16 +94,10 @@ type session struct {
 	clean      bool              // the client wanted nothing of an older session
 	moved      string            // node that has the session now, while messages still come here for it
 
-	seen    map[messageID]struct{} // what came to it, while another node may hand over the same; nil if not
-	online  atomic.Bool            // conn is not nil
-	several atomic.Bool            // it has, or had, more than one plain subscription
+	seen    *seen       // nil if no other node may hand over what came here
+	online  atomic.Bool // conn is not nil
+	several atomic.Bool // it has, or had, more than one plain subscription
 }
-
-// messageID tells messages apart, over all nodes.
-type messageID struct{ node, seq uint64 }
-
-// seenMax is how many messages are remembered as long as others may hand them over.
-const seenMax = 1 << 14
 
 func newSession(b *Broker, id string) *session {
 	return &session{b: b, id: id, subs: map[string]subscription{}, wake: make(chan struct{}, 1), limit: window, nextSeq: 1}
@@ -166,20 +160,6 @@ func (s *session) pushLocked(d delivery) {
 	}
 	s.queue = append(s.queue, d)
 	s.bytes += d.m.size()
-}
-
-// knownLocked says whether the message has come before, and remembers it. It only knows while another node may hand over
-// what came here as well.
-func (s *session) knownLocked(m *message) bool {
-	if s.seen == nil {
-		return false
-	}
-	id := messageID{m.node, m.seq}
-	_, known := s.seen[id]
-	if !known && len(s.seen) < seenMax {
-		s.seen[id] = struct{}{}
-	}
-	return known
 }
 
 // popLocked takes the head off the queue.

@@ -21,6 +21,8 @@ type sessionState struct {
 	released []uint16          // our QoS 2 messages that wait for PUBCOMP
 	recv     []uint16          // the client's QoS 2 messages that wait for PUBREL
 	sent     map[uint64]uint16 // packet ids of messages on disk that were sent, by key
+	seen     *seen             // when it is written, and
+	ids      []messageID       // when it is read
 	messages []delivery
 }
 
@@ -50,6 +52,7 @@ func (st *sessionState) append(b []byte) []byte {
 		b = binary.AppendUvarint(b, seq)
 		b = binary.BigEndian.AppendUint16(b, id)
 	}
+	b = st.seen.append(b)
 	b = binary.AppendUvarint(b, uint64(len(st.messages)))
 	for _, d := range st.messages {
 		rec := d.record()
@@ -84,6 +87,7 @@ func (r *reader) sessionState() (st sessionState) {
 		seq := r.uvarint()
 		st.sent[seq] = r.uint16()
 	}
+	st.ids = r.seen()
 	for range r.count(1) {
 		d, err := parseDelivery(r.bytes())
 		if err != nil {
@@ -161,7 +165,7 @@ func (s *session) stateLocked() sessionState {
 // exportLocked is the whole session, in parts that fit a frame each; all but the first are only messages.
 func (s *session) exportLocked() (parts [][]byte) {
 	st := s.stateLocked()
-	st.sent = nil
+	st.sent, st.seen = nil, s.seen
 	size := 0
 	add := func(d delivery) {
 		if size += d.m.size(); size > partMax && len(st.messages) > 0 {
@@ -204,6 +208,9 @@ func (s *session) importLocked(r *reader, acc *acceptance) error {
 		for _, d := range st.messages {
 			s.knownLocked(d.m)
 		}
+	}
+	for _, id := range st.ids {
+		s.seen.add(id)
 	}
 	for _, sub := range st.subs {
 		if _, ok := s.subs[sub.filter]; !ok {

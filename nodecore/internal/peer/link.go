@@ -269,17 +269,19 @@ func (l *link) close() {
 func (l *link) run() {
 	backoff := backoffMin
 	for l.ctx.Err() == nil {
-		began := time.Now()
+		l.mu.Lock()
+		first := l.q.first()
+		l.mu.Unlock()
 		err := l.session()
 		if l.ctx.Err() != nil {
 			return
 		}
 		l.m.log.Debug("link is not up", "peer", l.name, "error", err)
 		if errors.Is(err, errLost) {
-			if time.Since(began) > time.Second {
+			l.mu.Lock()
+			if l.q.first() != first { // it was of use
 				backoff = backoffMin
 			}
-			l.mu.Lock()
 			l.state = dialing
 			l.holdLocked()
 			l.shortLocked()
