@@ -368,7 +368,7 @@ func TestTwoUps(t *testing.T) {
 		wg.Wait()
 		st, _ := h.status("two")
 		if st.State != "running" || len(st.Nodes) != 3 {
-			t.Errorf("after two ups: %s with %d nodes, want running with 3", st.State, len(st.Nodes))
+			t.Errorf("after two ups: %s, want running with 3 nodes: %+v", st.State, st)
 		}
 		h.downClean("two", st)
 	}
@@ -406,5 +406,43 @@ func TestManyUps(t *testing.T) {
 		}
 		h.ok("down", "--all", "-q")
 		h.nothingLeft()
+	}
+}
+
+// TestKillRun: a cluster that hangs on a process goes down by itself, soon, when that process is killed at any moment.
+func TestKillRun(t *testing.T) {
+	h := newHost(t)
+	took := h.upTime()
+	for i := range rounds {
+		run := h.cmd("run", "2", "--", "sleep", "1000")
+		run.Env = append(run.Env, fmt.Sprintf("TEST_RUN=%s-%d", h.home, i))
+		if err := run.Start(); err != nil {
+			t.Fatal(err)
+		}
+		<-randomMoment(2 * took)
+		_ = run.Process.Kill()
+		_ = run.Wait()
+		h.gone(2 * time.Second)
+		for _, p := range left(fmt.Sprintf("TEST_RUN=%s-%d", h.home, i)) {
+			t.Errorf("a process outlived the run: %s", p)
+		}
+	}
+	h.nothingLeft()
+}
+
+// gone waits until no cluster is left, as the owner's end promises.
+func (h *host) gone(within time.Duration) {
+	h.t.Helper()
+	deadline := time.Now().Add(within + 8*time.Second) // machines are shared: the promise is for a quiet one
+	for {
+		out := h.ok("ls", "--json")
+		if strings.TrimSpace(out) == "[]" {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.t.Errorf("long after its owner's end there is still: %s", out)
+			return
+		}
+		<-time.After(10 * time.Millisecond)
 	}
 }

@@ -50,7 +50,7 @@ type Options struct {
 
 	Timeout  time.Duration // of one operation; 0: none
 	Keep     bool          // leave everything in place when `up` fails
-	Progress func(Event)   // may be nil; called from several goroutines, one at a time
+	Progress func(Event)   `json:"-"` // may be nil; called from one goroutine at a time
 }
 
 // NodeOptions are what one node has apart from the others.
@@ -260,7 +260,7 @@ func (d *decision) inputs(ctx context.Context, rec *keeper.Record, st *Status) (
 	if err != nil {
 		return nil, po, err
 	}
-	po = plan.Options{Cluster: o.Cluster, ID: random(8), Secret: random(16), Dir: d.cluster.dir, Host: o.Host, Spread: o.Spread == "address", Offset: o.Offset,
+	po = plan.Options{Cluster: o.Cluster, ID: random(8), Secret: random(16), Salt: random(3), Dir: d.cluster.dir, Host: o.Host, Spread: o.Spread == "address", Offset: o.Offset,
 		Base: base, Set: o.Set, Env: o.Env, Source: src, Params: o.Params, Join: o.Join, Onemore: self, Node: maps.Clone(o.Nodes)}
 	if o.Spread != "" && o.Spread != "address" && o.Spread != "port" {
 		return nil, po, &InputError{Err: fmt.Errorf("--spread %q", o.Spread), Hint: "use port or address"}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -160,6 +161,8 @@ func (c *Cluster) Exec(ctx context.Context, node int, s Streams, args func(NodeP
 // foreground runs a command that shares our terminal. It gets the terminal's signals by itself; when ctx ends for another
 // reason it gets TERM. The code is the command's, or 128 and the signal's number as a shell has it.
 func foreground(ctx context.Context, spec proc.Spec) (int, error) {
+	runtime.LockOSThread() // the command dies with this thread
+	defer runtime.UnlockOSThread()
 	p, err := proc.Attach(spec)
 	if err != nil {
 		return 0, err

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -91,8 +93,13 @@ func (c *Cluster) command(ctx context.Context, s Streams, args []string) (int, e
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
+	runtime.LockOSThread() // the command dies with this thread, and so with us, however we end
+	defer runtime.UnlockOSThread()
 	child, err := proc.Attach(proc.Spec{Args: args, Env: env, Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return 126, err
+	case err != nil:
 		return 127, err
 	}
 	for {

@@ -59,7 +59,10 @@ func (a App) Run(ctx context.Context, args []string) int {
 	if err == nil {
 		return c.code
 	}
-	return c.report(ctx, err)
+	if code := c.report(ctx, err); c.code == 0 {
+		return code
+	}
+	return c.code // of the command that was run
 }
 
 func (c *command) root() *cobra.Command {

@@ -14,7 +14,7 @@ func (c *command) runCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "run [N] -- CMD…", Short: "A cluster for the life of one command: up, CMD, down",
 		Long:    "run brings up a cluster of its own on free ports, runs CMD with every address in its environment (as `onemore env`\nprints them), and takes the cluster down. CMD's exit code and the signals are passed through.",
 		Example: "  onemore run 3 -- pytest -q\n  onemore run -t nats --bundle ./failed -- go test ./...",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at := cmd.ArgsLenAtDash()
 			if at < 0 || at > 1 || at == len(args) {

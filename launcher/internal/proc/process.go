@@ -186,12 +186,15 @@ func Detach(spec Spec) (*Process, error) {
 }
 
 // Attach starts a process in the caller's own process group, so that it keeps
-// the terminal and gets the terminal's signals: a command that a person runs.
-// Not for a process that also has a Spawner with Reap.
+// the terminal and gets the terminal's signals: a command that a person runs. On
+// Linux the kernel kills it when the calling *thread* ends: the caller keeps its
+// goroutine locked to the thread until the process has ended. Not for a process
+// that also has a Spawner with Reap.
 func Attach(spec Spec) (*Process, error) {
 	c, err := spec.command()
 	if err != nil {
 		return nil, err
 	}
+	dieWithThread(c.SysProcAttr)
 	return begin(c, func(*Process) {})
 }

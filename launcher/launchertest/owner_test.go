@@ -1,0 +1,71 @@
+package launchertest_test
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"onemore/launcher"
+	"onemore/launcher/launchertest"
+)
+
+// TestHang is what TestOwner runs in another process: a test that never ends.
+func TestHang(t *testing.T) {
+	if os.Getenv("HANG") == "" {
+		t.Skip("only as a child of TestOwner")
+	}
+	c := launchertest.Up(t, 2, launchertest.Options{})
+	_, _ = io.WriteString(os.Stdout, "cluster="+c.Name()+"\n")
+	if os.Getenv("HANG") == "panic" {
+		go panic("a panic in another goroutine")
+	}
+	select {}
+}
+
+// TestOwner: a test binary that is killed, panics or runs into -timeout leaves no cluster.
+func TestOwner(t *testing.T) {
+	for _, how := range []string{"kill", "panic", "timeout"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"-test.run=^TestHang$"}
+			if how == "timeout" {
+				args = append(args, "-test.timeout=3s")
+			}
+			child := exec.Command(os.Args[0], args...)
+			child.Env = append(os.Environ(), "HANG="+how)
+			out, err := child.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := child.Start(); err != nil {
+				t.Fatal(err)
+			}
+			name := ""
+			for sc := bufio.NewScanner(out); name == "" && sc.Scan(); {
+				name, _ = strings.CutPrefix(sc.Text(), "cluster=")
+				if !strings.HasPrefix(name, "test-") {
+					name = ""
+				}
+			}
+			if name == "" {
+				t.Fatal("the child named no cluster")
+			}
+			if how == "kill" {
+				_ = child.Process.Kill()
+			}
+			_, _ = io.Copy(io.Discard, out)
+			_ = child.Wait()
+			for range 1000 {
+				if _, err := launcher.Open(name, launcher.Options{}); err != nil {
+					return
+				}
+				<-time.After(10 * time.Millisecond)
+			}
+			t.Errorf("cluster %s is still there", name)
+		})
+	}
+}
