@@ -88,6 +88,9 @@ func (x *expander) placed(at seated) (Node, error) {
 		Folder: x.p.folder(at.index), Source: x.o.source(at.index), Exclude: x.t.Copy.Exclude, Share: x.t.Copy.Share,
 		Dirs: x.t.Copy.Dirs, Keep: x.t.Upgrade.Keep,
 	}
+	if n.Added {
+		n.Salt = x.o.Salt
+	}
 	if n.Keep == nil {
 		n.Keep = x.keep()
 	}
@@ -147,7 +150,7 @@ func (x *expander) listener(l *template.Listener, host string, port int) (Listen
 // seen is what texts see of a planned node.
 func (x *expander) seen(n *Node) *template.Node {
 	seen := &template.Node{
-		Index: n.Index, NameIndex: n.NameIndex, Number: n.Number, Name: n.Name, Host: n.Host, Dir: n.Dir, Folder: n.Folder,
+		Index: n.Index, NameIndex: n.NameIndex, Number: n.Number, Name: n.Name, Salt: n.Salt, Host: n.Host, Dir: n.Dir, Folder: n.Folder,
 		Bin: x.o.Bin, Ports: make([]template.Port, len(n.Listeners)),
 	}
 	if own := x.o.Node[n.Index].Bin; own != "" {

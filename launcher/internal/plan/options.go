@@ -21,6 +21,8 @@ type Options struct {
 
 	// Nodes are the indices that are wanted, from 1. With Formed: those to add; members among them stay as they are.
 	Nodes []int `json:"-"`
+	// Salt is random, and another one for each plan: what nodes that are added with it have of their own.
+	Salt string `json:"-"`
 	// Formed is the cluster as it is, nil for a new one. Its nodes keep their names, ports, directories and files, and
 	// are not asked for again in Host.Used; the recorded Options count but for Nodes, Acting, Env, Node, Source, Bin, Tools
 	// and Onemore, which may be given anew.

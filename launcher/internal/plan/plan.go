@@ -47,9 +47,10 @@ type Node struct {
 	Added     bool       `json:"added,omitempty"` // to a formed cluster, rather than made with it
 	Name      string     `json:"name"`
 	Host      string     `json:"host"`
-	Number    int        `json:"number"` // digits before @ in Name, 0 if none
-	Folder    string     `json:"folder"` // Plan.Dir/INDEX: ours, holds Dir, Log and the start script
-	Dir       string     `json:"dir"`    // the node directory: the copy
+	Salt      string     `json:"salt,omitempty"` // of an added node: template.Node.Salt
+	Number    int        `json:"number"`         // digits before @ in Name, 0 if none
+	Folder    string     `json:"folder"`         // Plan.Dir/INDEX: ours, holds Dir, Log and the start script
+	Dir       string     `json:"dir"`            // the node directory: the copy
 	Log       string     `json:"log"`
 	Source    string     `json:"source,omitempty"` // absolute; "" = only the template's own files
 	Exclude   []string   `json:"exclude,omitempty"`

@@ -37,7 +37,7 @@ func (o Options) settle(t *template.Template) (Options, error) {
 // following gives the options of an addition: the recorded ones, and over them what may be given anew.
 func (o Options) following(f *Plan) Options {
 	kept := f.Options
-	kept.Nodes, kept.Formed, kept.Acting = nil, f, o.Acting
+	kept.Nodes, kept.Formed, kept.Acting, kept.Salt = nil, f, o.Acting, o.Salt
 	for _, index := range o.Nodes {
 		if f.node(index) == nil {
 			kept.Nodes = append(kept.Nodes, index)

@@ -146,7 +146,7 @@ func placeNames() map[place]map[string]bool {
 	}
 	return map[place]map[string]bool{
 		inNode:    of(&Data{}),
-		inService: of(&Data{}, "Index", "NameIndex", "Number", "Name", "Dir", "Folder", "Port", "Addr", "Others", "Peer", "Adding"),
+		inService: of(&Data{}, "Index", "NameIndex", "Number", "Name", "Salt", "Dir", "Folder", "Port", "Addr", "Others", "Peer", "Adding"),
 		inName:    of(NameData{}),
 		inWhen:    of(WhenData{}),
 		inURL:     of(URLData{}),

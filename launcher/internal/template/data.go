@@ -12,6 +12,7 @@ type Node struct {
 	NameIndex int    // Index, moved where the numbers in node names must not meet another cluster's; for node.name
 	Number    int    // digits before @ in Name, 0 if there are none
 	Name      string // node name
+	Salt      string // random, of a node that was added; "" for the first ones. For servers that never take back a name that has left
 	Host      string // the address that clients and other nodes use
 	Dir       string // the node directory, absolute
 	Folder    string // the folder around it, absolute: holds Dir and the log

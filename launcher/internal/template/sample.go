@@ -12,7 +12,10 @@ func (t *Template) samples() []*Data {
 	founding.Node, founding.Nodes, founding.Others, founding.Seeds = nodes[0], nodes, nodes[1:], nodes
 	founding.First, founding.Peer = nodes[0], nodes[1]
 	adding := t.sampleCluster()
-	adding.Node, adding.Nodes, adding.Others, adding.Seeds = nodes[2], nodes, nodes[:2], nodes[:2]
+	adding.Others, adding.Seeds = nodes[:2], nodes[:2]
+	added := *nodes[2]
+	added.Salt = "89ab"
+	adding.Node, adding.Nodes = &added, []*Node{nodes[0], nodes[1], &added}
 	adding.First, adding.Peer, adding.Adding = nodes[0], nodes[0], true
 	return []*Data{founding, adding}
 }

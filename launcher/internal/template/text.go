@@ -25,7 +25,7 @@ type text struct {
 }
 
 // perNode are the names whose values differ between the nodes of one new cluster.
-var perNode = [...]string{".", "Index", "NameIndex", "Number", "Name", "Host", "Dir", "Folder", "Bin", "Port", "Addr", "Others", "Peer"}
+var perNode = [...]string{".", "Index", "NameIndex", "Number", "Name", "Salt", "Host", "Dir", "Folder", "Bin", "Port", "Addr", "Others", "Peer"}
 
 func newTexts() *texts {
 	return &texts{
