@@ -140,6 +140,8 @@ func (p *blocksParser) member(in *node) error {
 	p.skipSpace()
 	if p.peek() == '=' || p.peek() == ':' {
 		p.pos++
+	} else if p.eof() {
+		return p.errorf(start, "a key without a value: %.60q", name.text)
 	}
 	p.skipBlanks()
 	if in.origin == originInline {
@@ -284,9 +286,7 @@ func (p *blocksParser) array() (*node, error) {
 		}
 		n.kids = append(n.kids, val)
 		p.skipBlanks()
-		for p.comment() {
-			p.skipSpace()
-		}
+		p.comment()
 		switch c := p.peek(); c {
 		case ',', '\n', '\r':
 			p.pos++

@@ -81,10 +81,11 @@ func checkEdit(t *testing.T, format string, src []byte, key, value string) []byt
 	return out
 }
 
-// forgetEmpty drops a key without a value that became the parent of name: it is no scalar any more.
+// forgetEmpty drops a key without a value, or with a reference to one, that became the parent of name: it is no scalar
+// any more.
 func forgetEmpty(before, after map[string]string, name string) {
 	for key, value := range before {
-		if _, ok := after[key]; !ok && value == "" && strings.HasPrefix(name, key+".") {
+		if _, ok := after[key]; !ok && (value == "" || strings.HasPrefix(value, "${")) && strings.HasPrefix(name, key+".") {
 			delete(before, key)
 		}
 	}

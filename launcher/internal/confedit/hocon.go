@@ -288,7 +288,7 @@ func (p *hoconParser) include() (bool, error) {
 
 func addHOCON(src []byte, root *node, path []string, value string) (patch, error) {
 	way := descend(root, path, (*node).child)
-	if n := way[len(way)-1]; n.kind != kindOther { // a substitution may well stand for an object
+	if n := way[len(way)-1]; !substitution(n) { // which may well stand for an object
 		if err := canAdd(way, path); err != nil {
 			return patch{}, err
 		}
@@ -317,4 +317,9 @@ func hoconKey(path []string) string {
 		}
 	}
 	return strings.Join(parts, ".")
+}
+
+// substitution tells whether a value is one substitution and nothing else.
+func substitution(n *node) bool {
+	return n.kind == kindOther && strings.HasPrefix(n.text, "${") && strings.IndexByte(n.text, '}') == len(n.text)-1
 }

@@ -163,6 +163,9 @@ func sameReading(t *testing.T, format string, decode func([]byte) (map[string]st
 	}
 	entries, err := List(format, src)
 	if err != nil {
+		if strings.Contains(err.Error(), "defined twice") || strings.Contains(err.Error(), "can be extended") {
+			return // the reference readers are lenient in this
+		}
 		if format == "yaml" || strings.Contains(err.Error(), "single value") || strings.Contains(err.Error(), "more than") || strings.Contains(err.Error(), "is longer") {
 			return // its reader takes two documents, tabs and more that is better refused
 		}

@@ -120,9 +120,12 @@ func directive(p *scanner, root *node) error {
 		if n == 0 {
 			val.from, val.text, val.quote = arg.from, arg.text, arg.quote
 		} else {
-			val.text, val.quote = string(p.src[val.from:arg.to]), severalArguments
+			val.quote = severalArguments
 		}
 		val.to = arg.to
+	}
+	if val.quote == severalArguments {
+		val.text = string(p.src[val.from:val.to])
 	}
 	p.skipLine()
 	key := strings.ToLower(name.text)

@@ -28,6 +28,11 @@ func parseYAML(src []byte) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i, c := range src {
+		if c == '\r' && (i+1 == len(src) || src[i+1] != '\n') {
+			return nil, sc.errorf(i, "a carriage return without a new line")
+		}
+	}
 	p := yamlParser{sc}
 	if err := p.prologue(); err != nil {
 		return nil, err

@@ -108,30 +108,32 @@ func (p *yamlParser) quotedLine() int {
 func (p *yamlParser) quotedText() (*node, error) {
 	start, q := p.pos, p.peek()
 	p.pos++
-	var b strings.Builder
-	solid := 0 // how much of b must not be trimmed at a line break
+	var text []byte
+	solid := 0 // how much of text must not be trimmed at a line break
 	for !p.eof() {
 		c := p.peek()
 		switch {
 		case c == q && q == '\'' && p.at(1) == q:
-			b.WriteByte(q)
+			text = append(text, q)
 			p.pos += 2
 		case c == q:
 			p.pos++
-			return &node{kind: kindString, from: start, to: p.pos, text: b.String(), quote: string(q)}, nil
+			return &node{kind: kindString, from: start, to: p.pos, text: string(text), quote: string(q)}, nil
 		case c == '\\' && q == '"':
-			if err := p.escape(&b); err != nil {
+			s, err := p.escape()
+			if err != nil {
 				return nil, err
 			}
-			solid = b.Len()
+			text = append(text, s...)
+			solid = len(text)
 		case p.atLineEnd():
-			text := b.String()
-			b.Reset()
-			b.WriteString(text[:solid] + strings.TrimRight(text[solid:], " \t"))
-			b.WriteString(folded(p.breaks()))
-			solid = b.Len()
+			for len(text) > solid && isBlank(text[len(text)-1]) {
+				text = text[:len(text)-1]
+			}
+			text = append(text, folded(p.breaks())...)
+			solid = len(text)
 		default:
-			b.WriteByte(c)
+			text = append(text, c)
 			p.pos++
 		}
 	}
@@ -149,30 +151,29 @@ func (p *yamlParser) breaks() int {
 	return max(n, 1)
 }
 
-func (p *yamlParser) escape(b *strings.Builder) error {
+// escape reads what starts with a backslash between double quotes.
+func (p *yamlParser) escape() (string, error) {
 	start, c := p.pos, p.at(1)
 	p.pos += 2
 	if c == '\n' || c == '\r' {
 		p.pos--
 		p.breaksOnce()
-		return nil
+		return "", nil
 	}
 	if i := strings.IndexByte("0abt\tnvfre \"/\\N_LP", c); i >= 0 && c != 0 {
-		b.WriteString([]string{"\x00", "\a", "\b", "\t", "\t", "\n", "\v", "\f", "\r", "\x1b", " ", `"`, "/", `\`,
-			"\u0085", "\u00a0", "\u2028", "\u2029"}[i])
-		return nil
+		return []string{"\x00", "\a", "\b", "\t", "\t", "\n", "\v", "\f", "\r", "\x1b", " ", `"`, "/", `\`,
+			"\u0085", "\u00a0", "\u2028", "\u2029"}[i], nil
 	}
 	width := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
 	if width == 0 || p.pos+width > len(p.src) {
-		return p.errorf(start, "an unknown escape in a string")
+		return "", p.errorf(start, "an unknown escape in a string")
 	}
 	code, err := strconv.ParseUint(string(p.src[p.pos:p.pos+width]), 16, 32)
 	if err != nil || code > utf8.MaxRune {
-		return p.errorf(start, "an escape in a string is no character")
+		return "", p.errorf(start, "an escape in a string is no character")
 	}
-	b.WriteRune(rune(code))
 	p.pos += width
-	return nil
+	return string(rune(code)), nil
 }
 
 // breaksOnce passes one line end and the blanks that the next line starts with.
