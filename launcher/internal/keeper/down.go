@@ -117,6 +117,11 @@ func (k *Keeper) keepLogs(nodes []*node) string {
 		if os.Rename(n.plan.Log, filepath.Join(dir, fmt.Sprintf("node%d.log", n.plan.Index))) == nil {
 			kept++ // a node that never started has none
 		}
+		for _, file := range ownLogs(n.plan) {
+			if os.Rename(file, filepath.Join(dir, fmt.Sprintf("node%d-%s", n.plan.Index, filepath.Base(file)))) == nil {
+				kept++
+			}
+		}
 	}
 	if kept == 0 {
 		_ = nodedir.Remove(dir, FailedFolder)

@@ -129,10 +129,8 @@ func (k *Keeper) remove(ctx context.Context, req Request, nodes []*node, emit fu
 		}
 	}
 	for _, n := range nodes {
-		if n.is(Running) || callsOther(n) {
-			if err := k.calls(ctx, n, "leave", n.plan.Leave, emit); err != nil {
-				return err
-			}
+		if err := k.calls(ctx, n, "leave", leaving(n), emit); err != nil {
+			return err
 		}
 		if err := k.stopNodes(ctx, []*node{n}, true, emit); err != nil {
 			return err
@@ -159,7 +157,10 @@ func (k *Keeper) remove(ctx context.Context, req Request, nodes []*node, emit fu
 	return k.settle(ctx, emit)
 }
 
-// callsOther tells whether a node's leave is asked of another member, so that it works for a stopped node too.
-func callsOther(n *node) bool {
-	return len(n.plan.Leave) > 0 && !slices.ContainsFunc(n.plan.Leave, func(c plan.Call) bool { return c.Node == n.plan.Index })
+// leaving is the calls by which a node leaves: of one that does not run, those that are asked of another member.
+func leaving(n *node) []plan.Call {
+	if n.is(Running) {
+		return n.plan.Leave
+	}
+	return slices.DeleteFunc(slices.Clone(n.plan.Leave), func(c plan.Call) bool { return c.Node == n.plan.Index })
 }

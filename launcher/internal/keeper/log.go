@@ -4,12 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"regexp"
-	"strings"
 	"sync"
 	"time"
 )
@@ -113,54 +109,4 @@ func (l *logFile) Close() error {
 	err := l.f.Close()
 	l.f = nil
 	return err
-}
-
-// tell returns the lines of a log that explain a failure: those that match want if there are any, else the last ones.
-func tell(path, want string) []string {
-	const most = 10
-	tail := tail(path, 64<<10)
-	if want != "" {
-		if re, err := regexp.Compile(want); err == nil {
-			var hit []string
-			for _, l := range tail {
-				if re.MatchString(l) {
-					hit = append(hit, l)
-				}
-			}
-			if len(hit) > 0 {
-				tail = hit
-			}
-		}
-	}
-	if len(tail) > most {
-		tail = tail[len(tail)-most:]
-	}
-	return tail
-}
-
-// tail returns the lines in the last n bytes of a log, without their times.
-func tail(path string, n int64) []string {
-	f, err := os.Open(path)
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return []string{fmt.Sprintf("(the log can't be read: %v)", err)}
-	}
-	defer f.Close()
-	if fi, err := f.Stat(); err == nil && fi.Size() > n {
-		_, _ = f.Seek(-n, io.SeekEnd)
-	}
-	data, _ := io.ReadAll(io.LimitReader(f, n))
-	var lines []string
-	for l := range strings.Lines(string(data)) {
-		l = strings.TrimRight(l, "\n")
-		if len(l) > len(LogTime) {
-			l = l[len(LogTime)+1:]
-		}
-		if strings.TrimSpace(l) != "" {
-			lines = append(lines, l)
-		}
-	}
-	return lines
 }

@@ -138,7 +138,7 @@ func (k *Keeper) failed(n *node, phase string, err error) error {
 		default:
 		}
 	}
-	e.Log = tell(n.plan.Log, n.plan.Ready.Log)
+	e.Log = tell(n.plan)
 	if f := k.strangerAt(n); f != nil {
 		if !errors.As(err, new(*Finding)) {
 			e.Why += "; " + f.Error()

@@ -99,6 +99,7 @@ func (x *expander) talk(n *Node, d *template.Data) (err error) {
 		}
 	}
 	n.Ready.Notify, n.Ready.Log, n.Ready.Timeout = x.t.Ready.Notify, x.t.Ready.Log, x.t.Ready.Timeout
+	n.Ready.LogFiles = x.t.Ready.LogFiles
 	n.Members = Members{Notify: x.t.Members.Notify, IncludesStopped: x.t.Members.IncludesStopped}
 	if n.Members.Require, err = x.calls(d, x.t.Members.Require); err != nil {
 		return err

@@ -112,10 +112,12 @@ type File struct {
 
 // Ready is how the keeper knows that a node serves.
 type Ready struct {
-	Notify  bool              `json:"notify,omitempty"`
-	Calls   []Call            `json:"calls,omitempty"`
-	Log     string            `json:"log,omitempty"`
-	Timeout template.Duration `json:"timeout"` // 0: the operation's own
+	Notify bool   `json:"notify,omitempty"`
+	Calls  []Call `json:"calls,omitempty"`
+	Log    string `json:"log,omitempty"`
+	// LogFiles are globs in the node's directory.
+	LogFiles []string          `json:"log_files,omitempty"`
+	Timeout  template.Duration `json:"timeout"` // 0: the operation's own
 }
 
 // Members is how the keeper asks a node for the members that it sees.

@@ -184,6 +184,9 @@ func (t *Template) checkStart(found *problems) {
 		found.add("start.staged", `is only asked with order = "staged"`)
 	}
 	checkRegexp(found, "ready.log", t.Ready.Log)
+	for i, glob := range t.Ready.LogFiles {
+		checkGlob(found, fmt.Sprintf("ready.log_files[%d]", i), glob)
+	}
 	checkDuration(found, "ready.timeout", t.Ready.Timeout)
 }
 

@@ -157,10 +157,12 @@ type Start struct {
 
 // Ready says when one node serves: all of its listeners are open and its own, and what is given here holds.
 type Ready struct {
-	Notify  bool     `toml:"notify"` // the server speaks sd_notify: READY=1
-	Calls   []Call   `toml:"call"`
-	Log     string   `toml:"log"`     // regexp of log lines that tell why it fails, quoted in errors
-	Timeout Duration `toml:"timeout"` // default: --timeout
+	Notify bool   `toml:"notify"` // the server speaks sd_notify: READY=1
+	Calls  []Call `toml:"call"`
+	Log    string `toml:"log"` // regexp of log lines that tell why it fails, quoted in errors
+	// LogFiles are globs of files in the node directory that the server logs to besides its output: quoted, and kept, likewise.
+	LogFiles []string `toml:"log_files"`
+	Timeout  Duration `toml:"timeout"` // default: --timeout
 }
 
 // Join is how a node becomes a member. Method "config": by what is in its files or environment. "command": by calls run
