@@ -24,7 +24,7 @@ func blocksSyntax() syntax {
 
 // bareBlocks reads the text as a value to see what it would be.
 func bareBlocks(text string) (kind, bool) {
-	if text == "" || strings.ContainsAny(text, "\"'#{}[](),;\\ \t\r\n") || strings.HasPrefix(text, "//") {
+	if text == "" || strings.ContainsAny(text, "\"'#{}[](),;\\ \t\r\n") || strings.HasPrefix(text, "//") || !graphic(text) {
 		return kindString, false
 	}
 	root, err := parseBlocks([]byte("k: " + text + "\n"))
@@ -33,6 +33,11 @@ func bareBlocks(text string) (kind, bool) {
 	}
 	n := root.kids[0]
 	return n.kind, n.scalar() && n.text == text
+}
+
+// graphic tells whether a text is printable ASCII: what else is white space depends on the reader.
+func graphic(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) < 0
 }
 
 func quoteBlocks(s, quotes string) (string, error) {

@@ -40,7 +40,8 @@ func bareArgument(s string) bool {
 
 func quoteArgument(s, quotes string) (string, error) {
 	if quotes == severalArguments {
-		if !strings.ContainsAny(s, "\r\n") && s == strings.TrimSpace(s) && argumentsIn(s) > 0 {
+		several := !strings.ContainsAny(s, "\r\n") && s == strings.TrimSpace(s) && argumentsIn(s) > 1
+		if several || bareArgument(s) {
 			return s, nil
 		}
 	}
