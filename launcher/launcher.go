@@ -377,12 +377,19 @@ func checkPaths(ctx context.Context, t *templateT, c *Cluster, po *plan.Options,
 		return err
 	}
 	for i, n := range po.Node {
-		src, err := absolute(n.Source)
-		if err != nil {
+		var err error
+		if n.Source, err = absolute(n.Source); err != nil {
 			return err
 		}
-		n.Source = src
+		if n.Bin != "" {
+			if n.Bin, err = findProgram(t, "", n.Bin); err != nil {
+				return &InputError{Err: fmt.Errorf("node %d: %w", i, err)}
+			}
+		}
 		po.Node[i] = n
+	}
+	if err := checkVersions(ctx, t, po); err != nil {
+		return err
 	}
 	return checkSources(ctx, t, po)
 }
