@@ -66,7 +66,12 @@ func (x *expander) fill(seats []seated) error {
 		}
 	}
 	for i := range x.p.Nodes {
-		if err := x.refresh(&x.p.Nodes[i], x.formedData(i)); err != nil {
+		n := &x.p.Nodes[i]
+		err := x.refresh(n, x.formedData(i))
+		if err == nil && slices.Contains(x.o.Renew, n.Index) {
+			err = x.renew(n, x.formedData(i))
+		}
+		if err != nil {
 			return fmt.Errorf("plan node %d: %w", x.p.Nodes[i].Index, err)
 		}
 	}
@@ -107,6 +112,15 @@ func (x *expander) placed(at seated) (Node, error) {
 		}
 	}
 	return n, nil
+}
+
+// copied says what of which source a node's directory is made of.
+func (x *expander) copied(n *Node) {
+	n.Source, n.Exclude, n.Share, n.Dirs = x.o.source(n.Index), x.t.Copy.Exclude, x.t.Copy.Share, x.t.Copy.Dirs
+	n.Keep = x.t.Upgrade.Keep
+	if n.Keep == nil {
+		n.Keep = x.keep()
+	}
 }
 
 // keep is what an upgrade leaves as it is where the template does not say: data, and the files that are edited.

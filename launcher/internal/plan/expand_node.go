@@ -37,20 +37,7 @@ func (x *expander) complete(n *Node, d *template.Data) (err error) {
 	if n.Files, err = x.files(n, d); err != nil {
 		return err
 	}
-	if n.Env, err = x.environment(d, x.t.Environment, way.Environment, x.o.Env, x.o.Node[n.Index].Env); err != nil {
-		return err
-	}
-	if n.Command, err = x.t.ExpandArgs(x.t.Start.Command, d); err != nil {
-		return err
-	}
-	if n.Workdir, err = x.text(x.t.Start.Dir, d); err != nil {
-		return err
-	}
-	if n.Workdir == "" {
-		n.Workdir = n.Dir
-	}
-	n.Stop = Stop{Signal: x.t.Stop.Signal, Discard: x.t.Stop.Discard, Grace: x.t.Stop.Grace}
-	if n.Stop.Command, err = x.t.ExpandArgs(x.t.Stop.Command, d); err != nil {
+	if err := x.process(n, d); err != nil {
 		return err
 	}
 	first := !n.Added && d.First == d.Node
@@ -65,6 +52,35 @@ func (x *expander) complete(n *Node, d *template.Data) (err error) {
 		}
 	}
 	return x.talk(n, d)
+}
+
+// process makes how a node's process is started and stopped.
+func (x *expander) process(n *Node, d *template.Data) (err error) {
+	way := x.t.Join.Methods[x.o.Join]
+	if n.Env, err = x.environment(d, x.t.Environment, way.Environment, x.o.Env, x.o.Node[n.Index].Env); err != nil {
+		return err
+	}
+	if n.Command, err = x.t.ExpandArgs(x.t.Start.Command, d); err != nil {
+		return err
+	}
+	if n.Workdir, err = x.text(x.t.Start.Dir, d); err != nil {
+		return err
+	}
+	if n.Workdir == "" {
+		n.Workdir = n.Dir
+	}
+	n.Stop = Stop{Signal: x.t.Stop.Signal, Discard: x.t.Stop.Discard, Grace: x.t.Stop.Grace}
+	n.Stop.Command, err = x.t.ExpandArgs(x.t.Stop.Command, d)
+	return err
+}
+
+// renew makes anew what an upgrade changes of a present node.
+func (x *expander) renew(n *Node, d *template.Data) (err error) {
+	x.copied(n)
+	if n.Files, err = x.files(n, d); err != nil {
+		return err
+	}
+	return x.process(n, d)
 }
 
 // refresh makes the calls of a present node anew: who acts has changed. What is on its disk stays as it was planned.
@@ -173,7 +189,8 @@ func (x *expander) values(e *template.Edit, d *template.Data) ([]confedit.Edit, 
 	return list, nil
 }
 
-// files are the template's own, for a node that has no source, and those that it writes into every node.
+// files are the template's own, for a node that has no source, those that it writes into every node, and what people
+// lay over both.
 func (x *expander) files(n *Node, d *template.Data) ([]File, error) {
 	var out []File
 	if n.Source == "" {
@@ -196,7 +213,7 @@ func (x *expander) files(n *Node, d *template.Data) ([]File, error) {
 		}
 		out = append(out, File{Path: f.Path, Text: text, Mode: mode})
 	}
-	return out, nil
+	return slices.Concat(out, x.o.Files, x.o.Node[n.Index].Files), nil
 }
 
 // environment expands the texts of the template and of the way to join, and lays what people gave over them. It marks

@@ -20,7 +20,7 @@ func Make(t *template.Template, o Options, h Host) (*Plan, error) {
 	p := &Plan{
 		Cluster: o.Cluster, ID: o.ID, Template: t.Name, Dir: o.Dir, Staged: t.Start.Order == "staged", Options: o,
 	}
-	p.Options.Nodes, p.Options.Formed, p.Options.Acting = nil, nil, nil
+	p.Options.Nodes, p.Options.Formed, p.Options.Acting, p.Options.Renew = nil, nil, nil, nil
 	present, err := presentListeners(t, &o)
 	if err != nil {
 		return nil, err

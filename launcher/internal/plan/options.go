@@ -24,11 +24,14 @@ type Options struct {
 	// Salt is random, and another one for each plan: what nodes that are added with it have of their own.
 	Salt string `json:"-"`
 	// Formed is the cluster as it is, nil for a new one. Its nodes keep their names, ports, directories and files, and
-	// are not asked for again in Host.Used; the recorded Options count but for Nodes, Acting, Env, Node, Source, Bin, Tools
-	// and Onemore, which may be given anew.
+	// are not asked for again in Host.Used; the recorded Options count but for Nodes, Acting, Env, Node, Source, Bin, Tools,
+	// Files and Onemore, which may be given anew.
 	Formed *Plan `json:"-"`
 	// Acting are the formed nodes that run, and so may be a Peer; nil: all of them.
 	Acting []int `json:"-"`
+	// Renew are formed nodes whose directory is made from Source again, by an upgrade: command, environment and what is copied
+	// are planned anew. Their names, ports, edits and the files written at their making stay.
+	Renew []int `json:"-"`
 
 	Host   string `json:"host,omitempty"`   // address of the nodes; "" is DefaultHost
 	Spread bool   `json:"spread,omitempty"` // every node gets an address of its own, and the same ports
@@ -46,6 +49,7 @@ type Options struct {
 	Tools   map[string]string   `json:"tools,omitempty"`  // program.needs → absolute
 	Onemore string              `json:"onemore"`          // the onemore executable, absolute
 	Node    map[int]NodeOptions `json:"node,omitempty"`   // by index
+	Files   []File              `json:"files,omitempty"`  // laid over the copy and the template's own, verbatim
 }
 
 // NodeOptions are what one node has apart from the others.
@@ -54,6 +58,7 @@ type NodeOptions struct {
 	Env    map[string]string `json:"env,omitempty"`
 	Source string            `json:"source,omitempty"` // absolute
 	Bin    string            `json:"bin,omitempty"`    // absolute
+	Files  []File            `json:"files,omitempty"`  // over those of all nodes
 }
 
 // Base says how the base ports are moved: not at all (the zero Base), by Shift, or to the nearest free place.

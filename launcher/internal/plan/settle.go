@@ -37,7 +37,7 @@ func (o Options) settle(t *template.Template) (Options, error) {
 // following gives the options of an addition: the recorded ones, and over them what may be given anew.
 func (o Options) following(f *Plan) Options {
 	kept := f.Options
-	kept.Nodes, kept.Formed, kept.Acting, kept.Salt = nil, f, o.Acting, o.Salt
+	kept.Nodes, kept.Formed, kept.Acting, kept.Salt, kept.Renew = nil, f, o.Acting, o.Salt, o.Renew
 	for _, index := range o.Nodes {
 		if f.node(index) == nil {
 			kept.Nodes = append(kept.Nodes, index)
@@ -46,6 +46,9 @@ func (o Options) following(f *Plan) Options {
 	kept.Env = merged(kept.Env, o.Env)
 	kept.Tools = merged(kept.Tools, o.Tools)
 	kept.Node = merged(kept.Node, o.Node)
+	if o.Files != nil {
+		kept.Files = o.Files
+	}
 	for _, over := range []struct{ to, from *string }{{&kept.Source, &o.Source}, {&kept.Bin, &o.Bin}, {&kept.Onemore, &o.Onemore}} {
 		if *over.from != "" {
 			*over.to = *over.from
