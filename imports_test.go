@@ -154,7 +154,9 @@ func walkGo(t *testing.T, visit func(file string, imports []string)) {
 	}
 }
 
-func below(file, dir string) bool { return dir == "." || file == dir || strings.HasPrefix(file, dir+"/") }
+func below(file, dir string) bool {
+	return dir == "." || file == dir || strings.HasPrefix(file, dir+"/")
+}
 
 func belowAny(file string, dirs []string) bool {
 	for _, d := range dirs {
