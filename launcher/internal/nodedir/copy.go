@@ -31,6 +31,15 @@ type CopySpec struct {
 	// copies elsewhere: only for what nobody writes to, since a write would be
 	// seen in the source.
 	Share []string
+	// Only, if given, is what the copy gets of it: all else stays out, as if excluded.
+	Only []string
+	// Over lets To hold something already: what is copied takes the place of what
+	// is there under the same name, all else stays.
+	Over bool
+	// Image copies what a server has made of a directory, for the same place: links
+	// are kept as they stand wherever they lead, and sockets, named pipes and
+	// devices, which mean nothing without their process, are left out.
+	Image bool
 }
 
 // Stats counts what was made.
@@ -61,11 +70,11 @@ func Copy(ctx context.Context, spec CopySpec) (Stats, error) {
 	if err != nil {
 		return Stats{}, err
 	}
-	to, err := destination(t.root, spec.To)
+	to, err := destination(t.root, spec.To, spec.Over)
 	if err != nil {
 		return Stats{}, err
 	}
-	c := &copier{from: t.root, to: to, share: share}
+	c := &copier{from: t.root, to: to, share: share, over: spec.Over}
 	if err := c.run(ctx, t.entries); err != nil {
 		return Stats{}, fmt.Errorf("copy %q to %q: %w", spec.From, spec.To, err)
 	}
@@ -73,7 +82,7 @@ func Copy(ctx context.Context, spec CopySpec) (Stats, error) {
 }
 
 // destination checks that a copy may be made at the path, and resolves it.
-func destination(root, to string) (string, error) {
+func destination(root, to string, over bool) (string, error) {
 	abs, err := filepath.Abs(to)
 	if err != nil {
 		return "", fmt.Errorf("resolve %q: %w", to, err)
@@ -94,7 +103,7 @@ func destination(root, to string) (string, error) {
 		return "", fmt.Errorf("copy to %q: %w", to, bare(err))
 	}
 	for _, e := range entries {
-		if e.Name() != markName {
+		if e.Name() != markName && !over {
 			return "", fmt.Errorf("copy to %q: %w: it holds %q", to, fs.ErrExist, e.Name())
 		}
 	}
@@ -105,6 +114,7 @@ func destination(root, to string) (string, error) {
 type copier struct {
 	from, to string
 	share    patterns
+	over     bool
 
 	// Set at the first refusal by the filesystem: all others would be refused too.
 	noLink, noClone atomic.Bool
@@ -127,7 +137,10 @@ func (c *copier) run(ctx context.Context, entries []entry) error {
 			continue
 		}
 		c.dirs.Add(1)
-		if err := os.Mkdir(c.dst(e), 0o700); err != nil && (e.rel != "." || !errors.Is(err, fs.ErrExist)) {
+		if err := c.clear(e); err != nil {
+			return err
+		}
+		if err := os.Mkdir(c.dst(e), 0o700); err != nil && (e.rel != "." && !c.over || !errors.Is(err, fs.ErrExist)) {
 			return err
 		}
 	}
@@ -171,9 +184,13 @@ func (c *copier) fill(ctx context.Context, entries []entry) error {
 }
 
 func (c *copier) place(ctx context.Context, e entry) error {
-	switch {
-	case e.mode.IsDir():
+	if e.mode.IsDir() {
 		return nil
+	}
+	if err := c.clear(e); err != nil {
+		return fmt.Errorf("%s: %w", e.rel, err)
+	}
+	switch {
 	case e.mode&fs.ModeSymlink != 0:
 		c.links.Add(1)
 		return os.Symlink(e.target, c.dst(e))
@@ -187,6 +204,27 @@ func (c *copier) place(ctx context.Context, e entry) error {
 		return fmt.Errorf("%s: %w", e.rel, err)
 	}
 	return nil
+}
+
+// clear makes way for an entry where the copy may take the place of something.
+// A directory stays for a directory.
+func (c *copier) clear(e entry) error {
+	if !c.over || e.rel == "." {
+		return nil
+	}
+	info, err := os.Lstat(c.dst(e))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() && e.mode.IsDir() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(c.to)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return root.RemoveAll(filepath.FromSlash(e.rel))
 }
 
 // link makes a hard link, unless the filesystem refuses: a copy will do then.

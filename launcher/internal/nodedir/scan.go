@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,11 +50,15 @@ func scan(ctx context.Context, spec CopySpec) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("copy %q: exclude: %w", spec.From, err)
 	}
+	only, err := parsePatterns(spec.Only)
+	if err != nil {
+		return nil, fmt.Errorf("copy %q: only: %w", spec.From, err)
+	}
 	root, err := sourceRoot(spec.From)
 	if err != nil {
 		return nil, err
 	}
-	s := &scanner{spec: spec, exclude: exclude, tree: &tree{root: root}}
+	s := &scanner{spec: spec, exclude: exclude, only: only, tree: &tree{root: root}}
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -65,7 +71,23 @@ func scan(ctx context.Context, spec CopySpec) (*tree, error) {
 	if len(s.problems) > 0 {
 		return nil, fmt.Errorf("source %q can't be copied: %w", spec.From, errors.Join(s.problems...))
 	}
+	if len(only) > 0 {
+		s.tree.prune(only)
+	}
 	return s.tree, nil
+}
+
+// prune takes out the directories that are there only because nothing in them was wanted.
+func (t *tree) prune(only patterns) {
+	wanted := map[string]bool{".": true}
+	for _, e := range t.entries {
+		if !e.mode.IsDir() || only.cover(e.rel) {
+			for dir := e.rel; !wanted[dir]; dir = path.Dir(dir) {
+				wanted[dir] = true
+			}
+		}
+	}
+	t.entries = slices.DeleteFunc(t.entries, func(e entry) bool { return !wanted[e.rel] })
 }
 
 // sourceRoot resolves the source's path, with errors for people.
@@ -119,6 +141,7 @@ var errTooMany = errors.New("too many problems")
 type scanner struct {
 	spec     CopySpec
 	exclude  patterns
+	only     patterns
 	tree     *tree
 	problems []error
 }
@@ -143,6 +166,9 @@ func (s *scanner) visit(path string, d fs.DirEntry, err error) error {
 	if err != nil {
 		return cmp.Or(s.problem(rel, "%w", bare(err)), skip)
 	}
+	if rel != "." && !d.IsDir() && len(s.only) > 0 && !s.only.cover(rel) {
+		return nil
+	}
 	info, err := d.Info()
 	if err != nil {
 		return s.problem(rel, "%w", bare(err))
@@ -153,10 +179,16 @@ func (s *scanner) visit(path string, d fs.DirEntry, err error) error {
 		if err := unix.Access(path, access(e.mode)); err != nil {
 			return cmp.Or(s.problem(rel, "can't be read: %w", err), skip)
 		}
+	case e.mode&fs.ModeSymlink != 0 && s.spec.Image:
+		if e.target, err = os.Readlink(path); err != nil {
+			return s.problem(rel, "%w", bare(err))
+		}
 	case e.mode&fs.ModeSymlink != 0:
 		if e.target, err = s.target(path); err != nil {
 			return s.problem(rel, "%w", err)
 		}
+	case s.spec.Image:
+		return nil
 	default:
 		return s.problem(rel, "is %s: exclude it", kind(e.mode))
 	}
