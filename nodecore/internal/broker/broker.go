@@ -256,7 +256,7 @@ func (b *Broker) Stats() Stats {
 	for _, s := range all {
 		s.mu.Lock()
 		st.Subscriptions += len(s.subs)
-		st.Queued += len(s.queue) + len(s.flights)
+		st.Queued += s.queue.Len() + s.flights.Len()
 		s.mu.Unlock()
 	}
 	b.retained.mu.RLock()

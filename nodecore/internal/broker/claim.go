@@ -58,7 +58,7 @@ func (b *Broker) claim(s *session, at stamp, clean bool) (moved bool) {
 	for _, name := range b.mesh.Peers() {
 		missing = missing || !b.mesh.Reachable(name)
 		c.left.Add(1)
-		b.mesh.Send(name, peer.Frame{Kind: frameClaim, Body: [][]byte{body}, Done: func(ok bool) {
+		b.mesh.Send(name, peer.Frame{Kind: frameClaim, Body: body, Done: func(ok bool) {
 			if !ok { // else the answer counts
 				c.one(false)
 			}
@@ -238,7 +238,7 @@ func (b *Broker) sessionsOf(from string, r *reader) error {
 // handOver sends messages of a session that has moved to the node where it is now.
 func (b *Broker) handOver(to, client string, hops byte, all []delivery) {
 	st := sessionState{id: client, hops: hops, messages: all}
-	b.mesh.Send(to, peer.Frame{Kind: frameHandOver, Body: [][]byte{st.append(nil)}, Keep: true})
+	b.mesh.Send(to, peer.Frame{Kind: frameHandOver, Body: st.append(nil), Keep: true})
 }
 
 // handedOver adds messages that came for a session elsewhere to the session here.

@@ -30,6 +30,7 @@ type conn struct {
 	keepalive time.Duration // 0: none
 	maxPacket uint32        // largest packet that the client takes; 0 any
 	aliases   map[uint16]string
+	topic     string        // of the last PUBLISH; the next one often has the same
 	quit      chan struct{} // closed when the reader has ended
 	done      chan struct{} // closed when the connection has left its session
 	ended     chan struct{} // closed by end
@@ -42,7 +43,7 @@ type conn struct {
 
 // serve handles a client's connection until it ends.
 func (b *Broker) serve(nc net.Conn) {
-	c := &conn{b: b, nc: nc, br: bufio.NewReaderSize(nc, 2048), quit: make(chan struct{}), done: make(chan struct{}), ended: make(chan struct{})}
+	c := &conn{b: b, nc: nc, br: bufio.NewReaderSize(nc, 4096), quit: make(chan struct{}), done: make(chan struct{}), ended: make(chan struct{})}
 	defer close(c.done)
 	defer nc.Close()
 	if !b.track(c) {
@@ -112,7 +113,8 @@ func (c *conn) readLoop() error {
 		switch head >> 4 {
 		case packets.Publish:
 			var p publish
-			if p, err = decodePublish(head, body, c.version); err == nil {
+			if p, err = decodePublish(head, body, c.version, c.topic); err == nil {
+				c.topic = p.topic
 				err = c.publish(p)
 			}
 		case packets.Puback, packets.Pubrec, packets.Pubrel, packets.Pubcomp:
@@ -246,7 +248,8 @@ func (c *conn) leave() {
 		c.b.publishWill(w)
 		return
 	}
-	s.conn, s.acks, s.out, s.away = nil, nil, nil, time.Now()
+	s.conn, s.out, s.away = nil, nil, time.Now()
+	s.acks.Clear()
 	s.shortLocked()
 	if s.room != nil {
 		close(s.room)

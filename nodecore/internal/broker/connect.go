@@ -138,11 +138,13 @@ func (b *Broker) attach(c *conn, id string, pk packets.Packet, assigned string) 
 		s.limit = min(window, int(r))
 	}
 	s.rewindLocked()
-	s.acks, s.stalled, s.away = nil, false, time.Time{}
+	s.acks.Clear()
+	s.stalled, s.away = false, time.Time{}
 	s.out = encode(nil, c.connack(present, assigned), c.version)
-	for _, f := range s.flights { // only those released are left
+	s.flights.All(func(f *flight) bool { // only those released are left
 		s.out = appendAck(s.out, ack{kind: packets.Pubrel, id: f.id}, c.version)
-	}
+		return true
+	})
 	c.mu.Lock()
 	c.s = s
 	c.mu.Unlock()

@@ -32,8 +32,21 @@ type publishing struct {
 	shares   []string
 }
 
-func publishHead(f forward, retained *stamp, hops byte) []byte {
-	b := make([]byte, 0, 16)
+// publishFrame is a frame with a message. Most frames of one message are the same; plain keeps their head for the next peer.
+func publishFrame(m *message, f forward, retained *stamp, hops byte, plain *[]byte) peer.Frame {
+	frame := peer.Frame{Kind: framePublish, Head: *plain, Body: m.payload}
+	simple := f.plain && retained == nil && hops == 0 && len(f.shares) == 0
+	if !simple || frame.Head == nil {
+		head := make([]byte, 0, m.headSize())
+		frame.Head = m.appendHead(appendPublishHead(head, f, retained, hops))
+		if simple {
+			*plain = frame.Head
+		}
+	}
+	return frame
+}
+
+func appendPublishHead(b []byte, f forward, retained *stamp, hops byte) []byte {
 	flags := byte(0)
 	if f.plain {
 		flags |= 1
@@ -67,7 +80,7 @@ func parsePublishHead(r *reader) (p publishing) {
 
 // tell sends a frame to a peer; acc, if any, doesn't wait for one that can't be reached.
 func (b *Broker) tell(to string, kind byte, body []byte, acc *acceptance) {
-	f := peer.Frame{Kind: kind, Body: [][]byte{body}, Keep: kind == frameClaimed || kind == frameHandOver}
+	f := peer.Frame{Kind: kind, Body: body, Keep: kind == frameClaimed || kind == frameHandOver}
 	if acc != nil {
 		acc.left.Add(1)
 		f.Done = acc.one

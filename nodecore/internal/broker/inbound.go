@@ -76,7 +76,7 @@ func (s *session) incoming(c *conn, p publish) (in *incoming, fresh bool) {
 	if p.qos == 2 {
 		if in = s.recv[p.id]; in != nil {
 			if s.conn == c && !s.dueLocked(in) {
-				s.acks = append(s.acks, in)
+				s.acks.Push(in)
 				s.flushAcksLocked()
 			}
 			return in, false
@@ -93,26 +93,26 @@ func (s *session) incoming(c *conn, p publish) (in *incoming, fresh bool) {
 		s.recv[p.id] = in
 	}
 	if s.conn == c {
-		s.acks = append(s.acks, in)
+		s.acks.Push(in)
 	}
 	return in, true
 }
 
 // dueLocked says whether the message will be acknowledged anyway.
 func (s *session) dueLocked(in *incoming) bool {
-	for _, a := range s.acks {
-		if a == in {
-			return true
-		}
-	}
-	return false
+	due := false
+	s.acks.All(func(a **incoming) bool {
+		due = *a == in
+		return !due
+	})
+	return due
 }
 
 // awaitRoom returns when not too many messages of the client are waiting to be accepted.
 func (c *conn) awaitRoom() {
 	s := c.s
 	s.mu.Lock()
-	if len(s.acks) < receiveMax || s.conn != c {
+	if s.acks.Len() < receiveMax || s.conn != c {
 		s.mu.Unlock()
 		return
 	}

@@ -77,11 +77,16 @@ func (s *session) endLocked() {
 	s.will = nil
 	s.unsubscribeAllLocked()
 	var left []delivery
-	for _, d := range append(flown(s.flights), s.queue...) {
+	shared := func(d *delivery) bool {
 		if d.share != "" && d.qos > 0 {
-			left = append(left, d)
+			left = append(left, *d)
 		}
+		return true
 	}
+	for _, d := range s.flownLocked() {
+		shared(&d)
+	}
+	s.queue.All(shared)
 	s.dropLocked()
 	b := s.b
 	b.mu.Lock()
@@ -100,12 +105,14 @@ func (s *session) endLocked() {
 	})
 }
 
-func flown(flights []flight) (all []delivery) {
-	for _, f := range flights {
+// flownLocked is the messages that were sent and not received for sure, in order.
+func (s *session) flownLocked() (all []delivery) {
+	s.flights.All(func(f *flight) bool {
 		if !f.released {
 			all = append(all, f.delivery)
 		}
-	}
+		return true
+	})
 	return all
 }
 
@@ -121,15 +128,13 @@ func (s *session) dropLocked() {
 // redeliver gives a message of a group to another member.
 func (b *Broker) redeliver(d delivery) {
 	var p pressure
-	acc := &acceptance{}
-	acc.left.Store(1)
-	for _, f := range b.route(d.m, 0, d.share) {
+	for _, f := range b.route(nil, d.m, 0, d.share) {
 		switch {
 		case !slices.Contains(f.shares, d.share):
 		case f.peer == "":
 			b.deliverShare(d.share, d.m, &p)
 		default:
-			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{d.share}}, d.m, nil, 0, acc, &p)
+			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{d.share}}, d.m, nil, 0, new([]byte), nil, &p)
 		}
 	}
 }
@@ -256,7 +261,7 @@ func (b *Broker) loadMessages() error {
 			d.id, d.dup = id, true
 		}
 		s.nextSeq = max(s.nextSeq, seq+1)
-		s.queue = append(s.queue, d)
+		s.queue.Push(d)
 		s.bytes += d.m.size()
 		return nil
 	})

@@ -3,7 +3,6 @@ package broker
 import (
 	"encoding/binary"
 	"errors"
-	"sync/atomic"
 	"time"
 )
 
@@ -18,8 +17,6 @@ type message struct {
 	expires int64  // Unix milliseconds; 0 never
 	qos     byte
 	retain  bool
-
-	encoded atomic.Pointer[[]byte]
 }
 
 // expired says whether the message's time is over.
@@ -33,12 +30,11 @@ const (
 	flagExpires = 8
 )
 
-// bytes returns the message in the form used on links and disk; it must not be changed.
-func (m *message) bytes() []byte {
-	if p := m.encoded.Load(); p != nil {
-		return *p
-	}
-	b := make([]byte, 0, 48+len(m.topic)+len(m.payload)+len(m.props)+len(m.origin))
+// append encodes the message for links and disk.
+func (m *message) append(b []byte) []byte { return append(m.appendHead(b), m.payload...) }
+
+// appendHead encodes the message without its payload, which is to follow.
+func (m *message) appendHead(b []byte) []byte {
 	flags := m.qos
 	if m.retain {
 		flags |= flagRetain
@@ -51,16 +47,18 @@ func (m *message) bytes() []byte {
 		b = binary.AppendUvarint(b, uint64(m.expires))
 	}
 	b = binary.BigEndian.AppendUint64(b, m.node)
-	b = binary.AppendUvarint(b, m.seq)
-	b = appendString(b, m.topic)
-	b = appendString(b, m.origin)
-	b = appendString(b, string(m.props))
-	b = append(b, m.payload...)
-	m.encoded.Store(&b)
-	return b
+	for _, n := range [...]int{int(m.seq), len(m.topic), len(m.origin), len(m.props)} {
+		b = binary.AppendUvarint(b, uint64(n))
+	}
+	b = append(b, m.topic...)
+	b = append(b, m.origin...)
+	return append(b, m.props...)
 }
 
-// parseMessage reads what bytes wrote; the message keeps b.
+// headSize is about how much appendHead appends, and what goes before it in a frame.
+func (m *message) headSize() int { return 40 + len(m.topic) + len(m.origin) + len(m.props) }
+
+// parseMessage reads what append wrote. The message doesn't keep b.
 func parseMessage(b []byte) (*message, error) {
 	r := reader{b: b}
 	flags := r.byte()
@@ -68,16 +66,15 @@ func parseMessage(b []byte) (*message, error) {
 	if flags&flagExpires != 0 {
 		m.expires = int64(r.uvarint())
 	}
-	m.node = r.uint64()
-	m.seq = r.uvarint()
-	m.topic = r.string()
-	m.origin = r.string()
-	m.props = r.bytes()
-	m.payload = r.rest()
-	if r.bad || m.qos > 2 {
+	m.node, m.seq = r.uint64(), r.uvarint()
+	topic, origin, props := r.uvarint(), r.uvarint(), r.uvarint()
+	if n := uint64(len(r.b)); r.bad || m.qos > 2 || topic > n || origin > n || props > n || topic+origin+props > n {
 		return nil, errMalformed
 	}
-	m.encoded.Store(&b)
+	names := string(r.take(topic + origin)) // one allocation for both
+	m.topic, m.origin = names[:topic], names[topic:]
+	rest := append([]byte(nil), r.rest()...)
+	m.props, m.payload = rest[:props:props], rest[props:]
 	return m, nil
 }
 

@@ -172,8 +172,8 @@ type publish struct {
 	expires bool // expiry is given
 }
 
-// decodePublish takes a PUBLISH apart, which keeps body.
-func decodePublish(head byte, body []byte, version byte) (p publish, err error) {
+// decodePublish takes a PUBLISH apart, which keeps body. last is a topic that it may have.
+func decodePublish(head byte, body []byte, version byte, last string) (p publish, err error) {
 	p.qos, p.retain, p.dup = head>>1&3, head&1 != 0, head&8 != 0
 	if p.qos == 3 {
 		return p, packets.ErrProtocolViolationQosOutOfRange
@@ -188,10 +188,13 @@ func decodePublish(head byte, body []byte, version byte) (p publish, err error) 
 	if body = body[2:]; n > len(body) {
 		return p, packets.ErrMalformedTopic
 	}
-	if !validText(body[:n]) {
-		return p, packets.ErrMalformedInvalidUTF8
+	if p.topic = last; string(body[:n]) != last {
+		if !validText(body[:n]) {
+			return p, packets.ErrMalformedInvalidUTF8
+		}
+		p.topic = string(body[:n])
 	}
-	p.topic, body = string(body[:n]), body[n:]
+	body = body[n:]
 	if p.qos > 0 {
 		if len(body) < 2 {
 			return p, packets.ErrMalformedPacketID

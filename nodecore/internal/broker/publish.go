@@ -3,8 +3,6 @@ package broker
 import (
 	"slices"
 	"sync/atomic"
-
-	"onemore/nodecore/internal/peer"
 )
 
 // pressure is who has a long queue after a message was sent to them.
@@ -52,10 +50,15 @@ func (b *Broker) publish(m *message, accepted func()) pressure {
 		at := b.retain(m)
 		retained = &at
 	}
-	acc := &acceptance{done: accepted}
-	acc.left.Store(1)
+	var acc *acceptance // nobody waits
+	if accepted != nil {
+		acc = &acceptance{done: accepted}
+		acc.left.Store(1)
+	}
 	p := b.deliver(m)
-	routes := b.route(m, 0, "")
+	var buf [4]forward
+	var plain []byte
+	routes := b.route(buf[:0], m, 0, "")
 	for _, f := range routes {
 		if f.peer == "" {
 			for _, share := range f.shares {
@@ -63,12 +66,14 @@ func (b *Broker) publish(m *message, accepted func()) pressure {
 			}
 			continue
 		}
-		b.forward(f, m, retained, 0, acc, &p)
+		b.forward(f, m, retained, 0, &plain, acc, &p)
 	}
 	if retained != nil {
 		b.spread(m, *retained, routes, acc)
 	}
-	acc.one(true)
+	if acc != nil {
+		acc.one(true)
+	}
 	return p
 }
 
@@ -115,8 +120,8 @@ func (b *Broker) deliver(m *message) (p pressure) {
 }
 
 // route says what other nodes are to do with a message, and, under the name "", which groups are this node's turn.
-// A message that has come over hops nodes already is only looked at for one group.
-func (b *Broker) route(m *message, hops byte, only string) (all []forward) {
+// A message that has come over hops nodes already is only looked at for one group. The answer is appended to all.
+func (b *Broker) route(all []forward, m *message, hops byte, only string) []forward {
 	find := func(peer string) *forward {
 		for i := range all {
 			if all[i].peer == peer {
@@ -191,18 +196,16 @@ func (b *Broker) choose(all []choice) choice {
 	return all[0]
 }
 
-// forward sends a message to a peer.
-func (b *Broker) forward(f forward, m *message, retained *stamp, hops byte, acc *acceptance, p *pressure) {
-	acc.left.Add(1)
+// forward sends a message to a peer; see publishFrame.
+func (b *Broker) forward(f forward, m *message, retained *stamp, hops byte, plain *[]byte, acc *acceptance, p *pressure) {
+	frame := publishFrame(m, f, retained, hops, plain)
+	frame.Hold, frame.Keep, frame.Lossy = m.qos > 0, f.keep && m.qos > 0, m.qos == 0 && retained == nil
+	if acc != nil {
+		acc.left.Add(1)
+		frame.Done = acc.one
+	}
 	b.stats.forwarded.Add(1)
-	if b.mesh.Send(f.peer, peer.Frame{
-		Kind:  framePublish,
-		Body:  [][]byte{publishHead(f, retained, hops), m.bytes()},
-		Hold:  m.qos > 0,
-		Keep:  f.keep && m.qos > 0,
-		Lossy: m.qos == 0 && retained == nil,
-		Done:  acc.one,
-	}) {
+	if b.mesh.Send(f.peer, frame) {
 		p.peers = append(p.peers, f.peer)
 	}
 }
@@ -233,11 +236,9 @@ func (b *Broker) deliverShare(filter string, m *message, p *pressure) bool {
 
 // pass finds another node for a message of a group that has no member here any longer.
 func (b *Broker) pass(filter string, m *message, hops byte, p *pressure) {
-	acc := &acceptance{}
-	acc.left.Store(1)
-	for _, f := range b.route(m, hops, filter) {
+	for _, f := range b.route(nil, m, hops, filter) {
 		if f.peer != "" && len(f.shares) > 0 {
-			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{filter}}, m, nil, hops, acc, p)
+			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{filter}}, m, nil, hops, new([]byte), nil, p)
 			return
 		}
 	}
@@ -250,7 +251,7 @@ func (b *Broker) received(body []byte) error {
 	if r.bad {
 		return errMalformed
 	}
-	m, err := parseMessage(slices.Clone(r.b))
+	m, err := parseMessage(r.b)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (r *raw) read() (head byte, body []byte) {
 func (r *raw) readPublish() publish {
 	r.t.Helper()
 	head, body := r.read()
-	p, err := decodePublish(head, body, 4)
+	p, err := decodePublish(head, body, 4, "")
 	if err != nil || head>>4 != packets.Publish {
 		r.t.Fatalf("%x is no PUBLISH: %v", head, err)
 	}

@@ -77,9 +77,9 @@ func (b *Broker) retain(m *message) stamp {
 
 // merge takes over a change to a topic, here and on disk, if it is the last one.
 func (r *retainedMessages) merge(b *Broker, name string, at stamp, m *message) {
-	k := keptMessage{at: at, m: m}
-	if m != nil && len(m.payload) == 0 {
-		k.m = nil
+	k := keptMessage{at: at}
+	if m != nil && len(m.payload) > 0 {
+		k.m = m
 	}
 	b.clock.saw(at)
 	r.mu.Lock()
@@ -94,7 +94,7 @@ func appendKept(b []byte, k keptMessage) []byte {
 	if k.m == nil {
 		return append(b, 0)
 	}
-	m := k.m.bytes()
+	m := k.m.append(nil)
 	b = append(b, 1)
 	b = binary.AppendUvarint(b, uint64(len(m)))
 	return append(b, m...)
@@ -103,7 +103,7 @@ func appendKept(b []byte, k keptMessage) []byte {
 func (r *reader) kept() keptMessage {
 	k := keptMessage{at: r.stamp()}
 	if r.bool() {
-		m, err := parseMessage(slices.Clone(r.bytes()))
+		m, err := parseMessage(r.bytes())
 		if err != nil {
 			r.bad = true
 			return k
@@ -168,12 +168,17 @@ func (r *reader) digest() (d digest) {
 
 // spread tells a retained message to all peers that don't get it with the message itself.
 func (b *Broker) spread(m *message, at stamp, told []forward, acc *acceptance) {
+	var none []byte // there is nothing plain about these
 	for _, name := range b.mesh.Peers() {
 		if slices.ContainsFunc(told, func(f forward) bool { return f.peer == name }) {
 			continue
 		}
-		acc.left.Add(1)
-		b.mesh.Send(name, peer.Frame{Kind: framePublish, Body: [][]byte{publishHead(forward{}, &at, 0), m.bytes()}, Done: acc.one})
+		f := publishFrame(m, forward{}, &at, 0, &none)
+		if acc != nil {
+			acc.left.Add(1)
+			f.Done = acc.one
+		}
+		b.mesh.Send(name, f)
 	}
 }
 
@@ -246,7 +251,7 @@ func (b *Broker) Sync(ctx context.Context, name string) error {
 	defer b.answered(id)
 	given := make(chan bool, 1)
 	body := b.retained.digest().append(binary.BigEndian.AppendUint64(nil, id))
-	b.mesh.Send(name, peer.Frame{Kind: framePull, Body: [][]byte{body}, Hold: true, Done: func(ok bool) {
+	b.mesh.Send(name, peer.Frame{Kind: framePull, Body: body, Hold: true, Done: func(ok bool) {
 		if !ok {
 			given <- true
 		}

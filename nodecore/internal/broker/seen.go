@@ -66,9 +66,7 @@ func (s *session) knownLocked(m *message) bool {
 func (s *session) rememberLocked() {
 	if s.seen == nil {
 		s.seen = &seen{ids: map[messageID]struct{}{}}
-		for _, d := range s.queue {
-			s.knownLocked(d.m)
-		}
+		s.queue.All(func(d *delivery) bool { s.knownLocked(d.m); return true })
 	}
 	s.seen.until = time.Now().Add(2 * passTime)
 }

@@ -2,12 +2,13 @@ package broker
 
 import (
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"onemore/nodecore/internal/ring"
 )
 
 const (
@@ -68,16 +69,16 @@ type session struct {
 	gone   bool       // ended, or moved to another node
 	subs   map[string]subscription
 
-	queue   []delivery
+	queue   ring.Queue[delivery]
 	bytes   int
-	flights []flight // in the order of sending
+	flights ring.Queue[flight] // in the order of sending
 	nextID  uint16
 	limit   int // of flights
 	nextSeq uint64
 
-	recv map[uint16]*incoming // QoS 2, from PUBLISH to PUBREL
-	acks []*incoming          // to be acknowledged on this connection, in order
-	out  []byte               // encoded packets to be written before the queue
+	recv map[uint16]*incoming  // QoS 2, from PUBLISH to PUBREL
+	acks ring.Queue[*incoming] // to be acknowledged on this connection, in order
+	out  []byte                // encoded packets to be written before the queue
 
 	wake    chan struct{} // there is something to write; capacity 1
 	over    chan struct{} // closed when the queue is no longer long; nil if it isn't
@@ -136,7 +137,7 @@ func (s *session) deliverAnew(d delivery) (over bool) {
 
 func (s *session) enqueueLocked(d delivery) (over bool) {
 	switch {
-	case len(s.queue) >= queueMax, s.bytes+d.m.size() > queueBytes, s.conn == nil && !s.durable():
+	case s.queue.Len() >= queueMax, s.bytes+d.m.size() > queueBytes, s.conn == nil && !s.durable():
 		s.b.stats.dropped.Add(1)
 		return false
 	}
@@ -145,7 +146,7 @@ func (s *session) enqueueLocked(d delivery) (over bool) {
 		return false
 	}
 	signal(s.wake)
-	over = !s.stalled && (len(s.queue) > longQueue || s.bytes > longBytes)
+	over = !s.stalled && (s.queue.Len() > longQueue || s.bytes > longBytes)
 	if over && s.over == nil {
 		s.over = make(chan struct{})
 	}
@@ -158,20 +159,15 @@ func (s *session) pushLocked(d delivery) {
 		s.nextSeq++
 		s.b.store.PutMessage(s.id, d.seq, d.record())
 	}
-	s.queue = append(s.queue, d)
+	s.queue.Push(d)
 	s.bytes += d.m.size()
 }
 
 // popLocked takes the head off the queue.
 func (s *session) popLocked() delivery {
-	d := s.queue[0]
-	s.queue[0] = delivery{}
-	s.queue = s.queue[1:]
+	d := s.queue.Pop()
 	s.bytes -= d.m.size()
-	if len(s.queue) == 0 {
-		s.queue = nil // an idle session holds no memory
-	}
-	if s.over != nil && len(s.queue) < longQueue/2 && s.bytes < longBytes/2 {
+	if s.over != nil && s.queue.Len() < longQueue/2 && s.bytes < longBytes/2 {
 		s.shortLocked()
 	}
 	return d
@@ -190,7 +186,7 @@ func (s *session) shortLocked() {
 func (s *session) wait() {
 	for {
 		s.mu.Lock()
-		over, n := s.over, len(s.queue)
+		over, n := s.over, s.queue.Len()
 		s.mu.Unlock()
 		if over == nil {
 			return
@@ -203,7 +199,7 @@ func (s *session) wait() {
 		case <-t.C:
 		}
 		s.mu.Lock()
-		if len(s.queue) >= n && s.over == over {
+		if s.queue.Len() >= n && s.over == over {
 			s.shortLocked()
 			s.stalled = true
 		}
@@ -223,8 +219,8 @@ func (s *session) fill(c *conn, buf []byte, limit int) []byte {
 		s.out = nil
 	}
 	now := time.Now()
-	for len(s.queue) > 0 && len(buf) < limit {
-		if s.queue[0].qos > 0 && !s.freeIDLocked() {
+	for s.queue.Len() > 0 && len(buf) < limit {
+		if s.queue.At(0).qos > 0 && !s.freeIDLocked() {
 			break
 		}
 		d := s.popLocked()
@@ -237,7 +233,7 @@ func (s *session) fill(c *conn, buf []byte, limit int) []byte {
 			if d.id == 0 {
 				d.id = s.nextID
 			}
-			s.flights = append(s.flights, flight{delivery: d})
+			s.flights.Push(flight{delivery: d})
 		}
 		left := uint32(0)
 		if d.m.expires != 0 {
@@ -252,17 +248,17 @@ func (s *session) fill(c *conn, buf []byte, limit int) []byte {
 // freeIDLocked makes nextID the id for the head of the queue, unless as many messages as may be are on the way. Ids go round, so that
 // the oldest flight is the first one to be met.
 func (s *session) freeIDLocked() bool {
-	if len(s.flights) >= s.limit {
+	if s.flights.Len() >= s.limit {
 		return false
 	}
-	if s.queue[0].id != 0 {
+	if s.queue.At(0).id != 0 {
 		return true
 	}
 	id := s.nextID + 1
 	if id == 0 {
 		id = 1
 	}
-	if len(s.flights) > 0 && s.flights[0].id == id {
+	if s.flights.Len() > 0 && s.flights.At(0).id == id {
 		return false
 	}
 	s.nextID = id
@@ -280,12 +276,12 @@ func (s *session) forgetLocked(d delivery) {
 func (s *session) finish(a ack, version byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := slices.IndexFunc(s.flights, func(f flight) bool { return f.id == a.id })
+	i := s.flightLocked(a.id)
 	if a.kind == packets.Pubrec && a.reason < 0x80 {
 		rel := ack{kind: packets.Pubrel, id: a.id}
 		if i < 0 {
 			rel.reason = packets.ErrPacketIdentifierNotFound.Code
-		} else if f := &s.flights[i]; f.qos == 2 {
+		} else if f := s.flights.At(i); f.qos == 2 {
 			s.forgetLocked(f.delivery)
 			f.released, f.m, f.seq = true, nil, 0
 		}
@@ -293,22 +289,24 @@ func (s *session) finish(a ack, version byte) {
 		signal(s.wake)
 		return
 	}
-	if i < 0 || a.kind == packets.Puback && s.flights[i].qos != 1 || a.kind == packets.Pubcomp && !s.flights[i].released {
+	if i < 0 || a.kind == packets.Puback && s.flights.At(i).qos != 1 || a.kind == packets.Pubcomp && !s.flights.At(i).released {
 		return
 	}
-	s.forgetLocked(s.flights[i].delivery)
-	if i == 0 {
-		s.flights[0] = flight{}
-		s.flights = s.flights[1:]
-	} else {
-		s.flights = slices.Delete(s.flights, i, i+1)
-	}
-	if len(s.flights) == 0 {
-		s.flights = nil
-	}
-	if len(s.queue) > 0 {
+	s.forgetLocked(s.flights.At(i).delivery)
+	s.flights.Remove(i)
+	if s.queue.Len() > 0 {
 		signal(s.wake)
 	}
+}
+
+// flightLocked returns the place of a flight; -1 if there is none with this packet id. Clients acknowledge in order, nearly.
+func (s *session) flightLocked(id uint16) int {
+	for i := range s.flights.Len() {
+		if s.flights.At(i).id == id {
+			return i
+		}
+	}
+	return -1
 }
 
 // accepted says that an incoming message has been accepted everywhere, and acknowledges what is due, in order.
@@ -320,22 +318,17 @@ func (s *session) accepted(in *incoming) {
 }
 
 func (s *session) flushAcksLocked() {
-	if s.conn == nil || len(s.acks) == 0 || !s.acks[0].ready {
+	if s.conn == nil || s.acks.Len() == 0 || !(*s.acks.At(0)).ready {
 		return
 	}
-	for len(s.acks) > 0 && s.acks[0].ready {
-		kind := byte(packets.Puback)
-		if s.acks[0].qos == 2 {
+	for s.acks.Len() > 0 && (*s.acks.At(0)).ready {
+		in, kind := s.acks.Pop(), byte(packets.Puback)
+		if in.qos == 2 {
 			kind = packets.Pubrec
 		}
-		s.out = appendAck(s.out, ack{kind: kind, id: s.acks[0].id}, s.conn.version)
-		s.acks[0] = nil
-		s.acks = s.acks[1:]
+		s.out = appendAck(s.out, ack{kind: kind, id: in.id}, s.conn.version)
 	}
-	if len(s.acks) == 0 {
-		s.acks = nil
-	}
-	if s.room != nil && len(s.acks) < receiveMax/2 {
+	if s.room != nil && s.acks.Len() < receiveMax/2 {
 		close(s.room)
 		s.room = nil
 	}
@@ -354,29 +347,26 @@ func (s *session) write(c *conn, encode func(b []byte) []byte) {
 
 // rewindLocked puts what is on the way back to the head of the queue, for a new connection.
 func (s *session) rewindLocked() {
-	var back []delivery
-	var kept []flight
-	for _, f := range s.flights {
+	var kept ring.Queue[flight]
+	for i := s.flights.Len() - 1; i >= 0; i-- {
+		f := s.flights.At(i)
 		if f.released {
-			kept = append(kept, f)
+			kept.PushFront(*f)
 			continue
 		}
 		f.dup = true
-		back = append(back, f.delivery)
+		s.queue.PushFront(f.delivery)
 		s.bytes += f.m.size()
 	}
 	s.flights = kept
-	s.queue = append(back, s.queue...)
 }
 
 // clearLocked drops all messages.
 func (s *session) clearLocked() {
-	for _, f := range s.flights {
-		s.forgetLocked(f.delivery)
-	}
-	for _, d := range s.queue {
-		s.forgetLocked(d)
-	}
-	s.flights, s.queue, s.bytes, s.recv, s.seen = nil, nil, 0, nil, nil
+	s.flights.All(func(f *flight) bool { s.forgetLocked(f.delivery); return true })
+	s.queue.All(func(d *delivery) bool { s.forgetLocked(*d); return true })
+	s.flights.Clear()
+	s.queue.Clear()
+	s.bytes, s.recv, s.seen = 0, nil, nil
 	s.shortLocked()
 }

@@ -2,7 +2,8 @@ package broker
 
 import (
 	"encoding/binary"
-	"slices"
+
+	"onemore/nodecore/internal/ring"
 )
 
 // partMax is how much of a session's messages goes into one frame.
@@ -101,8 +102,7 @@ func (r *reader) sessionState() (st sessionState) {
 
 // record is a delivery as it is kept and sent.
 func (d delivery) record() []byte {
-	m := d.m.bytes()
-	b := make([]byte, 0, 16+len(d.share)+len(m))
+	b := make([]byte, 0, 48+len(d.share)+d.m.size())
 	flags := d.qos
 	if d.retain {
 		flags |= 4
@@ -117,7 +117,7 @@ func (d delivery) record() []byte {
 		b = binary.AppendUvarint(b, uint64(id))
 	}
 	b = appendString(b, d.share)
-	return append(b, m...)
+	return d.m.append(b)
 }
 
 func parseDelivery(rec []byte) (d delivery, err error) {
@@ -131,7 +131,7 @@ func parseDelivery(rec []byte) (d delivery, err error) {
 	if r.bad || d.qos > 2 {
 		return d, errMalformed
 	}
-	d.m, err = parseMessage(slices.Clone(r.rest()))
+	d.m, err = parseMessage(r.rest())
 	return d, err
 }
 
@@ -144,18 +144,20 @@ func (s *session) stateLocked() sessionState {
 	for _, sub := range s.subs {
 		st.subs = append(st.subs, sub)
 	}
-	for _, f := range s.flights {
+	s.flights.All(func(f *flight) bool {
 		if f.released {
 			st.released = append(st.released, f.id)
 		} else if f.seq != 0 {
 			st.sent[f.seq] = f.id
 		}
-	}
-	for _, d := range s.queue {
+		return true
+	})
+	s.queue.All(func(d *delivery) bool {
 		if d.id != 0 && d.seq != 0 {
 			st.sent[d.seq] = d.id
 		}
-	}
+		return true
+	})
 	for id := range s.recv {
 		st.recv = append(st.recv, id)
 	}
@@ -174,15 +176,11 @@ func (s *session) exportLocked() (parts [][]byte) {
 		}
 		st.messages = append(st.messages, d)
 	}
-	for _, f := range s.flights {
-		if !f.released {
-			f.dup = true
-			add(f.delivery)
-		}
-	}
-	for _, d := range s.queue {
+	for _, d := range s.flownLocked() {
+		d.dup = true
 		add(d)
 	}
+	s.queue.All(func(d *delivery) bool { add(*d); return true })
 	return append(parts, st.append(nil))
 }
 
@@ -201,13 +199,12 @@ func (s *session) importLocked(r *reader, acc *acceptance) error {
 		s.expiry, s.nextID = st.expiry, st.nextID
 		s.restoreLocked(st)
 		later := s.queue
-		s.queue, s.bytes = nil, 0
-		for _, d := range append(st.messages, later...) {
-			s.pushLocked(d)
-		}
+		s.queue, s.bytes = ring.Queue[delivery]{}, 0
 		for _, d := range st.messages {
+			s.pushLocked(d)
 			s.knownLocked(d.m)
 		}
+		later.All(func(d *delivery) bool { s.pushLocked(*d); return true })
 	}
 	for _, id := range st.ids {
 		s.seen.add(id)
@@ -223,7 +220,7 @@ func (s *session) importLocked(r *reader, acc *acceptance) error {
 // restoreLocked takes over what is known of packet ids.
 func (s *session) restoreLocked(st sessionState) {
 	for _, id := range st.released {
-		s.flights = append(s.flights, flight{delivery: delivery{id: id, qos: 2}, released: true})
+		s.flights.Push(flight{delivery: delivery{id: id, qos: 2}, released: true})
 	}
 	if len(st.recv) > 0 {
 		s.recv = map[uint16]*incoming{}

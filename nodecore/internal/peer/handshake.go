@@ -109,7 +109,7 @@ type welcome struct {
 func greet(conn net.Conn, br *bufio.Reader, key []byte, hello greeting, toID string) (welcome, error) {
 	hello.nonce = newNonce()
 	said := hello.append(nil)
-	if _, err := conn.Write(appendFrame(nil, kindHello, 0, said)); err != nil {
+	if _, err := conn.Write(appendFrame(nil, kindHello, 0, said, nil)); err != nil {
 		return welcome{}, err
 	}
 	body, _, err := expect(br, kindChallenge)
@@ -127,7 +127,7 @@ func greet(conn net.Conn, br *bufio.Reader, key []byte, hello greeting, toID str
 	if answer.name != hello.to || answer.id != toID || answer.cluster != hello.cluster {
 		return welcome{}, fmt.Errorf("node %q, id %q, of cluster %q answered", answer.name, answer.id, answer.cluster)
 	}
-	if _, err := conn.Write(appendFrame(nil, kindProof, 0, proof(key, "dial", said, challenge))); err != nil {
+	if _, err := conn.Write(appendFrame(nil, kindProof, 0, proof(key, "dial", said, challenge), nil)); err != nil {
 		return welcome{}, err
 	}
 	body, last, err := expect(br, kindWelcome)
@@ -170,7 +170,7 @@ func challenge(conn net.Conn, br *bufio.Reader, key []byte, self identity, allow
 
 // refuse tells the dialer why not, and returns it as an error.
 func refuse(conn net.Conn, reason string) error {
-	_, err := conn.Write(appendFrame(nil, kindRefuse, 0, []byte(reason)))
+	_, err := conn.Write(appendFrame(nil, kindRefuse, 0, []byte(reason), nil))
 	return errors.Join(&RefusedError{reason}, err)
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	ackEvery = 64                    // frames, at most, before they are acknowledged
+	ackEvery = 512                   // frames, at most, before they are acknowledged
 	ackAfter = 50 * time.Millisecond // likewise
 )
 
@@ -69,7 +69,7 @@ func (in *inbound) close() {
 // inbound serves an accepted connection. It holds one of the slots until the other side has proved to be a peer.
 func (m *Mesh) inbound(conn net.Conn) {
 	conn.SetDeadline(time.Now().Add(handshakeTime))
-	br := bufio.NewReaderSize(conn, 4096)
+	br := bufio.NewReaderSize(conn, 16<<10)
 	self, key := m.identity()
 	var l *link
 	hello, err := challenge(conn, br, key, self, func(g greeting) error {
@@ -107,7 +107,7 @@ func (l *link) serve(conn net.Conn, br *bufio.Reader, hello greeting) error {
 		l.in.stream, l.in.last, fresh[0] = hello.stream, hello.next-1, 1
 	}
 	l.meet(hello.incarnation, false)
-	if _, err := conn.Write(appendFrame(nil, kindWelcome, l.in.last, fresh[:])); err != nil {
+	if _, err := conn.Write(appendFrame(nil, kindWelcome, l.in.last, fresh[:], nil)); err != nil {
 		return err
 	}
 	signal(l.kick) // it can be reached
@@ -169,6 +169,6 @@ func (l *link) ack(conn net.Conn) error {
 	}
 	conn.SetWriteDeadline(time.Now().Add(ackTimeout))
 	var buf [headerLen]byte
-	_, err := conn.Write(appendFrame(buf[:0], kindAck, l.in.last))
+	_, err := conn.Write(appendFrame(buf[:0], kindAck, l.in.last, nil, nil))
 	return err
 }

@@ -147,46 +147,48 @@ func call(done []func(bool), accepted bool) {
 
 // send queues a frame.
 func (l *link) send(f Frame) (over bool) {
-	it := newItem(f)
+	done := f.Done
 	l.mu.Lock()
 	limit := l.m.cfg.QueueMax
-	if it.Lossy {
+	if f.Lossy {
 		limit /= 2
 	}
 	switch {
-	case l.closed, l.given && !it.Keep, l.q.bytes+it.size > limit:
-		l.dropLocked(it)
+	case l.closed, l.given && !f.Keep, l.q.bytes+overhead+len(f.Head)+len(f.Body) > limit:
+		l.dropLocked(f)
 		l.mu.Unlock()
-		if f.Done != nil {
-			f.Done(false)
+		if done != nil {
+			done(false)
 		}
 		return false
-	case l.given, l.state == down && !it.Hold:
-		it.Done = nil
+	case l.given, l.state == down && !f.Hold:
+		f.Done = nil
+	default:
+		done = nil
 	}
-	l.q.push(it)
+	l.q.push(f)
 	l.startLocked()
 	if over = l.state == up && !l.stalled && l.q.bytes > l.m.cfg.QueueMax/8; over && l.over == nil {
 		l.over = make(chan struct{})
 	}
 	l.mu.Unlock()
 	signal(l.wake)
-	if it.Done == nil && f.Done != nil {
-		f.Done(false)
+	if done != nil {
+		done(false)
 	}
 	return over
 }
 
 // dropLocked counts a frame that is not taken. If the peer will miss it, the connection is cut: whoever comes back after a
 // loss is met anew.
-func (l *link) dropLocked(it item) {
-	if l.closed || it.Kind == kindSkip {
+func (l *link) dropLocked(f Frame) {
+	if l.closed || f.Kind == kindSkip {
 		return
 	}
 	if l.q.dropped++; l.q.dropped == 1 {
 		l.m.log.Warn("frames for a peer are dropped", "peer", l.name, "queued_bytes", l.q.bytes)
 	}
-	if !it.Lossy && !l.lost {
+	if !f.Lossy && !l.lost {
 		l.lost = true
 		if l.conn != nil {
 			l.conn.Close()
@@ -245,7 +247,7 @@ func (l *link) reachable() bool {
 func (l *link) stat() Stat {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return Stat{Name: l.name, State: l.state.String(), Queued: len(l.q.items), Bytes: l.q.bytes, Sent: l.sent, Dropped: l.q.dropped}
+	return Stat{Name: l.name, State: l.state.String(), Queued: l.q.items.Len(), Bytes: l.q.bytes, Sent: l.sent, Dropped: l.q.dropped}
 }
 
 // close gives the peer up for good and returns when its goroutines have ended.
@@ -363,7 +365,7 @@ func (l *link) complain(err error) {
 // established starts to use a connection; the peer has handled all up to last.
 func (l *link) established(conn net.Conn, last uint64) {
 	l.mu.Lock()
-	done := l.q.ack(last)
+	done := l.q.ack(last, nil)
 	l.q.sent = 0
 	l.state, l.conn, l.given, l.stalled = up, conn, false, false
 	l.stopHoldLocked()

@@ -130,7 +130,7 @@ func know(nodes ...*node) {
 }
 
 func number(i int) Frame {
-	return Frame{Kind: 1, Body: [][]byte{binary.BigEndian.AppendUint32(nil, uint32(i)), []byte("and more")}}
+	return Frame{Kind: 1, Head: binary.BigEndian.AppendUint32(nil, uint32(i)), Body: []byte("and more")}
 }
 
 // eventually waits for a condition.
@@ -258,10 +258,10 @@ func TestGarbage(t *testing.T) {
 			case 0: // a frame of 4 GB
 				junk = append([]byte{255, 255, 255, 255, kindHello}, junk...)
 			case 1: // a hello that isn't one
-				junk = appendFrame(nil, kindHello, 1, junk[:min(len(junk), 1000)])
+				junk = appendFrame(nil, kindHello, 1, junk[:min(len(junk), 1000)], nil)
 			case 2: // a true hello, and no proof
 				g := greeting{identity: identity{"c", "b", "id-b", 1}, nonce: newNonce(), to: "a", next: 1}
-				junk = append(appendFrame(nil, kindHello, 0, g.append(nil)), junk...)
+				junk = append(appendFrame(nil, kindHello, 0, g.append(nil), nil), junk...)
 			}
 			c.Write(junk)
 			c.(*net.TCPConn).CloseWrite()
@@ -401,7 +401,7 @@ func TestQueueIsBounded(t *testing.T) {
 	var refused atomic.Int64
 	for i := range 1000 {
 		f := number(i)
-		f.Body = append(f.Body, bytes.Repeat([]byte("x"), 1000))
+		f.Body = bytes.Repeat([]byte("x"), 1000)
 		f.Hold, f.Done = true, func(ok bool) {
 			if !ok {
 				refused.Add(1)

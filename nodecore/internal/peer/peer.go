@@ -42,8 +42,9 @@ type Handler interface {
 
 // Frame is one message to a peer.
 type Frame struct {
-	Kind byte     // meaning of the frame, below KindOwn
-	Body [][]byte // concatenated on the wire; must not change from Send on
+	Kind byte   // meaning of the frame, below KindOwn
+	Head []byte // goes before Body, so that frames to several peers can share that
+	Body []byte // like Head, it must not change from Send on
 	// Hold keeps Done waiting while the peer is unreachable, for up to Config.Hold. Without it Done is called as soon as
 	// the peer is seen to be unreachable. The frame itself is kept for Config.Hold either way.
 	Hold bool

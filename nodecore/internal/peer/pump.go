@@ -35,17 +35,21 @@ func (l *link) writeQueue(conn net.Conn, broken <-chan struct{}) error {
 		if out.Blocked || in.Blocked {
 			return errCut
 		}
-		l.mu.Lock()
-		batch := l.q.take(batchBytes)
-		l.sent += uint64(len(batch))
+		var lose func() bool // to lose a frame is to lose the connection, as far as frames are concerned
+		if out.Drop > 0 {
+			lose = func() bool { return rand.Float64() < out.Drop }
+		}
+		var n int
 		var cut bool
-		buf, cut = appendBatch(buf[:0], batch, out.Drop) // locked: giving up changes items
-		waiting := len(l.q.items) > 0
+		l.mu.Lock()
+		buf, n, cut = l.q.take(buf[:0], batchBytes, lose)
+		l.sent += uint64(n)
+		waiting := l.q.items.Len() > 0
 		l.mu.Unlock()
-		if out.Delay > 0 && len(buf) > 0 && !pause(l.ctx, out.Delay) {
+		if out.Delay > 0 && n > 0 && !pause(l.ctx, out.Delay) {
 			return l.ctx.Err()
 		}
-		if len(buf) > 0 {
+		if n > 0 {
 			conn.SetWriteDeadline(time.Now().Add(ackTimeout))
 			if _, err := conn.Write(buf); err != nil {
 				return err
@@ -54,32 +58,15 @@ func (l *link) writeQueue(conn net.Conn, broken <-chan struct{}) error {
 		switch {
 		case cut:
 			return errCut
-		case len(batch) > 0:
-			if cap(buf) > 2*batchBytes {
-				buf = nil
-			}
+		case n > 0:
 			continue
-		case !waiting:
-			buf = nil // nothing is held while idle
+		case cap(buf) > 2*batchBytes, !waiting && cap(buf) > 4096:
+			buf = nil // little is held while idle
 		}
 		if err := l.awaitWork(broken, waiting); err != nil {
 			return err
 		}
 	}
-}
-
-// appendBatch encodes items. To lose one is to lose the connection, as far as frames are concerned.
-func appendBatch(buf []byte, batch []item, drop float64) (b []byte, cut bool) {
-	for _, it := range batch {
-		if drop > 0 && rand.Float64() < drop {
-			return buf, true
-		}
-		buf = appendHeader(buf, it.Kind, it.seq, it.size-overhead)
-		for _, b := range it.Body {
-			buf = append(buf, b...)
-		}
-	}
-	return buf, false
 }
 
 // awaitWork returns when there may be something to write, with an error if acknowledgements don't come, or the
@@ -101,7 +88,7 @@ func (l *link) awaitWork(broken <-chan struct{}, waiting bool) error {
 	case <-late:
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if len(l.q.items) > 0 && l.q.first() == first {
+		if l.q.items.Len() > 0 && l.q.first() == first {
 			return fmt.Errorf("nothing was handled for %v", ackTimeout)
 		}
 	case <-l.ctx.Done():
@@ -113,6 +100,7 @@ func (l *link) awaitWork(broken <-chan struct{}, waiting bool) error {
 // readAcks removes from the queue what the peer has handled.
 func (l *link) readAcks(br *bufio.Reader) error {
 	var buf [headerLen]byte
+	var done []func(bool)
 	for {
 		kind, seq, _, err := readFrame(br, buf[:0], 0)
 		if err != nil {
@@ -129,12 +117,16 @@ func (l *link) readAcks(br *bufio.Reader) error {
 			l.mu.Unlock()
 			return fmt.Errorf("acknowledgement of frame %d, the last was %d", seq, l.q.next-1)
 		}
-		done := l.q.ack(seq)
+		done = l.q.ack(seq, done[:0])
 		if l.q.bytes < l.m.cfg.QueueMax/16 {
 			l.stalled = false
 			l.shortLocked()
 		}
 		l.mu.Unlock()
 		call(done, true)
+		if cap(done) > 1024 {
+			done = nil
+		}
+		clear(done)
 	}
 }

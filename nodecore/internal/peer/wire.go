@@ -24,24 +24,13 @@ const (
 // maxHandshake bounds what is read from somebody who has proved nothing yet.
 const maxHandshake = 2048
 
-// appendHeader appends a frame's header to b.
-func appendHeader(b []byte, kind byte, seq uint64, size int) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(size))
+// appendFrame appends a frame to b; its body comes in two parts.
+func appendFrame(b []byte, kind byte, seq uint64, head, body []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(head)+len(body)))
 	b = append(b, kind)
-	return binary.BigEndian.AppendUint64(b, seq)
-}
-
-// appendFrame appends a whole frame to b.
-func appendFrame(b []byte, kind byte, seq uint64, body ...[]byte) []byte {
-	size := 0
-	for _, p := range body {
-		size += len(p)
-	}
-	b = appendHeader(b, kind, seq, size)
-	for _, p := range body {
-		b = append(b, p...)
-	}
-	return b
+	b = binary.BigEndian.AppendUint64(b, seq)
+	b = append(b, head...)
+	return append(b, body...)
 }
 
 // readFrame reads a frame whose body is at most limit bytes, into buf when it fits there.
