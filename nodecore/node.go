@@ -17,32 +17,34 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
 
-	"onemore/nodecore/internal/faults"
 	"onemore/nodecore/internal/broker"
+	"onemore/nodecore/internal/faults"
 	"onemore/nodecore/internal/member"
 	"onemore/nodecore/internal/peer"
 	"onemore/nodecore/internal/store"
 
-	"github.com/gofrs/flock"
+	"golang.org/x/sys/unix"
 )
 
 const (
-	// lockFile in the data directory is held by the process that uses it.
-	lockFile = "lock"
 	// notifyAgain is the pause before a supervisor that was busy is told again.
 	notifyAgain = 100 * time.Millisecond
+	// followPause is the least time between two looks at the membership, for every
+	// member, from followMany on: among a hundred that arrive at once, not every
+	// step is worth one.
+	followPause = 100 * time.Microsecond
+	followMany  = 16
 )
 
 // Node is a running node.
 type Node struct {
 	cfg     Config
 	log     *slog.Logger
-	lock    *flock.Flock
+	lock    *os.File
 	sockets *sockets
 	faults  *faults.Table
 	group   *member.Group
@@ -107,16 +109,32 @@ func (n *Node) openData() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
-	lock := flock.New(filepath.Join(dir, lockFile))
-	free, err := lock.TryLock()
+	lock, err := lockDir(dir)
 	if err != nil {
 		return fmt.Errorf("lock data directory %q: %w", dir, err)
 	}
-	if !free {
-		return fmt.Errorf("lock data directory %q: another process uses it", dir)
-	}
 	n.lock = lock
 	return nil
+}
+
+// errInUse means that another process holds the data directory.
+var errInUse = errors.New("another process uses it")
+
+// lockDir holds a directory, by the directory itself, until the file is closed
+// or the process ends.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = errInUse
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 func (n *Node) openMembership() error {
@@ -192,35 +210,52 @@ func (n *Node) start() error {
 // follow passes every change of membership on: to the broker's links, and to
 // the supervisor.
 func (n *Node) follow(ctx context.Context) {
-	retry := time.NewTimer(0)
-	defer retry.Stop()
 	told := ""
-	for {
-		select {
-		case <-n.group.Changes():
-		case <-retry.C:
-		case <-ctx.Done():
-			return
-		}
+	for ctx.Err() == nil {
 		v := n.passPeers()
 		state := "X_ONEMORE_MEMBERS=" + strconv.Itoa(len(v.Running))
 		if told == "" {
 			state = "READY=1\n" + state
-			n.log.Info("ready", "name", v.Self.Name, "cluster", v.Cluster)
-			close(n.ready)
+			n.becomeReady(v)
 		}
-		if state == told {
-			continue
+		if state != told {
+			again, err := n.notify.send(ctx, state)
+			if err != nil {
+				n.log.Debug("tell state", "error", err)
+			}
+			if again {
+				rest(ctx, notifyAgain)
+				continue
+			}
+			told = state
 		}
-		again, err := n.notify.send(state)
-		if err != nil {
-			n.log.Debug("tell state", "error", err)
+		if len(v.Running) >= followMany {
+			rest(ctx, time.Duration(len(v.Running))*followPause)
 		}
-		if again {
-			retry.Reset(notifyAgain)
-			continue
+		select {
+		case <-n.group.Changes():
+		case <-ctx.Done():
 		}
-		told = state
+	}
+}
+
+// becomeReady is called by follow, until it has told.
+func (n *Node) becomeReady(v member.View) {
+	select {
+	case <-n.ready:
+	default:
+		n.log.Info("ready", "name", v.Self.Name, "cluster", v.Cluster)
+		close(n.ready)
+	}
+}
+
+// rest lets time pass unless ctx ends first.
+func rest(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -1,6 +1,7 @@
 package nodecore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -27,9 +28,9 @@ func newNotifier(socket string) (notifier, error) {
 }
 
 // send tells a state. It opens the socket each time, so that a supervisor may
-// come back, and gives up rather than wait. An error for which again is true is
+// come back, and gives up rather than wait, at the latest when ctx ends. An error for which again is true is
 // worth another try: the supervisor is there, but busy.
-func (n notifier) send(state string) (again bool, err error) {
+func (n notifier) send(ctx context.Context, state string) (again bool, err error) {
 	if n.socket == "" {
 		return false, nil
 	}
@@ -38,6 +39,10 @@ func (n notifier) send(state string) (again bool, err error) {
 		return false, fmt.Errorf("notify supervisor: %w", err)
 	}
 	err = conn.SetWriteDeadline(time.Now().Add(notifyTime))
+	stop := context.AfterFunc(ctx, func() {
+		_ = conn.SetWriteDeadline(time.Unix(1, 0)) // fails only on a closed connection
+	})
+	defer stop()
 	if err == nil {
 		_, err = conn.Write([]byte(state))
 	}

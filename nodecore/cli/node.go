@@ -6,18 +6,27 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"onemore/nodecore"
 
 	"github.com/spf13/cobra"
 )
 
-// gcPercent keeps the heap of an idle node small; a node is one of many on a
-// host, and a busy one still spends little on collecting.
-const gcPercent = 50
+const (
+	// startTime is how long a node is taken to be starting: it uses one processor
+	// and doesn't collect garbage, so that many can start at once on few processors.
+	startTime = 2 * time.Second
+	// startMemory is where garbage is collected all the same.
+	startMemory = 32 << 20
+	// gcPercent keeps the heap of an idle node small afterwards; a node is one of
+	// many on a host, and a busy one still spends little on collecting.
+	gcPercent = 50
+)
 
 // NodeCommand is `node` with its subcommand `run`.
 func NodeCommand(s Streams) *cobra.Command {
@@ -40,8 +49,9 @@ ONEMORE_LISTENERS__MQTT__BIND and so on override it. TERM or INT stops the node.
 // RunNode runs the node of a directory until ctx ends, which the caller ties to
 // TERM and INT. Its log goes to logs.
 func RunNode(ctx context.Context, dir string, environ []string, logs io.Writer) (err error) {
-	debug.SetGCPercent(gcPercent)
-	runtime.GOMAXPROCS(1) // a hundred nodes that start on two cores are faster so
+	procs := runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(startMemory)
 	cfg, err := nodecore.LoadConfig(dir, environ)
 	if err != nil {
 		return err
@@ -56,10 +66,23 @@ func RunNode(ctx context.Context, dir string, environ []string, logs io.Writer) 
 			err = errors.Join(err, fmt.Errorf("stop node: %w", cerr))
 		}
 	}()
+	started := time.NewTimer(startTime)
+	defer started.Stop()
 	select {
+	case <-started.C:
+		settleDown(procs)
+		<-ctx.Done()
 	case <-ctx.Done():
-		cfg.Logger.Info("stopping")
-	case <-n.Done():
 	}
+	cfg.Logger.Info("stopping")
 	return nil
+}
+
+// settleDown ends the start: the node may use all processors, and gives back
+// what only the start needed.
+func settleDown(procs int) {
+	runtime.GOMAXPROCS(procs)
+	debug.SetGCPercent(gcPercent)
+	debug.SetMemoryLimit(math.MaxInt64)
+	debug.FreeOSMemory()
 }

@@ -85,6 +85,11 @@ func measure(n int) (took time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
+	for i := range n {
+		if err := os.Mkdir(dir+"/"+strconv.Itoa(i+1), 0o700); err != nil {
+			return 0, err
+		}
+	}
 	var procs []*os.Process
 	defer func() {
 		err = errors.Join(err, live.Close())
@@ -208,9 +213,6 @@ func openMember(number string, size int) (*member.Group, error) {
 		seeds = append(seeds, member.Target{Name: "floor" + strconv.Itoa(i) + "@127.0.0.1", Addr: os.Getenv(firstEnv)})
 	}
 	dir := os.Getenv(dirEnv) + "/" + number
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, err
-	}
 	var log *slog.Logger
 	if os.Getenv("FLOOR_LOG") != "" && number == "1" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
