@@ -10,6 +10,7 @@ import (
 // `block { … }`, `[arrays]`, comments after # and //, members parted by new lines, commas or semicolons. A key is one
 // name, dots and all; case is no difference, but an exact match is preferred. Of keys the last wins, and a block that
 // stands twice is not merged: the last one counts. `$NAME` is a reference, and is replaced as a whole.
+// A size with a suffix (1GB) is a number where it replaces one; for a new key it is text, unless it is given raw.
 func blocksSyntax() syntax {
 	return syntax{
 		parse: parseBlocks,

@@ -238,7 +238,7 @@ func (d *draft) change(e Edit, path []string) (*change, error) {
 	case !e.Raw && n.scalar() && n.kind != kindNull && n.text == e.Value:
 		return nil, nil
 	case n.spread:
-		return nil, fmt.Errorf("line %d: it is a table: set its keys", lineOf(d.src, n.from))
+		return nil, fmt.Errorf("line %d: it is no single text: set the keys below it", lineOf(d.src, n.from))
 	case !e.Raw && !n.scalar():
 		return nil, fmt.Errorf("line %d: it is no single value: a raw value can replace it", lineOf(d.src, n.from))
 	}

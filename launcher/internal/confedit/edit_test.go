@@ -23,7 +23,7 @@ func TestRefused(t *testing.T) {
 		{"not text", "toml", "", set("a", "\xff"), []string{`set "a"`, "text"}},
 		{"under a value", "toml", "a = 1\n", set("a.b", "1"), []string{`set "a.b"`, "plain value"}},
 		{"array by a text", "toml", "\na = [1]\n", set("a", "1"), []string{`set "a"`, "line 2", "raw"}},
-		{"a table", "toml", "\n\n[a]\nb = 1\n", raw("a", "{}"), []string{`set "a"`, "line 3", "table"}},
+		{"a table", "toml", "\n\n[a]\nb = 1\n", raw("a", "{}"), []string{`set "a"`, "line 3", "below"}},
 		{"an element that is not there", "json", `{"a": [1]}`, set("a.1", "1"), []string{`set "a.1"`, "1 elements"}},
 		{"raw with more behind it", "toml", "a = 1\n", raw("a", "1\nb = 2"), []string{`set "a"`}},
 		{"raw with a comment", "yaml", "a: 1\n", raw("a", "1 # x"), []string{`set "a"`}},

@@ -26,7 +26,7 @@ type syntax struct {
 	plain bool
 }
 
-// syntaxes pairs each dialect, as names.txt calls it, with its syntax.
+// syntaxFor returns the syntax of a dialect, as names.txt calls it.
 func syntaxFor(dialect string) (syntax, bool) {
 	switch dialect {
 	case "toml":
@@ -58,10 +58,7 @@ func (s syntax) encode(old *node, value string) (string, error) {
 			if ok && old.quote == "" && k == kindString {
 				return value, nil
 			}
-			if old.quote != "" || !s.plain {
-				return s.quote(value, old.quote)
-			}
-			return s.quote(value, "")
+			return s.quote(value, old.quote)
 		case kindNumber, kindBool, kindOther:
 			if ok && k == old.kind {
 				return value, nil

@@ -11,10 +11,7 @@ func tomlSyntax() syntax {
 		path:  dottedPath,
 		key:   joinPath,
 		find:  findExact,
-		bare: func(text string) (kind, bool) {
-			k, ok := tomlBare(text)
-			return k, ok
-		},
+		bare:  tomlBare,
 		quote: quoteTOML,
 		add:   addTOML,
 	}
