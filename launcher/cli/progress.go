@@ -46,7 +46,7 @@ func (p *progress) event(e launcher.Event) {
 	if e.Of > 0 {
 		text = fmt.Sprintf("%d/%d members", e.Members, e.Of)
 	}
-	if e.Text != "" && (p.verbose || e.Node == 0 || e.Phase == "exited") {
+	if e.Text != "" && (p.verbose || e.Node == 0 || e.Phase == "exited" || e.Phase == "stopped") {
 		text += " " + e.Text
 	}
 	if !p.live {

@@ -31,6 +31,7 @@ type node struct {
 	state   State
 	run     *run   // the process, while one is there
 	exit    string // how the last one ended by itself
+	well    bool   // it ended with exit code 0
 	changed chan struct{}
 }
 
@@ -165,7 +166,7 @@ func (k *Keeper) watch(n *node, r *run) {
 		}
 	}
 	n.update(func() {
-		n.run = nil
+		n.run, n.well = nil, r.proc.Exit().Code == 0
 		if n.state == Stopping {
 			n.state = Stopped
 		} else {

@@ -9,6 +9,7 @@ import (
 
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/probe"
+	"onemore/launcher/internal/proc"
 )
 
 // launch starts a stopped node and waits until it serves: it says so (where it can), every planned listener is open and
@@ -20,6 +21,9 @@ func (k *Keeper) launch(ctx context.Context, n *node, emit func(Event)) error {
 		defer cancel()
 	}
 	emit(Event{Node: n.plan.Index, Phase: "starting"})
+	if err := k.clearLeft(ctx, n); err != nil {
+		return k.failed(n, "start", err)
+	}
 	if err := k.startProcess(ctx, n); err != nil {
 		return k.failed(n, "start", err)
 	}
@@ -138,6 +142,7 @@ func (k *Keeper) failed(n *node, phase string, err error) error {
 		default:
 		}
 	}
+	e.Why += k.leftBehind(n, err)
 	e.Log = tell(n.plan)
 	if f := k.strangerAt(n); f != nil {
 		if !errors.As(err, new(*Finding)) {
@@ -156,4 +161,20 @@ func (n *node) settleLog(r *run) {
 	case <-r.over:
 	case <-t.C:
 	}
+}
+
+// leftBehind says of a node whose process ended in good order, though it should run, what runs on in its place.
+func (k *Keeper) leftBehind(n *node, err error) string {
+	n.mu.Lock()
+	gone := n.run == nil && n.well
+	n.mu.Unlock()
+	if !gone || !errors.Is(err, errExited) {
+		return ""
+	}
+	family := k.family(n)
+	if len(family) == 0 {
+		return ""
+	}
+	pid := family[0].PID
+	return fmt.Sprintf("; it left pid %d (%s) in the background, and start.command must stay in the foreground", pid, proc.Name(pid))
 }

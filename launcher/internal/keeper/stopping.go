@@ -18,6 +18,9 @@ func (k *Keeper) stopNodes(ctx context.Context, nodes []*node, discard bool, emi
 	var g errgroup.Group
 	for _, n := range nodes {
 		if n.current() == nil {
+			if err := k.clearLeft(ctx, n); err != nil {
+				return k.failed(n, "stop", err)
+			}
 			n.update(func() {
 				if n.state == Exited {
 					n.state = Stopped
@@ -27,10 +30,11 @@ func (k *Keeper) stopNodes(ctx context.Context, nodes []*node, discard bool, emi
 		}
 		g.Go(func() error {
 			emit(Event{Node: n.plan.Index, Phase: "stopping"})
-			if err := k.stopNode(ctx, n, discard); err != nil {
+			note, err := k.stopNode(ctx, n, discard)
+			if err != nil {
 				return k.failed(n, "stop", err)
 			}
-			emit(Event{Node: n.plan.Index, Phase: "stopped"})
+			emit(Event{Node: n.plan.Index, Phase: "stopped", Text: note})
 			return nil
 		})
 	}
@@ -45,10 +49,11 @@ func (k *Keeper) stopAll(ctx context.Context, nodes []*node, discard bool) {
 }
 
 // stopNode ends one node's family: its template's command or signal, then TERM → KILL for what is left after the grace.
-func (k *Keeper) stopNode(ctx context.Context, n *node, discard bool) error {
+// note says what people should know of how it ended.
+func (k *Keeper) stopNode(ctx context.Context, n *node, discard bool) (note string, err error) {
 	r := n.current()
 	if r == nil {
-		return nil
+		return "", nil
 	}
 	paused := n.is(Paused)
 	n.update(func() { n.state = Stopping })
@@ -68,18 +73,29 @@ func (k *Keeper) stopNode(ctx context.Context, n *node, discard bool) error {
 	} else if sig == syscall.SIGKILL {
 		k.signal(family, sig)
 	} else if err := r.proc.Signal(sig); err != nil && !errors.Is(err, proc.ErrGone) {
-		return err
+		return "", err
 	}
 	k.awaitEnd(ctx, r, grace)
 	find := func() ([]proc.ID, error) { return k.family(n), nil }
 	killed, err := proc.Stop(ctx, find, min(grace, time.Second))
 	if err != nil {
-		return err
+		return "", err
 	}
 	if len(killed) > 0 && sig != syscall.SIGKILL {
 		k.log.Warn("killed after the grace period", "node", n.plan.Name, "processes", fmt.Sprint(killed))
+		note = fmt.Sprintf("(killed: it had not ended %v after it was told to)", grace)
 	}
-	return n.await(ctx, func() bool { return n.run == nil })
+	return note, n.await(ctx, func() bool { return n.run == nil })
+}
+
+// clearLeft ends what a node that ended by itself has left running: a daemon that it forked, helpers in sessions of their own.
+func (k *Keeper) clearLeft(ctx context.Context, n *node) error {
+	if !n.is(Exited) {
+		return nil
+	}
+	find := func() ([]proc.ID, error) { return k.family(n), nil }
+	_, err := proc.Stop(ctx, find, min(n.plan.Stop.Grace.Duration, time.Second))
+	return err
 }
 
 func (k *Keeper) signal(ids []proc.ID, sig syscall.Signal) {
