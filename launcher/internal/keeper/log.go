@@ -20,10 +20,11 @@ const (
 )
 
 type logFile struct {
-	path string
-	mu   sync.Mutex
-	f    *os.File
-	size int64
+	path  string
+	limit int64
+	mu    sync.Mutex
+	f     *os.File
+	size  int64
 }
 
 func openLog(path string) (*logFile, error) {
@@ -36,7 +37,7 @@ func openLog(path string) (*logFile, error) {
 		f.Close()
 		return nil, err
 	}
-	return &logFile{path: path, f: f, size: fi.Size()}, nil
+	return &logFile{path: path, limit: logLimit, f: f, size: fi.Size()}, nil
 }
 
 // pipe returns the end that a process writes to; the caller closes it once the process has it. What arrives is written
@@ -78,7 +79,7 @@ func (l *logFile) write(line []byte) {
 	if l.f == nil {
 		return
 	}
-	if l.size >= logLimit {
+	if l.size >= l.limit {
 		l.rotate()
 	}
 	buf := make([]byte, 0, len(LogTime)+2+len(line))
