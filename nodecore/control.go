@@ -15,9 +15,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"onemore/nodecore/internal/faults"
-	"onemore/nodecore/internal/member"
 )
 
 const (
@@ -42,17 +39,16 @@ const (
 
 // ControlRequest is one command for a running node.
 type ControlRequest struct {
-	Op     string       `json:"op"`
-	Target string       `json:"target,omitempty"` // join: NAME@HOST[:PORT]; others: NAME@HOST
-	Fault  faults.Entry `json:"fault,omitzero"`
+	Op     string `json:"op"`
+	Target string `json:"target,omitempty"` // join: NAME@HOST[:PORT]; others: NAME@HOST
+	Fault  Fault  `json:"fault,omitzero"`
 }
 
 // ControlReply is the node's answer. An Error other than "" means that it was not done.
 type ControlReply struct {
-	Error  string         `json:"error,omitempty"`
-	Code   member.Code    `json:"code,omitempty"`
-	Status *Status        `json:"status,omitempty"`
-	Faults []faults.Entry `json:"faults,omitempty"`
+	Error  string  `json:"error,omitempty"`
+	Status *Status `json:"status,omitempty"`
+	Faults []Fault `json:"faults"` // after a command about faults: all there are then
 }
 
 // NotRunningError means that no node answers in a data directory.
@@ -187,20 +183,17 @@ func (n *Node) answerControl(ctx context.Context, r ControlRequest) ControlReply
 	case OpForceLeave:
 		err = n.ForceLeave(ctx, r.Target)
 	case OpFaultSet:
-		err = n.faults.Set(r.Fault.Peer, r.Fault.Direction, r.Fault.Rule)
+		err = n.SetFault(r.Fault)
 	case OpFaultClear:
-		n.faults.Clear(r.Target)
+		n.ClearFaults(r.Target)
 	case OpFaultList:
-		reply.Faults = n.faults.List()
 	default:
 		err = fmt.Errorf("unknown command %q", r.Op)
 	}
 	if err != nil {
 		reply.Error = err.Error()
-		if refusal, ok := errors.AsType[*member.Refusal](err); ok {
-			reply.Code = refusal.Code
-		}
 	}
+	reply.Faults = n.Faults()
 	s := n.Status()
 	reply.Status = &s
 	return reply

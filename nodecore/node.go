@@ -36,7 +36,7 @@ const (
 	// followPause is the least time between two looks at the membership, for every
 	// member, from followMany on: among a hundred that arrive at once, not every
 	// step is worth one.
-	followPause = 100 * time.Microsecond
+	followPause = 200 * time.Microsecond
 	followMany  = 16
 )
 
@@ -183,15 +183,6 @@ func (n *Node) openBroker() error {
 		Faults: n.linkFaults, Logger: n.log,
 	})
 	return err
-}
-
-// linkFaults tells the links what the fault table says.
-func (n *Node) linkFaults(name string) (out, in peer.Fault) {
-	return peerFault(n.faults.To(name)), peerFault(n.faults.From(name))
-}
-
-func peerFault(r faults.Rule) peer.Fault {
-	return peer.Fault{Blocked: r.Block, Delay: r.Delay, Drop: r.Drop}
 }
 
 // start lets the world in; nothing that can fail for reasons of this host comes after it.

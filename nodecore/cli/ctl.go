@@ -70,7 +70,7 @@ func ctlCommand(s Streams) *cobra.Command {
 		c.command("force-leave NAME@HOST", "Remove another node for good, running or not", 1, "the node to remove", c.forceLeave),
 		c.command("status", "Show which members run and which are stopped", 0, "no arguments", c.status),
 	)
-	root := group("ctl", "Control the built-in node of a directory", cluster)
+	root := group("ctl", "Control the built-in node of a directory", cluster, c.faultCommand())
 	root.PersistentFlags().StringVar(&c.dir, "dir", "", "node directory (default: $"+envNodeDir+", or the current one)")
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print the result as JSON")
 	return root

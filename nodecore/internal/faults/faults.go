@@ -37,9 +37,9 @@ const (
 // Rule is what happens to traffic of one direction with one peer. The zero
 // Rule lets everything pass.
 type Rule struct {
-	Block bool          `json:"block,omitempty"` // nothing passes
-	Delay time.Duration `json:"delay,omitempty"` // added to every packet or write, in nanoseconds
-	Drop  float64       `json:"drop,omitempty"`  // share of packets lost, 0 to 1
+	Block bool          // nothing passes
+	Delay time.Duration // added to every packet or write
+	Drop  float64       // share of packets lost, 0 to 1
 }
 
 // Lose throws the dice for one packet: true means that it is to be dropped.
@@ -57,10 +57,10 @@ func (r Rule) validate() error {
 	return nil
 }
 
-// Entry is one rule of a table, for people and programs to read.
+// Entry is one rule of a table.
 type Entry struct {
-	Peer      string    `json:"peer"`
-	Direction Direction `json:"direction"`
+	Peer      string
+	Direction Direction // Out or In
 	Rule
 }
 

@@ -21,7 +21,7 @@ const (
 	spreaders = 4
 	// probeEvery is how often a node checks on one of the others. Together with
 	// the suspicion time it decides how long a node may hang before it counts as
-	// stopped: 2 to 3 s among three, 4 to 9 s among a hundred. One that ends is
+	// stopped: 3 to 5 s among three, 6 to 12 s among a hundred. One that ends is
 	// noticed at once, by its bye or by Suspect.
 	probeEvery = 500 * time.Millisecond
 	// gossipEvery is how often news are passed on. Who comes is spread by more
@@ -67,7 +67,7 @@ func openGossip(cfg gossipConfig) (*gossip, error) {
 	mc.Transport = t
 	mc.AdvertiseAddr, mc.AdvertisePort = t.ip.String(), t.num
 	mc.ProbeInterval, mc.GossipInterval = probeEvery, gossipEvery
-	mc.SuspicionMult, mc.SuspicionMaxTimeoutMult = 4, 2
+	mc.SuspicionMult, mc.SuspicionMaxTimeoutMult = 6, 2
 	mc.AwarenessMaxMultiplier = 3
 	mc.EnableCompression = false
 	mc.HandoffQueueDepth = 65536
