@@ -30,7 +30,7 @@ cross:
 bench: build ; $(GO) run ./testdata/bench -onemore $(BIN)
 
 # Long stress tests with bounded counts.
-soak: build ; $(GO) test -tags soak -timeout 60m -count=1 -run Soak ./...
+soak: build ; $(GO) test -tags soak -timeout 60m -count=1 -run "Kill|Run|Ups|Interrupt|Soak" ./...
 
 fuzz:
 	@for t in $$($(GO) test -list '^Fuzz' ./launcher/internal/confedit | grep ^Fuzz); do \

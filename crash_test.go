@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// rounds is how often a crash is tried: few here, many with the tag soak.
+// rounds is how often a crash is tried.
 var rounds = shortRounds
 
 // host is one ONEMORE_HOME with the onemore of this test binary.

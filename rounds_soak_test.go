@@ -2,4 +2,9 @@
 
 package main
 
-const shortRounds = 50
+const (
+	shortRounds  = 50
+	runsInARow   = 500
+	runsAtOnce   = 100
+	killsOverAll = 300
+)

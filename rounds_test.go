@@ -2,5 +2,10 @@
 
 package main
 
-// shortRounds is enough to see that the test works; `make soak` runs the real count.
-const shortRounds = 4
+// How often what is repeated is repeated: enough to see that the test works. `make soak` runs the real counts.
+const (
+	shortRounds  = 4
+	runsInARow   = 6
+	runsAtOnce   = 1
+	killsOverAll = 12
+)
