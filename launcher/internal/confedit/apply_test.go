@@ -109,6 +109,8 @@ tags.color = "red"
 			want: strings.Replace(doc, "'x' }\n", "'x' }\njoin.wait = 5\n", 1)},
 		{name: "no final newline", src: "a = 1", edits: []Edit{set("b", "2"), set("c.d", "x")}, want: "a = 1\nb = 2\n\n[c]\nd = \"x\""},
 		{name: "empty file", src: "", edits: []Edit{set("a", "1")}, want: "a = 1\n"},
+		{name: "byte order mark", src: "\ufeff[t]\nx = 1", edits: []Edit{set("t.x", "2"), set("a", "1")}, want: "\ufeffa = 1\n\n[t]\nx = 2"},
+		{name: "nothing but a byte order mark", src: "\ufeff", edits: []Edit{set("t.x", "2")}, want: "\ufeff[t]\nx = 2\n"},
 		{name: "commented out is not there", src: "# a = 1\n[t]\nx = 1\n", edits: []Edit{set("a", "2")}, want: "a = 2\n\n# a = 1\n[t]\nx = 1\n"},
 		{name: "strange keys", src: "\"a.b\".\"\" = 1\n'é' = 2\n", edits: []Edit{set(`"a.b".""`, "3"), set("é", "4"), set(`"a.b".c`, "5")},
 			want: "\"a.b\".\"\" = 3\n\"a.b\".c = 5\n'é' = 4\n"},
