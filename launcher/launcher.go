@@ -36,6 +36,7 @@ type Options struct {
 	Template string // name, file or folder; "" is what Source is detected as, else the built-in node
 	Source   string // node directory to copy
 	Count    int    // nodes; 0: as many as there are, DefaultCount for a new cluster
+	Least    int    // where Count is 0: so many, or more if the cluster has more
 
 	Host   string // "" is 127.0.0.1
 	Spread string // "" and "port", or "address"
@@ -47,6 +48,7 @@ type Options struct {
 	Join   string
 	Bin    string
 	Nodes  map[int]NodeOptions
+	Files  []FilePlan // laid over the copy of every node, before its edits
 
 	Timeout  time.Duration // of one operation; 0: none
 	Keep     bool          // leave everything in place when `up` fails
@@ -55,6 +57,9 @@ type Options struct {
 
 // NodeOptions are what one node has apart from the others.
 type NodeOptions = plan.NodeOptions
+
+// FilePlan is a file that is written into a node directory.
+type FilePlan = plan.File
 
 // InputError says that the call or its input is wrong; nothing was touched.
 type InputError struct {
@@ -261,7 +266,7 @@ func (d *decision) inputs(ctx context.Context, rec *keeper.Record, st *Status) (
 		return nil, po, err
 	}
 	po = plan.Options{Cluster: o.Cluster, ID: random(8), Secret: random(16), Salt: random(3), Dir: d.cluster.dir, Host: o.Host, Spread: o.Spread == "address", Offset: o.Offset,
-		Base: base, Set: o.Set, Env: o.Env, Source: src, Params: o.Params, Join: o.Join, Onemore: self, Node: maps.Clone(o.Nodes)}
+		Base: base, Set: o.Set, Env: o.Env, Source: src, Params: o.Params, Join: o.Join, Onemore: self, Node: maps.Clone(o.Nodes), Files: o.Files}
 	if o.Spread != "" && o.Spread != "address" && o.Spread != "port" {
 		return nil, po, &InputError{Err: fmt.Errorf("--spread %q", o.Spread), Hint: "use port or address"}
 	}
@@ -294,6 +299,12 @@ func (d *decision) wanted(po *plan.Options) error {
 	n := d.options.Count
 	if n < 0 {
 		return &InputError{Err: fmt.Errorf("a cluster of %d nodes can't be", n), Hint: "give 1 or more"}
+	}
+	if n == 0 {
+		n = d.options.Least
+		if po.Formed != nil {
+			n = max(n, len(po.Formed.Nodes))
+		}
 	}
 	if po.Formed == nil {
 		if n == 0 {

@@ -17,29 +17,87 @@ import (
 
 type templateT = template.Template
 
+// userTemplates is the folder of the user's own templates: $XDG_CONFIG_HOME/onemore/templates, else below ~/.config.
+func userTemplates() (string, bool) {
+	dir := os.Getenv("XDG_CONFIG_HOME")
+	if !filepath.IsAbs(dir) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", false
+		}
+		dir = filepath.Join(home, ".config")
+	}
+	return filepath.Join(dir, "onemore", "templates"), true
+}
+
 // templateSet are all templates that -t finds by name: the user's before the built-in ones.
 func templateSet() *template.Set {
-	layers := []fs.FS{}
-	if dir, err := os.UserConfigDir(); err == nil {
-		layers = append(layers, os.DirFS(filepath.Join(dir, "onemore", "templates")))
+	if dir, ok := userTemplates(); ok {
+		return template.NewSet(os.DirFS(dir), templates.FS)
 	}
-	return template.NewSet(append(layers, templates.FS)...)
+	return template.NewSet(templates.FS)
 }
 
 // TemplateInfo is a line about a template.
 type TemplateInfo struct {
 	Name    string `json:"name"`
 	Summary string `json:"summary"`
+	From    string `json:"from"` // "built in", or the file that it stands in
 }
 
 // Templates lists what can be launched. Broken templates of the user are in the error; the others are returned too.
 func Templates() ([]TemplateInfo, error) {
-	all, err := templateSet().All()
-	out := make([]TemplateInfo, 0, len(all))
-	for _, t := range all {
-		out = append(out, TemplateInfo{Name: t.Name, Summary: t.Summary})
+	set := templateSet()
+	names, err := set.Names()
+	if err != nil {
+		return nil, err
 	}
-	return out, err
+	out := make([]TemplateInfo, 0, len(names))
+	var errs []error
+	for _, name := range names {
+		t, err := set.Open(name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		_, _, from, err := findTemplate(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, TemplateInfo{Name: name, Summary: t.Summary, From: from})
+	}
+	return out, errors.Join(errs...)
+}
+
+// findTemplate tells where the template of that name stands, and in words where that is.
+func findTemplate(name string) (fsys fs.FS, file, from string, err error) {
+	layer, file, err := templateSet().Find(name)
+	if err != nil {
+		return nil, "", "", err
+	}
+	if dir, ok := userTemplates(); ok && layer == 0 {
+		return os.DirFS(dir), file, filepath.Join(dir, filepath.FromSlash(file)), nil
+	}
+	return templates.FS, file, "built in", nil
+}
+
+// TemplateText returns the TOML of a template, by name or path.
+func TemplateText(arg string) ([]byte, error) {
+	if template.IsPath(arg) {
+		if info, err := os.Stat(arg); err == nil && info.IsDir() {
+			arg = filepath.Join(arg, "template.toml")
+		}
+		text, err := os.ReadFile(arg)
+		if err != nil {
+			return nil, &InputError{Err: fmt.Errorf("read template %q: %w", arg, err)}
+		}
+		return text, nil
+	}
+	fsys, file, _, err := findTemplate(arg)
+	if err != nil {
+		return nil, &InputError{Err: err, Hint: "`onemore templates` lists what can be launched"}
+	}
+	return fs.ReadFile(fsys, file)
 }
 
 // chooseTemplate returns the template that was asked for: by name, by path, by what a source holds, or the default. asked

@@ -38,6 +38,7 @@ type App struct {
 // global are the flags that every command has.
 type global struct {
 	cluster string
+	project string // file; "none" for none
 	json    bool
 	quiet   bool
 	verbose bool
@@ -80,14 +81,16 @@ func (c *command) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
 	root.SetVersionTemplate("onemore {{.Version}}\n")
 	f := root.PersistentFlags()
-	f.StringVarP(&c.cluster, "cluster", "c", envOr("ONEMORE_CLUSTER", "default"), "name of the cluster")
+	f.StringVarP(&c.cluster, "cluster", "c", os.Getenv("ONEMORE_CLUSTER"), "name of the cluster (default: the project's, else \"default\")")
 	f.BoolVar(&c.json, "json", false, "results as JSON on stdout")
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "no progress")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "every event")
 	root.AddCommand(c.upCommand(), c.downCommand(), c.statusCommand(), c.lsCommand(), c.addCommand(), c.removeCommand(),
 		c.stopCommand(), c.startCommand(), c.restartCommand(), c.killCommand(), c.pauseCommand(), c.resumeCommand(),
-		c.ctlCommand(), c.execCommand(), c.logsCommand(), c.envCommand(), c.runCommand(), c.templatesCommand(), c.gcCommand())
+		c.ctlCommand(), c.execCommand(), c.logsCommand(), c.envCommand(), c.runCommand(), c.templatesCommand(), c.gcCommand(), c.initCommand())
+	root.AddCommand(c.upgradeCommand())
 	root.AddCommand(c.Extra...)
+	c.projectFlags(root)
 	wrapArgs(root)
 	return root
 }
@@ -165,18 +168,15 @@ func (c *command) say(kind, text string) {
 	fmt.Fprintf(c.Stderr, "onemore: %s: %s\n", kind, strings.TrimSpace(text))
 }
 
-func envOr(name, def string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return def
-}
-
 // open returns the cluster that -c names.
 func (c *command) open(timeout time.Duration, p *progress) (*launcher.Cluster, error) {
 	o := launcher.Options{Timeout: timeout}
 	if p != nil {
 		o.Progress = p.event
 	}
-	return launcher.Open(c.cluster, o)
+	name, err := c.clusterName()
+	if err != nil {
+		return nil, err
+	}
+	return launcher.Open(name, o)
 }

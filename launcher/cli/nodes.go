@@ -141,7 +141,11 @@ func (c *command) downCommand() *cobra.Command {
 			p := c.progress()
 			defer p.end()
 			if !all {
-				return c.runDown(cmd.Context(), c.cluster, timeout, keepData, p)
+				name, err := c.clusterName()
+				if err != nil {
+					return err
+				}
+				return c.runDown(cmd.Context(), name, timeout, keepData, p)
 			}
 			names, err := launcher.Names()
 			if err != nil {

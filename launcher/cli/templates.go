@@ -11,16 +11,29 @@ import (
 )
 
 func (c *command) templatesCommand() *cobra.Command {
-	return &cobra.Command{Use: "templates", Short: "What can be launched", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			list, broken := launcher.Templates()
-			if c.json {
-				return errors.Join(broken, c.printJSON(list))
+	cmd := &cobra.Command{Use: "templates", Short: "What can be launched; show or check a template", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return c.runTemplates() }}
+	cmd.AddCommand(&cobra.Command{Use: "show TEMPLATE", Short: "Print a template's TOML", Args: cobra.ExactArgs(1),
+		Example: "  onemore templates show onemore > mine.toml",
+		RunE: func(_ *cobra.Command, args []string) error {
+			text, err := launcher.TemplateText(args[0])
+			if err != nil {
+				return err
 			}
-			tw := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
-			for _, t := range list {
-				fmt.Fprintf(tw, "%s\t%s\n", t.Name, t.Summary)
-			}
-			return errors.Join(broken, tw.Flush())
-		}}
+			_, err = c.Stdout.Write(text)
+			return err
+		}})
+	return cmd
+}
+
+func (c *command) runTemplates() error {
+	list, broken := launcher.Templates()
+	if c.json {
+		return errors.Join(broken, c.printJSON(list))
+	}
+	tw := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
+	for _, t := range list {
+		fmt.Fprintf(tw, "%s\t%s\t%s\n", t.Name, t.Summary, t.From)
+	}
+	return errors.Join(broken, tw.Flush())
 }

@@ -13,6 +13,9 @@ import (
 	"onemore/launcher"
 )
 
+// defaultTimeout bounds the making of a cluster.
+const defaultTimeout = time.Minute
+
 // planFlags are the flags of every command that can make a cluster.
 type planFlags struct {
 	o    launcher.Options
@@ -20,6 +23,8 @@ type planFlags struct {
 	env  []string
 	par  []string
 	node []string
+	// given tells whether a flag is on the command line; what is not may come from the project.
+	given func(flag string) bool
 }
 
 func (f *planFlags) add(cmd *cobra.Command) {
@@ -36,13 +41,18 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.o.Bin, "bin", "", "the server's program, where it is not the one on PATH")
 	fl.StringVar(&f.o.Host, "host", "", "address of the nodes (default 127.0.0.1)")
 	fl.StringVar(&f.o.Spread, "spread", "", "port (default), or address: every node an own 127.0.0.x and the same ports")
-	fl.DurationVar(&f.o.Timeout, "timeout", time.Minute, "give up after this time, and undo")
+	fl.DurationVar(&f.o.Timeout, "timeout", 0, fmt.Sprintf("give up after this time, and undo; 0: never (default %v)", defaultTimeout))
+	f.given = fl.Changed
 }
 
 // options turns the flags into what the launcher takes.
 func (f *planFlags) options(c *command) (launcher.Options, error) {
 	o := f.o
 	o.Cluster = c.cluster
+	project, err := c.readProject()
+	if err != nil {
+		return o, err
+	}
 	var errs []error
 	pairs := func(flag string, in []string, put func(k, v string) error) {
 		for _, kv := range in {
@@ -61,6 +71,13 @@ func (f *planFlags) options(c *command) (launcher.Options, error) {
 	pairs("node", f.node, func(k, v string) error { return perNode(&o, k, v) })
 	if err := errors.Join(errs...); err != nil {
 		return o, &launcher.InputError{Err: err, Hint: "see `onemore up --help`"}
+	}
+	o = o.Over(project.Options)
+	switch {
+	case f.given("timeout"):
+		o.Timeout = f.o.Timeout // also 0: none
+	case o.Timeout == 0:
+		o.Timeout = defaultTimeout
 	}
 	return o, nil
 }

@@ -19,10 +19,11 @@ const (
 // ErrUnknown is the error of a name that no template has.
 var ErrUnknown = errors.New("unknown template")
 
-// Set is the templates that -t finds by name. Each layer is a directory that holds NAME/template.toml or NAME.toml.
+// Set is the templates that -t finds by name.
 type Set struct{ layers []fs.FS }
 
-// NewSet makes a set; where two layers have the same name, the earlier layer's template is it.
+// NewSet makes a set of layers, each a directory that holds NAME/template.toml or NAME.toml. Where two have the same name,
+// the earlier layer's template is it.
 func NewSet(layers ...fs.FS) *Set { return &Set{layers: layers} }
 
 // IsPath tells whether what was given to -t is a path of a template rather than a name.
@@ -61,20 +62,29 @@ func entryName(layer fs.FS, entry string) (string, bool) {
 
 // Open reads the template of that name; the error wraps ErrUnknown when there is none.
 func (s *Set) Open(name string) (*Template, error) {
+	layer, file, err := s.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	return Load(s.layers[layer], file)
+}
+
+// Find tells in which layer, and there in which file, the template of that name stands; the error wraps ErrUnknown.
+func (s *Set) Find(name string) (layer int, file string, err error) {
 	if fs.ValidPath(name) && !strings.Contains(name, "/") {
-		for _, layer := range s.layers {
+		for i, layer := range s.layers {
 			for _, file := range []string{path.Join(name, mainFile), name + ".toml"} {
 				if _, err := fs.Stat(layer, file); err == nil {
-					return Load(layer, file)
+					return i, file, nil
 				}
 			}
 		}
 	}
 	names, err := s.Names()
 	if err != nil {
-		return nil, err
+		return 0, "", err
 	}
-	return nil, fmt.Errorf("%w %q; have %s, or give a path to a %s", ErrUnknown, name, oneOf(names), mainFile)
+	return 0, "", fmt.Errorf("%w %q; have %s, or give a path to a %s", ErrUnknown, name, oneOf(names), mainFile)
 }
 
 // All reads every template, sorted by name. The good ones are returned also when others are broken: the error joins

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"onemore/launcher"
+)
+
+// noProject is what --project takes to read no file.
+const noProject = "none"
+
+// projectFlags give every command that is about a cluster the flag --project: short -f, where -f is not something else.
+func (c *command) projectFlags(root *cobra.Command) {
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "ls", "gc", "templates", "learn", "init", "node":
+			continue // about no single cluster
+		}
+		short := "f"
+		if cmd.Flags().ShorthandLookup("f") != nil {
+			short = ""
+		}
+		cmd.Flags().StringVarP(&c.project, "project", short, os.Getenv("ONEMORE_PROJECT"),
+			"the project's file (default: ./"+launcher.ProjectFile+", if there is one); \"none\" reads none")
+	}
+}
+
+// readProject returns what the project's file says, or nothing at all where there is none.
+func (c *command) readProject() (*launcher.Project, error) {
+	if c.project == noProject {
+		return &launcher.Project{}, nil
+	}
+	p, err := launcher.ReadProject(cmp.Or(c.project, launcher.ProjectFile))
+	if c.project == "" && errors.Is(err, fs.ErrNotExist) && !isThere(launcher.ProjectFile) {
+		return &launcher.Project{}, nil
+	}
+	return p, err
+}
+
+// isThere tells a missing project file from one that names a missing file.
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// clusterName is the cluster that a command is about: -c, else ONEMORE_CLUSTER, else the project's, else "default".
+func (c *command) clusterName() (string, error) {
+	if c.cluster != "" {
+		return c.cluster, nil
+	}
+	p, err := c.readProject()
+	if err != nil {
+		return "", err
+	}
+	return cmp.Or(p.Cluster, "default"), nil
+}
+
+func (c *command) initCommand() *cobra.Command {
+	var o launcher.Options
+	cmd := &cobra.Command{Use: "init [N]", Short: "Write a commented " + launcher.ProjectFile + " for the cluster of this project", Args: cobra.MaximumNArgs(1),
+		Long: "init writes a commented " + launcher.ProjectFile + " into this folder; it replaces none. `onemore up` alone then brings up that cluster,\nand every command in this folder is about it.",
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := count(args, &o); err != nil {
+				return err
+			}
+			o.Cluster = c.cluster
+			if err := launcher.InitProject(launcher.ProjectFile, o); err != nil {
+				return err
+			}
+			if c.json {
+				return c.printJSON(map[string]string{"file": launcher.ProjectFile})
+			}
+			_, err := fmt.Fprintf(c.Stdout, "wrote %s; `onemore up` brings up what it says\n", launcher.ProjectFile)
+			return err
+		}}
+	cmd.Flags().StringVarP(&o.Template, "template", "t", "", "what to launch: a name of `onemore templates`, or a template's file or folder")
+	cmd.Flags().StringVarP(&o.Source, "source", "s", "", "the node directory to copy")
+	return cmd
+}

@@ -1,0 +1,239 @@
+// Package project reads onemore.toml, the file by which a project says what cluster it works with, and writes a first one
+// (Sample). It is strict: what it does not know is an error, with its line, and all problems are told at once.
+//
+// It does not know clusters or templates: whether a template has the listener that is set here is for the plan to say.
+// Relative paths are made absolute against the file's own folder. docs/project.md describes every key.
+//
+// Start at Load.
+package project
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// FileName is what the file is called in a project's folder.
+const FileName = "onemore.toml"
+
+// maxFile bounds a file that is laid over, in bytes, and onemore.toml itself: they are configs, not programs.
+const maxFile = 1 << 20
+
+// Project is what the file says. Paths are absolute; zero values were not given.
+type Project struct {
+	Path string `toml:"-"` // of the file, absolute
+
+	Cluster  string            `toml:"cluster"`
+	Template string            `toml:"template"` // a name, or a path
+	Source   string            `toml:"source"`
+	Bin      string            `toml:"bin"`
+	Nodes    int               `toml:"nodes"`
+	Offset   int               `toml:"offset"`
+	Base     Base              `toml:"base"`
+	Host     string            `toml:"host"`
+	Spread   string            `toml:"spread"`
+	Join     string            `toml:"join"`
+	Timeout  Duration          `toml:"timeout"`
+	Env      map[string]string `toml:"env"`
+	Params   map[string]string `toml:"params"`
+	Set      map[string]int    `toml:"set"` // listener → port of node 1
+	Files    map[string]*File  `toml:"files"`
+	Node     map[int]Node      `toml:"-"` // by index, from [node.N]
+
+	given map[string]Node // [node.N] as it is written
+}
+
+// Node is what one node has apart from the others: a table [node.N].
+type Node struct {
+	Source string            `toml:"source"`
+	Bin    string            `toml:"bin"`
+	Env    map[string]string `toml:"env"`
+	Set    map[string]int    `toml:"set"` // listener → port
+	Files  map[string]*File  `toml:"files"`
+}
+
+// File is laid over the copy of a node directory. It is written as a text, or as { from = "PATH" }.
+type File struct {
+	Text string
+	Exec bool // it may be executed: so may the file it is from
+	from string
+}
+
+// Base is "auto", or the number that is added to every port; the text is as --base takes it.
+type Base string
+
+// Duration is a time that is written as "90s".
+type Duration struct{ time.Duration }
+
+// UnmarshalText reads "1m30s".
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err == nil && v <= 0 {
+		err = fmt.Errorf("%q is no time to wait", b)
+	}
+	d.Duration = v
+	return err
+}
+
+// UnmarshalTOML takes a text or a number.
+func (b *Base) UnmarshalTOML(v any) error {
+	switch v := v.(type) {
+	case string:
+		*b = Base(v)
+	case int64:
+		*b = Base(fmt.Sprint(v))
+	default:
+		return errors.New(`want "auto" or a number`)
+	}
+	return nil
+}
+
+// UnmarshalTOML takes a text, or a table with from.
+func (f *File) UnmarshalTOML(v any) error {
+	switch v := v.(type) {
+	case string:
+		f.Text = v
+		return nil
+	case map[string]any:
+		if from, ok := v["from"].(string); ok && len(v) == 1 && from != "" {
+			f.from = from
+			return nil
+		}
+	}
+	return errors.New(`want a text, or { from = "PATH" }`)
+}
+
+// Load reads the file, and those that it names. The error wraps fs.ErrNotExist when there is no such file.
+func Load(path string) (*Project, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	src, err := readBounded(path)
+	if err != nil {
+		return nil, fmt.Errorf("read project file: %w", err)
+	}
+	p, err := parse(path, src)
+	if err != nil {
+		return nil, err
+	}
+	p.anchor()
+	var errs []error
+	for key, f := range p.allFiles() {
+		if err := f.load(filepath.Dir(path)); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %s: %w", path, key, err))
+		}
+	}
+	return p, errors.Join(errs...)
+}
+
+// anchor makes the paths absolute.
+func (p *Project) anchor() {
+	dir := filepath.Dir(p.Path)
+	if strings.ContainsAny(p.Template, `/\`) || strings.HasSuffix(p.Template, ".toml") || p.Template == "." || p.Template == ".." {
+		p.Template = under(dir, p.Template)
+	}
+	p.Source, p.Bin = under(dir, p.Source), under(dir, p.Bin)
+	for i, n := range p.Node {
+		n.Source, n.Bin = under(dir, n.Source), under(dir, n.Bin)
+		p.Node[i] = n
+	}
+}
+
+func under(dir, path string) string {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		if home, err := os.UserHomeDir(); err == nil {
+			return filepath.Join(home, rest)
+		}
+	}
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// allFiles are the files of the project and of its nodes, by the key that gives them.
+func (p *Project) allFiles() map[string]*File {
+	all := map[string]*File{}
+	for path, f := range p.Files {
+		all[fmt.Sprintf("files.%q", path)] = f
+	}
+	for i, n := range p.Node {
+		for path, f := range n.Files {
+			all[fmt.Sprintf("node.%d.files.%q", i, path)] = f
+		}
+	}
+	return all
+}
+
+func (f *File) load(dir string) error {
+	if f.from == "" {
+		return nil
+	}
+	path := under(dir, f.from)
+	src, err := readBounded(path)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	f.Text, f.Exec = string(src), info.Mode()&0o111 != 0
+	return checkText(f.Text)
+}
+
+func readBounded(path string) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("is no file")}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(src) > maxFile {
+		err = fmt.Errorf("%s is longer than %d bytes", path, maxFile)
+	}
+	return src, err
+}
+
+// document is the file as it is written.
+type document struct {
+	Project
+	Node map[string]Node `toml:"node"`
+}
+
+func parse(path string, src []byte) (*Project, error) {
+	var doc document
+	meta, err := toml.Decode(string(src), &doc)
+	if err != nil {
+		if bad, ok := errors.AsType[toml.ParseError](err); ok {
+			return nil, fmt.Errorf("%s: line %d: %s", path, bad.Position.Line, describe(bad))
+		}
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	p := doc.Project
+	p.Path, p.given = path, doc.Node
+	c := check{path: path, lines: linesOf(src)}
+	for _, key := range meta.Undecoded() {
+		c.add(key, "unknown key; docs/project.md lists all keys")
+	}
+	p.check(&c)
+	return &p, c.err()
+}
+
+func describe(e toml.ParseError) string {
+	if e.LastKey != "" {
+		return fmt.Sprintf("%s: %s", e.LastKey, e.Message)
+	}
+	return e.Message
+}
