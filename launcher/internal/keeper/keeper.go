@@ -110,6 +110,9 @@ func (k *Keeper) claim() error {
 		if err := k.clearStrays(); err != nil {
 			return err
 		}
+		if err := k.mendSwaps(); err != nil {
+			return err
+		}
 	}
 	return k.open()
 }
@@ -260,6 +263,8 @@ func (k *Keeper) change(ctx context.Context, req Request, emit func(Event)) erro
 		return k.pause(ctx, nodes, req.Op == OpPause, emit)
 	case OpSettle:
 		return k.settle(ctx, emit)
+	case OpUpgrade:
+		return k.upgrade(ctx, req, nodes, emit)
 	}
 	return fmt.Errorf("this keeper does not know %q: it is of another onemore version; `onemore down` and `up` again", req.Op)
 }

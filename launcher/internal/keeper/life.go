@@ -59,10 +59,29 @@ func (k *Keeper) restart(ctx context.Context, req Request, nodes []*node, emit f
 		}
 	}
 	for _, b := range batches {
+		if err := k.drain(ctx, req, b, emit); err != nil {
+			return err
+		}
 		if err := k.stopNodes(ctx, b, false, emit); err != nil {
 			return err
 		}
 		if err := k.start(ctx, b, emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drain gives the template's orders for a planned stop, where nodes are restarted one by one.
+func (k *Keeper) drain(ctx context.Context, req Request, nodes []*node, emit func(Event)) error {
+	if !req.Rolling {
+		return nil
+	}
+	for _, n := range nodes {
+		if !n.is(Running) {
+			continue
+		}
+		if err := k.calls(ctx, n, "drain", n.plan.Drain, emit); err != nil {
 			return err
 		}
 	}

@@ -32,7 +32,7 @@ const (
 	OpStatus  Op = "status"  // looks, changes nothing
 	OpHold    Op = "hold"    // nothing but Own
 	OpSettle  Op = "settle"  // waits until every running node sees all running ones
-	OpUpgrade Op = "upgrade" // one node at a time gets its directory from the Plan's source
+	OpUpgrade Op = "upgrade" // one node at a time gets its directory and command from Plan; Rollback: what it had before
 	OpFreeze  Op = "freeze"  // pauses all nodes until the connection closes (a snapshot is taken meanwhile)
 )
 
@@ -51,6 +51,7 @@ type Request struct {
 	KeepData bool          `json:"keep_data,omitempty"` // OpDown: leave directories
 	Keep     bool          `json:"keep,omitempty"`      // OpUp: leave everything for debugging when it fails
 	Rolling  bool          `json:"rolling,omitempty"`
+	Rollback bool          `json:"rollback,omitempty"`
 }
 
 // Reply is one line from a keeper: an event, or the end.

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"onemore/launcher"
+)
+
+// upgradeTimeout bounds an upgrade of all nodes, one after the other.
+const upgradeTimeout = 10 * time.Minute
+
+func (c *command) upgradeCommand() *cobra.Command {
+	var o launcher.UpgradeOptions
+	var rollback bool
+	timeout := upgradeTimeout
+	cmd := &cobra.Command{
+		Use:   "upgrade [NODE…]",
+		Short: "Give nodes (default: all) a new node directory or program, one at a time",
+		Long: "upgrade takes one node at a time: it drains it as the template says, stops it, swaps what the new directory brings (data, edited\n" +
+			"files, names and ports stay), starts it, and waits until the cluster has settled. It stops at the first failure.\n" +
+			"What a node was stays beside it until its next upgrade; --rollback puts it back, with the data of that moment.",
+		Example: "  onemore upgrade --source ./emqx-4.4.20\n  onemore upgrade --bin ./nats-server 1\n  onemore upgrade --rollback",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if rollback && (o.Source != "" || o.Bin != "") {
+				return usage(cmd, errors.New("--rollback goes back to what was; it takes no --source and no --bin"))
+			}
+			p := c.progress()
+			cl, err := c.open(timeout, p)
+			if err != nil {
+				return err
+			}
+			if o.Nodes, err = cl.Find(args...); err != nil {
+				return err
+			}
+			var st *launcher.Status
+			if rollback {
+				st, err = cl.Rollback(cmd.Context(), o.Nodes...)
+			} else {
+				st, err = cl.Upgrade(cmd.Context(), o)
+			}
+			p.end()
+			if err != nil {
+				return err
+			}
+			return c.show(st, false)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.Source, "source", "s", "", "the new node directory; it is never written to")
+	f.StringVar(&o.Bin, "bin", "", "the new program, where it is not in the node directory")
+	f.BoolVar(&rollback, "rollback", false, "go back to what the nodes were")
+	f.DurationVar(&timeout, "timeout", upgradeTimeout, "give up after this time")
+	cmd.ValidArgsFunction = c.completeNodes
+	return cmd
+}
