@@ -50,6 +50,9 @@ func TestScripts(t *testing.T) {
 			if cond == "root" {
 				return os.Getuid() == 0, nil
 			}
+			if name, ok := strings.CutPrefix(cond, "env:"); ok {
+				return os.Getenv(name) != "", nil
+			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 	})

@@ -52,7 +52,8 @@ type Options struct {
 
 	Timeout  time.Duration // of one operation; 0: none
 	Keep     bool          // leave everything in place when `up` fails
-	Progress func(Event)   `json:"-"` // may be nil; called from one goroutine at a time
+	dry      bool
+	Progress func(Event) `json:"-"` // may be nil; called from one goroutine at a time
 }
 
 // NodeOptions are what one node has apart from the others.
@@ -109,6 +110,7 @@ func bring(ctx context.Context, o Options, own bool) (*Cluster, *Status, func(),
 
 // DryRun is Up's plan; nothing is touched.
 func DryRun(ctx context.Context, o Options) (*Plan, error) {
+	o.dry = true
 	d, err := decide(ctx, o)
 	if err != nil {
 		return nil, err
@@ -272,6 +274,9 @@ func (d *decision) inputs(ctx context.Context, rec *keeper.Record, st *Status) (
 	}
 	if rec != nil {
 		po.ID = rec.Plan.ID
+	}
+	if o.dry {
+		po.ID, po.Secret = "ID", "SECRET" // the real ones are made by the `up` that uses them
 	}
 	if formed {
 		po.Formed, po.Acting = rec.Plan, running(st)

@@ -85,7 +85,7 @@ func TestNewCluster(t *testing.T) {
 	}{
 		{"command", first.Command, []string{"server", "--peer=127.0.0.1:7222", "--n=2", ""}},
 		{"command", second.Command, []string{"server", "--peer=127.0.0.1:6222", "--n=2", ""}},
-		{"environment", second.Env, []string{"ONEMORE_CLUSTER_ID=id", "ONEMORE_NODE=2", "SEEDS=n1@127.0.0.1 n2@127.0.0.1 ", "SIZE=20"}},
+		{"environment", second.Env, []string{"SEEDS=n1@127.0.0.1 n2@127.0.0.1 ", "SIZE=20"}},
 		{"join of the first", lines(first.Join), nil},
 		{"join", lines(second.Join), []string{"2: ctl join n1@127.0.0.1"}},
 		{"form", lines(first.Form), []string{"1: ctl init"}},
@@ -94,7 +94,7 @@ func TestNewCluster(t *testing.T) {
 		{"leave", lines(first.Leave), []string{"2: ctl leave n2@127.0.0.1"}},
 		{"leave", lines(second.Leave), []string{"1: ctl leave n1@127.0.0.1"}},
 		{"service", p.Service.Command, []string{"daemon", "-port", "4369"}},
-		{"service environment", p.Service.Env, []string{"ONEMORE_CLUSTER_ID=id"}},
+		{"service environment", p.Service.Env, nil},
 	} {
 		if diff := cmp.Diff(c.want, c.got); diff != "" {
 			t.Errorf("%s:\n%s", c.what, diff)
@@ -140,7 +140,7 @@ func TestAdd(t *testing.T) {
 	for _, c := range []struct{ got, want []string }{
 		{n.Command, []string{"server", "--peer=127.0.0.1:6222", "--peer=127.0.0.1:7222", "--peer=127.0.0.1:8223", "--existing", "--n=4", ""}},
 		{four.node(3).Command, []string{"server", "--peer=127.0.0.1:6222", "--peer=127.0.0.1:7222", "--existing", "--n=3", ""}},
-		{n.Env, []string{"ONEMORE_CLUSTER_ID=id", "ONEMORE_NODE=4", "SEEDS=n2@127.0.0.1 ", "SIZE=20"}},
+		{n.Env, []string{"SEEDS=n2@127.0.0.1 ", "SIZE=20"}},
 		{lines(n.Join), []string{"4: ctl join n2@127.0.0.1"}},
 		{lines(n.Before), []string{"2: ctl announce n4@127.0.0.1"}},
 		{lines(n.After), []string{"4: ctl balance n2@127.0.0.1"}},

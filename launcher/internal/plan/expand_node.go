@@ -3,7 +3,6 @@ package plan
 import (
 	"maps"
 	"slices"
-	"strconv"
 
 	"onemore/launcher/internal/confedit"
 	"onemore/launcher/internal/template"
@@ -216,10 +215,9 @@ func (x *expander) files(n *Node, d *template.Data) ([]File, error) {
 	return slices.Concat(out, x.o.Files, x.o.Node[n.Index].Files), nil
 }
 
-// environment expands the texts of the template and of the way to join, and lays what people gave over them. It marks
-// every process of the cluster.
+// environment expands the texts of the template and of the way to join, and lays what people gave over them.
 func (x *expander) environment(d *template.Data, texts, way map[string]string, given ...map[string]string) ([]string, error) {
-	env := make(map[string]string, len(texts)+len(way)+2)
+	env := make(map[string]string, len(texts)+len(way))
 	for _, m := range []map[string]string{texts, way} {
 		for key, src := range m {
 			value, err := x.text(src, d)
@@ -232,11 +230,7 @@ func (x *expander) environment(d *template.Data, texts, way map[string]string, g
 	for _, m := range given {
 		maps.Copy(env, m)
 	}
-	env["ONEMORE_CLUSTER_ID"] = x.o.ID
-	if d.Index > 0 {
-		env["ONEMORE_NODE"] = strconv.Itoa(d.Index)
-	}
-	out := make([]string, 0, len(env))
+	var out []string
 	for key, value := range env {
 		out = append(out, key+"="+value)
 	}
