@@ -1,0 +1,433 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// emqx is a release directory of the stand-in, and how its template and its texts differ from the other's.
+type emqx struct {
+	version  string // 4.4 or 5.0
+	template string
+	source   string
+	ports    map[string]int // of node 1, by listener
+	web      string         // the listener that its view is asked on
+	added    []string       // what lines of its files may change or be added, regexps
+}
+
+// standIns builds the stand-in and lays out a release of each version.
+func standIns(t *testing.T) (program string, kinds []emqx) {
+	t.Helper()
+	t.Setenv("STANDIN_SPEED", "20")
+	t.Setenv("ERL_EPMD_PORT", "0")
+	dir := t.TempDir()
+	program = filepath.Join(dir, "standin")
+	if out, err := exec.Command("go", "build", "-o", program, "./testdata/emqx/standin").CombinedOutput(); err != nil {
+		t.Fatalf("build the stand-in: %v\n%s", err, out)
+	}
+	bind := `["]?(127\.0\.0\.1:)?\d+["]?`
+	kinds = []emqx{
+		{version: "4.4", template: "emqx4", web: "management",
+			ports: map[string]int{"mqtt": 1883, "internal": 11883, "mqtts": 8883, "ws": 8083, "wss": 8084, "management": 8081, "dashboard": 18083, "dist": 4371, "rpc": 5371},
+			added: []string{`node\.name = emqx\d+@127\.0\.0\.1`, `node\.cookie = [0-9a-f]{32}`, `listener\.(tcp\.(external|internal)|(ssl|ws|wss)\.external) = ` + bind,
+				`(management|dashboard)\.listener\.http = ` + bind, `cluster\.discovery = static`, `cluster\.static\.seeds = (emqx\d+@127\.0\.0\.1,?)+`}},
+		{version: "5.0", template: "emqx5", web: "dashboard",
+			ports: map[string]int{"mqtt": 1883, "mqtts": 8883, "ws": 8083, "wss": 8084, "dashboard": 18083, "dist": 4371, "rpc": 5371},
+			added: []string{` *name = "emqx\d+@127\.0\.0\.1"`, ` *cookie = "[0-9a-f]{32}"`, ` *bind = ` + bind, `listeners\.(tcp|ssl|ws|wss)\.default\.bind = ` + bind,
+				` *discovery_strategy = static`, `cluster\.static\.seeds = \[("emqx\d+@127\.0\.0\.1"(, )?)+\]`}},
+	}
+	for i := range kinds {
+		kinds[i].source = release(t, program, kinds[i].version)
+	}
+	return program, kinds
+}
+
+// release lays out a release directory called emqx.
+func release(t *testing.T, program, version string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "emqx")
+	if out, err := exec.Command(program, "release", version, dir).CombinedOutput(); err != nil {
+		t.Fatalf("lay out %s: %v\n%s", version, err, out)
+	}
+	return dir
+}
+
+// dir is the directory of a node.
+func (h *host) dir(cluster string, node int, template string) string {
+	return filepath.Join(h.home, cluster, fmt.Sprint(node), template)
+}
+
+// noneOf fails the test when a process runs whose command line names a folder.
+func (h *host) noneOf(folder string) {
+	h.t.Helper()
+	for _, p := range left("TEST_RUN_MARK=" + os.Getenv("TEST_RUN_MARK")) {
+		if strings.Contains(p, folder) {
+			h.t.Errorf("a process is left: %s", p)
+		}
+	}
+}
+
+// own runs a script of a node's directory, as a person does who knows nothing of onemore.
+func (h *host) own(dir string, args ...string) string {
+	h.t.Helper()
+	cmd := exec.Command(filepath.Join(dir, args[0]), args[1:]...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		h.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// clusterStatusOf asks a node with the server's own command, and returns the numbers of running and of stopped nodes.
+func (h *host) clusterStatusOf(cluster string, node int) (running, stopped int) {
+	h.t.Helper()
+	out := h.ok("-c", cluster, "ctl", fmt.Sprint(node), "--", "cluster", "status")
+	up, down, ok := strings.Cut(out, "stopped_nodes")
+	if !ok {
+		h.t.Fatalf("cluster status: %s", out)
+	}
+	return strings.Count(up, "@"), strings.Count(down, "@")
+}
+
+// agree fails the test unless the cluster runs with n nodes, each of which sees n, and none is listed as stopped.
+func (h *host) agree(cluster string, n int) clusterStatus {
+	h.t.Helper()
+	st, ok := h.status(cluster)
+	if !ok || st.State != "running" || len(st.Nodes) != n {
+		h.t.Fatalf("cluster %s: %s with %d nodes, want running with %d", cluster, st.State, len(st.Nodes), n)
+	}
+	for _, node := range st.Nodes {
+		if node.Members != n {
+			h.t.Errorf("node %d sees %d members, want %d", node.Index, node.Members, n)
+		}
+		if running, stopped := h.clusterStatusOf(cluster, node.Index); running != n || stopped != 0 {
+			h.t.Errorf("node %d: %d running and %d stopped nodes, want %d and 0", node.Index, running, stopped, n)
+		}
+	}
+	return st
+}
+
+// treeHash is one number for every name, mode and byte below a folder.
+func treeHash(t *testing.T, dir string) string {
+	t.Helper()
+	sum := sha256.New()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		fi, err := e.Info()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(sum, "%s %v %d\n", path, fi.Mode(), fi.ModTime().UnixNano())
+		if fi.Mode().IsRegular() {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			sum.Write(b)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%x", sum.Sum(nil))
+}
+
+func TestEMQX(t *testing.T) {
+	program, kinds := standIns(t)
+	for _, e := range kinds {
+		t.Run(e.version, func(t *testing.T) {
+			t.Run("life", func(t *testing.T) { testEMQXLife(t, e) })
+			t.Run("files", func(t *testing.T) { testEMQXFiles(t, e) })
+			t.Run("command", func(t *testing.T) { testEMQXCommand(t, e) })
+			t.Run("together", func(t *testing.T) { testEMQXTogether(t, e) })
+			t.Run("started source", func(t *testing.T) { testEMQXStartedSource(t, e) })
+			t.Run("own script", func(t *testing.T) { testEMQXOwnScript(t, e) })
+			t.Run("versions", func(t *testing.T) { testEMQXVersions(t, program, e) })
+		})
+	}
+}
+
+// testEMQXLife takes a cluster through everything that can be done with its nodes.
+func testEMQXLife(t *testing.T, e emqx) {
+	h := newHost(t)
+	before := treeHash(t, e.source)
+	h.ok("up", "3", "-s", e.source, "--base", "auto", "-q")
+	h.agree("default", 3)
+	h.ok("add", "-q")
+	h.agree("default", 4)
+	h.ok("remove", "2", "-q")
+	h.agree("default", 3)
+	old := filepath.Join(h.dir("default", 2, e.template), "data", "mnesia")
+	if _, err := os.Stat(old); err == nil {
+		t.Errorf("%s is left of a removed node", old)
+	}
+	h.ok("up", "4", "-q") // node 2 is there again, and new
+	h.agree("default", 4)
+	h.ok("stop", "3", "-q")
+	if running, stopped := h.clusterStatusOf("default", 1); running != 3 || stopped != 1 {
+		t.Errorf("with node 3 stopped: %d running and %d stopped nodes, want 3 and 1", running, stopped)
+	}
+	h.ok("start", "3", "-q")
+	h.agree("default", 4)
+	h.ok("kill", "1", "-q")
+	if st, _ := h.status("default"); st.State != "degraded" {
+		t.Errorf("after a kill: %s, want degraded", st.State)
+	}
+	h.ok("start", "-q")
+	h.agree("default", 4)
+	h.ok("kill", "4", "-q")
+	h.ok("remove", "4", "-q") // it can't leave by itself
+	h.agree("default", 3)
+	h.ok("restart", "-q")
+	st := h.agree("default", 3)
+	h.downClean("default", st)
+	h.noneOf(h.home)
+	if after := treeHash(t, e.source); after != before {
+		t.Error("the source was changed")
+	}
+}
+
+// testEMQXFiles compares a node's directory with its source, and its ports with what it should have.
+func testEMQXFiles(t *testing.T, e emqx) {
+	h := newHost(t)
+	h.ok("up", "3", "-s", e.source, "--base", "auto", "-q")
+	st := h.agree("default", 3)
+	var shift struct {
+		Shift       int
+		Offset      int
+		NumberShift int `json:"number_shift"`
+	}
+	text, err := os.ReadFile(filepath.Join(h.home, "default", "cluster.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &struct{ Plan any }{&shift}); err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range st.Nodes {
+		if len(node.Listeners) != len(e.ports) {
+			t.Errorf("node %d has listeners %v, want %d", node.Index, node.Listeners, len(e.ports))
+		}
+		for name, base := range e.ports {
+			want := base + shift.Shift + (node.Index-1)*shift.Offset
+			if name == "dist" || name == "rpc" {
+				want = base + node.Index - 1 + shift.NumberShift
+			}
+			if got := node.Listeners[name]; !strings.HasSuffix(got, fmt.Sprintf(":%d", want)) {
+				t.Errorf("node %d: %s is on %s, want %d", node.Index, name, got, want)
+			}
+		}
+		compareTrees(t, e, h.dir("default", node.Index, e.template))
+	}
+	h.downClean("default", st)
+}
+
+// compareTrees wants nothing but the lines that must differ to differ, and every other byte to be kept.
+func compareTrees(t *testing.T, e emqx, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join(e.source, "etc"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(e.source, path)
+		if err != nil {
+			return err
+		}
+		was, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		is, err := os.ReadFile(filepath.Join(dir, rel))
+		if err != nil {
+			return err
+		}
+		compareLines(t, rel, e.added, strings.SplitAfter(string(was), "\n"), strings.SplitAfter(string(is), "\n"))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func compareLines(t *testing.T, file string, may []string, was, is []string) {
+	t.Helper()
+	allowed := regexp.MustCompile(`^(?:` + strings.Join(may, "|") + `)\r?\n?$`)
+	for i := range is {
+		switch {
+		case i < len(was) && is[i] == was[i] || is[i] == "":
+		case !allowed.MatchString(is[i]):
+			t.Errorf("%s, line %d: got %q", file, i+1, is[i])
+		case i < len(was) && was[i] != "" && strings.HasPrefix(strings.TrimSpace(was[i]), "#"):
+			t.Errorf("%s, line %d: comment %q is lost", file, i+1, was[i])
+		}
+	}
+	if len(is) < len(was) {
+		t.Errorf("%s has %d lines, and had %d", file, len(is), len(was))
+	}
+}
+
+// testEMQXCommand joins by command, which also adds, and takes back one that has left.
+func testEMQXCommand(t *testing.T, e emqx) {
+	h := newHost(t)
+	h.ok("up", "3", "-s", e.source, "--base", "auto", "--join", "command", "-q")
+	h.agree("default", 3)
+	h.ok("add", "2", "-q")
+	h.agree("default", 5)
+	h.ok("remove", "1", "3", "-q") // also the one that the others joined
+	h.agree("default", 3)
+	h.ok("up", "5", "-q")
+	st := h.agree("default", 5)
+	h.downClean("default", st)
+}
+
+// testEMQXTogether makes several clusters at the same moment. The numbers in their names, which make ports, must differ.
+func testEMQXTogether(t *testing.T, e emqx) {
+	h := newHost(t)
+	names := []string{"a", "aa", "b"} // the server looks for directories by their beginning
+	var wg sync.WaitGroup
+	for _, c := range names {
+		wg.Go(func() {
+			cmd := h.cmd("-c", c, "up", "3", "-s", e.source, "--base", "auto", "-q")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("up of %s: %v\n%s", c, err, out)
+			}
+		})
+	}
+	wg.Wait()
+	seen := map[string]string{}
+	for _, c := range names {
+		for _, node := range h.agree(c, 3).Nodes {
+			for name, addr := range node.Listeners {
+				_, port, _ := net.SplitHostPort(addr)
+				if by, taken := seen[port]; taken {
+					t.Errorf("port %s is %s's of %s and %s's", port, name, c, by)
+				}
+				seen[port] = c
+			}
+		}
+	}
+	h.ok("-c", "aa", "add", "-q")
+	h.agree("aa", 4)
+	for _, c := range names {
+		st, _ := h.status(c)
+		h.downClean(c, st)
+	}
+}
+
+// testEMQXStartedSource copies the directory of a node that runs. What is done with the copy does not touch the original.
+func testEMQXStartedSource(t *testing.T, e emqx) {
+	h := newHost(t)
+	h.ok("-c", "one", "up", "1", "-s", e.source, "--base", "auto", "-q")
+	one := h.agree("one", 1)
+	source := h.dir("one", 1, e.template)
+	h.ok("-c", "two", "up", "2", "-s", source, "--base", "auto", "-q")
+	h.agree("two", 2)
+	h.ok("-c", "two", "stop", "-q")
+	for _, stale := range []string{"data/mnesia", "data/configs"} {
+		had, err := os.ReadDir(filepath.Join(source, stale))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range had {
+			if entry.IsDir() {
+				if _, err := os.Stat(filepath.Join(h.dir("two", 1, e.template), stale, entry.Name())); err == nil {
+					t.Errorf("%s/%s was copied", stale, entry.Name())
+				}
+				continue
+			}
+			original, err := os.ReadFile(filepath.Join(source, stale, entry.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if copied, err := os.ReadFile(filepath.Join(h.dir("two", 1, e.template), stale, entry.Name())); err == nil && len(copied) > 0 && bytes.Equal(copied, original) {
+				t.Errorf("%s/%s was copied", stale, entry.Name())
+			}
+		}
+	}
+	// The copy's own script, with the copy stopped: it finds no node to stop, and leaves the original alone.
+	cmd := exec.Command(filepath.Join(h.dir("two", 1, e.template), "bin", "emqx"), "stop")
+	if out, err := cmd.CombinedOutput(); err == nil {
+		t.Errorf("bin/emqx stop of a stopped copy: exit 0\n%s", out)
+	}
+	now := h.agree("one", 1)
+	if now.Nodes[0].PID != one.Nodes[0].PID {
+		t.Error("the original was restarted")
+	}
+	st, _ := h.status("two")
+	h.downClean("two", st)
+	h.downClean("one", now)
+}
+
+// testEMQXOwnScript runs a node of a cluster by its own script, without onemore.
+func testEMQXOwnScript(t *testing.T, e emqx) {
+	h := newHost(t)
+	h.ok("up", "3", "-s", e.source, "--base", "auto", "-q")
+	dir := h.dir("default", 2, e.template)
+	if out := h.own(dir, "bin/emqx_ctl", "status"); !strings.Contains(out, "is started") {
+		t.Errorf("bin/emqx_ctl status: %s", out)
+	}
+	h.ok("stop", "2", "-q")
+	if out := h.own(dir, "bin/emqx", "start"); !strings.Contains(out, "started successfully") {
+		t.Errorf("bin/emqx start: %s", out)
+	}
+	defer func() { _ = exec.Command(filepath.Join(dir, "bin", "emqx"), "stop").Run() }()
+	if out := h.own(dir, "bin/emqx_ctl", "cluster", "status"); strings.Count(out, "@") != 3 {
+		t.Errorf("started by its own script it is not a member: %s", out)
+	}
+	h.own(dir, "bin/emqx", "stop")
+	h.ok("start", "2", "-q")
+	st := h.agree("default", 3)
+	h.downClean("default", st)
+	h.noneOf(h.home)
+}
+
+// testEMQXVersions makes one cluster of two releases.
+func testEMQXVersions(t *testing.T, program string, e emqx) {
+	h := newHost(t)
+	older := release(t, program, e.version)
+	vars := filepath.Join(older, "releases", "emqx_vars")
+	text, err := os.ReadFile(vars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := regexp.MustCompile(`REL_VSN="([\d.]+)\.(\d+)"`).FindSubmatch(text)
+	if newer == nil {
+		t.Fatalf("no version in %s", text)
+	}
+	version := string(newer[1]) + ".18"
+	text = bytes.Replace(text, newer[0], []byte(`REL_VSN="`+version+`"`), 1)
+	if err := os.WriteFile(vars, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h.ok("up", "3", "-s", e.source, "--node", "3:source="+older, "--base", "auto", "-q")
+	st := h.agree("default", 3)
+	var told []string
+	for i := 1; i <= 3; i++ {
+		log, err := os.ReadFile(filepath.Join(h.home, "default", fmt.Sprint(i), "node.log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		told = append(told, string(regexp.MustCompile(`EMQX ([\d.]+) is running`).FindSubmatch(log)[1]))
+	}
+	want := []string{string(newer[1]) + "." + string(newer[2]), string(newer[1]) + "." + string(newer[2]), version}
+	if !slices.Equal(told, want) {
+		t.Errorf("versions %v, want %v", told, want)
+	}
+	h.downClean("default", st)
+}
