@@ -278,7 +278,7 @@ func (b *Broker) Close() error {
 	err := b.closeListeners()
 	b.disconnectAll(packets.ErrServerShuttingDown)
 	ctx, cancel := context.WithTimeout(b.ctx, flushTime)
-	b.mesh.Flush(ctx) // sessions that end with their connection have said so; what clients were told is accepted, is
+	b.mesh.Drain(ctx) // sessions that end with their connection have said so; what clients were told is accepted, is
 	cancel()
 	b.cancel(errors.New("broker is closed"))
 	err = errors.Join(err, b.mesh.Close())

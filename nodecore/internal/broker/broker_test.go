@@ -157,7 +157,7 @@ func TestPropertiesCrossNodes(t *testing.T) {
 func (c *testCluster) connect3(i int, id string, clean bool) (mqtt.Client, chan string) {
 	c.t.Helper()
 	got := make(chan string, 10000)
-	o := mqtt.NewClientOptions().AddBroker("tcp://" + c.nodes[i].addr["mqtt"]).SetClientID(id).SetCleanSession(clean).SetAutoReconnect(false)
+	o := mqtt.NewClientOptions().AddBroker("tcp://" + c.nodes[i].addr("mqtt")).SetClientID(id).SetCleanSession(clean).SetAutoReconnect(false)
 	o.SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 		got <- fmt.Sprintf("%s=%s,%d,%v", m.Topic(), m.Payload(), m.Qos(), m.Retained())
 	})

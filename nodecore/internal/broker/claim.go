@@ -32,8 +32,8 @@ type claims struct {
 }
 
 type claim struct {
-	acceptance // of the claim by all nodes, and of what became known by the answers
-	s          *session
+	*acceptance // of the claim by all nodes, and of what became known by the answers
+	s           *session
 
 	mu    sync.Mutex
 	from  []string // nodes that had the session
@@ -43,10 +43,8 @@ type claim struct {
 // claim tells all nodes that the client is connected here now, and takes over the session that one of them may have. With
 // clean, sessions are ended instead. The session's turn is held.
 func (b *Broker) claim(s *session, at stamp, clean bool) (moved bool) {
-	c := &claim{s: s}
-	done := make(chan struct{})
-	c.done = func() { close(done) }
-	c.left.Store(1)
+	c := &claim{acceptance: newAcceptance(), s: s}
+	c.more()
 	b.claims.Lock()
 	b.claims.last++
 	id := b.claims.last
@@ -57,18 +55,18 @@ func (b *Broker) claim(s *session, at stamp, clean bool) (moved bool) {
 	missing := false
 	for _, name := range b.mesh.Peers() {
 		missing = missing || !b.mesh.Reachable(name)
-		c.left.Add(1)
-		b.mesh.Send(name, peer.Frame{Kind: frameClaim, Body: body, Done: func(ok bool) {
+		c.more()
+		b.mesh.Send(name, peer.Frame{Kind: frameClaim, Body: body, Waiter: peer.DoneFunc(func(ok bool) {
 			if !ok { // else the answer counts
-				c.one(false)
+				c.Done(false)
 			}
-		}})
+		})})
 	}
-	c.one(true)
+	c.Done(true)
 	ctx, cancel := context.WithTimeout(b.ctx, claimTime)
 	defer cancel()
 	select {
-	case <-done:
+	case <-c.all:
 	case <-ctx.Done():
 		missing = true
 	}
@@ -166,11 +164,11 @@ func (b *Broker) claimAnswer(from string, r *reader) error {
 		}
 		return nil
 	}
-	defer c.one(true)
+	defer c.Done(true)
 	if kind == claimMoved {
 		c.s.mu.Lock()
 		c.s.rememberLocked()
-		err := c.s.importLocked(r, &c.acceptance)
+		err := c.s.importLocked(r, c)
 		c.s.mu.Unlock()
 		if err != nil {
 			return err

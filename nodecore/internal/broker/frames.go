@@ -78,12 +78,12 @@ func parsePublishHead(r *reader) (p publishing) {
 	return p
 }
 
-// tell sends a frame to a peer; acc, if any, doesn't wait for one that can't be reached.
-func (b *Broker) tell(to string, kind byte, body []byte, acc *acceptance) {
+// tell sends a frame to a peer; w, if any, doesn't wait for one that can't be reached.
+func (b *Broker) tell(to string, kind byte, body []byte, w waits) {
 	f := peer.Frame{Kind: kind, Body: body, Keep: kind == frameClaimed || kind == frameHandOver}
-	if acc != nil {
-		acc.left.Add(1)
-		f.Done = acc.one
+	if w != nil {
+		w.more()
+		f.Waiter = w
 	}
 	b.mesh.Send(to, f)
 }

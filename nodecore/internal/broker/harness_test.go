@@ -30,9 +30,16 @@ type testNode struct {
 	name  string
 	dir   string
 	store *store.Store
-	addr  map[string]string // by listener; "" before the first start
+	addrs sync.Map // by listener; none before the first start
 	cut   atomic.Pointer[map[string]peer.Fault]
 	hold  time.Duration
+}
+
+// addr is where a listener was opened last; "" if it never was.
+func (n *testNode) addr(listener string) string {
+	a, _ := n.addrs.Load(listener)
+	s, _ := a.(string)
+	return s
 }
 
 // testCluster is some nodes that know each other.
@@ -51,7 +58,7 @@ func newClusterWith(t testing.TB, n int, hold time.Duration) *testCluster {
 	t.Helper()
 	c := &testCluster{t: t}
 	for i := range n {
-		node := &testNode{i: i, name: fmt.Sprintf("n%d@127.0.0.1", i+1), dir: t.TempDir(), addr: map[string]string{}, hold: hold}
+		node := &testNode{i: i, name: fmt.Sprintf("n%d@127.0.0.1", i+1), dir: t.TempDir(), hold: hold}
 		node.cut.Store(&map[string]peer.Fault{})
 		c.nodes = append(c.nodes, node)
 		c.start(i)
@@ -75,7 +82,7 @@ func (c *testCluster) start(i int) {
 	}
 	ls := map[string]net.Listener{}
 	for _, l := range []string{"forward", "mqtt", "mqtts", "ws", "wss"} {
-		addr := n.addr[l]
+		addr := n.addr(l)
 		if addr == "" {
 			addr = "127.0.0.1:0"
 		}
@@ -86,7 +93,8 @@ func (c *testCluster) start(i int) {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		ls[l], n.addr[l] = ln, ln.Addr().String()
+		ls[l] = ln
+		n.addrs.Store(l, ln.Addr().String())
 	}
 	n.Broker, err = Open(Config{
 		Name: n.name, NodeID: "id-" + n.name, ClusterID: "c1", Secret: []byte("secret"), Dir: n.dir, Store: n.store,
@@ -114,7 +122,7 @@ func (c *testCluster) stop(i int) {
 func (c *testCluster) meet() {
 	var all []peer.Peer
 	for _, n := range c.nodes {
-		all = append(all, peer.Peer{Name: n.name, ID: "id-" + n.name, Addr: n.addr["forward"], Alive: n.Broker != nil})
+		all = append(all, peer.Peer{Name: n.name, ID: "id-" + n.name, Addr: n.addr("forward"), Alive: n.Broker != nil})
 	}
 	for _, n := range c.nodes {
 		if n.Broker != nil {
@@ -150,7 +158,7 @@ type client struct {
 // connect connects an MQTT 5 client to node i.
 func (c *testCluster) connect(i int, id string, change func(*paho.Connect)) *client {
 	c.t.Helper()
-	nc, err := net.Dial("tcp", c.nodes[i].addr["mqtt"])
+	nc, err := net.Dial("tcp", c.nodes[i].addr("mqtt"))
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func (c *conn) publish(p publish) error {
 	}
 	if fresh {
 		if topic.ValidName(m.topic) {
-			c.b.publish(m, func() { c.s.accepted(in) }).wait(c.b)
+			c.b.publish(m, in).wait(c.b)
 		} else {
 			c.s.accepted(in)
 		}
@@ -88,7 +88,7 @@ func (s *session) incoming(c *conn, p publish) (in *incoming, fresh bool) {
 			s.recv = map[uint16]*incoming{}
 		}
 	}
-	in = &incoming{id: p.id, qos: p.qos}
+	in = &incoming{s: s, id: p.id, qos: p.qos}
 	if p.qos == 2 {
 		s.recv[p.id] = in
 	}

@@ -23,7 +23,7 @@ import (
 
 // dial connects to a listener of node i, as MQTT clients do.
 func (c *testCluster) dial(i int, listener string) (net.Conn, error) {
-	addr := c.nodes[i].addr[listener]
+	addr := c.nodes[i].addr(listener)
 	pem, err := c.nodes[0].CA() // of another node: they are all the same
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func TestGarbage(t *testing.T) {
 		var wg sync.WaitGroup
 		for k := range 4 * len(openings) {
 			wg.Go(func() {
-				nc, err := net.Dial("tcp", c.nodes[0].addr[l])
+				nc, err := net.Dial("tcp", c.nodes[0].addr(l))
 				if err != nil {
 					t.Error(err)
 					return
@@ -157,7 +157,7 @@ func TestMosquittoClients(t *testing.T) {
 		t.Skip("mosquitto-clients are not installed")
 	}
 	c := newCluster(t, 2)
-	port := func(i int) string { _, p, _ := net.SplitHostPort(c.nodes[i].addr["mqtt"]); return p }
+	port := func(i int) string { _, p, _ := net.SplitHostPort(c.nodes[i].addr("mqtt")); return p }
 	for _, version := range []string{"mqttv311", "mqttv5"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		sub := exec.CommandContext(ctx, "mosquitto_sub", "-p", port(1), "-V", version, "-q", "2", "-t", "m/#", "-C", "300", "-F", "%p %q")

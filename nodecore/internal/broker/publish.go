@@ -3,6 +3,8 @@ package broker
 import (
 	"slices"
 	"sync/atomic"
+
+	"onemore/nodecore/internal/peer"
 )
 
 // pressure is who has a long queue after a message was sent to them.
@@ -29,31 +31,44 @@ type forward struct {
 	shares []string // deliver to one member of each of these groups
 }
 
-// acceptance waits for a number of things and then calls done, if there is one.
-type acceptance struct {
-	left atomic.Int32
-	done func()
+// waits is told of all that a message, or a change, has to be accepted by.
+type waits interface {
+	peer.Waiter
+	more() // one more Done will come
 }
 
-func (a *acceptance) one(bool) {
-	if a.left.Add(-1) == 0 && a.done != nil {
-		a.done()
+// pending counts what is waited for.
+type pending struct{ left atomic.Int32 }
+
+func (p *pending) more()      { p.left.Add(1) }
+func (p *pending) done() bool { return p.left.Add(-1) == 0 }
+
+// acceptance is a channel that is closed when all is accepted.
+type acceptance struct {
+	pending
+	all chan struct{}
+}
+
+func newAcceptance() *acceptance { return &acceptance{all: make(chan struct{})} }
+
+// Done counts what is accepted, or no longer waited for.
+func (a *acceptance) Done(bool) {
+	if a.done() {
+		close(a.all)
 	}
 }
 
 // publish sends a message that this node took in to all who want it, and makes it the retained one if it is to be.
-// accepted, if set, is called once, when all nodes with a subscriber have it.
-func (b *Broker) publish(m *message, accepted func()) pressure {
+// w, if set, is done when all nodes with a subscriber have it.
+func (b *Broker) publish(m *message, w waits) pressure {
 	m.node, m.seq = b.incarnation, b.seq.Add(1)
 	var retained *stamp
 	if m.retain {
 		at := b.retain(m)
 		retained = &at
 	}
-	var acc *acceptance // nobody waits
-	if accepted != nil {
-		acc = &acceptance{done: accepted}
-		acc.left.Store(1)
+	if w != nil {
+		w.more()
 	}
 	p := b.deliver(m)
 	var buf [4]forward
@@ -66,13 +81,13 @@ func (b *Broker) publish(m *message, accepted func()) pressure {
 			}
 			continue
 		}
-		b.forward(f, m, retained, 0, &plain, acc, &p)
+		b.forward(f, m, retained, 0, &plain, w, &p)
 	}
 	if retained != nil {
-		b.spread(m, *retained, routes, acc)
+		b.spread(m, *retained, routes, w)
 	}
-	if acc != nil {
-		acc.one(true)
+	if w != nil {
+		w.Done(true)
 	}
 	return p
 }
@@ -197,12 +212,12 @@ func (b *Broker) choose(all []choice) choice {
 }
 
 // forward sends a message to a peer; see publishFrame.
-func (b *Broker) forward(f forward, m *message, retained *stamp, hops byte, plain *[]byte, acc *acceptance, p *pressure) {
+func (b *Broker) forward(f forward, m *message, retained *stamp, hops byte, plain *[]byte, w waits, p *pressure) {
 	frame := publishFrame(m, f, retained, hops, plain)
 	frame.Hold, frame.Keep, frame.Lossy = m.qos > 0, f.keep && m.qos > 0, m.qos == 0 && retained == nil
-	if acc != nil {
-		acc.left.Add(1)
-		frame.Done = acc.one
+	if w != nil {
+		w.more()
+		frame.Waiter = w
 	}
 	b.stats.forwarded.Add(1)
 	if b.mesh.Send(f.peer, frame) {

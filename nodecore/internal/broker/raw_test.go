@@ -20,7 +20,7 @@ type raw struct {
 
 func (c *testCluster) raw(i int, id string, clean bool) *raw {
 	c.t.Helper()
-	nc, err := net.Dial("tcp", c.nodes[i].addr["mqtt"])
+	nc, err := net.Dial("tcp", c.nodes[i].addr("mqtt"))
 	if err != nil {
 		c.t.Fatal(err)
 	}

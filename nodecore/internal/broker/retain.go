@@ -167,16 +167,16 @@ func (r *reader) digest() (d digest) {
 }
 
 // spread tells a retained message to all peers that don't get it with the message itself.
-func (b *Broker) spread(m *message, at stamp, told []forward, acc *acceptance) {
+func (b *Broker) spread(m *message, at stamp, told []forward, w waits) {
 	var none []byte // there is nothing plain about these
 	for _, name := range b.mesh.Peers() {
 		if slices.ContainsFunc(told, func(f forward) bool { return f.peer == name }) {
 			continue
 		}
 		f := publishFrame(m, forward{}, &at, 0, &none)
-		if acc != nil {
-			acc.left.Add(1)
-			f.Done = acc.one
+		if w != nil {
+			w.more()
+			f.Waiter = w
 		}
 		b.mesh.Send(name, f)
 	}
@@ -251,11 +251,11 @@ func (b *Broker) Sync(ctx context.Context, name string) error {
 	defer b.answered(id)
 	given := make(chan bool, 1)
 	body := b.retained.digest().append(binary.BigEndian.AppendUint64(nil, id))
-	b.mesh.Send(name, peer.Frame{Kind: framePull, Body: body, Hold: true, Done: func(ok bool) {
+	b.mesh.Send(name, peer.Frame{Kind: framePull, Body: body, Hold: true, Waiter: peer.DoneFunc(func(ok bool) {
 		if !ok {
 			given <- true
 		}
-	}})
+	})})
 	select {
 	case <-answer:
 		return nil

@@ -54,8 +54,8 @@ func (g *group) pick() *session {
 	return g.members[start%len(g.members)]
 }
 
-// want changes the counts of a filter, and tells all peers if that changes what they should know. acc waits until they do.
-func (b *Broker) want(filter string, d wanted, acc *acceptance) {
+// want changes the counts of a filter, and tells all peers if that changes what they should know. w waits until they do.
+func (b *Broker) want(filter string, d wanted, w waits) {
 	group, bare, _ := topic.ParseFilter(filter)
 	b.announced.mu.Lock()
 	defer b.announced.mu.Unlock()
@@ -80,7 +80,7 @@ func (b *Broker) want(filter string, d wanted, acc *acceptance) {
 	}
 	body := appendRoute([]byte{0, 1}, filter, is.all > 0, is.route(group != ""))
 	for _, name := range b.mesh.Peers() {
-		b.tell(name, frameRoutes, body, acc)
+		b.tell(name, frameRoutes, body, w)
 	}
 }
 

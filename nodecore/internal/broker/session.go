@@ -51,9 +51,18 @@ type flight struct {
 
 // incoming is a PUBLISH with QoS 1 or 2 from the client.
 type incoming struct {
+	pending
+	s     *session
 	id    uint16
 	qos   byte
-	ready bool // accepted by all nodes that have a subscriber
+	ready bool // accepted by all nodes that have a subscriber; guarded by s.mu
+}
+
+// Done counts the nodes that have accepted it.
+func (in *incoming) Done(bool) {
+	if in.done() {
+		in.s.accepted(in)
+	}
 }
 
 // session is what a client has at this node, connected or not.

@@ -184,8 +184,8 @@ func (s *session) exportLocked() (parts [][]byte) {
 	return append(parts, st.append(nil))
 }
 
-// importLocked takes over a session from another node; acc waits until all nodes know where it is.
-func (s *session) importLocked(r *reader, acc *acceptance) error {
+// importLocked takes over a session from another node; w waits until all nodes know where it is.
+func (s *session) importLocked(r *reader, w waits) error {
 	st := r.sessionState()
 	if r.bad {
 		return errMalformed
@@ -211,7 +211,7 @@ func (s *session) importLocked(r *reader, acc *acceptance) error {
 	}
 	for _, sub := range st.subs {
 		if _, ok := s.subs[sub.filter]; !ok {
-			s.subscribeLocked(sub, acc)
+			s.subscribeLocked(sub, w)
 		}
 	}
 	return nil

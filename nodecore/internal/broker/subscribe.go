@@ -14,21 +14,13 @@ import (
 // settleTime bounds how long a SUBACK waits for other nodes to know of the subscription.
 const settleTime = 5 * time.Second
 
-// waiter is an acceptance that can be waited for.
-func waiter() (*acceptance, chan struct{}) {
-	done := make(chan struct{})
-	a := &acceptance{done: func() { close(done) }}
-	a.left.Store(1)
-	return a, done
-}
-
-// await returns when all has been accepted, or it takes too long.
-func (b *Broker) await(acc *acceptance, done <-chan struct{}) {
-	acc.one(true)
+// await returns when all has been accepted, or it takes too long. There was one more() for itself.
+func (b *Broker) await(acc *acceptance) {
+	acc.Done(true)
 	ctx, cancel := context.WithTimeout(b.ctx, settleTime)
 	defer cancel()
 	select {
-	case <-done:
+	case <-acc.all:
 	case <-ctx.Done():
 	}
 }
@@ -40,7 +32,8 @@ func (c *conn) subscribe(pk packets.Packet) error {
 	}
 	reasons := make([]byte, len(pk.Filters))
 	existed := make([]bool, len(pk.Filters))
-	acc, done := waiter()
+	acc := newAcceptance()
+	acc.more()
 	for i, f := range pk.Filters {
 		group, _, ok := topic.ParseFilter(f.Filter)
 		switch {
@@ -60,7 +53,7 @@ func (c *conn) subscribe(pk packets.Packet) error {
 			reasons[i] = 0x80
 		}
 	}
-	c.b.await(acc, done)
+	c.b.await(acc)
 	c.s.mu.Lock()
 	c.s.saveLocked()
 	c.s.mu.Unlock()
@@ -115,17 +108,17 @@ func (c *conn) unsubscribe(pk packets.Packet) error {
 	return nil
 }
 
-// subscribe adds or replaces a subscription; acc waits until other nodes know.
-func (s *session) subscribe(sub subscription, acc *acceptance) (existed bool) {
+// subscribe adds or replaces a subscription; w waits until other nodes know.
+func (s *session) subscribe(sub subscription, w waits) (existed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone {
 		return false
 	}
-	return s.subscribeLocked(sub, acc)
+	return s.subscribeLocked(sub, w)
 }
 
-func (s *session) subscribeLocked(sub subscription, acc *acceptance) (existed bool) {
+func (s *session) subscribeLocked(sub subscription, w waits) (existed bool) {
 	_, existed = s.subs[sub.filter]
 	if len(s.subs) > 0 {
 		s.several.Store(true)
@@ -146,7 +139,7 @@ func (s *session) subscribeLocked(sub subscription, acc *acceptance) (existed bo
 	}
 	b.mu.Unlock()
 	if !existed {
-		b.want(sub.filter, s.countsLocked(), acc)
+		b.want(sub.filter, s.countsLocked(), w)
 	}
 	return existed
 }

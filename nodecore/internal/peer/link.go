@@ -139,15 +139,15 @@ func (l *link) holdOver() {
 	call(done, false)
 }
 
-func call(done []func(bool), accepted bool) {
-	for _, f := range done {
-		f(accepted)
+func call(done []Waiter, accepted bool) {
+	for _, w := range done {
+		w.Done(accepted)
 	}
 }
 
 // send queues a frame.
 func (l *link) send(f Frame) (over bool) {
-	done := f.Done
+	done := f.Waiter
 	l.mu.Lock()
 	limit := l.m.cfg.QueueMax
 	if f.Lossy {
@@ -158,11 +158,11 @@ func (l *link) send(f Frame) (over bool) {
 		l.dropLocked(f)
 		l.mu.Unlock()
 		if done != nil {
-			done(false)
+			done.Done(false)
 		}
 		return false
 	case l.given, l.state == down && !f.Hold:
-		f.Done = nil
+		f.Waiter = nil
 	default:
 		done = nil
 	}
@@ -174,7 +174,7 @@ func (l *link) send(f Frame) (over bool) {
 	l.mu.Unlock()
 	signal(l.wake)
 	if done != nil {
-		done(false)
+		done.Done(false)
 	}
 	return over
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -33,6 +34,7 @@ type Mesh struct {
 	key   []byte
 	links map[string]*link
 	conns map[net.Conn]struct{} // accepted, to be closed by Close
+	deaf  bool                  // nothing is accepted any more
 }
 
 // Stat describes the link to one peer.
@@ -173,8 +175,8 @@ func (m *Mesh) Connect(name string) {
 func (m *Mesh) Send(name string, f Frame) (over bool) {
 	l := m.link(name)
 	if l == nil {
-		if f.Done != nil {
-			f.Done(false)
+		if f.Waiter != nil {
+			f.Waiter.Done(false)
 		}
 		return false
 	}
@@ -213,7 +215,7 @@ func (m *Mesh) Flush(ctx context.Context) {
 	for _, name := range m.Peers() {
 		if l := m.link(name); l != nil && l.isUp() {
 			open.Add(1)
-			l.send(Frame{Kind: kindSkip, Lossy: true, Done: one})
+			l.send(Frame{Kind: kindSkip, Lossy: true, Waiter: DoneFunc(one)})
 		}
 	}
 	one(true)
@@ -221,6 +223,32 @@ func (m *Mesh) Flush(ctx context.Context) {
 	case <-done:
 	case <-ctx.Done():
 	}
+}
+
+// Drain is the first half of an orderly end: nothing is received any more, so that peers don't take for handled what would be
+// lost; and what was sent so far is flushed. Close is to follow.
+func (m *Mesh) Drain(ctx context.Context) {
+	m.deafen()
+	m.Flush(ctx)
+}
+
+// deafen closes all that comes in, and returns when the last frame has been handled.
+func (m *Mesh) deafen() error {
+	err := m.cfg.Listener.Close()
+	m.mu.Lock()
+	m.deaf = true
+	for c := range m.conns {
+		c.Close() // the error of its reader says all
+	}
+	links := slices.Collect(maps.Values(m.links))
+	m.mu.Unlock()
+	for _, l := range links {
+		l.in.close()
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
 }
 
 // Stats returns the state of every link, sorted by name.
@@ -248,19 +276,16 @@ func (m *Mesh) Close() error {
 		return nil
 	}
 	m.cancel(ErrClosed)
-	err := m.cfg.Listener.Close()
+	err := m.deafen()
 	m.mu.Lock()
 	links := m.links
 	m.links = map[string]*link{}
-	for c := range m.conns {
-		c.Close() // the error of its reader says all
-	}
 	m.mu.Unlock()
 	for _, l := range links {
 		l.close()
 	}
 	m.wg.Wait()
-	if err != nil && !errors.Is(err, net.ErrClosed) {
+	if err != nil {
 		return fmt.Errorf("close forward listener: %w", err)
 	}
 	return nil
@@ -288,9 +313,10 @@ func (m *Mesh) accept() {
 		}
 		m.mu.Lock()
 		m.conns[conn] = struct{}{}
+		deaf := m.deaf
 		m.mu.Unlock()
-		if m.ctx.Err() != nil {
-			conn.Close() // Close may have missed it
+		if deaf {
+			conn.Close() // it was missed
 		}
 		m.wg.Go(func() {
 			defer func() {

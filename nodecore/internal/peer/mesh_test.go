@@ -173,13 +173,13 @@ func TestInOrderOnceEach(t *testing.T) {
 					for i := range tt.n {
 						f := number(i)
 						f.Hold = true
-						f.Done = func(ok bool) {
+						f.Waiter = DoneFunc(func(ok bool) {
 							if ok {
 								accepted.Add(1)
 							} else {
 								refused.Add(1)
 							}
-						}
+						})
 						if from.Send(to.name, f) {
 							from.Wait(t.Context(), to.name)
 						}
@@ -224,7 +224,7 @@ func TestStrangersAreRefused(t *testing.T) {
 		n.SetPeers([]Peer{a.peer()})
 		done := make(chan bool, 1)
 		f := number(1)
-		f.Done = func(ok bool) { done <- ok }
+		f.Waiter = DoneFunc(func(ok bool) { done <- ok })
 		n.Send("a", f)
 		if <-done {
 			t.Errorf("%s was accepted", n.name)
@@ -233,7 +233,7 @@ func TestStrangersAreRefused(t *testing.T) {
 			t.Errorf("a took %v from %s", got, n.name)
 		}
 		f = number(1)
-		f.Done = func(ok bool) { done <- ok }
+		f.Waiter = DoneFunc(func(ok bool) { done <- ok })
 		if a.Send(n.name, f); <-done {
 			t.Errorf("a accepted %s", n.name)
 		}
@@ -282,10 +282,10 @@ func TestBlockedThenHealed(t *testing.T) {
 	a.fault(map[string]Fault{"b": {Blocked: true}})
 	held, quick := make(chan bool, 1), make(chan bool, 1)
 	f := number(1)
-	f.Hold, f.Done = true, func(ok bool) { held <- ok }
+	f.Hold, f.Waiter = true, DoneFunc(func(ok bool) { held <- ok })
 	a.Send("b", f)
 	f = number(2)
-	f.Done = func(ok bool) { quick <- ok }
+	f.Waiter = DoneFunc(func(ok bool) { quick <- ok })
 	a.Send("b", f)
 	if <-quick {
 		t.Error("accepted through a blocked link")
@@ -311,7 +311,7 @@ func TestGivenUpAfterHold(t *testing.T) {
 	done := make(chan bool, 3)
 	for i := range 3 {
 		f := number(i)
-		f.Hold, f.Keep, f.Done = true, i != 1, func(ok bool) { done <- ok }
+		f.Hold, f.Keep, f.Waiter = true, i != 1, DoneFunc(func(ok bool) { done <- ok })
 		a.Send("b", f)
 	}
 	for range 3 {
@@ -320,7 +320,7 @@ func TestGivenUpAfterHold(t *testing.T) {
 		}
 	}
 	f := number(3)
-	f.Hold, f.Keep, f.Done = true, true, func(ok bool) { done <- ok }
+	f.Hold, f.Keep, f.Waiter = true, true, DoneFunc(func(ok bool) { done <- ok })
 	a.Send("b", f)
 	if <-done {
 		t.Error("accepted though given up")
@@ -339,7 +339,7 @@ func TestRestartOfTheReceiver(t *testing.T) {
 	}
 	done := make(chan bool, 1)
 	f := number(1)
-	f.Hold, f.Done = true, func(ok bool) { done <- ok }
+	f.Hold, f.Waiter = true, DoneFunc(func(ok bool) { done <- ok })
 	a.Send("b", f)
 	b = open(t, listen(t, b.addr), "b", nil)
 	b.SetPeers([]Peer{a.peer()})
@@ -363,7 +363,7 @@ func TestLeaveAndComeBack(t *testing.T) {
 	b.SetPeers(nil)
 	eventually(t, "a is refused", func() bool { return a.Stats()[0].State == "down" })
 	f := number(1)
-	f.Hold, f.Done = true, func(ok bool) { done <- ok }
+	f.Hold, f.Waiter = true, DoneFunc(func(ok bool) { done <- ok })
 	a.Send("b", f)
 	b.SetPeers([]Peer{a.peer()})
 	if !<-done {
@@ -383,13 +383,13 @@ func TestLeavingGivesUp(t *testing.T) {
 	a.fault(map[string]Fault{"b": {Blocked: true}})
 	done := make(chan bool, 1)
 	f := number(0)
-	f.Hold, f.Keep, f.Done = true, true, func(ok bool) { done <- ok }
+	f.Hold, f.Keep, f.Waiter = true, true, DoneFunc(func(ok bool) { done <- ok })
 	a.Send("b", f)
 	a.SetPeers(nil)
 	if <-done {
 		t.Error("accepted by a peer that left")
 	}
-	f.Done = func(ok bool) { done <- ok }
+	f.Waiter = DoneFunc(func(ok bool) { done <- ok })
 	if a.Send("b", f); <-done {
 		t.Error("accepted by no peer")
 	}
@@ -402,11 +402,11 @@ func TestQueueIsBounded(t *testing.T) {
 	for i := range 1000 {
 		f := number(i)
 		f.Body = bytes.Repeat([]byte("x"), 1000)
-		f.Hold, f.Done = true, func(ok bool) {
+		f.Hold, f.Waiter = true, DoneFunc(func(ok bool) {
 			if !ok {
 				refused.Add(1)
 			}
-		}
+		})
 		a.Send("b", f)
 	}
 	s := a.Stats()[0]
@@ -436,7 +436,7 @@ func TestFlushAndReset(t *testing.T) {
 	a.SetPeers([]Peer{b.peer()})
 	done := make(chan bool, 1)
 	f := number(0)
-	f.Done = func(ok bool) { done <- ok }
+	f.Waiter = DoneFunc(func(ok bool) { done <- ok })
 	if a.Send("b", f); <-done {
 		t.Error("accepted in another cluster")
 	}
@@ -496,4 +496,25 @@ func BenchmarkSend(b *testing.B) {
 		}
 	}
 	x.Flush(b.Context())
+}
+
+// A draining node handles nothing more, and says so, but what it sent arrives.
+func TestDrain(t *testing.T) {
+	a, b := pair(t, nil)
+	a.Connect("b")
+	b.Connect("a")
+	eventually(t, "both up", func() bool { return a.Up("b") && b.Up("a") })
+	for i := range 500 {
+		a.Send("b", number(i))
+	}
+	a.Drain(t.Context())
+	if got := b.received("a"); !slices.Equal(got, upTo(500)) {
+		t.Errorf("%d frames after Drain", len(got))
+	}
+	done := make(chan bool, 1)
+	f := number(0)
+	f.Waiter = DoneFunc(func(ok bool) { done <- ok })
+	if b.Send("a", f); <-done {
+		t.Error("accepted by a node that ends")
+	}
 }

@@ -45,7 +45,7 @@ type Frame struct {
 	Kind byte   // meaning of the frame, below KindOwn
 	Head []byte // goes before Body, so that frames to several peers can share that
 	Body []byte // like Head, it must not change from Send on
-	// Hold keeps Done waiting while the peer is unreachable, for up to Config.Hold. Without it Done is called as soon as
+	// Hold keeps the Waiter waiting while the peer is unreachable, for up to Config.Hold. Without it, it is done as soon as
 	// the peer is seen to be unreachable. The frame itself is kept for Config.Hold either way.
 	Hold bool
 	// Keep keeps the frame for the peer beyond Config.Hold, within the queue's bounds.
@@ -53,10 +53,22 @@ type Frame struct {
 	// Lossy says that nobody minds if the frame is dropped because the queue is half full. Dropping any other frame makes
 	// the peer be met again.
 	Lossy bool
-	// Done, if set, is called once: true when the peer has handled the frame, false when it is no longer
-	// waited for. It must not block, and it may be called before Send returns.
-	Done func(accepted bool)
+	// Waiter, if set, hears once what became of the frame.
+	Waiter Waiter
 }
+
+// Waiter waits for a frame to be handled.
+type Waiter interface {
+	// Done is called with true when the peer has handled the frame, and with false when it is no longer waited for. It must
+	// not block, and it may be called before Send returns.
+	Done(accepted bool)
+}
+
+// DoneFunc makes a Waiter of a function.
+type DoneFunc func(accepted bool)
+
+// Done calls f.
+func (f DoneFunc) Done(accepted bool) { f(accepted) }
 
 // Fault is what one direction between two nodes is to suffer, for tests of the cluster under bad networks.
 type Fault struct {

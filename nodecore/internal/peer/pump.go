@@ -100,7 +100,7 @@ func (l *link) awaitWork(broken <-chan struct{}, waiting bool) error {
 // readAcks removes from the queue what the peer has handled.
 func (l *link) readAcks(br *bufio.Reader) error {
 	var buf [headerLen]byte
-	var done []func(bool)
+	var done []Waiter
 	for {
 		kind, seq, _, err := readFrame(br, buf[:0], 0)
 		if err != nil {

@@ -38,13 +38,13 @@ func (q *queue) first() uint64 {
 	return q.items.At(0).seq // of a skip, the last it stands for: the receiver takes it as it is
 }
 
-// ack removes all up to seq and adds their Done functions to done.
-func (q *queue) ack(seq uint64, done []func(bool)) []func(bool) {
+// ack removes all up to seq and adds those who wait for them to done.
+func (q *queue) ack(seq uint64, done []Waiter) []Waiter {
 	for q.items.Len() > 0 && q.items.At(0).seq <= seq {
 		it := q.items.Pop()
 		q.bytes -= it.size()
-		if it.Done != nil {
-			done = append(done, it.Done)
+		if it.Waiter != nil {
+			done = append(done, it.Waiter)
 		}
 		q.sent = max(0, q.sent-1)
 	}
@@ -66,26 +66,26 @@ func (q *queue) take(buf []byte, limit int, lose func() bool) (b []byte, n int, 
 	return buf, n, false
 }
 
-// release takes the Done functions of those frames that are not held for an unreachable peer.
-func (q *queue) release() (done []func(bool)) {
+// release takes those who wait for frames that are not held for an unreachable peer.
+func (q *queue) release() (done []Waiter) {
 	q.items.All(func(it *item) bool {
-		if it.Done != nil && !it.Hold {
-			done = append(done, it.Done)
-			it.Done = nil
+		if it.Waiter != nil && !it.Hold {
+			done = append(done, it.Waiter)
+			it.Waiter = nil
 		}
 		return true
 	})
 	return done
 }
 
-// giveUp takes all Done functions, and drops the frames that are not to be kept. lost says that one of them will be missed.
-func (q *queue) giveUp(all bool) (done []func(bool), lost bool) {
+// giveUp takes all who wait, and drops the frames that are not to be kept. lost says that one of them will be missed.
+func (q *queue) giveUp(all bool) (done []Waiter, lost bool) {
 	var kept ring.Queue[item]
 	q.bytes = 0
 	q.items.All(func(it *item) bool {
-		if it.Done != nil {
-			done = append(done, it.Done)
-			it.Done = nil
+		if it.Waiter != nil {
+			done = append(done, it.Waiter)
+			it.Waiter = nil
 		}
 		if !it.Keep || all {
 			if it.Kind != kindSkip {

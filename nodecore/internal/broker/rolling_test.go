@@ -1,0 +1,158 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eclipse/paho.golang/paho"
+)
+
+// roamer is a client with a lasting session that connects to whichever node answers, again and again.
+type roamer struct {
+	c     *testCluster
+	id    string
+	first int // node to try first
+
+	mu   sync.Mutex
+	cl   *client
+	seen map[string]bool
+}
+
+// connected returns the client, connecting it if need be; nil when ctx ends.
+func (r *roamer) connected(ctx context.Context, setUp func(*client) error) *client {
+	r.mu.Lock()
+	cl := r.cl
+	r.mu.Unlock()
+	if cl != nil {
+		select {
+		case <-cl.gone:
+		default:
+			return cl
+		}
+		r.note(cl)
+	}
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for i := r.first; ; i++ {
+		n := r.c.nodes[i%len(r.c.nodes)]
+		if nc, err := net.Dial("tcp", n.addr("mqtt")); err == nil {
+			cl, err := connectOver(r.c.t, nc, r.id, lasting(false))
+			if err == nil && setUp != nil {
+				err = setUp(cl)
+			}
+			if err == nil {
+				r.mu.Lock()
+				r.cl = cl
+				r.mu.Unlock()
+				return cl
+			}
+			nc.Close()
+			r.note(cl)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// note remembers what a client got.
+func (r *roamer) note(cl *client) {
+	got := cl.payloads()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range got {
+		r.seen[p] = true
+	}
+}
+
+// All nodes are restarted one after the other while clients publish and subscribe, connecting again wherever they can: what was
+// acknowledged arrives.
+func TestRollingRestart(t *testing.T) {
+	c := newCluster(t, 3)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	sub := &roamer{c: c, id: "sub", first: 1, seen: map[string]bool{}}
+	pub := &roamer{c: c, id: "pub", first: 0, seen: map[string]bool{}}
+	subscribe := func(cl *client) error {
+		_, err := cl.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "t", QoS: 1}}})
+		return err
+	}
+	if sub.connected(ctx, subscribe) == nil || pub.connected(ctx, nil) == nil {
+		t.Fatal("not connected")
+	}
+	stop := make(chan struct{})
+	var mu sync.Mutex
+	var acked []string
+	count := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(acked)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			cl := pub.connected(ctx, nil)
+			if cl == nil {
+				t.Error("publisher is not connected")
+				return
+			}
+			pctx, done := context.WithCancel(ctx)
+			go func() { // paho waits for its timeout when the connection ends
+				select {
+				case <-cl.gone:
+				case <-pctx.Done():
+				}
+				done()
+			}()
+			if _, err := cl.Publish(pctx, &paho.Publish{Topic: "t", QoS: 1, Payload: fmt.Append(nil, i)}); err == nil {
+				mu.Lock()
+				acked = append(acked, fmt.Sprint("t=", i))
+				mu.Unlock()
+			}
+			done()
+		}
+	})
+	wg.Go(func() { // keeps the subscriber connected
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				sub.connected(ctx, subscribe)
+			}
+		}
+	})
+	for i := range 6 {
+		before := count()
+		eventually(t, "messages are acknowledged", func() bool { return count() > before+30 })
+		c.stop(i % 3)
+		c.meet()
+		c.start(i % 3)
+		c.meet()
+	}
+	close(stop)
+	wg.Wait()
+	eventually(t, "all that was acknowledged came", func() bool {
+		sub.note(sub.connected(ctx, subscribe))
+		for _, m := range acked {
+			if !sub.seen[m] {
+				return false
+			}
+		}
+		return true
+	})
+	t.Logf("%d messages were acknowledged", len(acked))
+}
