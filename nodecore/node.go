@@ -201,15 +201,15 @@ func (n *Node) start() error {
 // follow passes every change of membership on: to the broker's links, and to
 // the supervisor.
 func (n *Node) follow(ctx context.Context) {
-	told := ""
+	told := 0 // number of members that the supervisor knows
 	for ctx.Err() == nil {
 		v := n.passPeers()
 		state := "X_ONEMORE_MEMBERS=" + strconv.Itoa(len(v.Running))
-		if told == "" {
+		if told == 0 {
 			state = "READY=1\n" + state
 			n.becomeReady(v)
 		}
-		if state != told {
+		if len(v.Running) != told {
 			again, err := n.notify.send(ctx, state)
 			if err != nil {
 				n.log.Debug("tell state", "error", err)
@@ -218,7 +218,7 @@ func (n *Node) follow(ctx context.Context) {
 				rest(ctx, notifyAgain)
 				continue
 			}
-			told = state
+			told = len(v.Running)
 		}
 		if len(v.Running) >= followMany {
 			rest(ctx, time.Duration(len(v.Running))*followPause)

@@ -178,6 +178,11 @@ func (g *Group) askAll(ctx context.Context, v View, r request, check func(Member
 		wg.Go(func() {
 			defer func() { <-slots }()
 			a, err := g.askOnce(ctx, m, r)
+			if nobodyThere(err) {
+				if gs, _ := g.current(); gs != nil {
+					gs.ended(m) // so it is not running, and won't be asked again
+				}
+			}
 			if err == nil {
 				err = check(m, a)
 			}

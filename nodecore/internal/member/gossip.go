@@ -49,14 +49,13 @@ type gossip struct {
 
 	mu    sync.Mutex
 	alive map[string]uint64 // highest boot of every id that the gossip says is alive
-	gone  map[string]uint64 // highest boot of every id that was seen to have ended
 }
 
 // openGossip enters the cluster's gossip, knowing nobody yet.
 func openGossip(cfg gossipConfig) (*gossip, error) {
 	g := &gossip{
 		cluster: cfg.cluster, self: cfg.self, roster: cfg.roster, changed: cfg.changed, log: cfg.port.log,
-		alive: make(map[string]uint64), gone: make(map[string]uint64),
+		alive: make(map[string]uint64),
 	}
 	name, label := gossipName(g.self), "om-"+g.cluster
 	t := newTransport(cfg.port, name, label, cfg.advertise)
@@ -160,7 +159,7 @@ func (g *gossip) living() []Member {
 	defer g.mu.Unlock()
 	for _, n := range nodes {
 		m, err := parseGossipName(n.Name)
-		if err != nil || m.ID == g.self.ID || m.Boot < g.alive[m.ID] || m.Boot <= g.gone[m.ID] {
+		if err != nil || m.ID == g.self.ID || m.Boot < g.alive[m.ID] || g.roster.hasEnded(m.ID, m.Boot) {
 			continue
 		}
 		m.Addr = n.Address()
@@ -176,36 +175,18 @@ func (g *gossip) running(id string) bool {
 		return true
 	}
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	boot, ok := g.alive[id]
-	return ok && boot > g.gone[id]
+	g.mu.Unlock()
+	return ok && !g.roster.hasEnded(id, boot)
 }
 
 // ended notes the proof that a life of a member is over; false if that is no news.
 func (g *gossip) ended(m Member) bool {
-	g.mu.Lock()
-	known := g.gone[m.ID] >= m.Boot
-	if !known {
-		g.gone[m.ID] = m.Boot
+	if !g.roster.end(m.ID, m.Boot) {
+		return false
 	}
-	g.mu.Unlock()
-	if !known {
-		g.changed()
-	}
-	return !known
-}
-
-// lives takes ended back: the member has just spoken.
-func (g *gossip) lives(m Member) {
-	g.mu.Lock()
-	was := g.gone[m.ID] >= m.Boot
-	if was {
-		delete(g.gone, m.ID)
-	}
-	g.mu.Unlock()
-	if was {
-		g.changed()
-	}
+	g.changed()
+	return true
 }
 
 // NodeMeta implements memberlist.Delegate.

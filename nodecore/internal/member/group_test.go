@@ -191,6 +191,32 @@ func TestKilledComesBack(t *testing.T) {
 	allSee(t, nodes, "a b c", "")
 }
 
+// A node that is taken for stopped, but isn't, doesn't stay so.
+func TestWronglyEnded(t *testing.T) {
+	nodes := cluster(t, "a", "b", "c")
+	gs, _ := nodes[0].current()
+	for _, m := range nodes[0].View().Running {
+		if m.Name == nodes[2].cfg.Name && !gs.ended(m) {
+			t.Error("a running member's end was no news")
+		}
+	}
+	allSee(t, nodes, "a b c", "")
+}
+
+// A join doesn't wait for members that are known to have stopped.
+func TestJoinAfterAStop(t *testing.T) {
+	nodes := cluster(t, "a", "b")
+	if err := nodes[1].Close(); err != nil {
+		t.Fatal(err)
+	}
+	nodes[0].sees(t, "a", "b")
+	c := reserve(t, "c").start(t)
+	c.join(t, nodes[0])
+	if v := c.View(); short(v.Running) != "a c" || short(v.Stopped) != "b" {
+		t.Errorf("right after the join: running %q, stopped %q", short(v.Running), short(v.Stopped))
+	}
+}
+
 // A kill and start that is faster than any detection must not confuse anyone.
 func TestQuickRestart(t *testing.T) {
 	nodes := cluster(t, "a", "b", "c")

@@ -23,6 +23,9 @@ func (g *Group) heal() {
 		if g.selfRemoved() {
 			g.startAnew()
 		}
+		if g.selfEnded() {
+			g.reenter()
+		}
 		missing := g.missing()
 		if len(missing) == 0 {
 			pause = healFirst
@@ -61,6 +64,32 @@ func (g *Group) restUntilLost(d time.Duration) bool {
 		case <-g.ctx.Done():
 			return false
 		}
+	}
+}
+
+// selfEnded tells whether the others take this node's life for over.
+func (g *Group) selfEnded() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.gossip != nil && g.roster.hasEnded(g.st.ID, g.st.Boot)
+}
+
+// reenter begins a new life in the same cluster, since nobody believes in the old one.
+func (g *Group) reenter() {
+	ctx, cancel := g.during(g.ctx, joinTime)
+	defer cancel()
+	release, err := g.takeOp(ctx)
+	if err != nil {
+		return
+	}
+	defer release()
+	if !g.selfEnded() {
+		return
+	}
+	g.log.Warn("the other members took this node for stopped: coming back")
+	gs, _ := g.current()
+	if err := errors.Join(gs.close(false), g.enter(false)); err != nil {
+		g.log.Error("come back", "error", err)
 	}
 }
 
@@ -122,7 +151,6 @@ func (g *Group) greet(ctx context.Context, m Member) error {
 	if err := errors.Join(gs.meet(a.From), gs.meet(a.From)); err != nil {
 		return err
 	}
-	gs.lives(a.From)
 	g.log.Info("met member again", "member", m.Name)
 	_, err = l.ask(g.request(opReady))
 	return err

@@ -76,9 +76,10 @@ func TestRosterMergesInAnyOrder(t *testing.T) {
 	a2 := Member{Name: "a@h.x", ID: "1", Boot: 2, Addr: "127.0.0.1:2"}
 	b := Member{Name: "b@h.x", ID: "2", Boot: 1}
 	news := []notes{
-		{Members: []Member{a1, b}}, {Members: []Member{a2}}, {Removed: []string{"2"}}, {Members: []Member{b}}, {},
+		{Members: []Member{a1, b}}, {Members: []Member{a2}}, {Removed: []string{"2"}}, {Members: []Member{b}},
+		{Members: []Member{a1}, Ended: map[string]uint64{"1": 1}}, {},
 	}
-	want := notes{Members: []Member{a2}, Removed: []string{"2"}}
+	want := notes{Members: []Member{a2}, Removed: []string{"2"}, Ended: map[string]uint64{"1": 1}}
 	for shift := range news {
 		r := newRoster(notes{})
 		for i := range news {

@@ -31,21 +31,24 @@ type Member struct {
 type notes struct {
 	Members []Member `json:"members,omitempty"`
 	Removed []string `json:"removed,omitempty"` // ids
+	// Ended is the highest boot of members whose process is known to have ended, by id.
+	Ended map[string]uint64 `json:"ended,omitempty"`
 }
 
 // roster is what the cluster knows about its members, running or not. Two
 // rosters merge to the same one in whatever order they meet: an id that was
-// removed stays removed, and of two entries of an id the one with the higher
-// boot wins.
+// removed stays removed, of two entries of an id the one with the higher boot
+// wins, and a life that has ended doesn't come back.
 type roster struct {
 	mu      sync.Mutex
 	members map[string]Member // by id
 	removed map[string]bool   // ids
+	ended   map[string]uint64 // highest boot, by id, that was seen to end
 	sorted  []Member          // members in order; nil after a change
 }
 
 func newRoster(n notes) *roster {
-	r := &roster{members: make(map[string]Member), removed: make(map[string]bool)}
+	r := &roster{members: make(map[string]Member), removed: make(map[string]bool), ended: make(map[string]uint64)}
 	r.merge(n)
 	return r
 }
@@ -88,6 +91,7 @@ func (r *roster) removeLocked(ids []string) bool {
 		}
 		r.removed[id] = true
 		delete(r.members, id)
+		delete(r.ended, id)
 		r.sorted = nil
 		changed = true
 	}
@@ -102,7 +106,32 @@ func (r *roster) merge(n notes) bool {
 	for _, m := range n.Members {
 		changed = r.putLocked(m) || changed
 	}
+	for id, boot := range n.Ended {
+		changed = r.endLocked(id, boot) || changed
+	}
 	return changed
+}
+
+// end notes that a life of a member is over and tells whether that is news.
+func (r *roster) end(id string, boot uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.endLocked(id, boot)
+}
+
+func (r *roster) endLocked(id string, boot uint64) bool {
+	if _, known := r.members[id]; !known || r.ended[id] >= boot {
+		return false
+	}
+	r.ended[id] = boot
+	return true
+}
+
+// hasEnded tells whether a life is known to be over.
+func (r *roster) hasEnded(id string, boot uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ended[id] >= boot
 }
 
 func (r *roster) isRemoved(id string) bool {
@@ -143,14 +172,14 @@ func sortMembers(list []Member) {
 func (r *roster) notes() notes {
 	n := notes{Members: r.list()}
 	r.mu.Lock()
-	n.Removed = slices.Sorted(maps.Keys(r.removed))
+	n.Removed, n.Ended = slices.Sorted(maps.Keys(r.removed)), maps.Clone(r.ended)
 	r.mu.Unlock()
 	return n
 }
 
 // encode is notes for the wire; nil if there is nothing to say.
 func (n notes) encode() ([]byte, error) {
-	if len(n.Members)+len(n.Removed) == 0 {
+	if len(n.Members)+len(n.Removed)+len(n.Ended) == 0 {
 		return nil, nil
 	}
 	b, err := json.Marshal(n)
