@@ -25,6 +25,9 @@ func (s *solver) solve(o *Options) (candidate, []string, error) {
 	if s.spread && s.seats[len(s.seats)-1].index > perBlock {
 		return candidate{}, nil, &Refusal{Text: fmt.Sprintf("an address per node reaches to node %d", perBlock), Hint: "leave --spread out"}
 	}
+	if err := s.tooMany(); err != nil {
+		return candidate{}, nil, err
+	}
 	if bad := s.rooted(o); bad.kind != fine {
 		return candidate{}, nil, s.refusal(bad, o)
 	}
@@ -56,6 +59,20 @@ func (s *solver) solve(o *Options) (candidate, []string, error) {
 		wanted = s.check(first, false)
 	}
 	return candidate{}, nil, s.refusal(wanted, o)
+}
+
+// tooMany refuses what the number of ports alone rules out, before any port is looked at.
+func (s *solver) tooMany() error {
+	each := 0
+	for i := range s.lines {
+		if !s.lines[i].off {
+			each++
+		}
+	}
+	if n := len(s.seats); !s.spread && n*each > 65535 {
+		return &Refusal{Text: fmt.Sprintf("%d nodes with %d ports each don't fit into 65535 ports", n, each), Hint: "make fewer nodes"}
+	}
+	return nil
 }
 
 // rooted looks at the ports that no offset moves, where no other base may be tried: those of node 1, of shared lines and
