@@ -30,8 +30,10 @@ type emqx struct {
 // standIns builds the stand-in and lays out a release of each version.
 func standIns(t *testing.T) (program string, kinds []emqx) {
 	t.Helper()
-	t.Setenv("STANDIN_SPEED", "20")
-	t.Setenv("ERL_EPMD_PORT", "0")
+	for name, value := range map[string]string{"STANDIN_SPEED": "20", "ERL_EPMD_PORT": "0"} {
+		os.Setenv(name, value) // not t.Setenv: subtests run at the same time, and end before the cleanup
+		t.Cleanup(func() { os.Unsetenv(name) })
+	}
 	dir := t.TempDir()
 	program = filepath.Join(dir, "standin")
 	if out, err := exec.Command("go", "build", "-o", program, "./testdata/emqx/standin").CombinedOutput(); err != nil {
@@ -165,6 +167,7 @@ func TestEMQX(t *testing.T) {
 
 // testEMQXLife takes a cluster through everything that can be done with its nodes.
 func testEMQXLife(t *testing.T, e emqx) {
+	t.Parallel()
 	h := newHost(t)
 	before := treeHash(t, e.source)
 	h.ok("up", "3", "-s", e.source, "--base", "auto", "-q")
@@ -205,6 +208,7 @@ func testEMQXLife(t *testing.T, e emqx) {
 
 // testEMQXFiles compares a node's directory with its source, and its ports with what it should have.
 func testEMQXFiles(t *testing.T, e emqx) {
+	t.Parallel()
 	h := newHost(t)
 	h.ok("up", "3", "-s", e.source, "--base", "auto", "-q")
 	st := h.agree("default", 3)
@@ -284,6 +288,7 @@ func compareLines(t *testing.T, file string, may []string, was, is []string) {
 
 // testEMQXCommand joins by command, which also adds, and takes back one that has left.
 func testEMQXCommand(t *testing.T, e emqx) {
+	t.Parallel()
 	h := newHost(t)
 	h.ok("up", "3", "-s", e.source, "--base", "auto", "--join", "command", "-q")
 	h.agree("default", 3)
@@ -298,6 +303,7 @@ func testEMQXCommand(t *testing.T, e emqx) {
 
 // testEMQXTogether makes several clusters at the same moment. The numbers in their names, which make ports, must differ.
 func testEMQXTogether(t *testing.T, e emqx) {
+	t.Parallel()
 	h := newHost(t)
 	names := []string{"a", "aa", "b"} // the server looks for directories by their beginning
 	var wg sync.WaitGroup
@@ -332,6 +338,7 @@ func testEMQXTogether(t *testing.T, e emqx) {
 
 // testEMQXStartedSource copies the directory of a node that runs. What is done with the copy does not touch the original.
 func testEMQXStartedSource(t *testing.T, e emqx) {
+	t.Parallel()
 	h := newHost(t)
 	h.ok("-c", "one", "up", "1", "-s", e.source, "--base", "auto", "-q")
 	one := h.agree("one", 1)
@@ -376,6 +383,7 @@ func testEMQXStartedSource(t *testing.T, e emqx) {
 
 // testEMQXOwnScript runs a node of a cluster by its own script, without onemore.
 func testEMQXOwnScript(t *testing.T, e emqx) {
+	t.Parallel()
 	h := newHost(t)
 	h.ok("up", "3", "-s", e.source, "--base", "auto", "-q")
 	dir := h.dir("default", 2, e.template)
@@ -399,6 +407,7 @@ func testEMQXOwnScript(t *testing.T, e emqx) {
 
 // testEMQXVersions makes one cluster of two releases.
 func testEMQXVersions(t *testing.T, program string, e emqx) {
+	t.Parallel()
 	h := newHost(t)
 	older := release(t, program, e.version)
 	vars := filepath.Join(older, "releases", "emqx_vars")

@@ -11,7 +11,8 @@ import (
 	"onemore/launcher/internal/proc"
 )
 
-// missing returns the first listener of a node that is not open and its own; nil when all are.
+// missing returns a listener of a node that is not open and its own: one that a stranger holds, else the first. nil when
+// all are as planned.
 func (k *Keeper) missing(n *node) (*Finding, error) {
 	if n.current() == nil {
 		return nil, errExited
@@ -21,10 +22,12 @@ func (k *Keeper) missing(n *node) (*Finding, error) {
 		return nil, err
 	}
 	fs, err := k.inspect(n, table)
-	for i := range fs {
-		if l := fs[i].Listener; !n.optional(l) {
-			return &fs[i], nil
-		}
+	fs = slices.DeleteFunc(fs, func(f Finding) bool { return n.optional(f.Listener) })
+	if i := slices.IndexFunc(fs, func(f Finding) bool { return f.Kind == Stranger }); i >= 0 {
+		return &fs[i], nil
+	}
+	if len(fs) > 0 {
+		return &fs[0], nil
 	}
 	return nil, err
 }

@@ -145,7 +145,7 @@ func (k *Keeper) failed(n *node, phase string, err error) error {
 	e.Why += k.leftBehind(n, err)
 	e.Log = tell(n.plan)
 	if f := k.strangerAt(n); f != nil {
-		if !errors.As(err, new(*Finding)) {
+		if told, ok := errors.AsType[*Finding](err); !ok || told.Kind != Stranger {
 			e.Why += "; " + f.Error()
 		}
 		e.Hint = "free the port, shift the whole cluster with --base auto, or choose --set " + f.Listener + "=PORT"
