@@ -171,7 +171,7 @@ func TestRefusals(t *testing.T) {
 			want: `offset 40000: listener "a" of node 3 would need port 81883`, hint: "--offset"},
 		{name: "node 1 meets itself", listeners: "a port=1883; b port=1883", n: 1,
 			want: `tcp port 1883 would be given to listener "a" of node 1 and to listener "b" of node 1`, hint: "--set"},
-		{name: "too many nodes", listeners: "a port=8083; b port=8084", n: 60000, want: "no offset works for 60000 nodes", hint: "fewer nodes"},
+		{name: "too many nodes", listeners: "a port=8083; b port=8084", n: 60000, want: "60000 nodes with 2 ports each", hint: "fewer nodes"},
 		{name: "no nodes", listeners: "a port=1", n: 0, want: "a cluster of no nodes can't be made"},
 		{name: "node 0", listeners: "a port=1", options: func(o *Options) { o.Nodes = []int{0} }, want: "node 0 can't be made"},
 		{name: "below the least", listeners: "a port=1", n: 2, more: "", options: func(o *Options) {}, want: "needs 3 nodes or more, not 2: slots"},
