@@ -196,7 +196,7 @@ func (c *Cluster) do(ctx context.Context, req keeper.Request) (*Status, error) {
 
 // ask is do, and leaves the connection to the caller unless it fails.
 func (c *Cluster) ask(ctx context.Context, req keeper.Request) (*keeper.Client, *Status, error) {
-	if _, err := os.Stat(c.dir); errors.Is(err, fs.ErrNotExist) && req.Op != keeper.OpUp {
+	if _, err := os.Stat(c.dir); errors.Is(err, fs.ErrNotExist) && req.Op != keeper.OpUp && req.Op != keeper.OpRestore {
 		return nil, nil, fmt.Errorf("cluster %q: %w", c.name, ErrNoCluster)
 	}
 	req.From = fmt.Sprintf("(pid %d)", os.Getpid())

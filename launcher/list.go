@@ -103,6 +103,12 @@ func sweep(home string) ([]string, error) {
 	var errs []error
 	for _, e := range entries {
 		dir := filepath.Join(home, e.Name())
+		if e.Name() == keeper.SnapshotsFolder { // those that are whole stay
+			swept, err := sweep(dir)
+			done = append(done, swept...)
+			errs = append(errs, err)
+			continue
+		}
 		if e.Name() == keeper.FailedFolder {
 			swept, err := sweep(dir)
 			done = append(done, swept...)

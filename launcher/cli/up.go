@@ -146,6 +146,7 @@ func count(args []string, o *launcher.Options) error {
 func (c *command) upCommand() *cobra.Command {
 	var f planFlags
 	var dryRun, foreground bool
+	var from string
 	cmd := &cobra.Command{
 		Use:     "up [N]",
 		Short:   "Bring the cluster to N running nodes (default 3): create it, start stopped nodes, add missing ones",
@@ -159,23 +160,51 @@ func (c *command) upCommand() *cobra.Command {
 			if err := count(args, &o); err != nil {
 				return err
 			}
+			if from != "" {
+				if err := onlyFrom(cmd, args); err != nil {
+					return err
+				}
+				o.Cluster = c.cluster
+				return c.runUp(cmd.Context(), o, from, foreground)
+			}
 			if dryRun {
 				return c.runDryRun(cmd.Context(), o)
 			}
-			return c.runUp(cmd.Context(), o, foreground)
+			return c.runUp(cmd.Context(), o, "", foreground)
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().StringVar(&from, "from", "", "bring back the cluster of this snapshot, as it was")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the plan and touch nothing")
 	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay, show the nodes' logs, and take everything down with Ctrl-C")
 	cmd.Flags().BoolVar(&f.o.Keep, "keep", false, "leave everything in place when it fails, for debugging")
 	return cmd
 }
 
-func (c *command) runUp(ctx context.Context, o launcher.Options, foreground bool) error {
+// onlyFrom refuses what can't be chosen of a cluster that comes from a snapshot.
+func onlyFrom(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(cmd, errors.New("a snapshot has as many nodes as it has: give no number with --from"))
+	}
+	for _, name := range []string{"template", "source", "offset", "base", "set", "env", "param", "node", "join", "bin", "host", "spread", "dry-run"} {
+		if cmd.Flags().Changed(name) {
+			return usage(cmd, fmt.Errorf("a snapshot comes back as it was: --%s does not go with --from", name))
+		}
+	}
+	return nil
+}
+
+// runUp brings up a cluster, that of a snapshot where one is named.
+func (c *command) runUp(ctx context.Context, o launcher.Options, from string, foreground bool) error {
 	p := c.progress()
 	o.Progress = p.event
-	cl, st, err := launcher.Up(ctx, o)
+	up := launcher.Up
+	if from != "" {
+		up = func(ctx context.Context, o launcher.Options) (*launcher.Cluster, *launcher.Status, error) {
+			return launcher.Restore(ctx, from, o)
+		}
+	}
+	cl, st, err := up(ctx, o)
 	p.end()
 	if err != nil {
 		return err

@@ -244,6 +244,9 @@ func (k *Keeper) change(ctx context.Context, req Request, emit func(Event)) erro
 	if req.Op == OpDown {
 		return k.down(ctx, req, emit)
 	}
+	if req.Op == OpRestore {
+		return k.restore(ctx, req, emit)
+	}
 	nodes, err := k.pick(req.Nodes)
 	if err != nil {
 		return err
@@ -265,6 +268,8 @@ func (k *Keeper) change(ctx context.Context, req Request, emit func(Event)) erro
 		return k.settle(ctx, emit)
 	case OpUpgrade:
 		return k.upgrade(ctx, req, nodes, emit)
+	case OpSnapshot:
+		return k.snapshot(ctx, req, emit)
 	}
 	return fmt.Errorf("this keeper does not know %q: it is of another onemore version; `onemore down` and `up` again", req.Op)
 }

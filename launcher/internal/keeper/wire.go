@@ -20,20 +20,21 @@ type Op string
 
 // The operations of a keeper. Those that change something wait for each other; Look, Hold and Wait don't.
 const (
-	OpUp      Op = "up"      // bring Nodes of Plan to running, making those that don't exist
-	OpDown    Op = "down"    // stop all; remove all unless KeepData; the keeper ends
-	OpRemove  Op = "remove"  // Nodes leave, stop and are removed; Plan is the cluster without them
-	OpStop    Op = "stop"    //
-	OpStart   Op = "start"   //
-	OpRestart Op = "restart" // Rolling: one after the other
-	OpKill    Op = "kill"    // SIGKILL, nothing else
-	OpPause   Op = "pause"   // SIGSTOP to the whole family
-	OpResume  Op = "resume"  //
-	OpStatus  Op = "status"  // looks, changes nothing
-	OpHold    Op = "hold"    // nothing but Own
-	OpSettle  Op = "settle"  // waits until every running node sees all running ones
-	OpUpgrade Op = "upgrade" // one node at a time gets its directory and command from Plan; Rollback: what it had before
-	OpFreeze  Op = "freeze"  // pauses all nodes until the connection closes (a snapshot is taken meanwhile)
+	OpUp       Op = "up"       // bring Nodes of Plan to running, making those that don't exist
+	OpDown     Op = "down"     // stop all; remove all unless KeepData; the keeper ends
+	OpRemove   Op = "remove"   // Nodes leave, stop and are removed; Plan is the cluster without them
+	OpStop     Op = "stop"     //
+	OpStart    Op = "start"    //
+	OpRestart  Op = "restart"  // Rolling: one after the other
+	OpKill     Op = "kill"     // SIGKILL, nothing else
+	OpPause    Op = "pause"    // SIGSTOP to the whole family
+	OpResume   Op = "resume"   //
+	OpStatus   Op = "status"   // looks, changes nothing
+	OpHold     Op = "hold"     // nothing but Own
+	OpSettle   Op = "settle"   // waits until every running node sees all running ones
+	OpUpgrade  Op = "upgrade"  // one node at a time gets its directory and command from Plan; Rollback: what it had before
+	OpSnapshot Op = "snapshot" // copies all nodes' directories, which stand still meanwhile, to the folder Snapshot
+	OpRestore  Op = "restore"  // makes the cluster of the folder Snapshot, and starts its nodes
 )
 
 // Request is what a client asks of a keeper.
@@ -52,6 +53,7 @@ type Request struct {
 	Keep     bool          `json:"keep,omitempty"`      // OpUp: leave everything for debugging when it fails
 	Rolling  bool          `json:"rolling,omitempty"`
 	Rollback bool          `json:"rollback,omitempty"`
+	Snapshot string        `json:"snapshot,omitempty"` // absolute
 }
 
 // Reply is one line from a keeper: an event, or the end.

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"onemore/launcher"
+)
+
+func (c *command) snapshotCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "snapshot", Short: "Save whole clusters; `up --from NAME` brings one back",
+		Long: "A snapshot is a copy of all node directories. Nodes that run are paused, all at once and only while they are copied, so it is\n" +
+			"what a crash of all of them at that moment would leave: what a server does not write before it acknowledges may be missing.\n" +
+			"Stop the cluster first where that is not enough."}
+	cmd.AddCommand(c.snapshotSaveCommand(), c.snapshotListCommand(), c.snapshotRemoveCommand())
+	return cmd
+}
+
+func (c *command) snapshotSaveCommand() *cobra.Command {
+	timeout := upgradeTimeout
+	cmd := &cobra.Command{Use: "save NAME", Short: "Copy the directories of all nodes", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p := c.progress()
+			cl, err := c.open(timeout, p)
+			if err != nil {
+				return err
+			}
+			s, err := cl.SaveSnapshot(cmd.Context(), args[0])
+			p.end()
+			if err != nil {
+				return err
+			}
+			if c.json {
+				return c.printJSON(s)
+			}
+			how := "stopped"
+			if s.Running > 0 {
+				how = fmt.Sprintf("%d of them paused for %v: as after a crash of all at once", s.Running, time.Duration(s.PausedMS)*time.Millisecond)
+			}
+			fmt.Fprintf(c.Stdout, "saved %s: %d nodes of cluster %s (%s), %s\n", s.Name, s.Nodes, s.Cluster, how, bytes(s.Bytes))
+			return nil
+		}}
+	cmd.Flags().DurationVar(&timeout, "timeout", upgradeTimeout, "give up after this time")
+	return cmd
+}
+
+func (c *command) snapshotListCommand() *cobra.Command {
+	return &cobra.Command{Use: "ls", Short: "All snapshots", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			list, err := launcher.Snapshots()
+			if c.json {
+				return errors.Join(err, c.printJSON(list))
+			}
+			tw := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(tw, "SNAPSHOT\tCLUSTER\tTEMPLATE\tNODES\tSIZE\tSAVED")
+			for _, s := range list {
+				fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\n", s.Name, s.Cluster, s.Template, s.Nodes, bytes(s.Bytes), s.Time.Local().Format(time.DateTime))
+			}
+			return errors.Join(err, tw.Flush())
+		}}
+}
+
+func (c *command) snapshotRemoveCommand() *cobra.Command {
+	return &cobra.Command{Use: "rm NAME…", Short: "Remove snapshots", Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			var errs []error
+			for _, name := range args {
+				errs = append(errs, launcher.RemoveSnapshot(name))
+			}
+			return errors.Join(errs...)
+		}}
+}
+
+// bytes is a size for people.
+func bytes(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	size, prefix := float64(n)/unit, 0
+	for size >= unit && prefix < 4 {
+		size /= unit
+		prefix++
+	}
+	return fmt.Sprintf("%.1f %ciB", size, "KMGTP"[prefix])
+}
