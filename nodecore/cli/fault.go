@@ -26,17 +26,16 @@ type faultFlags struct {
 // what a bad network does.
 func (c *ctl) faultCommand() *cobra.Command {
 	var f faultFlags
-	set := c.command("set NAME@HOST", "Make the traffic with a member suffer; replaces what was set for it", 1, "the other member",
-		func(ctx context.Context, peer string) error { return c.faultSet(ctx, peer, f) })
+	set := &cobra.Command{Use: "set NAME@HOST…", Short: "Make the traffic with members suffer; replaces what was set for them",
+		Args: cobra.MinimumNArgs(1), SilenceErrors: true, SilenceUsage: true,
+		RunE: func(cmd *cobra.Command, peers []string) error { return c.faultSet(cmd.Context(), peers, f) }}
 	set.Flags().StringVar(&f.direction, "direction", "both", "out (to the member), in (from it) or both")
 	set.Flags().BoolVar(&f.block, "block", false, "let nothing pass")
 	set.Flags().DurationVar(&f.delay, "delay", 0, "hold everything up for so long")
 	set.Flags().StringVar(&f.drop, "drop", "0%", "lose so many of the packets, in percent")
-	clear := c.command("clear [NAME@HOST]", "End the faults with a member, or all of them", 1, "at most one member",
-		func(ctx context.Context, peer string) error {
-			return c.faultDo(ctx, "Failed to clear faults", nodecore.ControlRequest{Op: nodecore.OpFaultClear, Target: peer})
-		})
-	clear.Args = cobra.MaximumNArgs(1)
+	clear := &cobra.Command{Use: "clear [NAME@HOST…]", Short: "End the faults with members, or all of them",
+		Args: cobra.ArbitraryArgs, SilenceErrors: true, SilenceUsage: true,
+		RunE: func(cmd *cobra.Command, peers []string) error { return c.faultClear(cmd.Context(), peers) }}
 	list := c.command("list", "Show the faults that are set", 0, "no arguments",
 		func(ctx context.Context, _ string) error {
 			return c.faultDo(ctx, "Failed to list faults", nodecore.ControlRequest{Op: nodecore.OpFaultList})
@@ -44,16 +43,31 @@ func (c *ctl) faultCommand() *cobra.Command {
 	return group("fault", "Try the cluster under a bad network, in the node's own transport", set, clear, list)
 }
 
-func (c *ctl) faultSet(ctx context.Context, peer string, f faultFlags) error {
+func (c *ctl) faultSet(ctx context.Context, peers []string, f faultFlags) error {
 	drop, err := parsePercent(f.drop)
 	if err != nil {
 		return &usageError{err}
 	}
-	fault := nodecore.Fault{Peer: peer, Direction: f.direction, Block: f.block, Delay: f.delay, Drop: drop}
-	if fault == (nodecore.Fault{Peer: peer, Direction: f.direction}) {
+	fault := nodecore.Fault{Direction: f.direction, Block: f.block, Delay: f.delay, Drop: drop}
+	if fault == (nodecore.Fault{Direction: f.direction}) {
 		return &usageError{fmt.Errorf("set fault: none of --block, --delay and --drop is given")}
 	}
-	return c.faultDo(ctx, "Failed to set fault", nodecore.ControlRequest{Op: nodecore.OpFaultSet, Fault: fault})
+	var reqs []nodecore.ControlRequest
+	for _, fault.Peer = range peers {
+		reqs = append(reqs, nodecore.ControlRequest{Op: nodecore.OpFaultSet, Fault: fault})
+	}
+	return c.faultDo(ctx, "Failed to set fault", reqs...)
+}
+
+func (c *ctl) faultClear(ctx context.Context, peers []string) error {
+	if len(peers) == 0 {
+		peers = []string{""}
+	}
+	var reqs []nodecore.ControlRequest
+	for _, peer := range peers {
+		reqs = append(reqs, nodecore.ControlRequest{Op: nodecore.OpFaultClear, Target: peer})
+	}
+	return c.faultDo(ctx, "Failed to clear faults", reqs...)
 }
 
 // parsePercent reads "10%" or "10" as 0.1.
@@ -65,11 +79,14 @@ func parsePercent(s string) (float64, error) {
 	return v / 100, nil
 }
 
-// faultDo sends a request and prints the faults that there are then.
-func (c *ctl) faultDo(ctx context.Context, what string, req nodecore.ControlRequest) error {
-	reply, err := c.ask(ctx, what, req)
-	if err != nil {
-		return err
+// faultDo sends requests and prints the faults that there are after the last.
+func (c *ctl) faultDo(ctx context.Context, what string, reqs ...nodecore.ControlRequest) error {
+	var reply nodecore.ControlReply
+	for _, req := range reqs {
+		var err error
+		if reply, err = c.ask(ctx, what, req); err != nil {
+			return err
+		}
 	}
 	if c.json {
 		if err := json.NewEncoder(c.Out).Encode(map[string]any{"faults": reply.Faults}); err != nil {

@@ -71,12 +71,15 @@ func checkListener(found *problems, key string, l *Listener, seen map[string]boo
 
 func (t *Template) checkCalls(found *problems) {
 	t.callPlaces(func(key string, c *Call) {
-		if c.isZero() && (key == "members.call" || key == "start.staged") {
+		if c.isZero() && (key == "members.call" || key == "start.staged" || strings.HasPrefix(key, "fault.")) {
 			return
 		}
 		t.checkCall(found, key, c)
 		checkCallOn(found, key, c)
 	})
+	if t.Fault.Set.isZero() != t.Fault.Clear.isZero() {
+		found.add("fault", "give both set and clear, or neither")
+	}
 	if m := &t.Members.Call; !m.isZero() && m.Number == "" && m.Count == "" && m.JSON == "" {
 		found.add("members.call", "reads no number of members; give number, count or json")
 	}

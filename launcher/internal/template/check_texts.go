@@ -102,7 +102,7 @@ func (c *textCheck) checkRegexps(key string, call *Call) {
 	for _, one := range [...]struct{ key, src string }{
 		{"expect", call.Expect}, {"refuse", call.Refuse}, {"number", call.Number}, {"count", call.Count},
 	} {
-		expr, err := c.t.Expand(one.src, c.samples[0])
+		expr, err := c.t.Expand(one.src, sampleFor(inFault, c.samples[0])) // which has what all other places have
 		if err != nil {
 			continue // told already
 		}
@@ -145,8 +145,9 @@ func placeNames() map[place]map[string]bool {
 		return names
 	}
 	return map[place]map[string]bool{
-		inNode:    of(&Data{}),
-		inService: of(&Data{}, "Index", "NameIndex", "Number", "Name", "Salt", "Dir", "Folder", "Port", "Addr", "Others", "Peer", "Adding"),
+		inNode:    of(&Data{}, "Fault"),
+		inFault:   of(&Data{}),
+		inService: of(&Data{}, "Index", "NameIndex", "Number", "Name", "Salt", "Dir", "Folder", "Port", "Addr", "Others", "Peer", "Adding", "Fault"),
 		inName:    of(NameData{}),
 		inWhen:    of(WhenData{}),
 		inURL:     of(URLData{}),

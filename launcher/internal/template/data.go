@@ -69,6 +69,7 @@ type Data struct {
 	Param      map[string]string // the template's own settings
 	Tools      map[string]string // programs of program.needs, absolute
 	SharedPort []Port            // by shared listener
+	Fault      *Fault            // what a call of [fault] is about; nil elsewhere
 }
 
 // Tool is the absolute path of a program of program.needs.
@@ -83,6 +84,14 @@ func (d *Data) Tool(name string) (string, error) {
 func (d *Data) Shared(listener string) (int, error) {
 	p, err := find(d.SharedPort, listener)
 	return p.Port, err
+}
+
+// Fault is what happens to all that a node sends to some of its peers.
+type Fault struct {
+	Peers []*Node
+	Block bool   // nothing arrives
+	Delay string // arrives so much later, such as "50ms"; "" for no delay
+	Drop  string // percentage of packets that are lost, such as "10"; "" for none
 }
 
 // URLData is what the url of a listener sees.

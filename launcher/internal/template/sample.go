@@ -59,6 +59,10 @@ func sampleFor(where place, d *Data) any {
 		return RefuseData{N: d.N, Cluster: d.Cluster, Join: d.Join, Param: d.Param}
 	case inURL:
 		return URLData{Addr: "127.0.0.1:1000", Host: "127.0.0.1", Port: 1000}
+	case inFault:
+		with := *d
+		with.Fault = &Fault{Peers: d.Others, Block: true, Delay: "50ms", Drop: "10"}
+		return &with
 	default:
 		return d
 	}

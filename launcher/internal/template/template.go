@@ -45,6 +45,7 @@ type Template struct {
 	Ctl     Command `toml:"ctl"`
 	Client  Client  `toml:"client"`
 	Upgrade Upgrade `toml:"upgrade"`
+	Fault   Faults  `toml:"fault"`
 
 	// Own are the files of the template's files/ folder: the node directory of a node that has no source.
 	Own []File `toml:"-"`
@@ -220,6 +221,12 @@ type Client struct {
 type Upgrade struct {
 	Before []Call   `toml:"before"` // drain, on the node itself
 	Keep   []string `toml:"keep"`   // globs of the old directory that stay; default: Copy.Exclude (data) and edited files
+}
+
+// Faults is how a server breaks the network between its nodes in its own transport, for tests. Without Set it can't.
+type Faults struct {
+	Set   Call `toml:"set"`   // on the sending node: what goes from it to {{.Fault.Peers}} suffers so from now on; replaces what was set for them
+	Clear Call `toml:"clear"` // likewise: nothing suffers any more
 }
 
 // Call is one question to a server, or one order: exactly one of HTTP, TCP and Exec is set. Its answer is judged by

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // place says which data a text is expanded with, and so which names it may read.
@@ -16,6 +17,7 @@ const (
 	inWhen                 // WhenData
 	inURL                  // URLData
 	inRefuse               // RefuseData
+	inFault                // *Data with a Fault
 )
 
 // callPlaces are the calls of a template, with the key under which each stands.
@@ -37,6 +39,8 @@ func (t *Template) callPlaces(visit func(key string, c *Call)) {
 	list("members.require", t.Members.Require)
 	list("leave", t.Leave)
 	list("upgrade.before", t.Upgrade.Before)
+	visit("fault.set", &t.Fault.Set)
+	visit("fault.clear", &t.Fault.Clear)
 }
 
 // editPlaces are the edits of a template, with the key under which each stands.
@@ -97,7 +101,11 @@ func (t *Template) eachText(visit func(key string, where place, src string)) {
 	args("ctl.command", inNode, t.Ctl.Command)
 	args("client.commands", inNode, t.Client.Commands)
 	t.callPlaces(func(key string, c *Call) {
-		c.eachText(func(sub, src string) { visit(key+"."+sub, inNode, src) })
+		where := inNode
+		if strings.HasPrefix(key, "fault.") {
+			where = inFault
+		}
+		c.eachText(func(sub, src string) { visit(key+"."+sub, where, src) })
 	})
 }
 
