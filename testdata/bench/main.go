@@ -29,6 +29,7 @@ func parts() []part {
 		{"run", runCommand},
 		{"mqtt", mqtt},
 		{"copy", copyTree},
+		{"emqx", overhead},
 		{"servers", servers},
 	}
 }
