@@ -100,7 +100,7 @@ func (c *conn) connack(present bool, assigned string) packets.Packet {
 func (b *Broker) attach(c *conn, id string, pk packets.Packet, assigned string) (*session, *packets.Code) {
 	s := b.takeTurn(id)
 	if s == nil {
-		return nil, &packets.ErrServerShuttingDown
+		return nil, &packets.ErrServerUnavailable
 	}
 	defer s.turn.Unlock()
 	at := b.clock.now()
@@ -119,7 +119,7 @@ func (b *Broker) attach(c *conn, id string, pk packets.Packet, assigned string) 
 		if !s.gone && !s.durable() {
 			s.endLocked()
 		}
-		return nil, &packets.ErrSessionTakenOver
+		return nil, &packets.ErrServerBusy // it connects elsewhere at the same moment, or we are closing
 	}
 	s.stopTimersLocked()
 	s.will = nil

@@ -55,6 +55,7 @@ func (c *testCluster) dial(i int, listener string) (net.Conn, error) {
 }
 
 func TestAllListeners(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	var all []*client
 	for i := range 2 {
@@ -153,6 +154,7 @@ func TestGarbage(t *testing.T) {
 
 // The command-line clients that people have.
 func TestMosquittoClients(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("mosquitto_sub"); err != nil {
 		t.Skip("mosquitto-clients are not installed")
 	}

@@ -14,6 +14,7 @@ import (
 
 // Every acknowledged message reaches its subscribers on both sides of a partition that heals, once and in order.
 func TestPartitionLosesNothing(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 3)
 	var subs []*client
 	for i := range 3 {
@@ -62,6 +63,7 @@ func TestPartitionLosesNothing(t *testing.T) {
 
 // Lossy and slow links change nothing but the time it takes.
 func TestBadLinks(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	for i, n := range c.nodes {
 		n.cut.Store(&map[string]peer.Fault{c.nodes[1-i].name: {Drop: 0.1, Delay: time.Millisecond}})
@@ -77,6 +79,7 @@ func TestBadLinks(t *testing.T) {
 
 // A publisher waits for a node that is cut off, but not for ever.
 func TestHoldEnds(t *testing.T) {
+	t.Parallel()
 	c := newClusterWith(t, 2, 300*time.Millisecond)
 	gone := c.connect(1, "gone", nil)
 	gone.subscribe(1, "t")
@@ -128,6 +131,7 @@ func TestLeavingNode(t *testing.T) {
 
 // A subscriber that takes nothing slows its publishers down for a moment only.
 func TestStalledSubscriber(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	stuck := c.raw(1, "stuck", true)
 	stuck.subscribe(1, "t")

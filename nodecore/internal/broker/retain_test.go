@@ -105,6 +105,7 @@ func TestRetainedSurvivesAndSpreads(t *testing.T) {
 
 // A node that joins has all retained messages when Sync returns.
 func TestSync(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	pub := c.connect(0, "pub", nil)
 	big := make([]byte, 300<<10)
@@ -147,6 +148,7 @@ func TestRetainedAfterPartition(t *testing.T) {
 }
 
 func TestRetainedExpires(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	short, long := uint32(1), uint32(1000)
 	pub := c.connect(0, "pub", nil)

@@ -74,6 +74,7 @@ func (r *roamer) note(cl *client) {
 // All nodes are restarted one after the other while clients publish and subscribe, connecting again wherever they can: what was
 // acknowledged arrives.
 func TestRollingRestart(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 3)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()

@@ -66,6 +66,7 @@ func TestSessionWaitsForItsClient(t *testing.T) {
 }
 
 func TestSessionMoves(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 3)
 	sub := c.connect(0, "sub", lasting(true))
 	sub.subscribe(2, "t", "$share/g/u")
@@ -106,6 +107,7 @@ func TestSessionMoves(t *testing.T) {
 
 // A session under constant traffic moves between nodes without losing a message.
 func TestSessionMovesUnderTraffic(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 3)
 	sub := c.connect(0, "sub", lasting(true))
 	sub.subscribe(1, "t")
@@ -330,6 +332,7 @@ func TestReceiveMaximum(t *testing.T) {
 }
 
 func TestSessionExpires(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	e := uint32(1)
 	sub := c.connect(0, "sub", func(cp *paho.Connect) { cp.Properties = &paho.ConnectProperties{SessionExpiryInterval: &e} })
@@ -344,6 +347,7 @@ func TestSessionExpires(t *testing.T) {
 }
 
 func TestWill(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	watch := c.connect(1, "watch", nil)
 	watch.subscribe(1, "will/#")

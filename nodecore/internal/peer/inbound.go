@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	ackEvery = 512                   // frames, at most, before they are acknowledged
+	ackEvery = 64                    // frames, at most, before they are acknowledged
 	ackAfter = 50 * time.Millisecond // likewise
 )
 
@@ -69,7 +69,7 @@ func (in *inbound) close() {
 // inbound serves an accepted connection. It holds one of the slots until the other side has proved to be a peer.
 func (m *Mesh) inbound(conn net.Conn) {
 	conn.SetDeadline(time.Now().Add(handshakeTime))
-	br := bufio.NewReaderSize(conn, 16<<10)
+	br := bufio.NewReaderSize(conn, 8<<10)
 	self, key := m.identity()
 	var l *link
 	hello, err := challenge(conn, br, key, self, func(g greeting) error {

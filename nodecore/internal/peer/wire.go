@@ -35,12 +35,13 @@ func appendFrame(b []byte, kind byte, seq uint64, head, body []byte) []byte {
 
 // readFrame reads a frame whose body is at most limit bytes, into buf when it fits there.
 func readFrame(r *bufio.Reader, buf []byte, limit int) (kind byte, seq uint64, body []byte, err error) {
-	var head [headerLen]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+	head, err := r.Peek(headerLen)
+	if err != nil {
 		return 0, 0, nil, err
 	}
-	size := int(binary.BigEndian.Uint32(head[:]))
+	size := int(binary.BigEndian.Uint32(head))
 	kind, seq = head[4], binary.BigEndian.Uint64(head[5:])
+	r.Discard(headerLen) // they are there
 	if size > limit {
 		return 0, 0, nil, fmt.Errorf("frame of %d bytes, at most %d are allowed", size, limit)
 	}
