@@ -37,7 +37,7 @@ func (n *node) optional(listener string) bool {
 }
 
 // inspect compares the planned listeners of a node with the host's sockets; what is as planned is left out. The whole
-// family is looked up only when the node's own process does not hold every listener.
+// family is looked up only when a listener is held, and not by the node's own process.
 func (k *Keeper) inspect(n *node, table []ports.Socket) ([]Finding, error) {
 	var own []proc.ID
 	if r := n.current(); r != nil {
@@ -56,8 +56,8 @@ func (k *Keeper) inspect(n *node, table []ports.Socket) ([]Finding, error) {
 				}
 			}
 		}
-		if len(out) == 0 || deep {
-			return k.nameHolders(out), nil
+		if deep || !slices.ContainsFunc(out, func(f Finding) bool { return f.Kind == Stranger }) {
+			return k.nameHolders(out), nil // what nobody holds, no other process of the node holds either
 		}
 		own = k.family(n)
 	}
