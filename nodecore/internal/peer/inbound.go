@@ -63,7 +63,7 @@ func (in *inbound) close() {
 	}
 	in.mu.Unlock()
 	in.turn.Lock() // waits for the reader
-	in.turn.Unlock()
+	defer in.turn.Unlock()
 }
 
 // inbound serves an accepted connection. It holds one of the slots until the other side has proved to be a peer.
