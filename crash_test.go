@@ -77,6 +77,7 @@ func (h *host) ok(args ...string) string {
 
 type nodeStatus struct {
 	Index     int               `json:"index"`
+	Name      string            `json:"name"`
 	State     string            `json:"state"`
 	PID       int               `json:"pid"`
 	Members   int               `json:"members"`
