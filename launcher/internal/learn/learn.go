@@ -1,0 +1,185 @@
+// Package learn drafts a template for a server that nobody wrote one for: it starts a node in a scratch copy of its
+// directory, sees which ports the node's processes listen on and which files they write, finds those ports in the
+// directory's files, in the command and in the environment, and starts further copies with every port moved, to prove it.
+//
+// It is not a launcher: what it starts, it stops, and it leaves nothing behind but its answer. It can't see how nodes
+// find each other: the draft says so in words. The source is never written to; Learn checks that by its hash.
+//
+// Start at Learn. run.go is one life of a node, places.go where ports stand, prove.go what was proven, draft.go the text.
+package learn
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"onemore/launcher/internal/nodedir"
+	"onemore/launcher/internal/ports"
+	"onemore/launcher/internal/proc"
+)
+
+// Defaults of Options.
+const (
+	defaultTimeout = 60 * time.Second
+	defaultSettle  = 2 * time.Second
+)
+
+// Options say what to learn.
+type Options struct {
+	Source  string   // the node directory
+	Command []string // how one node is started in the foreground; nil: found in the directory
+	Name    string   // of the template; "" is the directory's
+
+	Timeout time.Duration // of one start; 0 is a minute
+	Settle  time.Duration // ports that don't change for so long are all there are; 0 is 2 s
+	Log     func(string)  // progress in words; may be nil
+}
+
+// Draft is what was learned.
+type Draft struct {
+	Name      string     `json:"name"`
+	Listeners []Listener `json:"listeners"`
+	Wrote     []string   `json:"wrote"` // patterns of what the server writes into its directory
+	Words     []string   `json:"words"` // what to know, or to do, before the template is used
+	TOML      string     `json:"toml"`
+}
+
+// Listener is a port that the server listens on.
+type Listener struct {
+	Name      string   `json:"name"`
+	Port      int      `json:"port"`
+	Protocols []string `json:"protocols"`
+	Any       string   `json:"any,omitempty"`    // "0.0.0.0" or "::" if it binds all addresses
+	Where     []string `json:"where"`            // the places that have its number, in words
+	Derive    string   `json:"derive,omitempty"` // what the server computes it from
+	Proven    bool     `json:"proven"`           // a second node listened where it was told to
+	Why       string   `json:"why,omitempty"`    // why it is not
+	HTTP      string   `json:"http,omitempty"`   // a path that answers with 2xx
+
+	speaksHTTP bool
+}
+
+// Error is why nothing could be learned.
+type Error struct {
+	Text  string
+	Hint  string
+	Log   []string // the last lines of the server's output
+	Input bool     // the call is wrong
+}
+
+func (e *Error) Error() string { return e.Text }
+
+// learner is one Learn.
+type learner struct {
+	o       Options
+	id      string // mark of all processes, and of the scratch folder
+	scratch string
+	self    string // the source's path, and others that lead to it
+	aliases []string
+	command command
+	spawner *proc.Spawner
+	tree    *tree // the source as it was before the first start
+	copies  int
+}
+
+// Learn watches nodes of the server in o.Source and drafts its template. The error is an *Error where people can do
+// something about it. Whatever happens, no process and no file of it is left.
+func Learn(ctx context.Context, o Options) (d *Draft, err error) {
+	o.Timeout, o.Settle = cmp.Or(o.Timeout, defaultTimeout), cmp.Or(o.Settle, defaultSettle)
+	if o.Log == nil {
+		o.Log = func(string) {}
+	}
+	l := &learner{o: o, id: rand.Text()}
+	if err := l.open(ctx); err != nil {
+		return nil, err
+	}
+	before, err := nodedir.Hash(l.self)
+	if err != nil {
+		return nil, fmt.Errorf("read source: %w", err)
+	}
+	defer func() {
+		err = errors.Join(err, l.close(context.WithoutCancel(ctx)))
+		after, herr := nodedir.Hash(l.self)
+		if err == nil && (herr != nil || after != before) {
+			d, err = nil, &Error{Text: fmt.Sprintf("the server changed its source %s while it ran in a copy", l.self),
+				Hint: "some setting names the directory in a way that was not recognised; make it relative"}
+		}
+	}()
+	return l.learn(ctx)
+}
+
+// learn is the order of things.
+func (l *learner) learn(ctx context.Context) (*Draft, error) {
+	l.o.Log("start a node in a copy of " + l.self)
+	first, err := l.run(ctx, l.tree.find(l.command, l.pathTokens(), anyKey), filler{}, nil)
+	if err != nil {
+		return nil, err
+	}
+	found := listeners(first.sockets)
+	for i := range found {
+		found[i].speaksHTTP, found[i].HTTP = first.http[found[i].Port].speaks, first.http[found[i].Port].path
+	}
+	changes := l.tree.changes(first.after)
+	p, err := l.prove(ctx, found, changes)
+	if err != nil {
+		return nil, err
+	}
+	return l.draft(p, first, changes)
+}
+
+// open checks the call and makes the scratch folder.
+func (l *learner) open(ctx context.Context) error {
+	if _, err := ports.Sockets(); errors.Is(err, errors.ErrUnsupported) {
+		return &Error{Text: "this system does not tell who listens on which port", Hint: "run learn on Linux; the template works here too", Input: true}
+	}
+	abs, err := filepath.Abs(l.o.Source)
+	if err != nil {
+		return err
+	}
+	l.self = abs
+	if real, err := filepath.EvalSymlinks(abs); err == nil && real != abs {
+		l.aliases = append(l.aliases, real)
+	}
+	if l.tree, err = readTree(ctx, abs); err != nil {
+		return &Error{Text: fmt.Sprintf("source %q: %v", l.o.Source, err), Input: true}
+	}
+	if err := nodedir.CheckSource(ctx, abs, l.tree.special...); err != nil {
+		return &Error{Text: err.Error(), Input: true}
+	}
+	if l.command, err = findCommand(abs, l.o.Command, l.tree); err != nil {
+		return err
+	}
+	l.o.Name = templateName(cmp.Or(l.o.Name, filepath.Base(abs)))
+	l.scratch = filepath.Join(os.TempDir(), "onemore-learn-"+strings.ToLower(l.id[:10]))
+	if err := nodedir.Make(l.scratch, l.id); err != nil {
+		return fmt.Errorf("make scratch folder: %w", err)
+	}
+	// A server that was started by root often goes on as somebody else, who must get through to its copy.
+	if err := os.Chmod(l.scratch, 0o711); err != nil {
+		return errors.Join(err, nodedir.Remove(l.scratch, l.id))
+	}
+	l.spawner = proc.NewSpawner(proc.SpawnerOptions{})
+	return nil
+}
+
+// close ends what still runs and removes the scratch folder.
+func (l *learner) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	_, err := proc.Stop(ctx, func() ([]proc.ID, error) { return l.marked() }, 0)
+	return errors.Join(err, l.spawner.Close(), nodedir.Remove(l.scratch, l.id))
+}
+
+// markVariable is in the environment of every process that is started here.
+const markVariable = "ONEMORE_LEARN"
+
+func (l *learner) marked() ([]proc.ID, error) {
+	infos, err := proc.Marked(markVariable, l.id)
+	return proc.IDs(infos), err
+}
