@@ -45,6 +45,7 @@ type Cluster struct {
 	dir      string
 	progress func(Event)
 	timeout  time.Duration
+	early    *early // see there
 }
 
 // Open returns the named cluster; the error wraps ErrNoCluster when there is none. It starts and changes nothing.
@@ -220,6 +221,9 @@ func (c *Cluster) ask(ctx context.Context, req keeper.Request) (*keeper.Client, 
 
 // connect returns a connection to the cluster's keeper, and starts one where none answers.
 func (c *Cluster) connect(ctx context.Context) (*keeper.Client, error) {
+	if cl := c.early.take(); cl != nil {
+		return cl, nil
+	}
 	var cl *keeper.Client
 	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, errors.New("no keeper answers"))
 	defer cancel()

@@ -89,11 +89,14 @@ func UpOwned(ctx context.Context, o Options) (c *Cluster, st *Status, release fu
 }
 
 func bring(ctx context.Context, o Options, own bool) (*Cluster, *Status, func(), error) {
+	first := startEarly(ctx, o)
+	defer first.close()
 	for try := 1; ; try++ {
 		d, err := decide(ctx, o)
 		if err != nil {
 			return nil, nil, nil, err
 		}
+		d.cluster.early = first
 		release := func() {}
 		var st *Status
 		if own {

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/project"
@@ -79,11 +80,11 @@ func fromFolder(path, dir string) string {
 	return rel
 }
 
-var notInName = regexp.MustCompile(`[^a-z0-9-]+`)
+var notInName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^a-z0-9-]+`) })
 
 // clusterName makes a folder's name one that a cluster may have.
 func clusterName(folder string) string {
-	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(folder), "-"), "-")
+	name := strings.Trim(notInName().ReplaceAllString(strings.ToLower(folder), "-"), "-")
 	return cmp.Or(strings.Trim(name[:min(len(name), 24)], "-"), "default")
 }
 

@@ -1,10 +1,12 @@
 package keeper
 
 import (
+	"maps"
 	"net"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
@@ -130,9 +132,13 @@ func (k *Keeper) family(n *node) []proc.ID {
 	return all[n.plan.Index]
 }
 
-// families looks at the process table once and returns the processes of every node (0: the service) by its number. What
-// went to the background came to us as the subreaper and is told by its mark.
+// families looks at the process table once, for all who ask at the same time, and returns the processes of every node (0:
+// the service) by its number. What went to the background came to us as the subreaper and is told by its mark.
 func (k *Keeper) families() (map[int][]proc.ID, error) {
+	return k.audit.processes.take(k.lookAtProcesses)
+}
+
+func (k *Keeper) lookAtProcesses() (map[int][]proc.ID, error) {
 	table, err := proc.Snapshot()
 	if err != nil {
 		return nil, err
@@ -188,35 +194,92 @@ func pids(ids []proc.ID) []int {
 	return out
 }
 
-// auditor looks at the host's sockets once for all who ask at the same time.
-type auditor struct {
+// looks has one look at something of the host done for all who ask at the same time.
+type looks[T any] struct {
 	mu   sync.Mutex
-	next *look
+	next *look[T]
 }
 
-type look struct {
-	once  sync.Once
-	table []ports.Socket
-	err   error
+type look[T any] struct {
+	once sync.Once
+	seen T
+	err  error
 }
 
-// sockets returns a table that was read after the call began.
-func (a *auditor) sockets() ([]ports.Socket, error) {
-	a.mu.Lock()
-	if a.next == nil {
-		a.next = &look{}
+// take returns what a look found that began after the call did. Others may have got the same; nobody may change it.
+func (ls *looks[T]) take(do func() (T, error)) (T, error) {
+	ls.mu.Lock()
+	if ls.next == nil {
+		ls.next = &look[T]{}
 	}
-	l := a.next
-	a.mu.Unlock()
+	l := ls.next
+	ls.mu.Unlock()
 	l.once.Do(func() {
-		a.mu.Lock()
-		if a.next == l {
-			a.next = nil // who comes from here on wants a later look
+		ls.mu.Lock()
+		if ls.next == l {
+			ls.next = nil // who comes from here on wants a later look
 		}
-		a.mu.Unlock()
-		l.table, l.err = ports.Sockets()
+		ls.mu.Unlock()
+		l.seen, l.err = do()
 	})
-	return l.table, l.err
+	return l.seen, l.err
+}
+
+// auditor looks at the host's sockets and at the cluster's processes.
+type auditor struct {
+	ports     looks[[]ports.Socket]
+	processes looks[map[int][]proc.ID]
+	before    atomic.Pointer[map[uint64]bool] // sockets that are older than the cluster's first process; nil: not known
+}
+
+func (a *auditor) sockets() ([]ports.Socket, error) { return a.ports.take(ports.Sockets) }
+
+// noteOthers remembers the sockets of the host. It is called while no process of the cluster runs.
+func (a *auditor) noteOthers() {
+	table, err := a.sockets()
+	if err != nil {
+		return
+	}
+	before := make(map[uint64]bool, len(table))
+	for _, s := range table {
+		before[s.Inode] = true
+	}
+	a.before.Store(&before)
+}
+
+// holders tells which process of which node holds each socket of the table: node → inode → pid. Every process of the
+// cluster is looked up only when a socket is neither one of a node's own process nor older than the cluster.
+func (k *Keeper) holders(nodes []*node, table []ports.Socket) (map[int]map[uint64]int, error) {
+	families := map[int][]proc.ID{}
+	for _, n := range nodes {
+		if r := n.current(); r != nil {
+			families[n.plan.Index] = []proc.ID{r.proc.ID()}
+		}
+	}
+	for deep := false; ; deep = true {
+		known := map[uint64]bool{}
+		if before := k.audit.before.Load(); before != nil {
+			known = maps.Clone(*before)
+		}
+		out := make(map[int]map[uint64]int, len(families))
+		for index, ids := range families {
+			owned, err := ports.Owned(table, pids(ids))
+			if err != nil {
+				return nil, err
+			}
+			out[index] = owned
+			for inode := range owned {
+				known[inode] = true
+			}
+		}
+		if deep || !slices.ContainsFunc(table, func(s ports.Socket) bool { return !known[s.Inode] }) {
+			return out, nil
+		}
+		var err error
+		if families, err = k.families(); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // strangerAt returns the listener of a node that another program holds, if any: the usual reason of a failed start.
@@ -236,12 +299,8 @@ func (k *Keeper) strangerAt(n *node) *Finding {
 
 // auditNode compares a running node's listeners with the plan: strangers on its ports, ports that are not open, and ports
 // that nobody planned.
-func auditNode(n *node, table []ports.Socket, family []proc.ID) []Finding {
+func auditNode(n *node, table []ports.Socket, owned map[uint64]int) []Finding {
 	if !n.is(Running) {
-		return nil
-	}
-	owned, err := ports.Owned(table, pids(family))
-	if err != nil {
 		return nil
 	}
 	var found []Finding

@@ -146,7 +146,7 @@ func (k *Keeper) open() (err error) {
 	if err := os.Remove(sock); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := state.WriteJSON(filepath.Join(k.dir, KeeperFile), k.self); err != nil {
+	if err := remember(filepath.Join(k.dir, KeeperFile), k.self); err != nil {
 		return err
 	}
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: sock, Net: "unix"})

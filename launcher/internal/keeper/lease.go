@@ -15,6 +15,7 @@ import (
 func (k *Keeper) leaseFor(ctx context.Context, p *plan.Plan) error {
 	want := addresses(p)
 	if k.lease == nil {
+		k.audit.noteOthers() // nothing of ours runs before its ports are leased
 		l, err := ports.Acquire(ctx, ports.Want{Addrs: want}, p.Cluster)
 		if err != nil {
 			return leaseError(p, err)

@@ -38,12 +38,14 @@ func (k *Keeper) status(ctx context.Context, ask bool) *Status {
 		wg.Go(func() { k.lookAt(ctx, n, &st.Nodes[i], ask) })
 	}
 	wg.Wait()
-	families, err := k.families()
+	held, err := k.holders(nodes, table)
 	if err != nil {
 		st.Notes = append(st.Notes, err.Error())
 	}
 	for _, n := range nodes {
-		st.Audit = append(st.Audit, auditNode(n, table, families[n.plan.Index])...)
+		if owned, ok := held[n.plan.Index]; ok {
+			st.Audit = append(st.Audit, auditNode(n, table, owned)...)
+		}
 	}
 	st.Audit = k.nameHolders(st.Audit)
 	st.State = clusterState(st.Nodes)

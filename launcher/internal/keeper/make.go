@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"onemore/launcher/internal/confedit"
@@ -28,7 +29,7 @@ func (k *Keeper) makeNode(ctx context.Context, n *node, emit func(Event)) error 
 	if err := k.fill(ctx, p); err != nil {
 		return k.failed(n, "copy", err)
 	}
-	if err := configure(p); err != nil {
+	if err := configure(p, p.Files); err != nil {
 		return k.failed(n, "edit", err)
 	}
 	if err := os.WriteFile(filepath.Join(p.Folder, startFile), []byte(k.startScript(p)), 0o755); err != nil {
@@ -48,7 +49,11 @@ func (k *Keeper) fill(ctx context.Context, p plan.Node) error {
 		return err
 	}
 	for _, f := range p.Files {
-		if err := nodedir.WriteFile(p.Dir, f.Path, []byte(f.Text), fs.FileMode(f.Mode)); err != nil {
+		text, err := edited(p, f.Path, []byte(f.Text))
+		if err != nil {
+			return err
+		}
+		if err := nodedir.WriteFile(p.Dir, f.Path, text, fs.FileMode(f.Mode)); err != nil {
 			return err
 		}
 	}
@@ -60,9 +65,26 @@ func (k *Keeper) fill(ctx context.Context, p plan.Node) error {
 	return nil
 }
 
-// configure applies the plan's edits.
-func configure(p plan.Node) error {
+// edited is a file's text with the plan's edits of it.
+func edited(p plan.Node, path string, text []byte) ([]byte, error) {
 	for _, e := range p.Edits {
+		if e.File != path {
+			continue
+		}
+		var err error
+		if text, err = confedit.Apply(e.Format, text, e.Edits); err != nil {
+			return nil, fmt.Errorf("edit %s: %w", path, err)
+		}
+	}
+	return text, nil
+}
+
+// configure applies the plan's edits, but those of files that were written with them.
+func configure(p plan.Node, written []plan.File) error {
+	for _, e := range p.Edits {
+		if slices.ContainsFunc(written, func(f plan.File) bool { return f.Path == e.File }) {
+			continue
+		}
 		src, err := nodedir.ReadFile(p.Dir, e.File)
 		if errors.Is(err, fs.ErrNotExist) && e.IfExists {
 			continue

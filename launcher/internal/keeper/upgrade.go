@@ -178,7 +178,7 @@ func remake(ctx context.Context, p plan.Node, old string) error {
 			return err
 		}
 	}
-	return configure(p)
+	return configure(p, nil)
 }
 
 // setAside moves a node's directory to before. What an upgrade that did not come to its end has left there stays: it is

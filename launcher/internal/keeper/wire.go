@@ -181,5 +181,12 @@ func (c *Client) Gone() <-chan struct{} {
 	return gone
 }
 
+// Dismiss ends a keeper that was asked nothing, and waits for its end.
+func (c *Client) Dismiss() {
+	c.shutWrite()
+	<-c.Gone()
+	_ = c.Close()
+}
+
 // Close ends the connection.
 func (c *Client) Close() error { return c.conn.Close() }

@@ -27,17 +27,25 @@ func WriteFile(dir, name string, data []byte, perm fs.FileMode) error {
 }
 
 func replace(root *os.Root, name string, data []byte, perm fs.FileMode) (err error) {
-	if err := root.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return err
+	if above := filepath.Dir(name); above != "." {
+		if err := root.MkdirAll(above, 0o700); err != nil {
+			return err
+		}
 	}
 	if info, err := root.Stat(name); err == nil && info.Mode().IsRegular() {
 		perm = info.Mode().Perm()
 	}
 	temp := filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".onemore-tmp")
-	if err := root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	open := func() (*os.File, error) {
+		return root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	}
-	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	f, err := open()
+	if errors.Is(err, fs.ErrExist) { // left by a crash
+		if err := root.Remove(temp); err != nil {
+			return err
+		}
+		f, err = open()
+	}
 	if err != nil {
 		return err
 	}

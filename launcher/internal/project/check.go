@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -108,9 +109,11 @@ func checkText(s string) error {
 }
 
 var (
-	tableLine = regexp.MustCompile(`^\s*\[\[?\s*([^\[\]]+?)\s*\]`)
-	keyLine   = regexp.MustCompile(`^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=`)
-	segment   = regexp.MustCompile(`"[^"]*"|'[^']*'|[A-Za-z0-9_-]+`)
+	tableLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*\[\[?\s*([^\[\]]+?)\s*\]`) })
+	keyLine   = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=`)
+	})
+	segment = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`"[^"]*"|'[^']*'|[A-Za-z0-9_-]+`) })
 )
 
 // linesOf finds the lines of keys by the look of the text: the toml package tells no positions of keys that it could
@@ -120,10 +123,10 @@ func linesOf(src []byte) map[string]int {
 	var table []string
 	for i, text := range strings.Split(string(src), "\n") {
 		var key []string
-		if m := tableLine.FindStringSubmatch(text); m != nil {
+		if m := tableLine().FindStringSubmatch(text); m != nil {
 			table = segments(m[1])
 			key = table
-		} else if m := keyLine.FindStringSubmatch(text); m != nil {
+		} else if m := keyLine().FindStringSubmatch(text); m != nil {
 			key = append(slices.Clone(table), segments(m[1])...)
 		}
 		for n := 1; n <= len(key); n++ {
@@ -136,7 +139,7 @@ func linesOf(src []byte) map[string]int {
 }
 
 func segments(key string) []string {
-	parts := segment.FindAllString(key, -1)
+	parts := segment().FindAllString(key, -1)
 	for i, p := range parts {
 		parts[i] = strings.Trim(p, `"'`)
 	}

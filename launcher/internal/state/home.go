@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,7 +65,7 @@ func bare(err error) error {
 	return err
 }
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+var namePattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`) })
 
 // ValidName says why the text can't name a cluster, or returns nil.
 func ValidName(name string) error {
@@ -73,7 +74,7 @@ func ValidName(name string) error {
 		return errors.New("cluster name is empty")
 	case len(name) > maxName:
 		return fmt.Errorf("cluster name %q has %d bytes: at most %d are allowed", name, len(name), maxName)
-	case !namePattern.MatchString(name):
+	case !namePattern().MatchString(name):
 		return fmt.Errorf("cluster name %q is not valid: letters, digits, '.', '_' and '-', "+
 			"with a letter or digit at both ends", name)
 	}

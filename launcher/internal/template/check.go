@@ -8,14 +8,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"onemore/launcher/internal/confedit"
 )
 
 var (
-	templateName = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
-	listenerName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	templateName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_-]*$`) })
+	listenerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_]*$`) })
 	signalNames  = []string{"TERM", "INT", "QUIT", "HUP", "KILL", "USR1", "USR2", "ABRT"}
 )
 
@@ -33,7 +34,7 @@ func (t *Template) Check() error {
 }
 
 func (t *Template) check(found *problems) {
-	if !templateName.MatchString(t.Name) {
+	if !templateName().MatchString(t.Name) {
 		found.add("name", "%q is no name; it begins with a letter and has a-z, 0-9, _ and -", t.Name)
 	}
 	if t.MinNodes < 0 {
@@ -61,7 +62,7 @@ func (t *Template) check(found *problems) {
 func (t *Template) checkParams(found *problems) {
 	for name, p := range t.Params {
 		key := "params." + name
-		if !listenerName.MatchString(name) {
+		if !listenerName().MatchString(name) {
 			found.add(key, "%q is no name; it begins with a letter and has a-z, 0-9 and _", name)
 		}
 		if p.Match == "" {

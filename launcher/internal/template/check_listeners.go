@@ -44,7 +44,7 @@ func (t *Template) checkListeners(found *problems) {
 
 func checkListener(found *problems, key string, l *Listener, seen map[string]bool) {
 	switch {
-	case !listenerName.MatchString(l.Name):
+	case !listenerName().MatchString(l.Name):
 		found.add(key, "%q is no name; it begins with a letter and has a-z, 0-9 and _", l.Name)
 	case l.Name == "number" || l.Name == "index":
 		found.add(key, "%q is a word of derive; give the listener another name", l.Name)

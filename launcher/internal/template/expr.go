@@ -58,7 +58,7 @@ func (s *Sum) addWord(sign int, word string) error {
 		s.Const += sign * n
 		return nil
 	}
-	if !listenerName.MatchString(word) {
+	if !listenerName().MatchString(word) {
 		return fmt.Errorf("%q is neither a number nor a name", word)
 	}
 	s.Terms = append(s.Terms, Term{sign, word})

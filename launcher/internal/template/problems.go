@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/BurntSushi/toml"
 )
@@ -49,15 +50,15 @@ func keyPath(key toml.Key) string { return key.String() }
 type lines map[string]int
 
 var (
-	tableLine = regexp.MustCompile(`^\s*(\[\[?)\s*([^\[\]]+?)\s*\]`)
-	keyLine   = regexp.MustCompile(`^\s*([A-Za-z0-9_."'-]+)\s*=`)
-	arrayPart = regexp.MustCompile(`\[\d+\]`)
+	tableLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*(\[\[?)\s*([^\[\]]+?)\s*\]`) })
+	keyLine   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\s*([A-Za-z0-9_."'-]+)\s*=`) })
+	arrayPart = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\[\d+\]`) })
 )
 
 func linesOf(src []byte) lines {
 	found := make(lines)
 	note := func(key string, line int) {
-		for _, k := range []string{key, arrayPart.ReplaceAllString(key, "")} {
+		for _, k := range []string{key, arrayPart().ReplaceAllString(key, "")} {
 			if found[k] == 0 {
 				found[k] = line
 			}
@@ -65,14 +66,14 @@ func linesOf(src []byte) lines {
 	}
 	table, counts := "", make(map[string]int)
 	for i, text := range strings.Split(string(src), "\n") {
-		if m := tableLine.FindStringSubmatch(text); m != nil {
+		if m := tableLine().FindStringSubmatch(text); m != nil {
 			table = numbered(m[2], counts)
 			if m[1] == "[[" {
 				counts[table]++
 				table += "[" + strconv.Itoa(counts[table]-1) + "]"
 			}
 			note(table, i+1)
-		} else if m := keyLine.FindStringSubmatch(text); m != nil {
+		} else if m := keyLine().FindStringSubmatch(text); m != nil {
 			key := m[1]
 			if table != "" {
 				key = table + "." + key

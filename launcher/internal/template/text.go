@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	texttemplate "text/template"
 )
 
@@ -145,12 +146,12 @@ func (t *Template) SameForAll(src string) bool {
 	return t.texts != nil && t.texts.bySrc[src] != nil && t.texts.bySrc[src].alike
 }
 
-var templateWords = regexp.MustCompile(`^template: [^:]*:(\d+:)*\s*(executing "[^"]*" )?`)
+var templateWords = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^template: [^:]*:(\d+:)*\s*(executing "[^"]*" )?`) })
 
 // plainError takes text/template's own words off an error: people know their text by its place and its source.
 func plainError(err error) error {
 	if bad, ok := errors.AsType[texttemplate.ExecError](err); ok {
 		err = bad.Err
 	}
-	return errors.New(templateWords.ReplaceAllString(err.Error(), ""))
+	return errors.New(templateWords().ReplaceAllString(err.Error(), ""))
 }
