@@ -266,7 +266,7 @@ func (c *cluster) survey() reply {
 // admit lets a node in and tells the members that run.
 func (c *cluster) admit(ctx context.Context, joiner nodeName) reply {
 	c.mu.Lock()
-	if c.joining || !c.ready || c.frozen {
+	if c.joining || !c.ready || c.frozen || c.neverJoin {
 		c.mu.Unlock()
 		return reply{Error: reasonBusy}
 	}
