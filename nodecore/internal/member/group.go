@@ -224,6 +224,7 @@ func (g *Group) save(sync bool) error {
 	defer g.mu.Unlock() // held over the write, so that an older state can't overwrite a newer one
 	st := g.st
 	st.notes = g.roster.notes()
+	st.Ended = nil // at the next start, who had ended may be back long ago
 	return st.save(g.cfg.Dir, sync)
 }
 

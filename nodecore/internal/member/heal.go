@@ -15,56 +15,72 @@ const (
 
 // heal looks for members that are not reached, as long as there are any: a
 // node that comes back, two halves of a cluster that were cut from each other.
-// Gossip by itself never tries the dead again.
+// Gossip by itself never tries the dead again. It also is where a node acts on
+// the news that the others do without it.
 func (g *Group) heal() {
 	pause := healFirst
-	turn := 0
-	for {
-		if g.selfRemoved() {
-			g.startAnew()
-		}
-		if g.selfEnded() {
-			g.reenter()
-		}
-		missing := g.missing()
-		if len(missing) == 0 {
+	for turn := 0; g.ctx.Err() == nil; turn++ {
+		g.comeBack()
+		urgent, patient := g.missing()
+		switch {
+		case g.tryAll(urgent, turn):
 			pause = healFirst
-			select {
-			case <-g.lost:
-				continue
-			case <-g.ctx.Done():
-				return
+		case len(urgent) > 0:
+			g.rest(pause+rand.N(pause/4), g.outside)
+			pause = min(2*pause, healMost)
+		case len(patient) > 0: // they come back by themselves, and are looked for only to be sure
+			if !g.rest(healMost, g.anyUrgent) {
+				g.tryAll(patient, turn)
 			}
-		}
-		if g.tryAll(missing, turn) {
 			pause = healFirst
-			continue
+		default:
+			g.rest(0, func() bool { return true })
+			pause = healFirst
 		}
-		turn++
-		if !g.restUntilLost(pause + rand.N(pause/4)) {
-			return
-		}
-		pause = min(2*pause, healMost)
 	}
 }
 
-// restUntilLost waits between rounds; being removed ends the wait. False if
-// the group was closed.
-func (g *Group) restUntilLost(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// comeBack makes a node that the others do without a member again, of their
+// cluster or of its own.
+func (g *Group) comeBack() {
+	if g.selfRemoved() {
+		g.startAnew()
+	}
+	if g.selfEnded() {
+		g.reenter()
+	}
+}
+
+// outside tells whether comeBack has something to do.
+func (g *Group) outside() bool { return g.selfRemoved() || g.selfEnded() }
+
+// rest waits for a time, or (for 0) for ever; it returns true as soon as a
+// change makes enough true, and false when the time is over or the group closed.
+func (g *Group) rest(d time.Duration, enough func() bool) bool {
+	var over <-chan time.Time
+	if d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		over = t.C
+	}
 	for {
 		select {
-		case <-t.C:
-			return true
 		case <-g.lost:
-			if g.selfRemoved() {
+			if enough() {
 				return true
 			}
+		case <-over:
+			return false
 		case <-g.ctx.Done():
 			return false
 		}
 	}
+}
+
+// anyUrgent tells whether heal has something to do at once.
+func (g *Group) anyUrgent() bool {
+	urgent, _ := g.missing()
+	return len(urgent) > 0 || g.outside()
 }
 
 // selfEnded tells whether the others take this node's life for over.
@@ -93,15 +109,24 @@ func (g *Group) reenter() {
 	}
 }
 
-// missing is who should be there and isn't.
-func (g *Group) missing() []Member {
+// missing is who should be there and isn't: urgent are those of whom nobody
+// knows why, patient those whose process is known to have ended.
+func (g *Group) missing() (urgent, patient []Member) {
 	g.mu.Lock()
 	idle := g.gossip == nil || g.busy // who enters a cluster meets its members anyway
+	ros := g.roster
 	g.mu.Unlock()
 	if idle || len(g.cfg.Secret) == 0 {
-		return nil
+		return nil, nil
 	}
-	return g.View().Stopped
+	for _, m := range g.View().Stopped {
+		if ros.hasEnded(m.ID, m.Boot) {
+			patient = append(patient, m)
+		} else {
+			urgent = append(urgent, m)
+		}
+	}
+	return urgent, patient
 }
 
 // tryAll asks a few of the missing members, the first by name in every round

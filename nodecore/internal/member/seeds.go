@@ -6,17 +6,20 @@ import (
 )
 
 const (
-	seedTries = 2                      // seeds asked in one round besides the first
 	seedFirst = time.Millisecond       // pause after the first round
-	seedSoon  = 20 * time.Millisecond  // longest pause until the first warning
+	seedEach  = time.Millisecond / 2   // longest pause until the first warning, for every seed
 	seedMost  = 500 * time.Millisecond // longest pause after it
 	seedWarn  = 2 * time.Second        // between warnings
+	seedTurn  = 4                      // rounds between two in which another seed than the first is asked
+	seedTries = 2                      // other seeds asked then
 )
 
-// askSeeds asks the seeds until one lets this node in.
+// askSeeds asks the seeds until one lets this node in. While a cluster starts,
+// all its nodes do so at once and wait for the first: it must not cost much.
 func (g *Group) askSeeds() {
 	pause := seedFirst
 	begin, warned := time.Now(), time.Now()
+	soon := max(5*time.Millisecond, time.Duration(len(g.cfg.Seeds))*seedEach)
 	for round := 0; g.pending(); round++ {
 		err := g.trySeeds(round)
 		if err == nil {
@@ -31,20 +34,20 @@ func (g *Group) askSeeds() {
 		}
 		most := seedMost
 		if time.Since(begin) < seedWarn {
-			most = seedSoon
+			most = soon
 		}
 		pause = min(2*pause, most)
 	}
 }
 
-// trySeeds asks the first seed, who founds the cluster when all is new, and a
-// few of the others in turn.
+// trySeeds asks the first seed, who founds the cluster when all is new, and
+// every few rounds a few of the others in turn.
 func (g *Group) trySeeds(round int) error {
 	seeds := g.cfg.Seeds
 	tries := seeds[:1:1]
-	if rest := seeds[1:]; len(rest) > 0 {
+	if rest := seeds[1:]; len(rest) > 0 && round%seedTurn == seedTurn-1 {
 		for i := range min(len(rest), seedTries) {
-			tries = append(tries, rest[(round*seedTries+i)%len(rest)])
+			tries = append(tries, rest[(round/seedTurn*seedTries+i)%len(rest)])
 		}
 	}
 	var errs []error
