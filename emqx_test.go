@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -17,139 +16,6 @@ import (
 	"testing"
 )
 
-// emqx is a release directory of the stand-in, and how its template and its texts differ from the other's.
-type emqx struct {
-	version  string // 4.4 or 5.0
-	template string
-	source   string
-	ports    map[string]int // of node 1, by listener
-	web      string         // the listener that its view is asked on
-	added    []string       // what lines of its files may change or be added, regexps
-}
-
-// standIns builds the stand-in and lays out a release of each version.
-func standIns(t *testing.T) (program string, kinds []emqx) {
-	t.Helper()
-	for name, value := range map[string]string{"STANDIN_SPEED": "20", "ERL_EPMD_PORT": "0"} {
-		os.Setenv(name, value) // not t.Setenv: subtests run at the same time, and end before the cleanup
-		t.Cleanup(func() { os.Unsetenv(name) })
-	}
-	dir := t.TempDir()
-	program = filepath.Join(dir, "standin")
-	if out, err := exec.Command("go", "build", "-o", program, "./testdata/emqx/standin").CombinedOutput(); err != nil {
-		t.Fatalf("build the stand-in: %v\n%s", err, out)
-	}
-	bind := `["]?(127\.0\.0\.1:)?\d+["]?`
-	kinds = []emqx{
-		{version: "4.4", template: "emqx4", web: "management",
-			ports: map[string]int{"mqtt": 1883, "internal": 11883, "mqtts": 8883, "ws": 8083, "wss": 8084, "management": 8081, "dashboard": 18083, "dist": 4371, "rpc": 5371},
-			added: []string{`node\.name = emqx\d+@127\.0\.0\.1`, `node\.cookie = [0-9a-f]{32}`, `listener\.(tcp\.(external|internal)|(ssl|ws|wss)\.external) = ` + bind,
-				`(management|dashboard)\.listener\.http = ` + bind, `cluster\.discovery = static`, `cluster\.static\.seeds = (emqx\d+@127\.0\.0\.1,?)+`}},
-		{version: "5.0", template: "emqx5", web: "dashboard",
-			ports: map[string]int{"mqtt": 1883, "mqtts": 8883, "ws": 8083, "wss": 8084, "dashboard": 18083, "dist": 4371, "rpc": 5371},
-			added: []string{` *name = "emqx\d+@127\.0\.0\.1"`, ` *cookie = "[0-9a-f]{32}"`, ` *bind = ` + bind, `listeners\.(tcp|ssl|ws|wss)\.default\.bind = ` + bind,
-				` *discovery_strategy = static`, `cluster\.static\.seeds = \[("emqx\d+@127\.0\.0\.1"(, )?)+\]`}},
-	}
-	for i := range kinds {
-		kinds[i].source = release(t, program, kinds[i].version)
-	}
-	return program, kinds
-}
-
-// release lays out a release directory called emqx.
-func release(t *testing.T, program, version string) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "emqx")
-	if out, err := exec.Command(program, "release", version, dir).CombinedOutput(); err != nil {
-		t.Fatalf("lay out %s: %v\n%s", version, err, out)
-	}
-	return dir
-}
-
-// dir is the directory of a node.
-func (h *host) dir(cluster string, node int, template string) string {
-	return filepath.Join(h.home, cluster, fmt.Sprint(node), template)
-}
-
-// noneOf fails the test when a process runs whose command line names a folder.
-func (h *host) noneOf(folder string) {
-	h.t.Helper()
-	for _, p := range left("TEST_RUN_MARK=" + os.Getenv("TEST_RUN_MARK")) {
-		if strings.Contains(p, folder) {
-			h.t.Errorf("a process is left: %s", p)
-		}
-	}
-}
-
-// own runs a script of a node's directory, as a person does who knows nothing of onemore.
-func (h *host) own(dir string, args ...string) string {
-	h.t.Helper()
-	cmd := exec.Command(filepath.Join(dir, args[0]), args[1:]...)
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		h.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-// clusterStatusOf asks a node with the server's own command, and returns the numbers of running and of stopped nodes.
-func (h *host) clusterStatusOf(cluster string, node int) (running, stopped int) {
-	h.t.Helper()
-	out := h.ok("-c", cluster, "ctl", fmt.Sprint(node), "--", "cluster", "status")
-	up, down, ok := strings.Cut(out, "stopped_nodes")
-	if !ok {
-		h.t.Fatalf("cluster status: %s", out)
-	}
-	return strings.Count(up, "@"), strings.Count(down, "@")
-}
-
-// agree fails the test unless the cluster runs with n nodes, each of which sees n, and none is listed as stopped.
-func (h *host) agree(cluster string, n int) clusterStatus {
-	h.t.Helper()
-	st, ok := h.status(cluster)
-	if !ok || st.State != "running" || len(st.Nodes) != n {
-		h.t.Fatalf("cluster %s: %s with %d nodes, want running with %d", cluster, st.State, len(st.Nodes), n)
-	}
-	for _, node := range st.Nodes {
-		if node.Members != n {
-			h.t.Errorf("node %d sees %d members, want %d", node.Index, node.Members, n)
-		}
-		if running, stopped := h.clusterStatusOf(cluster, node.Index); running != n || stopped != 0 {
-			h.t.Errorf("node %d: %d running and %d stopped nodes, want %d and 0", node.Index, running, stopped, n)
-		}
-	}
-	return st
-}
-
-// treeHash is one number for every name, mode and byte below a folder.
-func treeHash(t *testing.T, dir string) string {
-	t.Helper()
-	sum := sha256.New()
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		fi, err := e.Info()
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(sum, "%s %v %d\n", path, fi.Mode(), fi.ModTime().UnixNano())
-		if fi.Mode().IsRegular() {
-			b, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			sum.Write(b)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("%x", sum.Sum(nil))
-}
-
 func TestEMQX(t *testing.T) {
 	program, kinds := standIns(t)
 	for _, e := range kinds {
@@ -160,6 +26,9 @@ func TestEMQX(t *testing.T) {
 			t.Run("together", func(t *testing.T) { testEMQXTogether(t, e) })
 			t.Run("started source", func(t *testing.T) { testEMQXStartedSource(t, e) })
 			t.Run("own script", func(t *testing.T) { testEMQXOwnScript(t, e) })
+			if e.version == "5.0" {
+				t.Run("addresses", func(t *testing.T) { testEMQXAddresses(t, e) })
+			}
 			t.Run("versions", func(t *testing.T) { testEMQXVersions(t, program, e) })
 		})
 	}
@@ -403,6 +272,26 @@ func testEMQXOwnScript(t *testing.T, e emqx) {
 	st := h.agree("default", 3)
 	h.downClean("default", st)
 	h.noneOf(h.home)
+}
+
+// testEMQXAddresses gives every node an address of its own. The ports that come from its name are on all addresses, and
+// differ all the same.
+func testEMQXAddresses(t *testing.T, e emqx) {
+	t.Parallel()
+	h := newHost(t)
+	h.ok("up", "3", "-s", e.source, "--base", "auto", "--spread", "address", "-q")
+	st := h.agree("default", 3)
+	mqtt, dist := map[string]bool{}, map[string]bool{}
+	for _, node := range st.Nodes {
+		_, port, _ := net.SplitHostPort(node.Listeners["mqtt"])
+		mqtt[port] = true
+		_, port, _ = net.SplitHostPort(node.Listeners["dist"])
+		dist[port] = true
+	}
+	if len(mqtt) != 1 || len(dist) != 3 {
+		t.Errorf("%d mqtt ports and %d dist ports, want 1 and 3", len(mqtt), len(dist))
+	}
+	h.downClean("default", st)
 }
 
 // testEMQXVersions makes one cluster of two releases.
