@@ -81,6 +81,7 @@ func testEMQXFiles(t *testing.T, e emqx) {
 	h := newHost(t)
 	h.ok("up", "3", "-s", e.source, "--base", "auto", "-q")
 	st := h.agree("default", 3)
+	(&contact{host: h, cluster: "default"}).declared()
 	var shift struct {
 		Shift       int
 		Offset      int
