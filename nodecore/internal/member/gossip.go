@@ -22,7 +22,7 @@ const (
 	// probeEvery is how often a node checks on one of the others. Together with
 	// the suspicion time it decides how long a node may hang before it counts as
 	// stopped: 3 to 5 s among three, 6 to 12 s among a hundred. One that ends is
-	// noticed at once, by its bye or by Suspect.
+	// noticed at once, by its bye or by who watches it.
 	probeEvery = 500 * time.Millisecond
 	// gossipEvery is how often news are passed on. Who comes is spread by more
 	// direct means, so this is about who fails.

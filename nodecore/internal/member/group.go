@@ -15,9 +15,13 @@ import (
 )
 
 // saveAfter is how long changes of the roster are collected before they are
-// written: a hundred members that start together arrive within it. What a kill
-// makes a node forget, any member it meets tells it again.
-const saveAfter = time.Second
+// written, for every member and at most: a hundred members that start together
+// arrive within it, and a node of a small cluster that is killed soon after it
+// started knows whom to look for.
+const (
+	saveAfter = 10 * time.Millisecond
+	saveMost  = time.Second
+)
 
 // Group is this node's place in its cluster, and its way to another.
 type Group struct {
@@ -236,7 +240,8 @@ func (g *Group) keepSaved() {
 		case <-g.ctx.Done():
 			return
 		}
-		if wait(g.ctx, saveAfter) != nil {
+		_, r := g.current()
+		if wait(g.ctx, min(saveMost, time.Duration(len(r.list()))*saveAfter)) != nil {
 			return // Close saves
 		}
 		if err := g.save(false); err != nil {

@@ -180,27 +180,3 @@ func (g *Group) greet(ctx context.Context, m Member) error {
 	_, err = l.ask(g.request(opReady))
 	return err
 }
-
-// Suspect is a hint that a member may have ended, from someone who lost a
-// connection to it. If nothing listens at its address any more, it is over, and
-// the others are told.
-func (g *Group) Suspect(name string) {
-	gs, ros := g.current()
-	m := ros.byName(name)
-	if gs == nil || m == nil || m.ID == gs.self.ID || !gs.running(m.ID) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(g.ctx, dialTime)
-	defer cancel()
-	conn, err := g.port.dial(ctx, m.Name, m.Addr)
-	if err != nil {
-		if nobodyThere(err) {
-			g.log.Info("member ended", "member", m.Name)
-			gs.ended(*m)
-			gs.tellEnd(*m)
-		}
-		return
-	}
-	// It only had to be opened.
-	_ = conn.Close()
-}

@@ -7,7 +7,7 @@ import (
 
 // settledFor is how long the members must have been the same before a node
 // begins to watch its neighbour: while a cluster starts, nobody has time for it.
-const settledFor = 300 * time.Millisecond
+const settledFor = 150 * time.Millisecond
 
 // watch holds a control stream to the next running member in the order of
 // names, as everybody does, so that each member is watched by one other. When a
@@ -26,7 +26,7 @@ func (g *Group) watch() {
 			continue
 		}
 		if next, ok := g.neighbour(); ok && g.watchOne(next) {
-			g.Suspect(next.Name)
+			g.lookAfter(next)
 		}
 	}
 }
@@ -97,6 +97,32 @@ func (g *Group) watchOne(m Member) bool {
 			if now, ok := g.neighbour(); !ok || now.ID != m.ID || now.Boot != m.Boot {
 				return false
 			}
+		}
+	}
+}
+
+// lookAfter finds out what became of a member whose stream has broken. If
+// nothing listens at its address, it has ended, and the others are told. If it
+// is there in a new life, it is met at once: those who still believe in the old
+// one would notice only after a while.
+func (g *Group) lookAfter(m Member) {
+	ctx, cancel := context.WithTimeout(g.ctx, handshakeTime)
+	defer cancel()
+	gs, _ := g.current()
+	if gs == nil || !gs.running(m.ID) {
+		return
+	}
+	a, err := g.askOnce(ctx, m, g.request(opList))
+	switch {
+	case nobodyThere(err):
+		g.log.Info("member ended", "member", m.Name)
+		gs.ended(m)
+		gs.tellEnd(m)
+	case err != nil:
+		g.log.Debug("look after member", "member", m.Name, "error", err)
+	case a.From.ID == m.ID && a.From.Boot > m.Boot:
+		if err := g.greet(ctx, m); err != nil {
+			g.log.Debug("meet member in its new life", "member", m.Name, "error", err)
 		}
 	}
 }
