@@ -177,6 +177,7 @@ type decision struct {
 	options Options
 	asked   origin
 	plan    *plan.Plan
+	groups  bool  // nodes are to be told apart by the kernel
 	nodes   []int // that are to run
 	base    int   // revision of the record that the plan is made from
 	fixed   bool  // the plan can't be another: the ports are formed or were given
@@ -192,7 +193,7 @@ func (d *decision) request() keeper.Request {
 	if err != nil {
 		panic(err) // one string
 	}
-	return keeper.Request{Op: keeper.OpUp, Options: asked, Plan: d.plan, Revision: d.base, Nodes: d.nodes, Keep: d.options.Keep}
+	return keeper.Request{Op: keeper.OpUp, Options: asked, Plan: d.plan, Revision: d.base, Nodes: d.nodes, Keep: d.options.Keep, Groups: d.groups}
 }
 
 // decide looks at everything that an `up` depends on, and plans. It touches nothing but ONEMORE_HOME itself.
@@ -224,6 +225,7 @@ func decide(ctx context.Context, o Options) (*decision, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.groups = !t.OwnFaults()
 	d.plan, err = plan.Make(t, po, h)
 	if err != nil {
 		return nil, refusal(err, view)

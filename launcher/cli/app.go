@@ -88,7 +88,7 @@ func (c *command) root() *cobra.Command {
 	root.AddCommand(c.upCommand(), c.downCommand(), c.statusCommand(), c.lsCommand(), c.addCommand(), c.removeCommand(),
 		c.stopCommand(), c.startCommand(), c.restartCommand(), c.killCommand(), c.pauseCommand(), c.resumeCommand(),
 		c.ctlCommand(), c.execCommand(), c.logsCommand(), c.envCommand(), c.runCommand(), c.templatesCommand(), c.gcCommand(), c.initCommand())
-	root.AddCommand(c.upgradeCommand(), c.snapshotCommand())
+	root.AddCommand(c.upgradeCommand(), c.snapshotCommand(), c.faultCommand())
 	root.AddCommand(c.learnCommand())
 	root.AddCommand(c.Extra...)
 	c.projectFlags(root)

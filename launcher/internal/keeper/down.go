@@ -23,6 +23,9 @@ func (k *Keeper) down(ctx context.Context, req Request, emit func(Event)) error 
 		return err
 	}
 	k.stopService(ctx)
+	if err := k.healKernel(ctx); err != nil {
+		return err
+	}
 	if err := k.killAll(); err != nil {
 		return err
 	}

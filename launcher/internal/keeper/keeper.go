@@ -54,6 +54,7 @@ type Keeper struct {
 	busy    string
 	conns   int
 	owners  int // those that the cluster hangs on
+	faults  faults
 	unlock  func() error
 	ln      net.Listener
 }
@@ -113,6 +114,9 @@ func (k *Keeper) claim() error {
 		if err := k.mendSwaps(); err != nil {
 			return err
 		}
+		if err := k.healKernel(context.Background()); err != nil { // of the keeper before
+			return err
+		}
 	}
 	return k.open()
 }
@@ -166,6 +170,11 @@ func (k *Keeper) close() {
 	}
 	if err := k.killAll(); err != nil {
 		k.log.Error("end what still runs", "err", err)
+	}
+	if k.rec != nil {
+		if err := k.healKernel(context.Background()); err != nil {
+			k.log.Error("heal the network", "err", err)
+		}
 	}
 	k.prober.Close()
 	k.spawner.Close()
@@ -268,6 +277,8 @@ func (k *Keeper) change(ctx context.Context, req Request, emit func(Event)) erro
 		return k.settle(ctx, emit)
 	case OpUpgrade:
 		return k.upgrade(ctx, req, nodes, emit)
+	case OpFault:
+		return k.fault(ctx, req, emit)
 	case OpSnapshot:
 		return k.snapshot(ctx, req, emit)
 	}

@@ -28,6 +28,10 @@ func (k *Keeper) status(ctx context.Context, ask bool) *Status {
 	}
 	st := describe(rec)
 	st.Keeper, st.Busy = k.self.PID, busy
+	st.FaultTable = k.faultTable()
+	for _, f := range st.FaultTable.Faults {
+		st.Faults = append(st.Faults, f.Text)
+	}
 	nodes := k.all()
 	table, err := k.audit.sockets()
 	if err != nil {

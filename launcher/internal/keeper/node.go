@@ -42,6 +42,7 @@ type run struct {
 	notify  *probe.Notify // nil unless the template uses it
 	ready   bool          // READY=1 came
 	members int           // last X_ONEMORE_MEMBERS
+	group   int           // group id of its own, 0 for ours
 	over    chan struct{} // closed when the process has ended and its output is on disk
 	wg      sync.WaitGroup
 }
@@ -105,7 +106,7 @@ func (n *node) current() *run {
 // makes it Running.
 func (k *Keeper) startProcess(ctx context.Context, n *node) error {
 	p := n.plan
-	r := &run{over: make(chan struct{})}
+	r := &run{over: make(chan struct{}), group: k.groupOf(n)}
 	log, err := openLog(p.Log)
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func (k *Keeper) startProcess(ctx context.Context, n *node) error {
 	r.log = log
 	out, err := log.pipe(&r.wg)
 	if err == nil {
-		r.proc, err = k.spawner.Start(ctx, proc.Spec{Args: p.Command, Dir: p.Workdir, Env: env, Stdout: out, Stderr: out})
+		r.proc, err = k.spawner.Start(ctx, proc.Spec{Args: p.Command, Dir: p.Workdir, Env: env, Stdout: out, Stderr: out, Group: r.group})
 		out.Close()
 	}
 	if err != nil {
@@ -165,6 +166,11 @@ func (k *Keeper) watch(n *node, r *run) {
 			alive = false
 		}
 	}
+	// Before anybody sees that it is gone: from then on the next one may be started, which has the same names.
+	if r.notify != nil {
+		_ = r.notify.Close()
+	}
+	_ = os.Remove(filepath.Join(n.plan.Folder, pidFile))
 	n.update(func() {
 		n.run, n.well = nil, r.proc.Exit().Code == 0
 		if n.state == Stopping {
@@ -174,7 +180,6 @@ func (k *Keeper) watch(n *node, r *run) {
 		}
 		n.exitEvent(k)
 	})
-	_ = os.Remove(filepath.Join(n.plan.Folder, pidFile))
 	close(r.over)
 	r.close()
 }

@@ -30,6 +30,9 @@ func (k *Keeper) launch(ctx context.Context, n *node, emit func(Event)) error {
 	if err := k.ready(ctx, n); err != nil {
 		return k.failed(n, "wait until it is ready", err)
 	}
+	if err := k.refault(ctx, n, emit); err != nil {
+		return err
+	}
 	n.update(func() {
 		if n.state == Starting {
 			n.state = Running

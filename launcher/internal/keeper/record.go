@@ -20,8 +20,9 @@ type Record struct {
 	Plan    *plan.Plan      `json:"plan"`
 	// Revision grows with every change of the plan: a request that was planned on another one is refused.
 	Revision int   `json:"revision"`
-	Formed   bool  `json:"formed"` // the first `up` came to its end
-	Joined   []int `json:"joined"` // nodes that have been members
+	Groups   bool  `json:"groups,omitempty"` // the kernel is to tell nodes apart by their group ids
+	Formed   bool  `json:"formed"`           // the first `up` came to its end
+	Joined   []int `json:"joined"`           // nodes that have been members
 }
 
 const (

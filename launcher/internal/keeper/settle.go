@@ -13,6 +13,10 @@ import (
 
 // settle waits until every running node itself says that it sees all running ones.
 func (k *Keeper) settle(ctx context.Context, emit func(Event)) error {
+	if t := k.faultTable(); t.cut() {
+		emit(Event{Phase: "not waiting", Text: "for all to see each other: a fault keeps them apart"})
+		return nil
+	}
 	nodes := k.all()
 	want, voting := expected(nodes), majority(nodes)
 	wait, cancel := context.WithCancel(ctx)

@@ -39,6 +39,7 @@ type Snapshot struct {
 	Sharing  bool            `json:"sharing"`  // blocks are shared with the nodes until either is written to
 	Options  json.RawMessage `json:"options"`  // the launcher's, as in Record
 	Plan     *plan.Plan      `json:"plan"`     // to restore
+	Groups   bool            `json:"groups"`   // as in Record
 	Revision int             `json:"revision"` // of the record that Plan was in
 }
 
@@ -74,7 +75,7 @@ func (k *Keeper) snapshot(ctx context.Context, req Request, emit func(Event)) (e
 		}
 		_ = unlock()
 	}()
-	s := &Snapshot{Version: snapshotVersion, Time: time.Now().UTC(), Running: []int{}, Options: k.rec.Options, Plan: k.rec.Plan, Revision: k.rec.Revision}
+	s := &Snapshot{Version: snapshotVersion, Time: time.Now().UTC(), Running: []int{}, Options: k.rec.Options, Plan: k.rec.Plan, Groups: k.rec.Groups, Revision: k.rec.Revision}
 	if err := k.copyStill(ctx, temp, s, emit); err != nil {
 		return err
 	}
@@ -182,7 +183,7 @@ func (k *Keeper) restore(ctx context.Context, req Request, emit func(Event)) (er
 	if err != nil {
 		return err
 	}
-	req.Plan, req.Options, req.Nodes = s.Plan, s.Options, nil
+	req.Plan, req.Options, req.Groups, req.Nodes = s.Plan, s.Options, s.Groups, nil
 	if k.rec != nil {
 		req.Revision = k.rec.Revision
 	}

@@ -35,7 +35,9 @@ type Status struct {
 	Nodes    []NodeStatus `json:"nodes"`
 	Audit    []Finding    `json:"audit,omitempty"`
 	Faults   []string     `json:"faults,omitempty"`
-	Notes    []string     `json:"notes,omitempty"`
+	// FaultTable is Faults in full: which node's messages to which other suffer, and how.
+	FaultTable FaultTable `json:"fault_table"`
+	Notes      []string   `json:"notes,omitempty"`
 }
 
 // NodeStatus is the truth about one node.

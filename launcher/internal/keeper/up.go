@@ -91,6 +91,7 @@ func (u *undertaking) begin(ctx context.Context) error {
 		return err
 	}
 	rec := &Record{Options: u.req.Options, Plan: p, Revision: u.req.Revision + 1}
+	rec.Groups = u.req.Groups
 	if u.before != nil {
 		rec.Formed, rec.Joined = u.before.Formed, slices.Clone(u.before.Joined)
 	}

@@ -33,6 +33,7 @@ const (
 	OpHold     Op = "hold"     // nothing but Own
 	OpSettle   Op = "settle"   // waits until every running node sees all running ones
 	OpUpgrade  Op = "upgrade"  // one node at a time gets its directory and command from Plan; Rollback: what it had before
+	OpFault    Op = "fault"    // makes the faults of the network those of Faults
 	OpSnapshot Op = "snapshot" // copies all nodes' directories, which stand still meanwhile, to the folder Snapshot
 	OpRestore  Op = "restore"  // makes the cluster of the folder Snapshot, and starts its nodes
 )
@@ -53,6 +54,8 @@ type Request struct {
 	Keep     bool          `json:"keep,omitempty"`      // OpUp: leave everything for debugging when it fails
 	Rolling  bool          `json:"rolling,omitempty"`
 	Rollback bool          `json:"rollback,omitempty"`
+	Faults   *FaultChange  `json:"faults,omitempty"`
+	Groups   bool          `json:"groups,omitempty"`   // OpUp: the server can't break its network itself; the kernel is to be able to
 	Snapshot string        `json:"snapshot,omitempty"` // absolute
 }
 

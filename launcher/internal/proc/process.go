@@ -22,6 +22,9 @@ type Spec struct {
 	Stdin, Stdout, Stderr *os.File
 	// ExtraFiles become the descriptors 3, 4, ….
 	ExtraFiles []*os.File
+	// Group, if not 0, is the process's group id (as root, see CanGroup): by it the
+	// kernel can tell its packets from those of others.
+	Group int
 }
 
 // command makes the exec.Cmd, complete but for the attributes.
@@ -42,6 +45,9 @@ func (s Spec) command() (*exec.Cmd, error) {
 		c.Stderr = s.Stderr
 	}
 	c.SysProcAttr = &syscall.SysProcAttr{}
+	if s.Group != 0 {
+		c.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(os.Geteuid()), Gid: uint32(s.Group), NoSetGroups: true}
+	}
 	return c, nil
 }
 

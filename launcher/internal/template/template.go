@@ -229,6 +229,9 @@ type Faults struct {
 	Clear Call `toml:"clear"` // likewise: nothing suffers any more
 }
 
+// OwnFaults tells whether the server breaks its network itself.
+func (t *Template) OwnFaults() bool { return !t.Fault.Set.isZero() }
+
 // Call is one question to a server, or one order: exactly one of HTTP, TCP and Exec is set. Its answer is judged by
 // Expect and Refuse, and a number is read from it by one of Number, Count and JSON. All strings are texts.
 type Call struct {

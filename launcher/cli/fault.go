@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"onemore/launcher"
+)
+
+func (c *command) faultCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "fault", Short: "Break the network between nodes, and heal it",
+		Long: "Faults are between nodes; clients reach them all the same. They end with `fault heal`, or with the cluster. The built-in node\n" +
+			"breaks its own transport; for any other server the kernel does it, which takes root on Linux and the program nft."}
+	cmd.AddCommand(
+		c.faultAdd("partition NODE,… / NODE,…", "Nodes of different groups don't reach each other", "onemore fault partition 1,2 / 3"),
+		c.faultAdd("one-way NODE,… to NODE,…", "Nothing that the first send reaches the second", "onemore fault one-way 1 to 2\n  onemore fault one-way '1 -> 2'"),
+		c.faultAdd("delay NODE,… and|to NODE,… TIME", "What they send arrives later", "onemore fault delay 1 and 2 50ms\n  onemore fault delay '1 -> 2' 50ms"),
+		c.faultAdd("drop NODE,… and|to NODE,… SHARE", "Some of the packets are lost", "onemore fault drop 1 and 2 10%\n  onemore fault drop '1 <-> 2' 10%"),
+		c.faultHealCommand(), c.faultListCommand())
+	return cmd
+}
+
+func (c *command) faultAdd(use, short, example string) *cobra.Command {
+	kind, _, _ := strings.Cut(use, " ")
+	return c.faultChange(use, short, example, cobra.MinimumNArgs(1),
+		func(ctx context.Context, cl *launcher.Cluster, args []string) (*launcher.Status, error) {
+			f, err := cl.ParseFault(kind + " " + strings.Join(args, " "))
+			if err != nil {
+				return nil, err
+			}
+			return cl.AddFault(ctx, f)
+		})
+}
+
+func (c *command) faultHealCommand() *cobra.Command {
+	return c.faultChange("heal [NUMBER…]", "End faults (default: all), and wait until the cluster has settled", "", cobra.ArbitraryArgs,
+		func(ctx context.Context, cl *launcher.Cluster, args []string) (*launcher.Status, error) {
+			var numbers []int
+			for _, a := range args {
+				n, err := strconv.Atoi(a)
+				if err != nil {
+					return nil, &launcher.InputError{Err: fmt.Errorf("%q is no number of a fault", a), Hint: "`onemore fault ls` numbers them"}
+				}
+				numbers = append(numbers, n)
+			}
+			return cl.Heal(ctx, numbers...)
+		})
+}
+
+func (c *command) faultChange(use, short, example string, args cobra.PositionalArgs,
+	run func(ctx context.Context, cl *launcher.Cluster, args []string) (*launcher.Status, error)) *cobra.Command {
+	timeout := settleTimeout
+	if example != "" {
+		example = "  " + example
+	}
+	cmd := &cobra.Command{Use: use, Short: short, Example: example, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
+		p := c.progress()
+		cl, err := c.open(timeout, p)
+		if err != nil {
+			return err
+		}
+		st, err := run(cmd.Context(), cl, args)
+		p.end()
+		if err != nil {
+			return err
+		}
+		return c.showFaults(st)
+	}}
+	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "give up after this time")
+	return cmd
+}
+
+func (c *command) faultListCommand() *cobra.Command {
+	return &cobra.Command{Use: "ls", Short: "The faults that are set", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cl, err := c.open(settleTimeout, nil)
+			if err != nil {
+				return err
+			}
+			st, err := cl.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return c.showFaults(st)
+		}}
+}
+
+func (c *command) showFaults(st *launcher.Status) error {
+	if c.json {
+		return c.printJSON(st.FaultTable.Faults)
+	}
+	if len(st.Faults) == 0 {
+		fmt.Fprintln(c.Stdout, "no faults")
+	}
+	for i, f := range st.Faults {
+		fmt.Fprintf(c.Stdout, "%d  %s\n", i+1, f)
+	}
+	return nil
+}
