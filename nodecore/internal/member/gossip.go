@@ -27,6 +27,10 @@ const (
 	// gossipEvery is how often news are passed on. Who comes is spread by more
 	// direct means, so this is about who fails.
 	gossipEvery = 200 * time.Millisecond
+	// manyMembers is from where on every piece of news is repeated less often: the
+	// gossip of a hundred nodes that arrive at once is mostly about what a spread
+	// tells anyway.
+	manyMembers = 16
 	// reclaimAfter is when a dead life's entry may be taken over; lives have
 	// names of their own, so this only ever matters after a clash of boots.
 	reclaimAfter = time.Second
@@ -68,6 +72,9 @@ func openGossip(cfg gossipConfig) (*gossip, error) {
 	mc.ProbeInterval, mc.GossipInterval = probeEvery, gossipEvery
 	mc.SuspicionMult, mc.SuspicionMaxTimeoutMult = 6, 2
 	mc.AwarenessMaxMultiplier = 3
+	if cfg.expected > manyMembers {
+		mc.RetransmitMult = 1
+	}
 	mc.EnableCompression = false
 	mc.HandoffQueueDepth = 65536
 	mc.DeadNodeReclaimTime = reclaimAfter
@@ -289,5 +296,6 @@ type gossipConfig struct {
 	roster    *roster
 	advertise netip.AddrPort
 	secret    []byte
+	expected  int // members that there will probably be
 	changed   func()
 }

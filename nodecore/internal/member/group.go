@@ -135,7 +135,8 @@ func (g *Group) enter(sync bool) error {
 	}
 	gs, err := openGossip(gossipConfig{
 		cluster: cluster, self: self, port: g.port, roster: r,
-		advertise: g.cfg.Advertise, secret: secret, changed: g.changed,
+		advertise: g.cfg.Advertise, secret: secret,
+		expected: max(len(g.cfg.Seeds), len(r.list())), changed: g.changed,
 	})
 	if err != nil {
 		return err

@@ -6,8 +6,12 @@ import (
 )
 
 // settledFor is how long the members must have been the same before a node
-// begins to watch its neighbour: while a cluster starts, nobody has time for it.
-const settledFor = 150 * time.Millisecond
+// begins to watch its neighbour, and settledEach what every member adds to it:
+// while a cluster starts, nobody has time for it.
+const (
+	settledFor  = 150 * time.Millisecond
+	settledEach = 5 * time.Millisecond
+)
 
 // watch holds a control stream to the next running member in the order of
 // names, as everybody does, so that each member is watched by one other. When a
@@ -37,7 +41,8 @@ func (g *Group) settled() bool {
 	case <-g.ring: // an old change
 	default:
 	}
-	if wait(g.ctx, settledFor) != nil {
+	_, r := g.current()
+	if wait(g.ctx, settledFor+time.Duration(len(r.list()))*settledEach) != nil {
 		return false
 	}
 	select {
