@@ -35,15 +35,25 @@ type claim struct {
 	*acceptance // of the claim by all nodes, and of what became known by the answers
 	s           *session
 
-	mu    sync.Mutex
-	from  []string // nodes that had the session
-	newer bool
+	mu      sync.Mutex
+	waiting map[string]struct{} // nodes that are still to answer
+	from    []string            // nodes that had the session
+	newer   bool
+}
+
+// answers says whether a node's answer, or that there will be none, is the one that is waited for. A lost link may bring both.
+func (c *claim) answers(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.waiting[name]
+	delete(c.waiting, name)
+	return ok
 }
 
 // claim tells all nodes that the client is connected here now, and takes over the session that one of them may have. With
 // clean, sessions are ended instead. The session's turn is held.
-func (b *Broker) claim(s *session, at stamp, clean bool) (moved bool) {
-	c := &claim{acceptance: newAcceptance(), s: s}
+func (b *Broker) claim(s *session, at stamp, clean bool) {
+	c := &claim{acceptance: newAcceptance(), s: s, waiting: map[string]struct{}{}}
 	c.more()
 	b.claims.Lock()
 	b.claims.last++
@@ -56,8 +66,11 @@ func (b *Broker) claim(s *session, at stamp, clean bool) (moved bool) {
 	for _, name := range b.mesh.Peers() {
 		missing = missing || !b.mesh.Reachable(name)
 		c.more()
+		c.mu.Lock()
+		c.waiting[name] = struct{}{}
+		c.mu.Unlock()
 		b.mesh.Send(name, peer.Frame{Kind: frameClaim, Body: body, Waiter: peer.DoneFunc(func(ok bool) {
-			if !ok { // else the answer counts
+			if !ok && c.answers(name) { // else the answer counts
 				c.Done(false)
 			}
 		})})
@@ -73,11 +86,11 @@ func (b *Broker) claim(s *session, at stamp, clean bool) (moved bool) {
 	b.claims.Lock()
 	delete(b.claims.open, id)
 	b.claims.Unlock()
-	return b.conclude(c, missing)
+	b.conclude(c, missing)
 }
 
 // conclude makes of the answers what they say. missing says that somebody couldn't be asked, and may have the session too.
-func (b *Broker) conclude(c *claim, missing bool) (moved bool) {
+func (b *Broker) conclude(c *claim, missing bool) {
 	c.mu.Lock()
 	from, newer := c.from, c.newer
 	c.mu.Unlock()
@@ -95,7 +108,6 @@ func (b *Broker) conclude(c *claim, missing bool) (moved bool) {
 	for _, name := range from {
 		b.tell(name, frameSettled, appendString(nil, s.id), nil)
 	}
-	return len(from) > 0
 }
 
 // claimed handles another node's claim.
@@ -158,7 +170,7 @@ func (b *Broker) claimAnswer(from string, r *reader) error {
 	b.claims.Lock()
 	c := b.claims.open[id]
 	b.claims.Unlock()
-	if c == nil {
+	if c == nil || !c.answers(from) {
 		if kind == claimMoved {
 			return b.handedOver(r)
 		}
@@ -166,13 +178,13 @@ func (b *Broker) claimAnswer(from string, r *reader) error {
 	}
 	defer c.Done(true)
 	if kind == claimMoved {
-		c.s.mu.Lock()
-		c.s.rememberLocked()
-		err := c.s.importLocked(r, c)
-		c.s.mu.Unlock()
-		if err != nil {
-			return err
+		st := r.sessionState()
+		if r.bad {
+			return errMalformed
 		}
+		c.s.mu.Lock()
+		c.s.importLocked(st, c)
+		c.s.mu.Unlock()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -252,7 +264,10 @@ func (b *Broker) handedOver(r *reader) error {
 	case s != nil:
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if !s.gone && !s.clean {
+		switch {
+		case s.fresh && st.expiry > 0: // its node has come back while the client is connecting
+			s.importLocked(st, nil)
+		case !s.clean:
 			s.addLocked(st.messages)
 		}
 	case stub != nil && st.hops < maxHops:

@@ -38,6 +38,7 @@ func (c *conn) connect(pk packets.Packet) error {
 	if err != nil {
 		return c.refuse(*err)
 	}
+	c.b.dissolve(id)
 	c.b.log.Debug("client connected", "client", s.id, "remote", c.nc.RemoteAddr(), "version", c.version)
 	return nil
 }
@@ -106,32 +107,31 @@ func (b *Broker) attach(c *conn, id string, pk packets.Packet, assigned string) 
 	at := b.clock.now()
 	s.mu.Lock()
 	s.stamp = at
-	present := s.durable()
 	s.mu.Unlock()
 	clean := pk.Connect.Clean
 	if assigned == "" {
-		moved := b.claim(s, at, clean)
-		present = present || moved
+		b.claim(s, at, clean)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone || s.stamp != at || b.isClosed() {
-		if !s.gone && !s.durable() {
+		if s.fresh {
 			s.endLocked()
 		}
 		return nil, &packets.ErrServerBusy // it connects elsewhere at the same moment, or we are closing
 	}
 	s.stopTimersLocked()
 	s.will = nil
+	present := s.durable() && !clean
 	if clean {
-		present = false
 		s.clearLocked()
 		s.unsubscribeAllLocked()
 	}
 	was := s.durable()
-	s.expiry, s.clean = expiry(pk), clean
+	s.expiry, s.clean, s.fresh = expiry(pk), clean, false
 	if was != s.durable() {
 		s.rerouteLocked(was)
+		s.storeLocked()
 	}
 	s.limit = window
 	if r := pk.Properties.ReceiveMaximum; r > 0 && c.version == 5 {
@@ -176,6 +176,7 @@ func (b *Broker) takeTurn(id string) *session {
 		s := b.sessions[id]
 		if s == nil {
 			s = newSession(b, id)
+			s.fresh = true
 			b.sessions[id] = s
 		}
 		b.mu.Unlock()
@@ -191,6 +192,18 @@ func (b *Broker) takeTurn(id string) *session {
 			<-old.done
 		}
 		s.turn.Unlock()
+	}
+}
+
+// dissolve ends the passing on of messages for a session that has come back.
+func (b *Broker) dissolve(id string) {
+	b.mu.RLock()
+	stub := b.stubs[id]
+	b.mu.RUnlock()
+	if stub != nil {
+		stub.mu.Lock()
+		defer stub.mu.Unlock()
+		stub.dissolveLocked()
 	}
 }
 

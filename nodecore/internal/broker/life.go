@@ -145,6 +145,7 @@ func (s *session) moveLocked(to string) {
 	s.gone, s.moved = true, to
 	s.stopTimersLocked()
 	s.dropLocked()
+	s.saveLocked()
 	b := s.b
 	b.mu.Lock()
 	delete(b.sessions, s.id)
@@ -176,10 +177,16 @@ func (s *session) passLocked(d time.Duration) {
 
 // dissolveLocked ends the passing on of messages.
 func (s *session) dissolveLocked() {
+	if s.moved == "" {
+		return
+	}
 	s.stopTimersLocked()
 	s.unsubscribeAllLocked()
 	s.moved = ""
 	b := s.b
+	if s.saved && !s.backLocked() {
+		b.store.DeleteSession(s.id)
+	}
 	b.mu.Lock()
 	if b.stubs[s.id] == s {
 		delete(b.stubs, s.id)
@@ -187,9 +194,21 @@ func (s *session) dissolveLocked() {
 	b.mu.Unlock()
 }
 
+// backLocked says whether the client has a session here again, after an older one has moved. The record on disk is its.
+func (s *session) backLocked() bool {
+	s.b.mu.RLock()
+	defer s.b.mu.RUnlock()
+	return s.b.sessions[s.id] != nil
+}
+
 // saveLocked keeps on disk what the session needs after a restart; its messages are there already.
 func (s *session) saveLocked() {
 	switch {
+	case s.moved != "" && s.backLocked():
+	case s.moved != "":
+		st := s.stateLocked()
+		s.b.store.PutSession(s.id, st.append(nil))
+		s.saved = true
 	case s.gone:
 	case s.durable():
 		st := s.stateLocked()
@@ -202,6 +221,21 @@ func (s *session) saveLocked() {
 		s.b.store.DeleteSession(s.id)
 		s.saved = false
 	}
+}
+
+// storeLocked puts messages on disk that came before the session was durable.
+func (s *session) storeLocked() {
+	if !s.durable() {
+		return
+	}
+	s.queue.All(func(d *delivery) bool {
+		if d.qos > 0 && d.seq == 0 {
+			d.seq = s.nextSeq
+			s.nextSeq++
+			s.b.store.PutMessage(s.id, d.seq, d.record())
+		}
+		return true
+	})
 }
 
 // load makes the sessions and retained messages that are on disk.
@@ -220,7 +254,11 @@ func (b *Broker) load() error {
 		b.clock.saw(st.stamp)
 		s.restoreLocked(st)
 		s.sentBefore = st.sent
-		b.sessions[client] = s
+		if s.moved = st.moved; s.moved == "" {
+			b.sessions[client] = s
+		} else {
+			s.gone, b.stubs[client] = true, s
+		}
 		for _, sub := range st.subs {
 			s.subscribeLocked(sub, nil)
 		}
@@ -269,6 +307,11 @@ func (b *Broker) loadMessages() error {
 		s.sentBefore = nil
 		s.mu.Lock()
 		s.restLocked()
+		s.mu.Unlock()
+	}
+	for _, s := range b.stubs {
+		s.mu.Lock()
+		s.passLocked(passTime)
 		s.mu.Unlock()
 	}
 	return err

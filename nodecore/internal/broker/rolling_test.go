@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -17,9 +18,9 @@ type roamer struct {
 	id    string
 	first int // node to try first
 
-	mu   sync.Mutex
-	cl   *client
-	seen map[string]bool
+	mu  sync.Mutex
+	cl  *client
+	all []*client // that there ever were: what comes last may be noted, and acknowledged, late
 }
 
 // connected returns the client, connecting it if need be; nil when ctx ends.
@@ -33,7 +34,6 @@ func (r *roamer) connected(ctx context.Context, setUp func(*client) error) *clie
 		default:
 			return cl
 		}
-		r.note(cl)
 	}
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -44,14 +44,15 @@ func (r *roamer) connected(ctx context.Context, setUp func(*client) error) *clie
 			if err == nil && setUp != nil {
 				err = setUp(cl)
 			}
+			r.mu.Lock()
+			r.all = append(r.all, cl)
 			if err == nil {
-				r.mu.Lock()
 				r.cl = cl
 				r.mu.Unlock()
 				return cl
 			}
+			r.mu.Unlock()
 			nc.Close()
-			r.note(cl)
 		}
 		select {
 		case <-tick.C:
@@ -61,14 +62,17 @@ func (r *roamer) connected(ctx context.Context, setUp func(*client) error) *clie
 	}
 }
 
-// note remembers what a client got.
-func (r *roamer) note(cl *client) {
-	got := cl.payloads()
+// got is all that came.
+func (r *roamer) got() map[string]bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, p := range got {
-		r.seen[p] = true
+	seen := map[string]bool{}
+	for _, cl := range r.all {
+		for _, p := range cl.payloads() {
+			seen[p] = true
+		}
 	}
+	return seen
 }
 
 // All nodes are restarted one after the other while clients publish and subscribe, connecting again wherever they can: what was
@@ -78,8 +82,8 @@ func TestRollingRestart(t *testing.T) {
 	c := newCluster(t, 3)
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	sub := &roamer{c: c, id: "sub", first: 1, seen: map[string]bool{}}
-	pub := &roamer{c: c, id: "pub", first: 0, seen: map[string]bool{}}
+	sub := &roamer{c: c, id: "sub", first: 1}
+	pub := &roamer{c: c, id: "pub", first: 0}
 	subscribe := func(cl *client) error {
 		_, err := cl.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "t", QoS: 1}}})
 		return err
@@ -147,13 +151,9 @@ func TestRollingRestart(t *testing.T) {
 	close(stop)
 	wg.Wait()
 	eventually(t, "all that was acknowledged came", func() bool {
-		sub.note(sub.connected(ctx, subscribe))
-		for _, m := range acked {
-			if !sub.seen[m] {
-				return false
-			}
-		}
-		return true
+		sub.connected(ctx, subscribe)
+		got := sub.got()
+		return !slices.ContainsFunc(acked, func(m string) bool { return !got[m] })
 	})
 	t.Logf("%d messages were acknowledged", len(acked))
 }

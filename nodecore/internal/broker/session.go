@@ -76,6 +76,7 @@ type session struct {
 	stamp  stamp      // when the client last connected
 	expiry uint32     // seconds that the session lives without a connection; never
 	gone   bool       // ended, or moved to another node
+	fresh  bool       // made by a CONNECT that is still worked on
 	subs   map[string]subscription
 
 	queue   ring.Queue[delivery]
@@ -146,7 +147,7 @@ func (s *session) deliverAnew(d delivery) (over bool) {
 
 func (s *session) enqueueLocked(d delivery) (over bool) {
 	switch {
-	case s.queue.Len() >= queueMax, s.bytes+d.m.size() > queueBytes, s.conn == nil && !s.durable():
+	case s.queue.Len() >= queueMax, s.bytes+d.m.size() > queueBytes, s.conn == nil && !s.durable() && !s.fresh:
 		s.b.stats.dropped.Add(1)
 		return false
 	}

@@ -18,6 +18,7 @@ type sessionState struct {
 	away     int64 // Unix milliseconds
 	nextID   uint16
 	clean    bool
+	moved    string // node that has it now; then only the subscriptions are left here
 	subs     []subscription
 	released []uint16          // our QoS 2 messages that wait for PUBCOMP
 	recv     []uint16          // the client's QoS 2 messages that wait for PUBREL
@@ -34,7 +35,7 @@ func (st *sessionState) append(b []byte) []byte {
 	for _, n := range []uint64{uint64(st.expiry), uint64(st.away), uint64(st.nextID)} {
 		b = binary.AppendUvarint(b, n)
 	}
-	b = appendBool(b, st.clean)
+	b = appendString(appendBool(b, st.clean), st.moved)
 	b = binary.AppendUvarint(b, uint64(len(st.subs)))
 	for _, s := range st.subs {
 		b = append(b, s.qos)
@@ -73,7 +74,7 @@ func (r *reader) uint16() uint16 {
 func (r *reader) sessionState() (st sessionState) {
 	st.id, st.hops, st.stamp = r.string(), r.byte(), r.stamp()
 	st.expiry, st.away, st.nextID = uint32(r.uvarint()), int64(r.uvarint()), uint16(r.uvarint())
-	st.clean = r.bool()
+	st.clean, st.moved = r.bool(), r.string()
 	for range r.count(6) {
 		s := subscription{qos: r.byte() & 3, noLocal: r.bool(), asPublish: r.bool(), id: int(r.uvarint()), group: r.string(), filter: r.string()}
 		st.subs = append(st.subs, s)
@@ -137,7 +138,7 @@ func parseDelivery(rec []byte) (d delivery, err error) {
 
 // stateLocked is all of a session but its messages.
 func (s *session) stateLocked() sessionState {
-	st := sessionState{id: s.id, stamp: s.stamp, expiry: s.expiry, nextID: s.nextID, clean: s.clean, sent: map[uint64]uint16{}}
+	st := sessionState{id: s.id, stamp: s.stamp, expiry: s.expiry, nextID: s.nextID, clean: s.clean, moved: s.moved, sent: map[uint64]uint16{}}
 	if !s.away.IsZero() {
 		st.away = s.away.UnixMilli()
 	}
@@ -185,14 +186,11 @@ func (s *session) exportLocked() (parts [][]byte) {
 }
 
 // importLocked takes over a session from another node; w waits until all nodes know where it is.
-func (s *session) importLocked(r *reader, w waits) error {
-	st := r.sessionState()
-	if r.bad {
-		return errMalformed
-	}
+func (s *session) importLocked(st sessionState, w waits) {
 	if s.gone {
-		return nil
+		return
 	}
+	s.rememberLocked()
 	if s.durable() { // another node has had it meanwhile; what is newer here stays
 		s.addLocked(st.messages)
 	} else {
@@ -214,7 +212,6 @@ func (s *session) importLocked(r *reader, w waits) error {
 			s.subscribeLocked(sub, w)
 		}
 	}
-	return nil
 }
 
 // restoreLocked takes over what is known of packet ids.
@@ -232,6 +229,9 @@ func (s *session) restoreLocked(st sessionState) {
 
 // addLocked queues messages that another node had for the session.
 func (s *session) addLocked(all []delivery) {
+	if s.gone {
+		return
+	}
 	for _, d := range all {
 		if d.qos == 0 && s.conn == nil || s.knownLocked(d.m) {
 			continue
