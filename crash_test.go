@@ -209,10 +209,10 @@ func TestKillUp(t *testing.T) {
 }
 
 func TestKillKeeper(t *testing.T) {
-	h := newHost(t)
+	h := newHost(t) // on ports that nobody else takes while no keeper holds them: --base auto moves by tens
 	took := h.upTime()
 	for i := range rounds {
-		up := h.cmd("-c", "k", "up", "3", "--base", "auto", "-q")
+		up := h.cmd("-c", "k", "up", "3", "--base", "5", "-q")
 		if err := up.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +230,7 @@ func TestKillKeeper(t *testing.T) {
 			if was && st.State != "lost" {
 				t.Errorf("after its keeper was killed the cluster is %s, want lost", st.State)
 			}
-			h.ok("-c", "k", "up", "-q")
+			h.ok("-c", "k", "up", "3", "--base", "5", "-q")
 			if st, _ = h.status("k"); st.State != "running" {
 				t.Errorf("after up: %s, want running", st.State)
 			}

@@ -160,7 +160,7 @@ func TestRecycledPID(t *testing.T) {
 		_ = stranger.Process.Kill()
 		_ = stranger.Wait()
 	}()
-	h.ok("-c", "r", "up", "2", "--base", "auto", "-q")
+	h.ok("-c", "r", "up", "2", "--base", "15", "-q") // which nobody takes while no keeper holds it
 	pid := h.keeper("r")
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)

@@ -293,10 +293,12 @@ func (d *decision) inputs(ctx context.Context, rec *keeper.Record, st *Status) (
 		if len(po.Node) == 0 {
 			po.Node = had.Node
 		}
-		d.fixed = true
 	}
 	if err := d.wanted(&po); err != nil {
 		return nil, po, err
+	}
+	if formed {
+		d.fixed = len(po.Nodes) == 0 // what is there stays where it is; what is added can give way
 	}
 	if err := checkPaths(ctx, t, d.cluster, &po, o); err != nil {
 		return nil, po, err
