@@ -23,6 +23,7 @@ func (c *command) templatesCommand() *cobra.Command {
 			_, err = c.Stdout.Write(text)
 			return err
 		}})
+	cmd.AddCommand(c.templatesCheckCommand())
 	return cmd
 }
 

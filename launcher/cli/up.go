@@ -28,19 +28,25 @@ type planFlags struct {
 }
 
 func (f *planFlags) add(cmd *cobra.Command) {
+	f.addServer(cmd)
 	fl := cmd.Flags()
 	fl.StringVarP(&f.o.Template, "template", "t", "", "what to launch: a name of `onemore templates`, or a template's file or folder")
-	fl.StringVarP(&f.o.Source, "source", "s", "", "the node directory to copy; it is never written to")
 	fl.IntVar(&f.o.Offset, "offset", 0, "step between the ports of neighbouring nodes (default: 1000, or the nearest that works)")
 	fl.StringVar(&f.o.Base, "base", "", "shift all ports by this number, or \"auto\": to a free block")
 	fl.StringArrayVar(&f.set, "set", nil, "LISTENER=PORT: the port of node 1's listener")
-	fl.StringArrayVarP(&f.env, "env", "e", nil, "K=V: environment of every node")
-	fl.StringArrayVar(&f.par, "param", nil, "NAME=VALUE: a setting of the template")
 	fl.StringArrayVar(&f.node, "node", nil, "N:KEY=VALUE: for one node only; KEY is source, bin, env.NAME or set.LISTENER")
-	fl.StringVar(&f.o.Join, "join", "", "how nodes join: config, command or none (default: the template's)")
-	fl.StringVar(&f.o.Bin, "bin", "", "the server's program, where it is not the one on PATH")
 	fl.StringVar(&f.o.Host, "host", "", "address of the nodes (default 127.0.0.1)")
 	fl.StringVar(&f.o.Spread, "spread", "", "port (default), or address: every node an own 127.0.0.x and the same ports")
+}
+
+// addServer adds those of them that say what a node is made of, not where it is.
+func (f *planFlags) addServer(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVarP(&f.o.Source, "source", "s", "", "the node directory to copy; it is never written to")
+	fl.StringArrayVarP(&f.env, "env", "e", nil, "K=V: environment of every node")
+	fl.StringArrayVar(&f.par, "param", nil, "NAME=VALUE: a setting of the template")
+	fl.StringVar(&f.o.Join, "join", "", "how nodes join: config, command or none (default: the template's)")
+	fl.StringVar(&f.o.Bin, "bin", "", "the server's program, where it is not the one on PATH")
 	fl.DurationVar(&f.o.Timeout, "timeout", 0, fmt.Sprintf("give up after this time, and undo; 0: never (default %v)", defaultTimeout))
 	f.given = fl.Changed
 }

@@ -1,0 +1,313 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/ports"
+	"onemore/launcher/internal/proc"
+)
+
+// CheckOptions say which template is checked, with what.
+type CheckOptions struct {
+	Options            // Template, Source, Bin, Params, Env, Join and Timeout (of one operation) count
+	Lint    bool       // only read it and plan with it; start nothing
+	Step    func(Step) // may be nil; called as each step ends
+}
+
+// Step is one thing that a template must be able to do.
+type Step struct {
+	Name    string   `json:"name"`
+	OK      bool     `json:"ok"`
+	Why     string   `json:"why,omitempty"`  // it failed, or a warning
+	Hint    string   `json:"hint,omitempty"` // the way out
+	Logs    string   `json:"logs,omitempty"` // folder
+	Log     []string `json:"log,omitempty"`  // the telling lines
+	Seconds float64  `json:"seconds"`
+}
+
+// CheckTemplate takes clusters of a template through their whole life, as far as that is the same for all servers:
+// docs/templates.md has the list. It stops at the first step that fails; nothing is left behind either way. The error is
+// nil when all steps were taken and are OK, and an *InputError when there is no such template.
+func CheckTemplate(ctx context.Context, o CheckOptions) ([]Step, error) {
+	if _, err := TemplateText(o.Template); err != nil {
+		return nil, err
+	}
+	o.Base, o.Progress = "auto", nil
+	c := &checker{o: o, clusters: []*checked{{count: 3}, {count: 2}}}
+	c.step("read it and plan three nodes", func() error { return c.lint(ctx) })
+	if !o.Lint && !c.failed() {
+		c.life(ctx)
+	}
+	if c.failed() || ctx.Err() != nil {
+		return c.steps, errors.Join(errors.New("the template does not pass"), context.Cause(ctx))
+	}
+	return c.steps, nil
+}
+
+type checker struct {
+	o        CheckOptions
+	steps    []Step
+	clusters []*checked // the one that is changed, and the one beside it
+}
+
+// checked is one of the two clusters.
+type checked struct {
+	count   int
+	c       *Cluster
+	plan    *Plan
+	release func()
+}
+
+func (c *checker) failed() bool {
+	return slices.ContainsFunc(c.steps, func(s Step) bool { return !s.OK })
+}
+
+// step takes one step, unless one before it failed.
+func (c *checker) step(name string, do func() error) {
+	if !c.failed() {
+		c.always(name, do)
+	}
+}
+
+func (c *checker) always(name string, do func() error) {
+	began := time.Now()
+	err := do()
+	s := Step{Name: name, OK: err == nil, Seconds: time.Since(began).Seconds()}
+	var in *InputError
+	var fail *Failure
+	switch {
+	case errors.As(err, &fail):
+		s.Why, s.Hint, s.Log, s.Logs = fail.Error(), fail.Hint, fail.Log, fail.Logs
+	case errors.As(err, &in):
+		s.Why, s.Hint = in.Error(), in.Hint
+	case err != nil:
+		s.Why = err.Error()
+	}
+	c.steps = append(c.steps, s)
+	if c.o.Step != nil {
+		c.o.Step(s)
+	}
+}
+
+func (c *checker) lint(ctx context.Context) error {
+	o := c.o.Options
+	o.Cluster, o.Count = UniqueName("check"), c.clusters[0].count
+	if _, err := DryRun(ctx, o); err != nil {
+		return err
+	}
+	// The one beside may be smaller, if the template takes that.
+	o.Count = c.clusters[1].count
+	if _, err := DryRun(ctx, o); err != nil {
+		c.clusters[1].count = c.clusters[0].count
+	}
+	return nil
+}
+
+// life is the list.
+func (c *checker) life(ctx context.Context) {
+	a, b := c.clusters[0], c.clusters[1]
+	defer func() {
+		for _, k := range c.clusters {
+			if k.release != nil {
+				k.release()
+			}
+		}
+	}()
+	c.step(fmt.Sprintf("up %d, and up %d of another cluster at the same time", a.count, b.count), func() error { return c.up(ctx) })
+	c.step("every node listens where it should, and nowhere else", func() error { return errors.Join(a.audit(ctx), b.audit(ctx)) })
+	c.step("add a node", func() error {
+		st, err := a.c.Add(ctx, 1)
+		return errors.Join(err, c.full(st, 1, 2, 3, 4))
+	})
+	c.step("remove node 2", func() error {
+		st, err := a.c.Remove(ctx, 2)
+		return errors.Join(err, c.full(st, 1, 3, 4))
+	})
+	c.step("stop node 3 and start it", func() error {
+		if _, err := a.c.Stop(ctx, 3); err != nil {
+			return err
+		}
+		st, err := a.c.Start(ctx, 3)
+		return errors.Join(err, c.full(st, 1, 3, 4))
+	})
+	c.step("kill node 4: degraded", func() error {
+		st, err := a.c.Kill(ctx, 4)
+		if err == nil && st.State != keeper.Degraded {
+			err = fmt.Errorf("the cluster is %s", st.State)
+		}
+		return err
+	})
+	c.step("start it again: settled", func() error {
+		st, err := a.c.Start(ctx, 4)
+		return errors.Join(err, c.full(st, 1, 3, 4))
+	})
+	c.step("stop all and start all: the same ports", func() error { return c.cycle(ctx, a) })
+	c.step("the other cluster was left alone", func() error {
+		st, err := b.c.Status(ctx)
+		return errors.Join(err, c.full(st, b.indices()...), b.audit(ctx))
+	})
+	if a.c != nil && b.c != nil {
+		c.always("down: nothing is left", func() error {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+			defer cancel()
+			return errors.Join(a.down(ctx), b.down(ctx))
+		})
+	}
+}
+
+// up brings up both clusters at once.
+func (c *checker) up(ctx context.Context) error {
+	var wg sync.WaitGroup
+	errs := make([]error, len(c.clusters))
+	for i, k := range c.clusters {
+		o := c.o.Options
+		o.Cluster, o.Count = UniqueName("check"), k.count
+		wg.Go(func() {
+			cl, st, release, err := UpOwned(ctx, o)
+			if err == nil {
+				k.c, k.release = cl, release
+				k.plan, err = cl.Plan()
+				err = errors.Join(err, c.full(st, k.indices()...))
+			}
+			errs[i] = err
+		})
+	}
+	wg.Wait()
+	if errs[0] != nil {
+		return errs[0] // with its evidence; the other one is often the same
+	}
+	return errs[1]
+}
+
+func (k *checked) indices() []int {
+	var out []int
+	for i := range k.count {
+		out = append(out, i+1)
+	}
+	return out
+}
+
+// full wants just these nodes to run, each seeing all.
+func (c *checker) full(st *Status, nodes ...int) error {
+	if st == nil {
+		return nil // there is an error already
+	}
+	var have []int
+	var errs []error
+	for _, n := range st.Nodes {
+		have = append(have, n.Index)
+		if n.State != keeper.Running {
+			errs = append(errs, fmt.Errorf("node %d is %s %s\n%s", n.Index, n.State, n.Exit, lastLines(n.Log)))
+		} else if n.Members != len(nodes) && n.Members != keeper.MembersUnknown {
+			errs = append(errs, fmt.Errorf("node %d sees %d members, want %d", n.Index, n.Members, len(nodes)))
+		}
+	}
+	if slices.Sort(have); !slices.Equal(have, nodes) {
+		errs = append(errs, fmt.Errorf("the cluster has the nodes %v, want %v", have, nodes))
+	}
+	return errors.Join(errs...)
+}
+
+// lastLines are the end of a node's log.
+func lastLines(path string) string {
+	const most = 2 << 10
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	b, err := io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-most), most))
+	if err != nil {
+		return ""
+	}
+	return strings.ToValidUTF8(strings.TrimSpace(string(b)), "?")
+}
+
+// audit wants the sockets of all nodes to be those that the template declares.
+func (k *checked) audit(ctx context.Context) error {
+	st, err := k.c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, f := range st.Audit {
+		errs = append(errs, fmt.Errorf("node %d: %w", f.Node, &f))
+	}
+	return errors.Join(errs...)
+}
+
+// cycle stops and starts a whole cluster.
+func (c *checker) cycle(ctx context.Context, k *checked) error {
+	before, err := k.c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := k.c.Stop(ctx); err != nil {
+		return err
+	}
+	after, err := k.c.Start(ctx)
+	if err != nil {
+		return err
+	}
+	for i, n := range before.Nodes {
+		if !maps.Equal(n.Listeners, after.Nodes[i].Listeners) {
+			return fmt.Errorf("node %d has other ports: %v, want %v", n.Index, after.Nodes[i].Listeners, n.Listeners)
+		}
+	}
+	return errors.Join(c.full(after, 1, 3, 4), k.audit(ctx))
+}
+
+// down takes the cluster down and looks for what is left: processes, ports, its folder.
+func (k *checked) down(ctx context.Context) error {
+	p, err := k.c.Plan()
+	if err != nil {
+		return err
+	}
+	if err := k.c.Down(ctx, false); err != nil {
+		return err
+	}
+	infos, err := proc.Marked(keeper.MarkCluster, p.ID)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, i := range infos {
+		errs = append(errs, fmt.Errorf("process %d (%s) is left", i.ID.PID, i.Name))
+	}
+	busy, err := ports.Busy(addresses(p))
+	errs = append(errs, err)
+	for _, a := range busy {
+		errs = append(errs, fmt.Errorf("%s is still in use", a))
+	}
+	if _, err := os.Lstat(k.c.Dir()); err == nil {
+		errs = append(errs, fmt.Errorf("%s is left", k.c.Dir()))
+	}
+	return errors.Join(errs...)
+}
+
+func addresses(p *plan.Plan) []ports.Addr {
+	var out []ports.Addr
+	for _, n := range p.Nodes {
+		for _, l := range n.Listeners {
+			for _, proto := range l.Protocols {
+				out = append(out, ports.Addr{Proto: ports.Proto(strings.ToLower(proto)), Host: l.Host, Port: l.Port})
+			}
+		}
+	}
+	return out
+}
