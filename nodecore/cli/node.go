@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -18,11 +17,11 @@ import (
 )
 
 const (
-	// startTime is how long a node is taken to be starting: it uses one processor
-	// and doesn't collect garbage, so that many can start at once on few processors.
+	// startTime is how long a node is taken to be starting: it uses one processor,
+	// so that many can start at once on few processors. Whoever starts many sets
+	// GOMAXPROCS=1 and GOGC=400 in their environment: there it costs nothing, while
+	// each such setting in a running program stops it for a moment.
 	startTime = 2 * time.Second
-	// startMemory is where garbage is collected all the same.
-	startMemory = 32 << 20
 	// gcPercent keeps the heap of an idle node small afterwards; a node is one of
 	// many on a host, and a busy one still spends little on collecting.
 	gcPercent = 50
@@ -50,8 +49,6 @@ ONEMORE_LISTENERS__MQTT__BIND and so on override it. TERM or INT stops the node.
 // TERM and INT. Its log goes to logs.
 func RunNode(ctx context.Context, dir string, environ []string, logs io.Writer) (err error) {
 	procs := runtime.GOMAXPROCS(1)
-	debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(startMemory)
 	cfg, err := nodecore.LoadConfig(dir, environ)
 	if err != nil {
 		return err
@@ -81,8 +78,11 @@ func RunNode(ctx context.Context, dir string, environ []string, logs io.Writer) 
 // settleDown ends the start: the node may use all processors, and gives back
 // what only the start needed.
 func settleDown(procs int) {
-	runtime.GOMAXPROCS(procs)
+	if procs > 1 {
+		runtime.GOMAXPROCS(procs)
+	} else {
+		runtime.SetDefaultGOMAXPROCS()
+	}
 	debug.SetGCPercent(gcPercent)
-	debug.SetMemoryLimit(math.MaxInt64)
 	debug.FreeOSMemory()
 }

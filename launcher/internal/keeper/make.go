@@ -107,7 +107,7 @@ func configure(p plan.Node, written []plan.File) error {
 func (k *Keeper) startScript(p plan.Node) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#!/bin/sh\n# Runs node %s of cluster %s in the foreground, as onemore does.\ncd %s || exit 1\n", p.Name, k.rec.Plan.Cluster, quote(p.Workdir))
-	for _, kv := range p.Env {
+	for _, kv := range slices.Concat(p.StartEnv, p.Env) {
 		name, value, _ := strings.Cut(kv, "=")
 		fmt.Fprintf(&b, "export %s=%s\n", name, quote(value))
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -111,7 +112,7 @@ func (k *Keeper) startProcess(ctx context.Context, n *node) error {
 	if err != nil {
 		return err
 	}
-	env := k.environment(p.Index, p.Env)
+	env := k.environment(p.Index, slices.Concat(p.StartEnv, p.Env))
 	if p.Ready.Notify || p.Members.Notify {
 		if r.notify, err = probe.ListenNotify(fmt.Sprintf("%s-%d", k.rec.Plan.ID, p.Index)); err != nil {
 			log.Close()

@@ -59,6 +59,9 @@ func (x *expander) process(n *Node, d *template.Data) (err error) {
 	if n.Env, err = x.environment(d, x.t.Environment, way.Environment, x.o.Env, x.o.Node[n.Index].Env); err != nil {
 		return err
 	}
+	if n.StartEnv, err = x.environment(d, x.t.Start.Environment, nil); err != nil {
+		return err
+	}
 	if n.Command, err = x.t.ExpandArgs(x.t.Start.Command, d); err != nil {
 		return err
 	}

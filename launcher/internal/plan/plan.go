@@ -59,7 +59,8 @@ type Node struct {
 	Listeners []Listener `json:"listeners"`
 	Edits     []FileEdit `json:"edits,omitempty"`
 	Files     []File     `json:"files,omitempty"`
-	Env       []string   `json:"env,omitempty"` // K=V, sorted
+	Env       []string   `json:"env,omitempty"`       // K=V, sorted
+	StartEnv  []string   `json:"start_env,omitempty"` // likewise, for the command below alone; Env wins
 	Command   []string   `json:"command"`
 	Workdir   string     `json:"workdir"`
 	Staged    *Call      `json:"staged,omitempty"`

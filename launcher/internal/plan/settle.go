@@ -95,7 +95,7 @@ func (o *Options) check(t *template.Template) (errs []error) {
 		refuse("--join takes "+strings.Join(append(slices.Sorted(maps.Keys(t.Join.Methods)), "none"), ", "),
 			"template %q has no way to join called %q", t.Name, o.Join)
 	}
-	for _, env := range []map[string]string{o.Env, t.Environment} {
+	for _, env := range []map[string]string{o.Env, t.Environment, t.Start.Environment} {
 		for key := range env {
 			if key == "" || strings.ContainsAny(key, "=\x00") {
 				refuse("--env takes NAME=VALUE", "%q is no name of an environment variable", key)

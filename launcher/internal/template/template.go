@@ -151,6 +151,9 @@ type File struct {
 type Start struct {
 	Command []string `toml:"command"` // text
 	Dir     string   `toml:"dir"`     // text; default the node directory
+	// Environment is for the node's own process only: commands run in the node's environment don't get it. What is in
+	// the node's environment wins.
+	Environment map[string]string `toml:"environment"` // values: text
 	// Order "parallel" (default) starts all at once; "staged" starts each after Staged answers on the one before.
 	Order  string `toml:"order"`
 	Staged Call   `toml:"staged"`

@@ -94,6 +94,7 @@ func (t *Template) eachText(visit func(key string, where place, src string)) {
 	}
 	args("start.command", inNode, t.Start.Command)
 	visit("start.dir", inNode, t.Start.Dir)
+	table("start.environment", inNode, t.Start.Environment)
 	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
 		table("join."+method+".environment", inNode, t.Join.Methods[method].Environment)
 	}
