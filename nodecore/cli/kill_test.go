@@ -11,9 +11,9 @@ import (
 // TestRandomKills kills and starts nodes at random, one or two at a time, with
 // and without waiting for the others to notice, and wants the cluster back each time.
 func TestRandomKills(t *testing.T) {
-	rounds := 12
+	rounds := 6
 	if testing.Short() {
-		rounds = 4
+		rounds = 2
 	}
 	var nodes []*process
 	var quoted []string

@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	healFirst = 50 * time.Millisecond // pause after the first round that reached nobody
-	healMost  = time.Second           // longest pause between rounds while somebody is missing
-	healTries = 8                     // members tried in one round
+	healFirst = 50 * time.Millisecond  // pause after the first round that reached nobody
+	healMost  = 400 * time.Millisecond // longest pause between rounds while somebody is missing
+	healSlow  = time.Second            // pause between rounds for those who are known to have ended
+	healTries = 8                      // members tried in one round
 )
 
 // heal looks for members that are not reached, as long as there are any: a
@@ -29,7 +30,7 @@ func (g *Group) heal() {
 			g.rest(pause+rand.N(pause/4), g.outside)
 			pause = min(2*pause, healMost)
 		case len(patient) > 0: // they come back by themselves, and are looked for only to be sure
-			if !g.rest(healMost, g.anyUrgent) {
+			if !g.rest(healSlow, g.anyUrgent) {
 				g.tryAll(patient, turn)
 			}
 			pause = healFirst
