@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // learnable is a server that is learned from a small directory; %[1]d, %[2]d, … are its ports.
@@ -136,4 +137,41 @@ func taken(port int) bool {
 		return true
 	}
 	return ln.Close() != nil
+}
+
+// TestLearnKilled: what a learn that was killed leaves, gc removes.
+func TestLearnKilled(t *testing.T) {
+	h := newHost(t)
+	dir, tmp := t.TempDir(), t.TempDir()
+	script := "#!/bin/sh\nsleep 1000 & sleep 1000; :\n"
+	if err := os.WriteFile(filepath.Join(dir, "start"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := h.cmd("learn", dir)
+	c.Env = append(c.Env, "TMPDIR="+tmp)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); len(marked("TMPDIR="+tmp)) < 4; { // learn, sh, and two sleeps
+		if time.Now().After(deadline) {
+			t.Fatalf("no node runs: %v", left("TMPDIR="+tmp))
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait()
+	gc := h.cmd("gc")
+	gc.Env = append(gc.Env, "TMPDIR="+tmp)
+	out, err := gc.Output()
+	if err != nil || !strings.Contains(string(out), "removed "+filepath.Join(tmp, "onemore-learn-")) {
+		t.Errorf("gc: %s, %v", out, err)
+	}
+	if l := left("TMPDIR=" + tmp); len(l) > 0 {
+		t.Errorf("left: %v", l)
+	}
+	if entries, err := os.ReadDir(tmp); err != nil || len(entries) > 0 {
+		t.Errorf("left: %v, %v", entries, err)
+	}
 }

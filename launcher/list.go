@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/learn"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/proc"
 	"onemore/launcher/internal/state"
@@ -90,7 +91,12 @@ func GC(ctx context.Context) ([]string, error) {
 		return done, err
 	}
 	swept, err := sweep(home)
-	return append(done, swept...), errors.Join(append(errs, err)...)
+	done, errs = append(done, swept...), append(errs, err)
+	learned, err := learn.Sweep(ctx)
+	for _, dir := range learned {
+		done = append(done, "removed "+dir)
+	}
+	return done, errors.Join(append(errs, err)...)
 }
 
 // sweep removes folders of ours that are no clusters: those that an `up` was making when it was killed, and kept logs.

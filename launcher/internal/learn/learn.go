@@ -80,7 +80,8 @@ type learner struct {
 	o       Options
 	id      string // mark of all processes, and of the scratch folder
 	scratch string
-	self    string // the source's path, and others that lead to it
+	unlock  func() error // of the scratch folder
+	self    string       // the source's path, and others that lead to it
 	aliases []string
 	command command
 	spawner *proc.Spawner
@@ -156,13 +157,11 @@ func (l *learner) open(ctx context.Context) error {
 		return err
 	}
 	l.o.Name = templateName(cmp.Or(l.o.Name, filepath.Base(abs)))
-	l.scratch = filepath.Join(os.TempDir(), "onemore-learn-"+strings.ToLower(l.id[:10]))
-	if err := nodedir.Make(l.scratch, l.id); err != nil {
-		return fmt.Errorf("make scratch folder: %w", err)
+	if _, err := Sweep(ctx); err != nil {
+		return fmt.Errorf("remove what was left before: %w", err)
 	}
-	// A server that was started by root often goes on as somebody else, who must get through to its copy.
-	if err := os.Chmod(l.scratch, 0o711); err != nil {
-		return errors.Join(err, nodedir.Remove(l.scratch, l.id))
+	if err := l.makeScratch(ctx, filepath.Join(os.TempDir(), scratchPrefix+strings.ToLower(l.id[:10]))); err != nil {
+		return fmt.Errorf("make scratch folder: %w", err)
 	}
 	l.spawner = proc.NewSpawner(proc.SpawnerOptions{})
 	return nil
@@ -173,7 +172,7 @@ func (l *learner) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	_, err := proc.Stop(ctx, func() ([]proc.ID, error) { return l.marked() }, 0)
-	return errors.Join(err, l.spawner.Close(), nodedir.Remove(l.scratch, l.id))
+	return errors.Join(err, l.spawner.Close(), nodedir.Remove(l.scratch, l.id), l.unlock())
 }
 
 // markVariable is in the environment of every process that is started here.
