@@ -295,7 +295,7 @@ func testEMQXAddresses(t *testing.T, e emqx) {
 	h.downClean("default", st)
 }
 
-// testEMQXVersions makes one cluster of two releases.
+// testEMQXVersions makes one cluster of two releases, and one of it by an upgrade.
 func testEMQXVersions(t *testing.T, program string, e emqx) {
 	t.Parallel()
 	h := newHost(t)
@@ -316,17 +316,30 @@ func testEMQXVersions(t *testing.T, program string, e emqx) {
 	}
 	h.ok("up", "3", "-s", e.source, "--node", "3:source="+older, "--base", "auto", "-q")
 	st := h.agree("default", 3)
-	var told []string
-	for i := 1; i <= 3; i++ {
-		log, err := os.ReadFile(filepath.Join(h.home, "default", fmt.Sprint(i), "node.log"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		told = append(told, string(regexp.MustCompile(`EMQX ([\d.]+) is running`).FindSubmatch(log)[1]))
-	}
-	want := []string{string(newer[1]) + "." + string(newer[2]), string(newer[1]) + "." + string(newer[2]), version}
-	if !slices.Equal(told, want) {
+	newest := string(newer[1]) + "." + string(newer[2])
+	if told, want := h.versions(st), []string{newest, newest, version}; !slices.Equal(told, want) {
 		t.Errorf("versions %v, want %v", told, want)
 	}
+	h.ok("upgrade", "-s", e.source, "-q")
+	st = h.agree("default", 3)
+	if told, want := h.versions(st), []string{newest, newest, newest}; !slices.Equal(told, want) {
+		t.Errorf("after an upgrade: versions %v, want %v", told, want)
+	}
 	h.downClean("default", st)
+}
+
+// versions is what each node says of itself.
+func (h *host) versions(st clusterStatus) []string {
+	h.t.Helper()
+	said := regexp.MustCompile(`(\d+\.\d+\.\d+) is started`)
+	var out []string
+	for _, n := range st.Nodes {
+		text := h.ok("ctl", fmt.Sprint(n.Index), "--", "status")
+		m := said.FindStringSubmatch(text)
+		if m == nil {
+			h.t.Fatalf("status of node %d: %s", n.Index, text)
+		}
+		out = append(out, m[1])
+	}
+	return out
 }
