@@ -159,8 +159,8 @@ func (u *undertaking) bring(ctx context.Context) error {
 	}
 	if u.fresh {
 		for i, n := range u.made {
+			making <- struct{}{} // in the order of the nodes: the first is the one that the others look for
 			g.Go(func() error {
-				making <- struct{}{}
 				err := k.makeNode(gctx, n, u.emit)
 				<-making
 				if err == nil && u.req.Plan.Staged && i > 0 {
