@@ -115,9 +115,7 @@ func (b *Broker) attach(c *conn, id string, pk packets.Packet, assigned string) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone || s.stamp != at || b.isClosed() {
-		if s.fresh {
-			s.endLocked()
-		}
+		s.abandonLocked()
 		return nil, &packets.ErrServerBusy // it connects elsewhere at the same moment, or we are closing
 	}
 	s.stopTimersLocked()
@@ -152,6 +150,19 @@ func (b *Broker) attach(c *conn, id string, pk packets.Packet, assigned string) 
 	s.presentLocked(true)
 	s.saveLocked()
 	return s, nil
+}
+
+// abandonLocked is for a CONNECT that comes to nothing. What was taken over for it stays.
+func (s *session) abandonLocked() {
+	switch {
+	case s.gone || !s.fresh:
+	case !s.durable():
+		s.endLocked()
+	default:
+		s.fresh, s.away = false, time.Now()
+		s.saveLocked()
+		s.restLocked()
+	}
 }
 
 // expiry is how long the session outlives its connection, in seconds.

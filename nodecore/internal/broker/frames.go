@@ -80,7 +80,8 @@ func parsePublishHead(r *reader) (p publishing) {
 
 // tell sends a frame to a peer; w, if any, doesn't wait for one that can't be reached.
 func (b *Broker) tell(to string, kind byte, body []byte, w waits) {
-	f := peer.Frame{Kind: kind, Body: body, Keep: kind == frameClaimed || kind == frameHandOver}
+	// A pull answers an offer, which comes but once: the way back may still be given up when it arrives.
+	f := peer.Frame{Kind: kind, Body: body, Keep: kind == frameClaimed || kind == frameHandOver || kind == framePull}
 	if w != nil {
 		w.more()
 		f.Waiter = w
