@@ -47,7 +47,7 @@ func newHost(t *testing.T) *host {
 
 func (h *host) cmd(args ...string) *exec.Cmd {
 	c := exec.Command("onemore", args...)
-	c.Env = append(os.Environ(), "ONEMORE_HOME="+h.home)
+	c.Env = append(os.Environ(), "ONEMORE_HOME="+h.home, raceLog(h.home))
 	return c
 }
 
@@ -151,6 +151,9 @@ func (h *host) nothingLeft() {
 		if !strings.HasPrefix(e.Name(), "_") {
 			h.t.Errorf("%s is left in ONEMORE_HOME", e.Name())
 		}
+	}
+	for _, race := range races(h.home) {
+		h.t.Error(race)
 	}
 }
 

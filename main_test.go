@@ -37,6 +37,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			home := filepath.Join(e.WorkDir, "h")
 			e.Setenv("ONEMORE_HOME", home)
+			name, value, _ := strings.Cut(raceLog(home), "=")
+			e.Setenv(name, value)
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config"))
 			e.Setenv("TEST_RUN_MARK", os.Getenv("TEST_RUN_MARK"))
 			e.Setenv("REPO", repo(e))
@@ -91,5 +93,8 @@ func nothingLeft(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	for _, p := range left("ONEMORE_HOME=" + home) {
 		ts.Fatalf("a process is left: %s", p)
+	}
+	for _, race := range races(home) {
+		ts.Fatalf("%s", race)
 	}
 }

@@ -61,3 +61,20 @@ func endKeeper(file string) {
 		_ = syscall.Kill(id.PID, syscall.SIGTERM)
 	}
 }
+
+// raceLog is the variable by which keepers and nodes, whose standard error nobody reads, write the data races that they
+// find (under -race) to files in a home; races reads them.
+func raceLog(home string) string { return "GORACE=log_path=" + filepath.Join(home, "_race") }
+
+func races(home string) []string {
+	var out []string
+	files, _ := filepath.Glob(filepath.Join(home, "_race.*"))
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			text = []byte(err.Error())
+		}
+		out = append(out, fmt.Sprintf("a data race, in %s:\n%s", filepath.Base(f), text))
+	}
+	return out
+}

@@ -109,7 +109,7 @@ func (k *Keeper) ours(pid int) bool {
 		return true // it has just ended: it holds nothing any more
 	}
 	env, err := proc.Environ(id, MarkCluster)
-	return err == nil && env[MarkCluster] == k.rec.Plan.ID
+	return err == nil && env[MarkCluster] == k.id()
 }
 
 // serves tells whether a socket answers on the listener's address.
@@ -179,7 +179,7 @@ func (k *Keeper) helpers() []*node {
 // markedAs tells whose mark a process carries.
 func (k *Keeper) markedAs(id proc.ID) (index int, ok bool) {
 	env, err := proc.Environ(id, MarkCluster, MarkNode)
-	if err != nil || env[MarkCluster] != k.rec.Plan.ID {
+	if cluster := k.id(); err != nil || cluster == "" || env[MarkCluster] != cluster {
 		return 0, false
 	}
 	index, err = strconv.Atoi(env[MarkNode])

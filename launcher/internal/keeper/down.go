@@ -78,16 +78,25 @@ func (k *Keeper) removeAll(ctx context.Context) error {
 	if err := nodedir.Remove(k.dir, id); err != nil {
 		return err
 	}
-	k.ln.Close()
-	err = k.unlock()
+	if k.ln != nil {
+		k.ln.Close()
+	}
+	if k.lease != nil { // before anybody can be told that it is done, and try again
+		err = k.lease.Close()
+	}
+	err = errors.Join(err, k.unlock())
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.rec, k.nodes, k.service, k.unlock = nil, map[int]*node{}, nil, nil
+	k.rec, k.nodes, k.service, k.unlock, k.lease, k.leased, k.broken = nil, map[int]*node{}, nil, nil, nil, nil, nil
 	return err
 }
 
-// discardAll removes the nodes of an `up` that never came to its end.
-func (k *Keeper) discardAll() error {
+// discardAll ends and removes the nodes of an `up` that never came to its end.
+func (k *Keeper) discardAll(ctx context.Context) error {
+	if err := k.stopNodes(ctx, k.all(), true, func(Event) {}); err != nil {
+		return err
+	}
+	k.stopService(ctx)
 	for _, n := range k.all() {
 		if err := k.removeFolder(n); err != nil {
 			return err

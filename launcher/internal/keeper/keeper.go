@@ -24,7 +24,6 @@ import (
 	"time"
 
 	"onemore/launcher/internal/nodedir"
-	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/probe"
 	"onemore/launcher/internal/proc"
@@ -51,7 +50,10 @@ type Keeper struct {
 	lease   *ports.Lease
 	leased  []ports.Addr
 	events  *state.Log
-	busy    string
+	broken  error                   // what stands in the way of everything but taking the cluster down
+	busy    string                  // the operation that has the turn
+	cancel  context.CancelCauseFunc // ends it
+	downs   int                     // requests to take the cluster down
 	conns   int
 	owners  int // those that the cluster hangs on
 	faults  faults
@@ -96,29 +98,35 @@ func (k *Keeper) claim() error {
 	if _, err := os.Stat(k.dir); err != nil {
 		return nil
 	}
-	if _, ok, err := nodedir.Marked(k.dir); err != nil || !ok {
+	id, ok, err := nodedir.Marked(k.dir)
+	if err != nil || !ok {
 		return errors.Join(err, fmt.Errorf("%s was not made by onemore; choose another cluster name", k.dir))
 	}
 	if err := k.lock(); err != nil {
 		return err
 	}
-	rec, err := readRecordIfAny(k.dir)
-	if err != nil {
-		return err
+	k.broken = k.takeOver(id)
+	err = k.open()
+	if k.broken != nil {
+		k.log.Error("take charge", "err", k.broken)
 	}
+	return err
+}
+
+// takeOver reads the record and puts in order what the keeper before left. What it fails with must not stand in the way of
+// taking the cluster down.
+func (k *Keeper) takeOver(id string) error {
+	rec, err := readRecordIfAny(k.dir)
 	if rec != nil {
 		k.adopt(rec)
-		if err := k.clearStrays(); err != nil {
-			return err
-		}
-		if err := k.mendSwaps(); err != nil {
-			return err
-		}
-		if err := k.healKernel(context.Background()); err != nil { // of the keeper before
-			return err
-		}
 	}
-	return k.open()
+	if err := errors.Join(err, k.clearStrays(id)); err != nil || rec == nil {
+		return err
+	}
+	if err := k.mendSwaps(); err != nil {
+		return err
+	}
+	return k.healKernel(context.Background()) // of the keeper before
 }
 
 // errTaken says that another keeper has the cluster's folder.
@@ -139,18 +147,18 @@ func (k *Keeper) lock() error {
 
 // open starts to answer on the socket and to log. It is called with the folder locked.
 func (k *Keeper) open() (err error) {
-	if err := redirectStderr(filepath.Join(k.dir, LogFile)); err != nil {
-		return err
+	// A full disk costs the logs, and what tells a crash from an end in order. It must not stand in the way of `down`.
+	if err := redirectStderr(filepath.Join(k.dir, LogFile)); err == nil {
+		k.log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
-	k.log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	if k.events, err = state.OpenLog(filepath.Join(k.dir, EventsFile), eventsLimit); err != nil {
-		return err
+		k.log.Error("log events", "err", err)
+	}
+	if err := remember(filepath.Join(k.dir, KeeperFile), k.self); err != nil {
+		k.log.Error("say who keeps the cluster", "err", err)
 	}
 	sock := filepath.Join(k.dir, SocketFile)
 	if err := os.Remove(sock); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if err := remember(filepath.Join(k.dir, KeeperFile), k.self); err != nil {
 		return err
 	}
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: sock, Net: "unix"})
@@ -192,23 +200,40 @@ func (k *Keeper) close() {
 	}
 }
 
-// adopt takes over a record: its nodes, in the state that the disk shows.
+// adopt takes over a record: its nodes go on with their lives; new ones are in the state that the disk shows. Only who
+// has the turn calls it.
 func (k *Keeper) adopt(rec *Record) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.rec = rec
+	nodes := make(map[int]*node, len(rec.Plan.Nodes))
 	for _, p := range rec.Plan.Nodes {
 		if n := k.nodes[p.Index]; n != nil {
-			n.update(func() { n.plan = p })
+			nodes[p.Index] = &node{plan: p, life: n.life}
 		} else {
-			k.nodes[p.Index] = newNode(p)
+			nodes[p.Index] = newNode(p)
 		}
 	}
-	for i := range k.nodes {
-		if !slices.ContainsFunc(rec.Plan.Nodes, func(p plan.Node) bool { return p.Index == i }) {
-			delete(k.nodes, i)
-		}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.rec, k.nodes = rec, nodes
+}
+
+// now is the node as the plan in force has it.
+func (k *Keeper) now(n *node) *node {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if m := k.nodes[n.plan.Index]; m != nil {
+		return m
 	}
+	return n
+}
+
+// id is the cluster's, "" where there is none.
+func (k *Keeper) id() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.rec == nil {
+		return ""
+	}
+	return k.rec.Plan.ID
 }
 
 // do carries out one request.
@@ -219,7 +244,12 @@ func (k *Keeper) do(ctx context.Context, req Request, emit func(Event)) (*Status
 	case OpHold:
 		return nil, nil
 	}
-	release, err := k.take(ctx, req, emit)
+	if req.Op == OpDown {
+		defer k.hasten()()
+	} else if err := k.standsInTheWay(); err != nil {
+		return nil, err
+	}
+	ctx, release, err := k.take(ctx, req, emit)
 	if err != nil {
 		return nil, err
 	}
@@ -234,9 +264,13 @@ func (k *Keeper) do(ctx context.Context, req Request, emit func(Event)) (*Status
 	}
 	if err := k.change(ctx, req, k.tee(emit)); err != nil {
 		k.log.Error(string(req.Op), "err", err)
+		if errors.Is(context.Cause(ctx), errTakenDown) {
+			err = &Error{Why: errTakenDown.Error()}
+		}
 		return nil, err
 	}
 	if req.Op == OpDown {
+		k.over() // before anybody else has the turn
 		return nil, nil
 	}
 	st := k.status(ctx, false)
@@ -283,40 +317,6 @@ func (k *Keeper) change(ctx context.Context, req Request, emit func(Event)) erro
 		return k.snapshot(ctx, req, emit)
 	}
 	return fmt.Errorf("this keeper does not know %q: it is of another onemore version; `onemore down` and `up` again", req.Op)
-}
-
-// take waits for the turn to change the cluster, and tells the client who is at it.
-func (k *Keeper) take(ctx context.Context, req Request, emit func(Event)) (release func(), err error) {
-	select {
-	case k.turn <- struct{}{}:
-	default:
-		k.mu.Lock()
-		by := k.busy
-		k.mu.Unlock()
-		emit(Event{Time: time.Now(), Phase: "waiting", Text: "for " + by})
-		select {
-		case k.turn <- struct{}{}:
-		case <-k.life.Done():
-			return nil, errTaken
-		case <-ctx.Done():
-			if k.life.Err() != nil {
-				return nil, errTaken
-			}
-			return nil, fmt.Errorf("wait for %s: %w", by, context.Cause(ctx))
-		}
-	}
-	if k.life.Err() != nil {
-		<-k.turn
-		return nil, errTaken
-	}
-	k.setBusy(strings.TrimSpace(string(req.Op) + " " + req.From))
-	return func() { k.setBusy(""); <-k.turn }, nil
-}
-
-func (k *Keeper) setBusy(s string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.busy = s
 }
 
 // tee stamps events and writes them to the event log besides handing them to the client.
@@ -374,7 +374,7 @@ func (k *Keeper) endIfEmpty() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.conns--
-	if k.rec == nil && k.conns == 0 {
+	if (k.rec == nil || k.broken != nil) && k.conns == 0 {
 		k.over()
 	}
 }
@@ -388,5 +388,5 @@ func (k *Keeper) environment(index int, planned []string) []string {
 		}
 	}
 	env = append(env, planned...)
-	return append(env, MarkCluster+"="+k.rec.Plan.ID, fmt.Sprintf("%s=%d", MarkNode, index))
+	return append(env, MarkCluster+"="+k.id(), fmt.Sprintf("%s=%d", MarkNode, index))
 }

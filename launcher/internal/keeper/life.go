@@ -3,8 +3,10 @@ package keeper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,25 +30,44 @@ func (k *Keeper) start(ctx context.Context, nodes []*node, emit func(Event)) err
 	if err := k.startService(ctx, emit); err != nil {
 		return err
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	var started []*node
-	for _, n := range nodes {
-		switch {
-		case n.is(Paused):
-			return &Error{Node: n.plan.Index, Name: n.plan.Name, Phase: "start", Why: "it is paused", Hint: "use resume"}
-		case n.is(Stopped, Exited):
-			started = append(started, n)
-			g.Go(func() error { return k.launch(gctx, n, emit) })
-		}
+	started, err := k.startable(ctx, nodes, emit)
+	if err != nil {
+		return err
 	}
-	err := g.Wait()
+	g, gctx := errgroup.WithContext(ctx)
+	for _, n := range started {
+		g.Go(func() error { return k.launch(gctx, n, emit) })
+	}
+	err = g.Wait()
 	if err == nil {
-		err = k.settle(ctx, emit)
+		err = k.settleWith(ctx, started, emit)
 	}
 	if err != nil {
 		k.stopAll(context.WithoutCancel(ctx), started, false)
 	}
 	return err
+}
+
+// startable returns those of the nodes that are to be started. One that a stop left half way is stopped first.
+func (k *Keeper) startable(ctx context.Context, nodes []*node, emit func(Event)) ([]*node, error) {
+	var out, half []*node
+	for _, n := range nodes {
+		switch {
+		case n.is(Paused):
+			return nil, paused(n, "start")
+		case n.is(Stopping):
+			half = append(half, n)
+			out = append(out, n)
+		case n.is(Stopped, Exited):
+			out = append(out, n)
+		}
+	}
+	return out, k.stopNodes(ctx, half, false, emit)
+}
+
+// paused is the refusal to work with a node that is.
+func paused(n *node, phase string) error {
+	return &Error{Node: n.plan.Index, Name: n.plan.Name, Phase: phase, Why: "it is paused", Hint: fmt.Sprintf("`onemore resume %d` lets it go on", n.plan.Index)}
 }
 
 // restart stops and starts nodes: all at once, or one after the other with the cluster settled in between.
@@ -91,14 +112,12 @@ func (k *Keeper) drain(ctx context.Context, req Request, nodes []*node, emit fun
 // kill sends SIGKILL to a node's whole family and returns when it is gone: a crash, so nothing else is done.
 func (k *Keeper) kill(ctx context.Context, nodes []*node, emit func(Event)) error {
 	for _, n := range nodes {
-		r := n.current()
-		if r == nil {
+		if n.current() == nil {
 			continue
 		}
-		for _, id := range k.family(n) {
-			if err := proc.Signal(id, syscall.SIGKILL); err != nil && !errors.Is(err, proc.ErrGone) {
-				return k.failed(n, "kill", err)
-			}
+		find := func() ([]proc.ID, error) { return k.family(n), nil }
+		if _, err := proc.Stop(ctx, find, 0); err != nil {
+			return k.failed(n, "kill", err)
 		}
 		if err := n.await(ctx, func() bool { return n.run == nil }); err != nil {
 			return k.failed(n, "kill", err)
@@ -142,39 +161,53 @@ func (k *Keeper) remove(ctx context.Context, req Request, nodes []*node, emit fu
 	if err := k.current(req); err != nil {
 		return err
 	}
-	for _, p := range req.Plan.Nodes { // its calls go to members that stay
-		if n := k.nodes[p.Index]; n != nil {
-			n.update(func() { n.plan.Leave = p.Leave })
-		}
-	}
-	for _, n := range nodes {
-		if err := k.calls(ctx, n, "leave", leaving(n), emit); err != nil {
-			return err
-		}
-		if err := k.stopNodes(ctx, []*node{n}, true, emit); err != nil {
-			return err
-		}
-		if err := k.removeFolder(n); err != nil {
-			return k.failed(n, "remove its folder", err)
-		}
-		emit(Event{Node: n.plan.Index, Phase: "removed"})
-	}
-	gone := func(i int) bool {
-		return slices.ContainsFunc(nodes, func(n *node) bool { return n.plan.Index == i })
-	}
 	rec := *k.rec
-	rec.Options, rec.Plan, rec.Revision = req.Options, req.Plan, req.Revision+1
-	rec.Plan.Nodes = slices.DeleteFunc(rec.Plan.Nodes, func(p plan.Node) bool { return gone(p.Index) })
-	rec.Joined = slices.DeleteFunc(slices.Clone(rec.Joined), gone)
-	if err := rec.write(k.dir); err != nil {
-		return err
-	}
+	rec.Options, rec.Plan = req.Options, req.Plan // its calls go to members that stay
 	k.adopt(&rec)
-	if err := k.leaseFor(ctx, rec.Plan); err != nil {
-		return err
+	for _, n := range nodes {
+		if err := k.removeNode(ctx, k.now(n), emit); err != nil {
+			return err
+		}
 	}
 	return k.settle(ctx, emit)
 }
+
+// removeNode removes one node. Once it has begun to leave, it is no member that anybody could rely on: from there on who
+// asked may go. The record says so before its folder goes, and is without it after.
+func (k *Keeper) removeNode(ctx context.Context, n *node, emit func(Event)) error {
+	index := n.plan.Index
+	if err := k.calls(ctx, n, "leave", leaving(n), emit); err != nil {
+		if e, ok := errors.AsType[*Error](err); ok && e.Hint == "" && n.is(Running) {
+			e.Hint = fmt.Sprintf("`onemore kill %d` first removes it without asking it", index)
+		}
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
+	if err := k.stopNodes(ctx, []*node{n}, true, emit); err != nil {
+		return err
+	}
+	err := k.amendRecord(func(r *Record) {
+		r.Joined = slices.DeleteFunc(r.Joined, func(i int) bool { return i == index })
+	})
+	if err != nil {
+		return k.failed(n, "record that it has left", err)
+	}
+	if err := k.removeFolder(n); err != nil {
+		return k.failed(n, "remove its folder", err)
+	}
+	err = k.amend(func(p *plan.Plan) {
+		p.Nodes = slices.DeleteFunc(p.Nodes, func(p plan.Node) bool { return p.Index == index })
+	})
+	if err != nil {
+		return k.failed(n, "record that it is gone", err)
+	}
+	emit(Event{Node: index, Phase: "removed"})
+	return k.leaseFor(ctx, k.rec.Plan)
+}
+
+// removeTimeout bounds the end of a node that has left.
+const removeTimeout = 5 * time.Minute
 
 // leaving is the calls by which a node leaves: of one that does not run, those that are asked of another member.
 func leaving(n *node) []plan.Call {

@@ -3,12 +3,16 @@ package keeper
 import (
 	"cmp"
 	"context"
+	"errors"
+	"io/fs"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
+	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/proc"
 	"onemore/launcher/internal/state"
@@ -20,9 +24,7 @@ const lookTimeout = 2 * time.Second
 // status looks: at processes, sockets, and what each node says. Nodes that announce what they see are asked all the same
 // with ask.
 func (k *Keeper) status(ctx context.Context, ask bool) *Status {
-	k.mu.Lock()
-	rec, busy := k.rec, k.busy
-	k.mu.Unlock()
+	rec, nodes, busy := k.view()
 	if rec == nil {
 		return nil
 	}
@@ -32,7 +34,6 @@ func (k *Keeper) status(ctx context.Context, ask bool) *Status {
 	for _, f := range st.FaultTable.Faults {
 		st.Faults = append(st.Faults, f.Text)
 	}
-	nodes := k.all()
 	table, err := k.audit.sockets()
 	if err != nil {
 		st.Notes = append(st.Notes, err.Error())
@@ -56,10 +57,24 @@ func (k *Keeper) status(ctx context.Context, ask bool) *Status {
 	return st
 }
 
+// view is the record with its nodes, in order, and what is being done to them, all of one moment.
+func (k *Keeper) view() (*Record, []*node, string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.rec == nil {
+		return nil, nil, ""
+	}
+	var nodes []*node
+	for _, p := range k.rec.Plan.Nodes {
+		nodes = append(nodes, k.nodes[p.Index])
+	}
+	return k.rec, nodes, k.busy
+}
+
 // describe is a status of what the record alone tells: every node absent or stopped.
 func describe(rec *Record) *Status {
 	p := rec.Plan
-	st := &Status{Cluster: p.Cluster, Template: p.Template, ID: p.ID, Dir: p.Dir, Notes: p.Notes, State: Stopped}
+	st := &Status{Cluster: p.Cluster, Template: p.Template, ID: p.ID, Dir: p.Dir, Notes: slices.Clone(p.Notes), State: Stopped, Nodes: []NodeStatus{}}
 	for _, n := range p.Nodes {
 		ns := NodeStatus{Index: n.Index, Name: n.Name, Dir: n.Dir, Log: n.Log, Client: n.Client, State: newNode(n).state,
 			Listeners: map[string]string{}, URLs: map[string]string{}}
@@ -137,11 +152,15 @@ func clusterState(nodes []NodeStatus) State {
 	return Degraded
 }
 
-// LookAlone is the status of a cluster that has no keeper: what the disk and the process table tell. It changes nothing.
+// LookAlone is the status of a cluster that has no keeper: what the disk and the process table tell. It changes nothing. The
+// error wraps fs.ErrNotExist when there is no such cluster, or its folder has no record yet.
 func LookAlone(dir string) (*Status, error) {
 	rec, err := ReadRecord(dir)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, err
+	}
+	if err != nil {
+		return lookAtDamaged(dir, err)
 	}
 	st := describe(rec)
 	left, err := proc.Marked(MarkCluster, rec.Plan.ID, MarkNode)
@@ -164,6 +183,32 @@ func LookAlone(dir string) (*Status, error) {
 	return st, nil
 }
 
+// lookAtDamaged is LookAlone for a cluster whose record can't be read: its mark tells which processes are its.
+func lookAtDamaged(dir string, why error) (*Status, error) {
+	id, ok, err := nodedir.Marked(dir)
+	if err != nil || !ok {
+		return nil, errors.Join(why, err)
+	}
+	st := &Status{Cluster: filepath.Base(dir), ID: id, Dir: dir, State: Stopped, Nodes: []NodeStatus{},
+		Notes: []string{why.Error(), "`onemore down` removes it, with its data: nothing else can be done with it"}}
+	left, err := proc.Marked(MarkCluster, id, MarkNode)
+	if err != nil {
+		return nil, err
+	}
+	if len(left) > 0 || keeperLeft(dir) {
+		st.State = Lost
+	}
+	for _, p := range left {
+		index, err := strconv.Atoi(p.Env[MarkNode])
+		known := slices.ContainsFunc(st.Nodes, func(n NodeStatus) bool { return n.Index == index })
+		if err == nil && index > 0 && !known {
+			st.Nodes = append(st.Nodes, NodeStatus{Index: index, State: Lost, PID: p.ID.PID, Listeners: map[string]string{}})
+		}
+	}
+	slices.SortFunc(st.Nodes, func(a, b NodeStatus) int { return cmp.Compare(a.Index, b.Index) })
+	return st, nil
+}
+
 // keeperLeft tells whether a keeper ended without saying so: one that ends in order removes its file.
 func keeperLeft(dir string) bool {
 	var id proc.ID
@@ -174,9 +219,10 @@ func keeperLeft(dir string) bool {
 // whole identity must fit: a pid that was given to somebody else is not ours.
 func (k *Keeper) recorded(known []proc.ID) []proc.ID {
 	var out []proc.ID
-	for _, n := range k.all() {
+	files, _ := filepath.Glob(filepath.Join(globLiteral(k.dir), "*", pidFile)) // fails for bad patterns only
+	for _, file := range files {
 		var id proc.ID
-		if state.ReadJSON(filepath.Join(n.plan.Folder, pidFile), &id) != nil || id.PID == k.self.PID || !proc.Alive(id) {
+		if state.ReadJSON(file, &id) != nil || id.PID == k.self.PID || !proc.Alive(id) {
 			continue
 		}
 		fresh := true

@@ -24,11 +24,17 @@ const (
 	MarkNode    = "ONEMORE_NODE_INDEX" // 0: the cluster's service
 )
 
-// node is one node's state machine. mu guards what is below it; changed is closed and replaced with every change, so that
-// waiting is by event.
+// node is one node as the plan in force has it. A change of the plan makes a new node with the same life, so that whoever
+// looks meanwhile sees the one or the other.
 type node struct {
+	plan plan.Node // never changed
+	*life
+}
+
+// life is a node's state machine. mu guards what is below it; changed is closed and replaced with every change, so that
+// waiting is by event.
+type life struct {
 	mu      sync.Mutex
-	plan    plan.Node
 	state   State
 	run     *run   // the process, while one is there
 	exit    string // how the last one ended by itself
@@ -56,7 +62,7 @@ func newNode(p plan.Node) *node {
 	if _, err := os.Stat(filepath.Join(p.Folder, startFile)); err == nil {
 		st = Stopped
 	}
-	return &node{plan: p, state: st, changed: make(chan struct{})}
+	return &node{plan: p, life: &life{state: st, changed: make(chan struct{})}}
 }
 
 // update changes the node under its lock and wakes all who wait.
@@ -114,7 +120,7 @@ func (k *Keeper) startProcess(ctx context.Context, n *node) error {
 	}
 	env := k.environment(p.Index, slices.Concat(p.StartEnv, p.Env))
 	if p.Ready.Notify || p.Members.Notify {
-		if r.notify, err = probe.ListenNotify(fmt.Sprintf("%s-%d", k.rec.Plan.ID, p.Index)); err != nil {
+		if r.notify, err = probe.ListenNotify(fmt.Sprintf("%s-%d", k.id(), p.Index)); err != nil {
 			log.Close()
 			return err
 		}
@@ -131,7 +137,7 @@ func (k *Keeper) startProcess(ctx context.Context, n *node) error {
 		return err
 	}
 	if err := remember(filepath.Join(p.Folder, pidFile), r.proc.ID()); err != nil {
-		_ = r.proc.Signal(syscall.SIGKILL)
+		_ = r.proc.SignalGroup(syscall.SIGKILL)
 		<-r.proc.Done()
 		r.close()
 		return err
@@ -167,28 +173,26 @@ func (k *Keeper) watch(n *node, r *run) {
 			alive = false
 		}
 	}
-	// Before anybody sees that it is gone: from then on the next one may be started, which has the same names.
+	// What the next life of the node has under the same name goes before anybody hears of the end of this one.
+	_ = os.Remove(filepath.Join(n.plan.Folder, pidFile))
 	if r.notify != nil {
 		_ = r.notify.Close()
 	}
-	_ = os.Remove(filepath.Join(n.plan.Folder, pidFile))
+	end, asked := r.proc.Exit(), false
 	n.update(func() {
-		n.run, n.well = nil, r.proc.Exit().Code == 0
-		if n.state == Stopping {
+		asked = n.state == Stopping
+		n.run, n.well = nil, end.Code == 0
+		if asked {
 			n.state = Stopped
 		} else {
-			n.state, n.exit = Exited, r.proc.Exit().String()
+			n.state, n.exit = Exited, end.String()
 		}
-		n.exitEvent(k)
 	})
+	if !asked {
+		k.record(Event{Node: n.plan.Index, Phase: string(Exited), Text: end.String()})
+	}
 	close(r.over)
 	r.close()
-}
-
-func (n *node) exitEvent(k *Keeper) {
-	if n.state == Exited {
-		k.record(Event{Node: n.plan.Index, Phase: string(Exited), Text: n.exit})
-	}
 }
 
 // note takes one sd_notify message. A second message of the same kind replaces the first.

@@ -48,8 +48,8 @@ func ReadRecord(dir string) (*Record, error) {
 		return nil, err
 	}
 	if r.Version != recordVersion || r.Plan == nil {
-		return nil, fmt.Errorf("read %s: version %d, this onemore writes %d: take the cluster down with the onemore that made it, or remove it with `onemore down`",
-			filepath.Join(dir, recordFile), r.Version, recordVersion)
+		return nil, &state.DamagedError{Path: filepath.Join(dir, recordFile),
+			Err: fmt.Errorf("it is of version %d; this onemore reads %d", r.Version, recordVersion)}
 	}
 	return &r, nil
 }

@@ -6,16 +6,38 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"time"
 )
 
 // accept serves every client until the socket is closed.
 func (k *Keeper) accept(ln net.Listener) {
 	for {
 		conn, err := ln.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return
 		}
+		if err != nil { // out of descriptors, perhaps: a keeper that nobody reaches helps nobody
+			k.log.Error("accept a client", "err", err)
+			if !waited(k.life, acceptPause) {
+				return
+			}
+			continue
+		}
 		k.background.Go(func() { k.serve(conn) })
+	}
+}
+
+const acceptPause = 100 * time.Millisecond
+
+// waited tells whether the time passed without an end of ctx.
+func waited(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -25,14 +47,16 @@ func (k *Keeper) accept(ln net.Listener) {
 func (k *Keeper) serve(conn net.Conn) {
 	k.count(1)
 	defer k.endIfEmpty()
+	var reader sync.WaitGroup
+	defer reader.Wait()
 	defer conn.Close()
 	stop := context.AfterFunc(k.life, func() { closeRead(conn) })
 	defer stop()
-	out := &replies{enc: json.NewEncoder(conn)}
+	out := &replies{conn: conn, enc: json.NewEncoder(conn)}
 	reqs := make(chan Request)
 	gone, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	go func() {
+	reader.Go(func() {
 		defer close(reqs)
 		dec := json.NewDecoder(conn)
 		for {
@@ -47,7 +71,7 @@ func (k *Keeper) serve(conn net.Conn) {
 				return
 			}
 		}
-	}()
+	})
 	owner := false
 	for req := range reqs {
 		st, err := k.do(gone, req, out.event)
@@ -57,7 +81,6 @@ func (k *Keeper) serve(conn net.Conn) {
 		}
 		out.end(st, err)
 		if req.Op == OpDown && err == nil {
-			k.over()
 			return
 		}
 	}
@@ -78,26 +101,38 @@ func closeRead(conn net.Conn) {
 // errGone is the cause of an operation that was cancelled because its client went away.
 var errGone = errors.New("interrupted")
 
-// replies writes to one client. A client that has gone is no error.
+// replies writes to one client. A client that has gone is no error; one that stands still, stopped with Ctrl-Z, must not
+// hold up the cluster: it is given up after replyTimeout.
 type replies struct {
-	mu  sync.Mutex
-	enc *json.Encoder
+	mu    sync.Mutex
+	conn  net.Conn
+	enc   *json.Encoder
+	ended bool // nothing more can be written
 }
 
-func (r *replies) event(e Event) {
+const replyTimeout = 10 * time.Second
+
+func (r *replies) event(e Event) { r.write(Reply{Event: &e}) }
+
+func (r *replies) write(rep Reply) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_ = r.enc.Encode(Reply{Event: &e})
+	if r.ended {
+		return
+	}
+	err := r.conn.SetWriteDeadline(time.Now().Add(replyTimeout))
+	if err == nil {
+		err = r.enc.Encode(rep)
+	}
+	r.ended = err != nil
 }
 
 func (r *replies) end(st *Status, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	rep := Reply{Done: true, Status: st}
 	if err != nil {
 		rep.Error = asError(err)
 	}
-	_ = r.enc.Encode(rep)
+	r.write(rep)
 }
 
 // asError gives any error the form that crosses the socket.
@@ -128,7 +163,5 @@ func (k *Keeper) disown() {
 	}
 	if _, err := k.do(context.Background(), Request{Op: OpDown, From: "(its owner has gone)"}, func(Event) {}); err != nil {
 		k.log.Error("take the cluster down", "err", err)
-		return
 	}
-	k.over()
 }

@@ -46,6 +46,29 @@ func (k *Keeper) settle(ctx context.Context, emit func(Event)) error {
 	return k.blame(views, want)
 }
 
+// settleWith is settle for nodes that were brought up: it fails when one of them has ended meanwhile, which settle alone takes
+// for a smaller cluster.
+func (k *Keeper) settleWith(ctx context.Context, up []*node, emit func(Event)) error {
+	ended := func() error {
+		for _, n := range up {
+			if !n.is(Running) {
+				n.mu.Lock()
+				exit := n.exit
+				n.mu.Unlock()
+				return k.failed(n, "run as a member", fmt.Errorf("%w: %s", errExited, exit))
+			}
+		}
+		return nil
+	}
+	if err := ended(); err != nil {
+		return err
+	}
+	if err := k.settle(ctx, emit); err != nil {
+		return err
+	}
+	return ended()
+}
+
 // view is what one node has made of its wait for the cluster.
 type view struct {
 	n     *node

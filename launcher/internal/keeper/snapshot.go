@@ -216,10 +216,10 @@ func (k *Keeper) restore(ctx context.Context, req Request, emit func(Event)) (er
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if err := k.settle(ctx, emit); err != nil {
+	u.made = slices.DeleteFunc(u.made, func(n *node) bool { return n.is(Absent) })
+	if err := k.settleWith(ctx, u.made, emit); err != nil {
 		return err
 	}
-	u.made = slices.DeleteFunc(u.made, func(n *node) bool { return n.is(Absent) })
 	return u.finish()
 }
 

@@ -17,18 +17,10 @@ import (
 func (k *Keeper) stopNodes(ctx context.Context, nodes []*node, discard bool, emit func(Event)) error {
 	var g errgroup.Group
 	for _, n := range nodes {
-		if n.current() == nil {
-			if err := k.clearLeft(ctx, n); err != nil {
-				return k.failed(n, "stop", err)
-			}
-			n.update(func() {
-				if n.state == Exited {
-					n.state = Stopped
-				}
-			})
-			continue
-		}
 		g.Go(func() error {
+			if n.current() == nil {
+				return k.stopGone(ctx, n)
+			}
 			emit(Event{Node: n.plan.Index, Phase: "stopping"})
 			note, err := k.stopNode(ctx, n, discard)
 			if err != nil {
@@ -86,6 +78,19 @@ func (k *Keeper) stopNode(ctx context.Context, n *node, discard bool) (note stri
 		note = fmt.Sprintf("(killed: it had not ended %v after it was told to)", grace)
 	}
 	return note, n.await(ctx, func() bool { return n.run == nil })
+}
+
+// stopGone makes a node that ended by itself one that is stopped.
+func (k *Keeper) stopGone(ctx context.Context, n *node) error {
+	if err := k.clearLeft(ctx, n); err != nil {
+		return k.failed(n, "stop", err)
+	}
+	n.update(func() {
+		if n.state == Exited {
+			n.state = Stopped
+		}
+	})
+	return nil
 }
 
 // clearLeft ends what a node that ended by itself has left running: a daemon that it forked, helpers in sessions of their own.
@@ -151,10 +156,10 @@ func (k *Keeper) killAll() error {
 	return err
 }
 
-// clearStrays ends what a keeper before this one left: found by mark, and by the processes it recorded.
-func (k *Keeper) clearStrays() error {
+// clearStrays ends what a keeper before this one left of the cluster: found by mark, and by the processes it recorded.
+func (k *Keeper) clearStrays(cluster string) error {
 	find := func() ([]proc.ID, error) {
-		infos, err := proc.Marked(MarkCluster, k.rec.Plan.ID)
+		infos, err := proc.Marked(MarkCluster, cluster)
 		ids := proc.IDs(infos)
 		ids = slices.DeleteFunc(ids, func(id proc.ID) bool { return id.Same(k.self) })
 		return append(ids, k.recorded(ids)...), err

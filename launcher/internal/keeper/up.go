@@ -44,7 +44,7 @@ func (k *Keeper) up(ctx context.Context, req Request, emit func(Event)) (err err
 	if err := u.join(ctx); err != nil {
 		return err
 	}
-	if err := k.settle(ctx, emit); err != nil {
+	if err := k.settleWith(ctx, slices.Concat(u.made, u.started), emit); err != nil {
 		return err
 	}
 	for _, n := range u.made {
@@ -82,7 +82,7 @@ func (u *undertaking) begin(ctx context.Context) error {
 	}
 	u.fresh = k.rec == nil || !k.rec.Formed
 	if u.fresh && k.rec != nil { // an `up` that was killed half way: none of it was ever handed out
-		if err := k.discardAll(); err != nil {
+		if err := k.discardAll(ctx); err != nil {
 			return err
 		}
 	}
@@ -105,13 +105,19 @@ func (u *undertaking) begin(ctx context.Context) error {
 	}
 	for _, n := range nodes {
 		switch {
-		case u.fresh || !rec.joined(n.plan.Index):
+		case u.fresh || !rec.joined(n.plan.Index) || n.is(Absent):
 			u.made = append(u.made, n)
-		case n.is(Stopped, Exited):
+		case n.is(Paused):
+			return paused(n, "start")
+		case n.is(Stopped, Exited, Stopping):
 			u.started = append(u.started, n)
 		}
 	}
-	return nil
+	// A node that an `up --keep` left running, or a stop half way, is begun anew.
+	if err := k.stopNodes(ctx, u.made, true, u.emit); err != nil {
+		return err
+	}
+	return k.stopNodes(ctx, u.started, false, u.emit)
 }
 
 // current refuses a request whose plan was made from another state of the cluster: two `up` of the same moment.
@@ -321,5 +327,9 @@ func (k *Keeper) startService(ctx context.Context, emit func(Event)) error {
 	k.mu.Lock()
 	k.service = n
 	k.mu.Unlock()
-	return k.launch(ctx, n, emit)
+	err := k.launch(ctx, n, emit)
+	if err != nil {
+		k.stopService(context.WithoutCancel(ctx))
+	}
+	return err
 }

@@ -118,10 +118,11 @@ func (k *Keeper) upgradeNode(ctx context.Context, n *node, next plan.Node, numbe
 	if err := k.swap(ctx, n, next, number); err != nil {
 		err = k.failed(n, "upgrade", err)
 		if run {
-			err = errors.Join(err, k.start(context.WithoutCancel(ctx), []*node{n}, emit))
+			err = errors.Join(err, k.start(context.WithoutCancel(ctx), []*node{k.now(n)}, emit))
 		}
 		return false, err
 	}
+	n = k.now(n)
 	if run {
 		if err := k.start(ctx, []*node{n}, emit); err != nil {
 			k.stopAll(context.WithoutCancel(ctx), []*node{n}, false)
@@ -305,7 +306,7 @@ func (k *Keeper) rollback(ctx context.Context, req Request, nodes []*node, emit 
 		if err := k.amend(func(p *plan.Plan) { p.Options = b.Options }); err != nil {
 			return err
 		}
-		if err := k.start(ctx, []*node{n}, emit); err != nil {
+		if err := k.start(ctx, []*node{k.now(n)}, emit); err != nil {
 			return err
 		}
 	}
@@ -328,10 +329,15 @@ func (k *Keeper) mendSwaps() error {
 
 // amend changes the recorded plan.
 func (k *Keeper) amend(change func(*plan.Plan)) error {
+	return k.amendRecord(func(r *Record) { change(r.Plan) })
+}
+
+// amendRecord changes the record.
+func (k *Keeper) amendRecord(change func(*Record)) error {
 	rec, p := *k.rec, *k.rec.Plan
 	p.Nodes = slices.Clone(p.Nodes)
-	change(&p)
-	rec.Plan = &p
+	rec.Plan, rec.Joined = &p, slices.Clone(rec.Joined)
+	change(&rec)
 	rec.Revision++
 	if err := rec.write(k.dir); err != nil {
 		return err

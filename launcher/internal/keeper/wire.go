@@ -119,7 +119,7 @@ type Client struct {
 func NewClient(conn net.Conn) *Client { return &Client{conn: conn, r: bufio.NewReader(conn)} }
 
 // Do sends one request and calls onEvent (may be nil) for every event until the end. Cancelling ctx closes the
-// connection, which cancels the request in the keeper; Do then waits for nothing more.
+// sending side, which cancels the request in the keeper; Do still waits for its end: what was undone. Close ends that, too.
 func (c *Client) Do(ctx context.Context, req Request, onEvent func(Event)) (*Status, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -17,8 +17,7 @@ type DamagedError struct {
 }
 
 func (e *DamagedError) Error() string {
-	return fmt.Sprintf("read %q: damaged: %v (remove the file, then run `onemore gc` to clean up what it described)",
-		e.Path, e.Err)
+	return fmt.Sprintf("read %q: damaged: %v", e.Path, e.Err)
 }
 
 func (e *DamagedError) Unwrap() error { return e.Err }
