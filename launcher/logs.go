@@ -67,7 +67,7 @@ func (c *Cluster) Logs(ctx context.Context, o LogOptions, line func(LogLine) boo
 			return context.Cause(ctx)
 		case <-tick.C:
 		}
-		if err := merge(files, false, o, line); err != nil {
+		if err := merge(files, true, o, line); err != nil {
 			return ignoreStop(err)
 		}
 	}
@@ -122,7 +122,8 @@ type logReader struct {
 	f       *os.File
 	r       *bufio.Reader
 	partial string
-	old     bool // the rotated file is done
+	old     bool // a file has been opened: from then on only the log itself is
+	ended   bool // the open file is no longer the log: nothing comes after what it has
 }
 
 // next returns the next whole line, nil at the present end. With rotated, LOG.1 is read first.
@@ -143,10 +144,14 @@ func (l *logReader) next(rotated bool) (*LogLine, error) {
 		if !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("read the log of node %d: %w", l.node.Index, err)
 		}
-		if !l.replaced() {
+		switch {
+		case l.ended:
+			l.close()
+		case !l.replaced():
 			return nil, nil
+		default:
+			l.ended = true // but lines may have come between the look at its end and the rotation
 		}
-		l.close()
 	}
 }
 
@@ -155,7 +160,6 @@ func (l *logReader) open(rotated bool) error {
 	if rotated && !l.old {
 		names = []string{l.path + ".1", l.path}
 	}
-	l.old = true
 	for _, name := range names {
 		f, err := os.Open(name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -164,7 +168,7 @@ func (l *logReader) open(rotated bool) error {
 		if err != nil {
 			return err
 		}
-		l.f, l.r = f, bufio.NewReader(f)
+		l.f, l.r, l.old = f, bufio.NewReader(f), true
 		return nil
 	}
 	return nil
@@ -183,7 +187,7 @@ func (l *logReader) replaced() bool {
 func (l *logReader) close() {
 	if l.f != nil {
 		l.f.Close()
-		l.f, l.r = nil, nil
+		l.f, l.r, l.ended = nil, nil, false
 	}
 }
 

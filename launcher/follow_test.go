@@ -1,0 +1,115 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/state"
+)
+
+// logging is a cluster whose nodes' logs are written by the test.
+func logging(t *testing.T, n int) (*Cluster, []string) {
+	t.Helper()
+	dir := t.TempDir()
+	p := &plan.Plan{Cluster: "c", Dir: dir}
+	var logs []string
+	for i := range n {
+		logs = append(logs, filepath.Join(dir, fmt.Sprintf("node%d.log", i+1)))
+		p.Nodes = append(p.Nodes, plan.Node{Index: i + 1, Name: fmt.Sprintf("n%d@h", i+1), Log: logs[i]})
+	}
+	if err := state.WriteJSON(filepath.Join(dir, "cluster.json"), keeper.Record{Version: 1, Plan: p}); err != nil {
+		t.Fatal(err)
+	}
+	return &Cluster{name: "c", dir: dir}, logs
+}
+
+// TestFollowRotation follows a log that is rotated right after a line was written, again and again: no line is lost, and
+// each comes once and in order.
+func TestFollowRotation(t *testing.T) {
+	c, logs := logging(t, 2)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	const rotations, lines = 20, 30
+	got := make(chan string, lines)
+	over := make(chan error, 1)
+	go func() {
+		over <- c.Logs(ctx, LogOptions{Nodes: []int{2}, Follow: true}, func(l LogLine) bool {
+			got <- l.Text
+			return true
+		})
+	}()
+	at := 0
+	for range rotations {
+		for i := range lines {
+			writeLog(t, logs[1], at+i, fmt.Sprint("line ", at+i))
+		}
+		if err := os.Rename(logs[1], logs[1]+".1"); err != nil {
+			t.Fatal(err)
+		}
+		writeLog(t, logs[1], at+lines, fmt.Sprint("line ", at+lines))
+		for i := range lines + 1 {
+			select {
+			case text := <-got:
+				if want := fmt.Sprint("line ", at+i); text != want {
+					t.Fatalf("got %q, want %q", text, want)
+				}
+			case err := <-over:
+				t.Fatalf("the following ended: %v", err)
+			}
+		}
+		at += lines + 1
+	}
+	cancel()
+	if err := <-over; !errors.Is(err, context.Canceled) {
+		t.Errorf("after its end: %v", err)
+	}
+}
+
+// TestWaitLog waits for a line that is there, for one that comes, and for one that doesn't.
+func TestWaitLog(t *testing.T) {
+	c, logs := logging(t, 2)
+	writeLog(t, logs[0], 1, "here it was", 3, "later")
+	l, err := c.WaitLog(t.Context(), "it (was|is)")
+	if err != nil || l.Node != 1 || l.Text != "here it was" {
+		t.Errorf("a line that is there: %+v, %v", l, err)
+	}
+	found := make(chan LogLine, 1)
+	failed := make(chan error, 1)
+	go func() {
+		l, err := c.WaitLog(t.Context(), "^comes$")
+		failed <- err
+		found <- l
+	}()
+	writeLog(t, logs[1], 4, "not this, that comes later", 5, "comes")
+	if err := <-failed; err != nil {
+		t.Error(err)
+	}
+	if l := <-found; l.Node != 2 || l.Name != "n2@h" || !l.Time.Equal(time.Unix(5, 0)) {
+		t.Errorf("a line that comes: %+v", l)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	patience := errors.New("out of patience")
+	cancel(patience)
+	if _, err := c.WaitLog(ctx, "never"); !errors.Is(err, patience) {
+		t.Errorf("a line that never comes: %v", err)
+	}
+	if _, err := c.WaitLog(t.Context(), "("); !errors.As(err, new(*InputError)) {
+		t.Errorf("no regular expression: %v", err)
+	}
+	var texts []string
+	err = c.Logs(t.Context(), LogOptions{Since: time.Unix(3, 0), Grep: regexp.MustCompile("comes")}, func(l LogLine) bool {
+		texts = append(texts, l.Text)
+		return true
+	})
+	if want := "[not this, that comes later comes]"; err != nil || fmt.Sprint(texts) != want {
+		t.Errorf("since and grep: got %v, %v; want %s", texts, err, want)
+	}
+}
