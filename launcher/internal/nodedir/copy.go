@@ -74,7 +74,7 @@ func Copy(ctx context.Context, spec CopySpec) (Stats, error) {
 	if err != nil {
 		return Stats{}, err
 	}
-	c := &copier{from: t.root, to: to, share: share, over: spec.Over}
+	c := &copier{from: t.root, to: to, share: share, over: spec.Over, image: spec.Image}
 	if err := c.run(ctx, t.entries); err != nil {
 		return Stats{}, fmt.Errorf("copy %q to %q: %w", spec.From, spec.To, err)
 	}
@@ -115,6 +115,7 @@ type copier struct {
 	from, to string
 	share    patterns
 	over     bool
+	image    bool
 
 	// Set at the first refusal by the filesystem: all others would be refused too.
 	noLink, noClone atomic.Bool
@@ -269,7 +270,8 @@ func (c *copier) content(ctx context.Context, dst, src *os.File, e entry) error 
 		}
 		c.noClone.Store(true)
 	}
-	if e.blocks*512 < e.size && e.blocks >= 0 {
+	// What a server has set aside for later (a log of its own, say) has all of its blocks, and is a hole all the same.
+	if c.image || e.blocks*512 < e.size && e.blocks >= 0 {
 		if err := copyData(ctx, dst, src, e.size); !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
