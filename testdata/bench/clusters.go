@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,9 +21,7 @@ func upAndDown(ctx context.Context, b *bench) ([]row, error) {
 	limits := map[int]time.Duration{3: 60 * time.Millisecond, 100: time.Second}
 	var rows, downs []row
 	for _, n := range b.sizes {
-		count := strconv.Itoa(n)
-		bare := printedMS(func(ctx context.Context) *exec.Cmd { return command(ctx, floor, "-n", count) })
-		t, err := inTurn(ctx, b.rounds(n), bare, b.timed("up", count, "--base", "auto", "-q"), b.timed("down", "-q"))
+		t, err := b.upOnce(ctx, floor, n)
 		if err != nil {
 			return append(rows, downs...), err
 		}
@@ -36,6 +35,41 @@ func upAndDown(ctx context.Context, b *bench) ([]row, error) {
 		}
 	}
 	return append(rows, downs...), nil
+}
+
+// upOnce measures the floor, `up` and `down` with n nodes, in turn.
+func (b *bench) upOnce(ctx context.Context, floor string, n int) ([]time.Duration, error) {
+	count := strconv.Itoa(n)
+	bare := printedMS(func(ctx context.Context) *exec.Cmd {
+		c := command(ctx, floor, "-n", count)
+		c.Env = append(os.Environ(), "TMPDIR="+b.temp)
+		return c
+	})
+	return inTurn(ctx, b.rounds(n), bare, b.timed("up", count, "--base", "auto", "-q"), b.timed("down", "-q"))
+}
+
+// upOnDisk is `up 30` with the directories on the disk; the floor's few files are there too. What is above the same in
+// memory is the disk's.
+func upOnDisk(ctx context.Context, b *bench) (rows []row, err error) {
+	floor, err := b.build(ctx, "./nodecore/internal/floor", "floor")
+	if err != nil {
+		return nil, err
+	}
+	d, done, err := b.onDisk()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	for _, n := range b.sizes {
+		t, err := d.upOnce(ctx, floor, n)
+		if err != nil {
+			return rows, err
+		}
+		r := atMost(fmt.Sprintf("`onemore up %d`, directories on the disk", n), t[1], t[0], "floor", 0)
+		r.goal, r.ok = "–", true
+		rows = append(rows, r)
+	}
+	return rows, nil
 }
 
 // rounds is how often a measurement with n nodes is made: quick ones are noisier.

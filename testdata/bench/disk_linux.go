@@ -5,12 +5,25 @@ import (
 	"syscall"
 )
 
-// diskFolder is a temporary folder that is not in memory: copies are compared there.
+// diskFolder is a temporary folder that is not in memory.
 func diskFolder() string {
-	const tmpfsMagic = 0x01021994
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(os.TempDir(), &fs); err == nil && fs.Type == tmpfsMagic {
+	if inMemory(os.TempDir()) {
 		return "/var/tmp"
 	}
 	return os.TempDir()
+}
+
+// memoryFolder is a folder in memory, "" if there is none.
+func memoryFolder() string {
+	const folder = "/dev/shm"
+	if inMemory(folder) {
+		return folder
+	}
+	return ""
+}
+
+func inMemory(folder string) bool {
+	const tmpfs = 0x01021994
+	var fs syscall.Statfs_t
+	return syscall.Statfs(folder, &fs) == nil && fs.Type == tmpfs
 }

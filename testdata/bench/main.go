@@ -5,7 +5,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -25,6 +27,7 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"up", upAndDown},
+		{"disk", upOnDisk},
 		{"memory", memory},
 		{"run", runCommand},
 		{"mqtt", mqtt},
@@ -52,10 +55,11 @@ func run(ctx context.Context) (err error) {
 	bin := flag.String("onemore", "bin/onemore", "the program to measure")
 	only := flag.String("only", "", "parts to run, separated by commas: "+strings.Join(names, ", "))
 	runs := flag.Int("runs", 5, "rounds of the slow measurements; quick ones get more")
+	homes := flag.String("home", "", "where clusters are made; default: in memory, if there is such a folder")
 	sizes := flag.String("sizes", "3,30,100", "numbers of nodes for the part up")
 	chosen := flag.String("server", "", "of the part servers, only these (separated by commas)")
 	flag.Parse()
-	b, err := newBench(ctx, *bin, *runs)
+	b, err := newBench(ctx, *bin, *homes, *runs)
 	if err != nil {
 		return err
 	}
@@ -93,41 +97,68 @@ func (b *bench) table(ctx context.Context, only []string) error {
 type bench struct {
 	bin     string // absolute path of onemore
 	root    string // of the module
-	scratch string // removed at the end
+	scratch string // on a disk; removed at the end
 	home    string // ONEMORE_HOME
+	temp    string // where home is; removed at the end
 	runs    int
 	sizes   []int
 	only    []string
 }
 
-// newBench makes a scratch folder on a disk, where node directories normally are.
-func newBench(ctx context.Context, bin string, runs int) (*bench, error) {
-	abs, err := filepath.Abs(bin)
-	if err != nil {
+// newBench makes the folders: scratch on a disk, for what is about copies; the clusters in memory, so that what the disk is
+// busy with doesn't count, or below homes.
+func newBench(ctx context.Context, bin, homes string, runs int) (_ *bench, err error) {
+	b := &bench{runs: max(1, runs)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.remove())
+		}
+	}()
+	if b.bin, err = filepath.Abs(bin); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(abs); err != nil {
+	if _, err := os.Stat(b.bin); err != nil {
 		return nil, fmt.Errorf("find the program to measure: %w (make build)", err)
 	}
-	root, err := moduleRoot(ctx)
-	if err != nil {
+	if b.root, err = moduleRoot(ctx); err != nil {
 		return nil, err
 	}
-	scratch, err := os.MkdirTemp(diskFolder(), "onemore-bench-")
-	if err != nil {
+	if b.scratch, err = os.MkdirTemp(diskFolder(), "onemore-bench-"); err != nil {
 		return nil, err
 	}
-	b := &bench{bin: abs, root: root, scratch: scratch, home: filepath.Join(scratch, "home"), runs: max(1, runs)}
+	if b.temp, err = os.MkdirTemp(cmp.Or(homes, memoryFolder(), b.scratch), "omb-"); err != nil {
+		return nil, err
+	}
+	b.home = filepath.Join(b.temp, "home")
 	return b, os.Mkdir(b.home, 0o700)
 }
 
-// close takes down what a part left after an error, and removes the scratch folder.
-func (b *bench) close() error {
+// onDisk is the same bench with its clusters on the disk; call done when they are down.
+func (b *bench) onDisk() (d *bench, done func() error, err error) {
+	other := *b
+	other.temp = b.scratch
+	other.home = filepath.Join(b.scratch, "home")
+	err = os.MkdirAll(other.home, 0o700)
+	return &other, other.down, err
+}
+
+// down takes down every cluster.
+func (b *bench) down() error {
 	_, err := b.onemore(context.Background(), "down", "--all", "-q")
-	if rerr := os.RemoveAll(b.scratch); err == nil {
-		err = rerr
-	}
 	return err
+}
+
+// close takes down what a part left after an error, and removes the folders.
+func (b *bench) close() error { return errors.Join(b.down(), b.remove()) }
+
+func (b *bench) remove() error {
+	var errs []error
+	for _, dir := range []string{b.temp, b.scratch} {
+		if dir != "" {
+			errs = append(errs, os.RemoveAll(dir))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // words splits a list that was given on the command line.

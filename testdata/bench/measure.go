@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// row is one line of the table.
+// row is one line of the table; a goal of – makes it one for information.
 type row struct {
 	what, measured, reference, ratio, goal string
 	ok                                     bool
@@ -17,7 +17,10 @@ type row struct {
 
 func (r row) String() string {
 	reached := "yes"
-	if !r.ok {
+	switch {
+	case r.goal == "–":
+		reached = "–"
+	case !r.ok:
 		reached = "**no**"
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |", r.what, r.measured, r.reference, r.ratio, r.goal, reached)
