@@ -7,8 +7,10 @@ import (
 	"time"
 )
 
-// The pause between two polls of Until grows by half from the first to the second.
+// The pause between two polls of Until is a share of the time waited so far, so that little is added to a wait of any
+// length, between two bounds.
 const (
+	pauseShare = 10
 	firstPause = 2 * time.Millisecond
 	lastPause  = 50 * time.Millisecond
 )
@@ -27,7 +29,7 @@ func Permanent(err error) error { return permanent{err} }
 // the context's.
 func Until(ctx context.Context, poke <-chan struct{}, f func(context.Context) error) error {
 	var last error
-	pause := firstPause
+	begin := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -51,8 +53,7 @@ func Until(ctx context.Context, poke <-chan struct{}, f func(context.Context) er
 		if ctx.Err() == nil || last == nil {
 			last = err
 		}
-		timer.Reset(pause)
-		pause = min(pause+pause/2, lastPause)
+		timer.Reset(min(max(time.Since(begin)/pauseShare, firstPause), lastPause))
 	}
 }
 
