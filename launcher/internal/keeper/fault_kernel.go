@@ -74,29 +74,35 @@ func (k *Keeper) cutInKernel(ctx context.Context, links []plan.Link) error {
 				"restart it")
 		}
 	}
-	return k.nft(ctx, k.rules(links))
+	file := filepath.Join(k.dir, faultsFile)
+	if err := nodedir.WriteFile(k.dir, faultsFile, []byte(k.rules(links)), 0o600); err != nil {
+		return err
+	}
+	k.cutting.Store(true)
+	return k.nft(ctx, "-f", file)
 }
 
 // healKernel takes our rules out of the kernel. It may be called when there are none.
 func (k *Keeper) healKernel(ctx context.Context) error {
 	file := filepath.Join(k.dir, faultsFile)
-	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) && !k.cutting.Load() {
+		return nil // of a folder that was removed under us, only cutting tells
 	}
 	if err := k.nft(ctx, k.noRules()); err != nil {
 		return err
 	}
-	return os.Remove(file)
-}
-
-// nft makes rules those of the kernel, in one step.
-func (k *Keeper) nft(ctx context.Context, rules string) error {
-	if err := nodedir.WriteFile(k.dir, faultsFile, []byte(rules), 0o600); err != nil {
+	k.cutting.Store(false)
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	return nil
+}
+
+// nft gives orders to the kernel, all or none.
+func (k *Keeper) nft(ctx context.Context, orders ...string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, nftDeadline, errors.New("nft does not come to its end"))
 	defer cancel()
-	out, err := k.spawner.Run(ctx, proc.Spec{Args: []string{nftProgram, "-f", filepath.Join(k.dir, faultsFile)}, Dir: k.dir, Env: os.Environ()})
+	out, err := k.spawner.Run(ctx, proc.Spec{Args: append([]string{nftProgram}, orders...), Dir: "/", Env: os.Environ()})
 	if err == nil && out.Code != 0 {
 		err = fmt.Errorf("nft: exit code %d: %s", out.Code, strings.TrimSpace(string(out.Stderr)))
 	}
@@ -108,7 +114,7 @@ func (k *Keeper) nft(ctx context.Context, rules string) error {
 
 // noRules removes our table, also where there is none.
 func (k *Keeper) noRules() string {
-	return fmt.Sprintf("add table inet %[1]s\ndelete table inet %[1]s\n", k.table())
+	return fmt.Sprintf("add table inet %[1]s; delete table inet %[1]s\n", k.table())
 }
 
 func (k *Keeper) table() string { return "onemore_" + k.rec.Plan.ID }

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"onemore/launcher/internal/nodedir"
@@ -57,6 +58,7 @@ type Keeper struct {
 	conns   int
 	owners  int // those that the cluster hangs on
 	faults  faults
+	cutting atomic.Bool // rules of ours are in the kernel
 	unlock  func() error
 	ln      net.Listener
 }
