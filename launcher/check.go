@@ -15,6 +15,7 @@ import (
 	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
+	"onemore/launcher/internal/probe"
 	"onemore/launcher/internal/proc"
 )
 
@@ -278,6 +279,12 @@ func (k *checked) down(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	own := map[int]bool{} // who has the ports now, also those that hide their environment
+	for _, a := range addresses(p) {
+		if h, ok := ports.Holder(a); ok {
+			own[h.PID] = true
+		}
+	}
 	if err := k.c.Down(ctx, false); err != nil {
 		return err
 	}
@@ -289,15 +296,30 @@ func (k *checked) down(ctx context.Context) error {
 	for _, i := range infos {
 		errs = append(errs, fmt.Errorf("process %d (%s) is left", i.ID.PID, i.Name))
 	}
-	busy, err := ports.Busy(addresses(p))
-	errs = append(errs, err)
-	for _, a := range busy {
-		errs = append(errs, fmt.Errorf("%s is still in use", a))
-	}
+	errs = append(errs, freed(ctx, addresses(p), own))
 	if _, err := os.Lstat(k.c.Dir()); err == nil {
 		errs = append(errs, fmt.Errorf("%s is left", k.c.Dir()))
 	}
 	return errors.Join(errs...)
+}
+
+// freed returns when the ports are free, or somebody else's: what is free on this host is soon another cluster's.
+func freed(ctx context.Context, addrs []ports.Addr, own map[int]bool) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return probe.Until(ctx, nil, func(context.Context) error {
+		busy, err := ports.Busy(addrs)
+		if err != nil {
+			return probe.Permanent(err)
+		}
+		var errs []error
+		for _, a := range busy {
+			if h, ok := ports.Holder(a); !ok || own[h.PID] {
+				errs = append(errs, fmt.Errorf("%s is still in use", a))
+			}
+		}
+		return errors.Join(errs...)
+	})
 }
 
 func addresses(p *plan.Plan) []ports.Addr {
