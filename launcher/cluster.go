@@ -5,16 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/probe"
 	"onemore/launcher/internal/proc"
@@ -80,35 +79,85 @@ func (c *Cluster) Dir() string { return c.dir }
 
 // Plan returns what was decided about the cluster when it was made, or last changed.
 func (c *Cluster) Plan() (*Plan, error) {
-	rec, err := keeper.ReadRecord(c.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("cluster %q: %w", c.name, ErrNoCluster)
-	}
+	rec, err := c.record()
 	if err != nil {
 		return nil, err
 	}
 	return rec.Plan, nil
 }
 
-// Status looks at the cluster, with or without a keeper. It changes nothing.
-func (c *Cluster) Status(ctx context.Context) (*Status, error) {
-	cl, err := c.dial()
-	if err == nil {
-		defer cl.Close()
-		st, err := cl.Do(ctx, keeper.Request{Op: keeper.OpStatus}, nil)
-		if st != nil || err != nil && !errors.Is(err, keeper.ErrLost) {
-			return st, err
-		}
-	}
-	st, err := keeper.LookAlone(c.dir)
+// record is what is on disk about the cluster, with an error for people.
+func (c *Cluster) record() (*keeper.Record, error) {
+	rec, err := keeper.ReadRecord(c.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, serr := os.Stat(c.dir); serr == nil {
-			return &Status{Cluster: c.name, Dir: c.dir, State: keeper.Lost, Nodes: []NodeStatus{},
-				Notes: []string{"an `up` was killed before it recorded anything: `onemore down` removes it"}}, nil
-		}
 		return nil, fmt.Errorf("cluster %q: %w", c.name, ErrNoCluster)
 	}
+	if err != nil {
+		return nil, &Failure{Phase: fmt.Sprintf("look at cluster %q", c.name), Why: err.Error(),
+			Hint: "`onemore down` ends and removes it, with its data; what you want to keep of " + c.dir + ", copy first"}
+	}
+	return rec, nil
+}
+
+// Status looks at the cluster, with or without a keeper. It changes nothing.
+func (c *Cluster) Status(ctx context.Context) (*Status, error) {
+	if _, err := os.Lstat(c.dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cluster %q: %w", c.name, ErrNoCluster)
+	}
+	var st *Status
+	wait, cancel := context.WithTimeoutCause(ctx, answerTimeout, errors.New("no answer"))
+	defer cancel()
+	err := probe.Until(wait, nil, func(ctx context.Context) (err error) {
+		if st, err = c.askStatus(ctx); st != nil {
+			return nil
+		}
+		if _, held := state.LockHolder(c.dir); held {
+			return fmt.Errorf("its keeper does not answer yet: %w", err) // it is starting, or on its way out
+		}
+		return nil
+	})
+	if st != nil || ctx.Err() != nil {
+		return st, context.Cause(ctx)
+	}
+	return c.lookAlone(err)
+}
+
+// askStatus asks the keeper; nil says that there is none, or that it has no record of the cluster yet.
+func (c *Cluster) askStatus(ctx context.Context) (*Status, error) {
+	cl, err := c.dial()
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	defer context.AfterFunc(ctx, func() { cl.Close() })()
+	st, err := cl.Do(ctx, keeper.Request{Op: keeper.OpStatus}, nil)
+	if st == nil && err == nil {
+		err = errors.New("it has recorded nothing")
+	}
 	return st, err
+}
+
+// lookAlone is the status of a cluster without a keeper that answers; silent is why one that is there does not.
+func (c *Cluster) lookAlone(silent error) (*Status, error) {
+	st, err := keeper.LookAlone(c.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, ok, err := nodedir.Marked(c.dir); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("cluster %q: %w", c.name, ErrNoCluster)
+		} else if err != nil || !ok {
+			return nil, errors.Join(err, fmt.Errorf("%s was not made by onemore", c.dir))
+		}
+		st, err = &Status{Cluster: c.name, Dir: c.dir, State: keeper.Lost, Nodes: []NodeStatus{}}, nil
+		if silent == nil {
+			st.Notes = []string{"an `up` was killed before it recorded anything: `onemore down` removes it"}
+		}
+	}
+	if err != nil || silent == nil {
+		return st, err
+	}
+	pid, _ := state.LockHolder(c.dir)
+	st.Keeper = pid
+	st.Notes = append(st.Notes, fmt.Sprintf("its keeper (pid %d) does not answer: %v", pid, silent))
+	return st, nil
 }
 
 // Down stops the cluster and removes it; with keepData its directories stay, and Up starts it again.
@@ -195,123 +244,7 @@ func (c *Cluster) do(ctx context.Context, req keeper.Request) (*Status, error) {
 	return st, err
 }
 
-// ask is do, and leaves the connection to the caller unless it fails.
-func (c *Cluster) ask(ctx context.Context, req keeper.Request) (*keeper.Client, *Status, error) {
-	if _, err := os.Stat(c.dir); errors.Is(err, fs.ErrNotExist) && req.Op != keeper.OpUp && req.Op != keeper.OpRestore {
-		return nil, nil, fmt.Errorf("cluster %q: %w", c.name, ErrNoCluster)
-	}
-	req.From = fmt.Sprintf("(pid %d)", os.Getpid())
-	req.Timeout = c.timeout
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		cl, err := c.connect(ctx)
-		if err != nil {
-			return nil, nil, err
-		}
-		st, err := cl.Do(ctx, req, c.progress)
-		if err == nil {
-			return cl, st, nil
-		}
-		cl.Close()
-		if !errors.Is(err, keeper.ErrBusy) || time.Now().After(deadline) {
-			return nil, st, err
-		}
-	}
-}
-
-// connect returns a connection to the cluster's keeper, and starts one where none answers.
-func (c *Cluster) connect(ctx context.Context) (*keeper.Client, error) {
-	if cl := c.early.take(); cl != nil {
-		return cl, nil
-	}
-	var cl *keeper.Client
-	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, errors.New("no keeper answers"))
-	defer cancel()
-	err := probe.Until(ctx, nil, func(ctx context.Context) (err error) {
-		if cl, err = c.dial(); err == nil {
-			return nil
-		}
-		if _, held := state.LockHolder(c.dir); held {
-			return fmt.Errorf("its keeper does not answer yet: %w", err) // it is starting, or on its way out
-		}
-		cl, err = c.spawn(ctx)
-		return err
-	})
-	return cl, err
-}
-
-func (c *Cluster) dial() (*keeper.Client, error) {
-	conn, err := net.Dial("unix", filepath.Join(c.dir, keeper.SocketFile))
-	if err != nil {
-		return nil, err
-	}
-	return keeper.NewClient(conn), nil
-}
-
-// spawn starts a keeper whose first client we are, over a socket pair, so that there is nothing to wait for.
-func (c *Cluster) spawn(ctx context.Context) (*keeper.Client, error) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		return nil, err
-	}
-	syscall.CloseOnExec(fds[0])
-	syscall.CloseOnExec(fds[1])
-	ours, theirs := os.NewFile(uintptr(fds[0]), "keeper"), os.NewFile(uintptr(fds[1]), "client")
-	defer ours.Close()
-	defer theirs.Close()
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	if strings.HasSuffix(self, ".test") && os.Getenv(TestMainVariable) == "" {
-		return nil, probe.Permanent(errors.New("a test binary can be a keeper only with a TestMain that calls launchertest.Main"))
-	}
-	_, err = proc.Detach(proc.Spec{Args: []string{self, KeeperCommand, c.dir}, Dir: "/", ExtraFiles: []*os.File{theirs},
-		Env: append(os.Environ(), RoleVariable+"="+KeeperCommand)})
-	if err != nil {
-		return nil, fmt.Errorf("start a keeper: %w", err)
-	}
-	conn, err := net.FileConn(ours)
-	if err != nil {
-		return nil, err
-	}
-	return keeper.NewClient(conn), nil
-}
-
-// How an executable is told to be a keeper: its first argument, or (a test binary) this variable, which TestMain looks at.
-const (
-	KeeperCommand = "__keeper"
-	RoleVariable  = "ONEMORE_ROLE"
-	// TestMainVariable is set by a test binary whose TestMain knows these roles. Without it a test binary is not started
-	// again: it would run its tests, and so itself, without end.
-	TestMainVariable = "ONEMORE_TEST_MAIN"
-)
-
-// InCluster tells whether this process was started for a node of a cluster.
-func InCluster() bool { return os.Getenv(keeper.MarkCluster) != "" }
-
-// UniqueName is a cluster name that nobody else has.
-func UniqueName(prefix string) string { return fmt.Sprintf("%s-%d-%s", prefix, os.Getpid(), random(3)) }
-
-// RunKeeper is what the process started as KeeperCommand does: it keeps the cluster in dir until it is down.
-func RunKeeper(ctx context.Context, dir string) error {
-	f := os.NewFile(3, "client")
-	conn, err := net.FileConn(f)
-	if err != nil {
-		return fmt.Errorf("%s is started by onemore itself, not by hand: %w", KeeperCommand, err)
-	}
-	f.Close()
-	os.Unsetenv(RoleVariable)
-	return keeper.Run(ctx, dir, conn)
-}
-
-func (c *Cluster) keeperID() (proc.ID, bool) {
-	var id proc.ID
-	err := state.ReadJSON(filepath.Join(c.dir, keeper.KeeperFile), &id)
-	return id, err == nil
-}
-
-// Find returns the numbers of the nodes that the words name: a number, a node name, or the part of it before the @.
+// Find returns the numbers, each once, of the nodes that the words name: a number, a node name, or the part of it before the @.
 func (c *Cluster) Find(words ...string) ([]int, error) {
 	p, err := c.Plan()
 	if err != nil {
@@ -326,7 +259,9 @@ func (c *Cluster) Find(words ...string) ([]int, error) {
 		if i < 0 {
 			return nil, &InputError{Err: fmt.Errorf("cluster %q has no node %q", c.name, w), Hint: "its nodes: " + names(p)}
 		}
-		out = append(out, p.Nodes[i].Index)
+		if index := p.Nodes[i].Index; !slices.Contains(out, index) {
+			out = append(out, index)
+		}
 	}
 	return out, nil
 }

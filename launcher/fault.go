@@ -254,7 +254,7 @@ func (c *Cluster) changeFaults(ctx context.Context, change func([]Fault) ([]Faul
 
 // planFaults completes a change by the calls that bring it about, where the server has its own.
 func (c *Cluster) planFaults(ctx context.Context, req *keeper.FaultChange, had []Fault) error {
-	rec, err := keeper.ReadRecord(c.dir)
+	rec, err := c.record()
 	if err != nil {
 		return err
 	}

@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 
 	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/learn"
 	"onemore/launcher/internal/nodedir"
-	"onemore/launcher/internal/proc"
 	"onemore/launcher/internal/state"
 )
 
@@ -29,14 +27,24 @@ func Names() ([]string, error) {
 	}
 	names := []string{}
 	for _, e := range entries {
-		if e.IsDir() && state.ValidName(e.Name()) == nil {
+		if e.IsDir() && state.ValidName(e.Name()) == nil && mayBeCluster(filepath.Join(home, e.Name())) {
 			names = append(names, e.Name())
 		}
 	}
 	return names, nil
 }
 
-// List looks at every cluster.
+// mayBeCluster tells a cluster's folder, whatever state it is in, from one that somebody else has in our home.
+func mayBeCluster(dir string) bool {
+	_, ok, err := nodedir.Marked(dir)
+	if err != nil || ok {
+		return true
+	}
+	_, err = keeper.ReadRecord(dir)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// List looks at every cluster. Those that can't be looked at are in the error; the others are returned too.
 func List(ctx context.Context) ([]*Status, error) {
 	names, err := Names()
 	if err != nil {
@@ -53,7 +61,7 @@ func List(ctx context.Context) ([]*Status, error) {
 			}
 		}
 		if err != nil && !errors.Is(err, ErrNoCluster) { // it went down meanwhile
-			errs = append(errs, err)
+			errs = append(errs, fmt.Errorf("cluster %q: %w", name, err))
 		}
 	}
 	return out, errors.Join(errs...)
@@ -78,13 +86,15 @@ func GC(ctx context.Context) ([]string, error) {
 			continue
 		}
 		if err == nil {
-			err = c.Down(ctx, false)
+			err = c.downLost(ctx)
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, keeper.ErrBusy) || errors.Is(err, ErrNoCluster):
+		case err != nil:
 			errs = append(errs, fmt.Errorf("cluster %q: %w", name, err))
-			continue
+		default:
+			done = append(done, fmt.Sprintf("removed cluster %s, whose keeper had gone", name))
 		}
-		done = append(done, fmt.Sprintf("removed cluster %s, whose keeper had gone", name))
 	}
 	home, err := state.Home()
 	if err != nil {
@@ -97,6 +107,18 @@ func GC(ctx context.Context) ([]string, error) {
 		done = append(done, "removed "+dir)
 	}
 	return done, errors.Join(append(errs, err)...)
+}
+
+// downLost takes down a cluster that has no keeper. keeper.ErrBusy says that it has one again, and is nobody's to clean up.
+func (c *Cluster) downLost(ctx context.Context) error {
+	cl, err := c.spawn(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err = cl.Do(ctx, keeper.Request{Op: keeper.OpDown, From: "(gc)"}, c.progress); err == nil {
+		<-cl.Gone()
+	}
+	return errors.Join(err, cl.Close())
 }
 
 // sweep removes folders of ours that are no clusters: those that an `up` was making when it was killed, and kept logs.
@@ -142,49 +164,4 @@ func sweep(home string) ([]string, error) {
 		done = append(done, "removed "+dir)
 	}
 	return done, errors.Join(errs...)
-}
-
-// Streams are the standard streams of a command that a person runs.
-type Streams struct{ In, Out, Err *os.File }
-
-// Exec runs a command in a node's directory and environment, with the caller's streams, and returns its exit code.
-func (c *Cluster) Exec(ctx context.Context, node int, s Streams, args func(NodePlan) ([]string, error)) (int, error) {
-	p, err := c.Plan()
-	if err != nil {
-		return 0, err
-	}
-	for _, n := range p.Nodes {
-		if n.Index != node {
-			continue
-		}
-		words, err := args(n)
-		if err != nil {
-			return 0, err
-		}
-		env := append(os.Environ(), n.Env...)
-		for _, v := range Environment(p) {
-			env = append(env, v.Name+"="+v.Value)
-		}
-		return foreground(ctx, proc.Spec{Args: words, Dir: n.Dir, Env: env, Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
-	}
-	return 0, &InputError{Err: fmt.Errorf("cluster %q has no node %d", c.name, node)}
-}
-
-// foreground runs a command that shares our terminal. It gets the terminal's signals by itself; when ctx ends for another
-// reason it gets TERM. The code is the command's, or 128 and the signal's number as a shell has it.
-func foreground(ctx context.Context, spec proc.Spec) (int, error) {
-	runtime.LockOSThread() // the command dies with this thread
-	defer runtime.UnlockOSThread()
-	p, err := proc.Attach(spec)
-	if err != nil {
-		return 0, err
-	}
-	select {
-	case <-p.Done():
-	case <-ctx.Done():
-		if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, proc.ErrGone) {
-			return 0, err
-		}
-	}
-	return exitCode(p.Exit())
 }

@@ -7,13 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"runtime"
-	"syscall"
-
-	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 
 	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/proc"
@@ -90,50 +84,14 @@ func (c *Cluster) command(ctx context.Context, s Streams, args []string) (int, e
 	for _, v := range Environment(p) {
 		env = append(env, v.Name+"="+v.Value)
 	}
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
-	defer signal.Stop(signals)
-	runtime.LockOSThread() // the command dies with this thread, and so with us, however we end
-	defer runtime.UnlockOSThread()
-	child, err := proc.Attach(proc.Spec{Args: args, Env: env, Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
+	code, err := foreground(ctx, proc.Spec{Args: args, Env: env, Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
 	switch {
+	case code != 0 || err == nil || ctx.Err() != nil:
+		return code, err
 	case errors.Is(err, fs.ErrPermission):
 		return 126, err
-	case err != nil:
-		return 127, err
 	}
-	for {
-		select {
-		case <-child.Done():
-			return exitCode(child.Exit())
-		case sig := <-signals:
-			if fromTerminal(sig) {
-				continue // the terminal sent it to the command too
-			}
-			if err := child.Signal(sig.(syscall.Signal)); err != nil && !errors.Is(err, proc.ErrGone) {
-				return 0, err
-			}
-		}
-	}
-}
-
-// fromTerminal tells whether a signal is one that the terminal sends to the whole foreground group, which is ours.
-func fromTerminal(sig os.Signal) bool {
-	if sig != syscall.SIGINT && sig != syscall.SIGQUIT || !term.IsTerminal(0) {
-		return false
-	}
-	group, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
-}
-
-func exitCode(e proc.ExitStatus) (int, error) {
-	switch {
-	case e.Signal != 0:
-		return 128 + int(e.Signal), nil
-	case e.Err != nil:
-		return 0, e.Err
-	}
-	return e.Code, nil
+	return 127, err
 }
 
 // bundle keeps what helps to find out why a run failed: every node's log, the events and the status.

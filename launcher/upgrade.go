@@ -34,7 +34,7 @@ func (c *Cluster) Upgrade(ctx context.Context, o UpgradeOptions) (*Status, error
 	if err != nil {
 		return nil, err
 	}
-	rec, err := keeper.ReadRecord(c.dir)
+	rec, err := c.record()
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,96 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"onemore/launcher/internal/proc"
+)
+
+// Streams are the standard streams of a command that a person runs.
+type Streams struct{ In, Out, Err *os.File }
+
+// Exec runs a command in a node's directory and environment, with the caller's streams, and returns its exit code.
+func (c *Cluster) Exec(ctx context.Context, node int, s Streams, args func(NodePlan) ([]string, error)) (int, error) {
+	p, err := c.Plan()
+	if err != nil {
+		return 0, err
+	}
+	for _, n := range p.Nodes {
+		if n.Index != node {
+			continue
+		}
+		words, err := args(n)
+		if err != nil {
+			return 0, err
+		}
+		if _, err := os.Stat(n.Dir); errors.Is(err, fs.ErrNotExist) {
+			return 0, fmt.Errorf("node %s has no directory: %s is gone, or was never made; `onemore up` makes it", n.Name, n.Dir)
+		}
+		env := append(os.Environ(), n.Env...)
+		for _, v := range Environment(p) {
+			env = append(env, v.Name+"="+v.Value)
+		}
+		return foreground(ctx, proc.Spec{Args: words, Dir: n.Dir, Env: env, Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
+	}
+	return 0, &InputError{Err: fmt.Errorf("cluster %q has no node %d", c.name, node)}
+}
+
+// foreground runs a command that shares our terminal, if we have one, and passes our signals on to it. Its code is the
+// command's, or 128 and the signal's number as a shell has it. Once the command runs, ctx is not looked at: what ends ctx is
+// a signal, and that the command has got.
+func foreground(ctx context.Context, spec proc.Spec) (int, error) {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	if ctx.Err() != nil { // a signal that came before we could pass it on
+		return 0, context.Cause(ctx)
+	}
+	runtime.LockOSThread() // the command dies with this thread, and so with us, however we end
+	defer runtime.UnlockOSThread()
+	child, err := proc.Attach(spec)
+	if err != nil {
+		return 0, err
+	}
+	for {
+		select {
+		case <-child.Done():
+			return exitCode(child.Exit())
+		case sig := <-signals:
+			if fromTerminal(sig) {
+				continue // the terminal sent it to the command too
+			}
+			if err := child.Signal(sig.(syscall.Signal)); err != nil && !errors.Is(err, proc.ErrGone) {
+				return 0, err
+			}
+		}
+	}
+}
+
+// fromTerminal tells whether a signal is one that the terminal sends to the whole foreground group, which is ours.
+func fromTerminal(sig os.Signal) bool {
+	if sig != syscall.SIGINT && sig != syscall.SIGQUIT || !term.IsTerminal(0) {
+		return false
+	}
+	group, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
+}
+
+func exitCode(e proc.ExitStatus) (int, error) {
+	switch {
+	case e.Signal != 0:
+		return 128 + int(e.Signal), nil
+	case e.Err != nil:
+		return 0, e.Err
+	}
+	return e.Code, nil
+}
