@@ -2,9 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // TestStatusMeanwhile: whoever looks while a cluster is made, changed and taken down gets an answer, and disturbs nothing.
@@ -31,4 +36,304 @@ func TestStatusMeanwhile(t *testing.T) {
 		h.ok("-c", "m", "remove", "2", "-q")
 		h.ok("-c", "m", "down", "-q")
 	}
+}
+
+// TestDamagedRecord: a record that can't be read stands in nobody's way: the cluster can be looked at and taken down, with or
+// without its keeper, and the other clusters are not concerned.
+func TestDamagedRecord(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		crash      bool
+	}{
+		{"torn, keeper alive", `{"version": 1, "pl`, false},
+		{"torn, keeper killed", `{"version": 1, "pl`, true},
+		{"empty", "", true},
+		{"of a later version", `{"version": 99, "plan": {}}`, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t)
+			h.ok("-c", "well", "up", "1", "--base", "auto", "-q")
+			h.ok("-c", "d", "up", "2", "--base", "auto", "-q")
+			st, _ := h.status("d")
+			if tt.crash {
+				h.killKeeper("d")
+			}
+			if err := os.WriteFile(filepath.Join(h.home, "d", "cluster.json"), []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out := h.ok("-c", "d", "status"); tt.crash && !strings.Contains(out, "damaged") {
+				t.Errorf("status does not say that the record is damaged:\n%s", out)
+			}
+			if out := h.ok("ls"); !strings.Contains(out, "\nd ") || !strings.Contains(out, "\nwell ") {
+				t.Errorf("ls lacks a cluster:\n%s", out)
+			}
+			for _, args := range [][]string{{"up"}, {"stop"}, {"logs"}, {"env"}, {"ctl", "1"}} {
+				_, errs, code := h.run(append([]string{"-c", "d"}, args...)...)
+				if code != 1 || !strings.Contains(errs, "cluster.json") || !strings.Contains(errs, "`onemore down`") {
+					t.Errorf("%v: exit %d, want 1 and the way out:\n%s", args, code, errs)
+				}
+			}
+			h.downClean("d", st)
+			h.ok("-c", "well", "down", "-q")
+		})
+	}
+}
+
+// TestDamagedRecordCollected: gc takes such a cluster down too, when its keeper has crashed.
+func TestDamagedRecordCollected(t *testing.T) {
+	h := newHost(t)
+	h.ok("-c", "d", "up", "2", "--base", "auto", "-q")
+	h.killKeeper("d")
+	if err := os.WriteFile(filepath.Join(h.home, "d", "cluster.json"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := h.ok("gc"); !strings.Contains(out, "removed cluster d") {
+		t.Errorf("gc says %q", out)
+	}
+	h.nothingLeft()
+}
+
+// killKeeper kills a cluster's keeper and returns when it is gone.
+func (h *host) killKeeper(cluster string) {
+	h.t.Helper()
+	pid := h.keeper(cluster)
+	if pid <= 1 {
+		h.t.Fatalf("cluster %s has no keeper", cluster)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		h.t.Fatal(err)
+	}
+	h.until("the keeper is gone", func() bool { return syscall.Kill(pid, 0) != nil || zombie(pid) })
+}
+
+func zombie(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && strings.Contains(string(b), ") Z ")
+}
+
+// until waits for a condition, and fails the test when it does not come.
+func (h *host) until(what string, cond func() bool) {
+	h.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !cond() {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("in vain: %s", what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// TestDownDuringUp: who takes a cluster down does not wait for an `up` that is at it, which is told.
+func TestDownDuringUp(t *testing.T) {
+	h := newHost(t)
+	dir, _ := slowTemplate(t) // its gate is never opened
+	up := h.cmd("-c", "d", "up", "2", "--base", "auto", "-t", dir, "--timeout", "0")
+	var errs strings.Builder
+	up.Stderr = &errs
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	h.started("d", 2)
+	h.ok("-c", "d", "down")
+	_ = up.Wait()
+	if code := up.ProcessState.ExitCode(); code != 1 || !strings.Contains(errs.String(), "is being taken down") {
+		t.Errorf("up: exit %d, want 1 and why:\n%s", code, errs.String())
+	}
+	h.nothingLeft()
+}
+
+// TestKeptUpAgain: an `up` after one that failed and was to be kept begins anew, whatever of it still runs.
+func TestKeptUpAgain(t *testing.T) {
+	h := newHost(t)
+	dir, gate := slowTemplate(t)
+	if _, errs, code := h.run("-c", "k", "up", "2", "--base", "auto", "-t", dir, "--keep", "--timeout", "1s"); code != 1 {
+		t.Fatalf("up that can't be: exit %d: %s", code, errs)
+	}
+	st, _ := h.status("k")
+	if st.Nodes[0].PID == 0 {
+		t.Fatalf("with --keep node 1 does not run on: %+v", st)
+	}
+	if err := os.WriteFile(gate, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h.ok("-c", "k", "up", "2", "--base", "auto", "-t", dir)
+	now, _ := h.status("k")
+	if now.State != "running" || now.Nodes[0].PID == st.Nodes[0].PID {
+		t.Errorf("after up: %s, node 1 has pid %d, had %d", now.State, now.Nodes[0].PID, st.Nodes[0].PID)
+	}
+	h.downClean("k", now)
+}
+
+// TestAddsAtOnce: two `add` of one moment add two nodes; two `remove` remove both.
+func TestAddsAtOnce(t *testing.T) {
+	h := newHost(t)
+	h.ok("-c", "a", "up", "1", "--base", "auto", "-q")
+	both := func(one, other []string) {
+		var wg sync.WaitGroup
+		for _, args := range [][]string{one, other} {
+			wg.Go(func() {
+				if _, errs, code := h.run(append([]string{"-c", "a"}, args...)...); code != 0 {
+					t.Errorf("%v: exit %d: %s", args, code, errs)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	both([]string{"add"}, []string{"add"})
+	if st, _ := h.status("a"); st.State != "running" || len(st.Nodes) != 3 {
+		t.Errorf("after two adds: %s with %d nodes, want running with 3", st.State, len(st.Nodes))
+	}
+	both([]string{"remove", "1", "1"}, []string{"remove", "3"})
+	st, _ := h.status("a")
+	if st.State != "running" || len(st.Nodes) != 1 || st.Nodes[0].Index != 2 {
+		t.Errorf("after two removes: %+v, want node 2 alone", st)
+	}
+	h.ok("-c", "a", "add", "-q") // the number of the first is free again
+	if st, _ = h.status("a"); st.State != "running" || len(st.Nodes) != 2 || st.Nodes[0].Index != 1 {
+		t.Errorf("after another add: %+v, want nodes 1 and 2", st)
+	}
+	h.downClean("a", st)
+}
+
+// TestStopped: what is done to nodes that don't run, or stand still.
+func TestStopped(t *testing.T) {
+	h := newHost(t)
+	h.ok("-c", "s", "up", "3", "--base", "auto", "-q")
+	h.ok("-c", "s", "stop", "1", "-q")
+	h.ok("-c", "s", "pause", "2", "-q")
+	for _, args := range [][]string{{"up"}, {"start"}} {
+		_, errs, code := h.run(append([]string{"-c", "s"}, args...)...)
+		if code != 1 || !strings.Contains(errs, "it is paused") || !strings.Contains(errs, "hint: `onemore resume 2`") {
+			t.Errorf("%v with a paused node: exit %d: %s", args, code, errs)
+		}
+	}
+	if st, _ := h.status("s"); st.Nodes[0].State != "stopped" || st.Nodes[1].State != "paused" {
+		t.Errorf("a start that was refused changed something: %+v", st)
+	}
+	if out := h.ok("-c", "s", "exec", "1", "--", "pwd"); !strings.Contains(out, filepath.Join(h.home, "s", "1")) {
+		t.Errorf("exec in a stopped node prints %q", out)
+	}
+	if _, errs, code := h.run("-c", "s", "ctl", "1", "--", "cluster", "status"); code == 0 || errs == "" {
+		t.Errorf("ctl of a stopped node: exit %d: %s", code, errs)
+	}
+	h.ok("-c", "s", "logs", "1")
+	h.ok("-c", "s", "resume", "2", "-q")
+	h.ok("-c", "s", "remove", "1", "-q") // stopped, and the one that the others joined
+	if _, errs, code := h.run("-c", "s", "logs", "1"); code != 2 || !strings.Contains(errs, `has no node "1"`) {
+		t.Errorf("logs of a removed node: exit %d: %s", code, errs)
+	}
+	h.ok("-c", "s", "pause", "3", "-q")
+	h.ok("-c", "s", "stop", "3", "-q")
+	h.ok("-c", "s", "up", "-q")
+	st, _ := h.status("s")
+	if st.State != "running" || len(st.Nodes) != 2 {
+		t.Errorf("at the end: %+v", st)
+	}
+	h.ok("-c", "s", "pause", "-q")
+	h.downClean("s", st)
+}
+
+// TestKeeperStandsStill: a keeper that is stopped is found out, and what can be seen without it is told.
+func TestKeeperStandsStill(t *testing.T) {
+	h := newHost(t)
+	h.ok("-c", "s", "up", "1", "--base", "auto", "-q")
+	pid := h.keeper("s")
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
+	says := fmt.Sprintf("(pid %d) does not answer", pid)
+	if out := h.ok("-c", "s", "status"); !strings.Contains(out, says) {
+		t.Errorf("status does not say %q:\n%s", says, out)
+	}
+	if _, errs, code := h.run("-c", "s", "stop"); code != 1 || !strings.Contains(errs, fmt.Sprintf("pid %d does not answer", pid)) {
+		t.Errorf("stop: exit %d: %s", code, errs)
+	}
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	h.ok("-c", "s", "down", "-q")
+}
+
+// TestEndsAfterReady: a node that was ready and ends before the cluster has settled fails the `up`: fewer members that see
+// each other are no success.
+func TestEndsAfterReady(t *testing.T) {
+	h := newHost(t)
+	const kill = `f=../../2/process.json; kill -9 $(sed 's/.*"pid":\([0-9]*\).*/\1/' $f); while [ -e $f ]; do sleep 0.01; done; sleep 0.2`
+	tpl := changed(t, "onemore", "[members]\n", "[[form]]\non = \"first\"\nexec = [\"sh\", \"-c\", '''"+kill+"''']\n\n[members]\n")
+	_, errs, code := h.run("up", "3", "-t", tpl, "--base", "auto")
+	if code != 1 || !strings.Contains(errs, "node onemore2@127.0.0.1, run as a member: the process ended: signal: killed") {
+		t.Errorf("exit %d, want 1 and the node that ended:\n%s", code, errs)
+	}
+	h.nothingLeft()
+}
+
+// TestCollectDuringUp: gc leaves a cluster alone that is just being made, at every moment of that.
+func TestCollectDuringUp(t *testing.T) {
+	h := newHost(t)
+	for range rounds {
+		var wg sync.WaitGroup
+		done := make(chan struct{})
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					h.ok("gc")
+				}
+			}
+		})
+		_, errs, code := h.run("-c", "g", "up", "2", "--base", "auto", "-q")
+		close(done)
+		wg.Wait()
+		if st, ok := h.status("g"); code != 0 || !ok || st.State != "running" {
+			t.Errorf("up beside gc: exit %d: %s; then the cluster is %q", code, errs, st.State)
+		}
+		h.ok("-c", "g", "down", "-q")
+	}
+}
+
+// TestForeignHome: folders in ONEMORE_HOME that onemore did not make are nobody's clusters, and stay.
+func TestForeignHome(t *testing.T) {
+	h := newHost(t)
+	precious := filepath.Join(h.home, "mine", "precious")
+	if err := os.MkdirAll(precious, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if out := h.ok("ls", "--json"); strings.TrimSpace(out) != "[]" {
+		t.Errorf("ls: %s", out)
+	}
+	if _, errs, code := h.run("-c", "mine", "status"); code != 1 || !strings.Contains(errs, "was not made by onemore") {
+		t.Errorf("status: exit %d: %s", code, errs)
+	}
+	h.ok("gc")
+	h.ok("down", "--all")
+	if _, err := os.Stat(precious); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(h.home, "mine")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestHalfRemoved: a node whose folder has gone while the record still has it is made anew by `up`.
+func TestHalfRemoved(t *testing.T) {
+	h := newHost(t)
+	h.ok("-c", "r", "up", "3", "--base", "auto", "-q")
+	h.ok("-c", "r", "stop", "3", "-q")
+	h.killKeeper("r")
+	if err := os.RemoveAll(filepath.Join(h.home, "r", "3")); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := h.run("-c", "r", "exec", "3", "--", "true"); code != 1 || !strings.Contains(errs, "node onemore3@127.0.0.1 has no directory") {
+		t.Errorf("exec in a node without a directory: exit %d: %s", code, errs)
+	}
+	h.ok("-c", "r", "up", "-q")
+	st, _ := h.status("r")
+	if st.State != "running" || len(st.Nodes) != 3 {
+		t.Errorf("after up: %+v", st)
+	}
+	h.downClean("r", st)
 }

@@ -216,7 +216,7 @@ func (c *Cluster) WaitSettled(ctx context.Context) error {
 }
 
 // Own hangs the cluster on this process: when release is called or the process dies, the keeper takes the cluster down,
-// unless another process owns it too. gone is closed when the cluster's keeper has ended.
+// unless another process owns it too; release returns when it has. gone is closed when the cluster's keeper has ended.
 func (c *Cluster) Own(ctx context.Context) (release func(), gone <-chan struct{}, err error) {
 	return c.own(ctx, keeper.Request{Op: keeper.OpHold}, nil)
 }
@@ -232,8 +232,21 @@ func (c *Cluster) own(ctx context.Context, req keeper.Request, took func(*Status
 		took(st)
 	}
 	gone = cl.Gone()
-	return func() { cl.Close(); <-gone }, gone, nil
+	return func() {
+		t := time.NewTimer(releaseTimeout)
+		defer t.Stop()
+		cl.CloseWrite() // the last owner's end takes the cluster down; then the keeper ends the connection
+		select {
+		case <-gone:
+		case <-t.C:
+		}
+		cl.Close()
+		<-gone
+	}, gone, nil
 }
+
+// releaseTimeout bounds how long the end of ownership waits for the cluster's.
+const releaseTimeout = time.Minute
 
 // do sends one changing request, to a new keeper where none runs.
 func (c *Cluster) do(ctx context.Context, req keeper.Request) (*Status, error) {

@@ -155,11 +155,11 @@ func (k *Keeper) pause(ctx context.Context, nodes []*node, pause bool, emit func
 // remove makes nodes leave the cluster, stops them, and removes their folders. req.Plan is the cluster with them, its calls
 // made for the members that stay.
 func (k *Keeper) remove(ctx context.Context, req Request, nodes []*node, emit func(Event)) error {
-	if req.Plan == nil || len(req.Plan.Nodes) != len(k.rec.Plan.Nodes) {
-		return errors.New("the request to remove nodes has no plan of this cluster")
-	}
 	if err := k.current(req); err != nil {
 		return err
+	}
+	if req.Plan == nil || len(req.Plan.Nodes) != len(k.rec.Plan.Nodes) {
+		return errors.New("the request to remove nodes has no plan of this cluster")
 	}
 	rec := *k.rec
 	rec.Options, rec.Plan = req.Options, req.Plan // its calls go to members that stay

@@ -123,7 +123,7 @@ func NewClient(conn net.Conn) *Client { return &Client{conn: conn, r: bufio.NewR
 func (c *Client) Do(ctx context.Context, req Request, onEvent func(Event)) (*Status, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() { c.shutWrite() })
+	stop := context.AfterFunc(ctx, func() { c.CloseWrite() })
 	defer stop()
 	if err := json.NewEncoder(c.conn).Encode(req); err != nil {
 		return nil, c.lost(ctx, req.Op, err)
@@ -152,8 +152,8 @@ func (c *Client) Do(ctx context.Context, req Request, onEvent func(Event)) (*Sta
 	}
 }
 
-// shutWrite tells the keeper that the client has gone, and still lets its last words be read: what was undone.
-func (c *Client) shutWrite() {
+// CloseWrite tells the keeper that the client has gone, and still lets its last words be read: what was undone.
+func (c *Client) CloseWrite() {
 	if cw, ok := c.conn.(interface{ CloseWrite() error }); ok {
 		_ = cw.CloseWrite()
 		return
@@ -186,7 +186,7 @@ func (c *Client) Gone() <-chan struct{} {
 
 // Dismiss ends a keeper that was asked nothing, and waits for its end.
 func (c *Client) Dismiss() {
-	c.shutWrite()
+	c.CloseWrite()
 	<-c.Gone()
 	_ = c.Close()
 }
