@@ -68,7 +68,7 @@ func testEMQXLife(t *testing.T, e emqx) {
 	h.agree("default", 3)
 	h.ok("restart", "-q")
 	st := h.agree("default", 3)
-	h.downClean("default", st)
+	h.takenDown("default", st)
 	h.noneOf(h.home)
 	if after := treeHash(t, e.source); after != before {
 		t.Error("the source was changed")
@@ -109,7 +109,7 @@ func testEMQXFiles(t *testing.T, e emqx) {
 		}
 		compareTrees(t, e, h.dir("default", node.Index, e.template))
 	}
-	h.downClean("default", st)
+	h.takenDown("default", st)
 }
 
 // compareTrees wants nothing but the lines that must differ to differ, and every other byte to be kept.
@@ -168,7 +168,7 @@ func testEMQXCommand(t *testing.T, e emqx) {
 	h.agree("default", 3)
 	h.ok("up", "5", "-q")
 	st := h.agree("default", 5)
-	h.downClean("default", st)
+	h.takenDown("default", st)
 }
 
 // testEMQXTogether makes several clusters at the same moment. The numbers in their names, which make ports, must differ.
@@ -202,7 +202,7 @@ func testEMQXTogether(t *testing.T, e emqx) {
 	h.agree("aa", 4)
 	for _, c := range names {
 		st, _ := h.status(c)
-		h.downClean(c, st)
+		h.takenDown(c, st)
 	}
 }
 
@@ -247,8 +247,8 @@ func testEMQXStartedSource(t *testing.T, e emqx) {
 		t.Error("the original was restarted")
 	}
 	st, _ := h.status("two")
-	h.downClean("two", st)
-	h.downClean("one", now)
+	h.takenDown("two", st)
+	h.takenDown("one", now)
 }
 
 // testEMQXOwnScript runs a node of a cluster by its own script, without onemore.
@@ -261,17 +261,17 @@ func testEMQXOwnScript(t *testing.T, e emqx) {
 		t.Errorf("bin/emqx_ctl status: %s", out)
 	}
 	h.ok("stop", "2", "-q")
+	defer func() { _ = exec.Command(filepath.Join(dir, "bin", "emqx"), "stop").Run() }()
 	if out := h.own(dir, "bin/emqx", "start"); !strings.Contains(out, "started successfully") {
 		t.Errorf("bin/emqx start: %s", out)
 	}
-	defer func() { _ = exec.Command(filepath.Join(dir, "bin", "emqx"), "stop").Run() }()
 	if out := h.own(dir, "bin/emqx_ctl", "cluster", "status"); strings.Count(out, "@") != 3 {
 		t.Errorf("started by its own script it is not a member: %s", out)
 	}
 	h.own(dir, "bin/emqx", "stop")
 	h.ok("start", "2", "-q")
 	st := h.agree("default", 3)
-	h.downClean("default", st)
+	h.takenDown("default", st)
 	h.noneOf(h.home)
 }
 
@@ -292,7 +292,7 @@ func testEMQXAddresses(t *testing.T, e emqx) {
 	if len(mqtt) != 1 || len(dist) != 3 {
 		t.Errorf("%d mqtt ports and %d dist ports, want 1 and 3", len(mqtt), len(dist))
 	}
-	h.downClean("default", st)
+	h.takenDown("default", st)
 }
 
 // testEMQXVersions makes one cluster of two releases, and one of it by an upgrade.
@@ -325,7 +325,7 @@ func testEMQXVersions(t *testing.T, program string, e emqx) {
 	if told, want := h.versions(st), []string{newest, newest, newest}; !slices.Equal(told, want) {
 		t.Errorf("after an upgrade: versions %v, want %v", told, want)
 	}
-	h.downClean("default", st)
+	h.takenDown("default", st)
 }
 
 // versions is what each node says of itself.

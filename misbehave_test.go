@@ -110,7 +110,7 @@ func testAddedNeverJoins(t *testing.T, e emqx) {
 			t.Errorf("node %d was restarted", i+1)
 		}
 	}
-	h.downClean("default", now)
+	h.takenDown("default", now)
 	h.noneOf(h.home)
 }
 
@@ -133,7 +133,7 @@ func testJoinsStranger(t *testing.T, e emqx) {
 	if _, ok := h.status("two"); ok {
 		t.Error("the cluster that joined a stranger is left")
 	}
-	h.downClean("one", one)
+	h.takenDown("one", one)
 	h.noneOf(h.home)
 }
 
@@ -183,7 +183,7 @@ func testIgnoresTerm(t *testing.T, e emqx) {
 	}
 	h.ok("start", "2", "-q")
 	h.agree("default", 3)
-	h.downClean("default", st)
+	h.takenDown("default", st)
 	h.noneOf(h.home)
 }
 
@@ -223,7 +223,7 @@ func testChatty(t *testing.T, e emqx) {
 	if size > most {
 		t.Errorf("logs %v have %d bytes, want at most %d", logs, size, most)
 	}
-	h.downClean("default", st)
+	h.takenDown("default", st)
 	h.noneOf(h.home)
 }
 
