@@ -1,0 +1,2 @@
+#!/bin/sh
+JETSTREAM=1 exec /bin/sh "$(dirname "$0")/nats.sh"
