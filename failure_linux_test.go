@@ -21,7 +21,7 @@ func TestFullDisk(t *testing.T) {
 	if err := syscall.Mount("tmpfs", small, "tmpfs", 0, "size=256k"); err != nil {
 		t.Skipf("mount a tmpfs: %v", err)
 	}
-	defer func() { _ = syscall.Unmount(small, 0) }()
+	defer func() { _ = syscall.Unmount(small, syscall.MNT_DETACH) }()
 	src := t.TempDir()
 	if err := os.CopyFS(src, os.DirFS("templates/onemore/files")); err != nil {
 		t.Fatal(err)
