@@ -13,6 +13,7 @@ import (
 	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
+	"onemore/launcher/internal/template"
 )
 
 // Fault is one thing that is wrong with the network between a cluster's nodes. Clients of the nodes are not affected.
@@ -41,7 +42,7 @@ func OneWay(from, to []int) Fault {
 
 // Delay is a fault: what a sends to b, and with both what b sends to a, arrives later by d.
 func Delay(a, b []int, both bool, d time.Duration) Fault {
-	return pairs("delay", a, b, both, plan.Link{Delay: d}, d.String())
+	return pairs("delay", a, b, both, plan.Link{Delay: template.Duration{Duration: d}}, d.String())
 }
 
 // Drop is a fault: of what a sends to b, and with both of what b sends to a, a share of the packets (0 to 1) is lost.

@@ -11,6 +11,7 @@ import (
 	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/state"
+	"onemore/launcher/internal/template"
 )
 
 // onDisk is a cluster of n nodes that nobody runs.
@@ -40,9 +41,9 @@ func TestParseFault(t *testing.T) {
 		{"one-way 1 -> 2", "one-way 1 -> 2", []plan.Link{block(1, 2)}},
 		{"one-way 1->2, 3", "one-way 1 -> 2,3", []plan.Link{block(1, 2), block(1, 3)}},
 		{"one-way a3 to a1@127.0.0.1", "one-way 3 -> 1", []plan.Link{block(3, 1)}},
-		{"delay 1 <-> 2 50ms", "delay 1 <-> 2 50ms", []plan.Link{{From: 1, To: 2, Delay: 50 * time.Millisecond}, {From: 2, To: 1, Delay: 50 * time.Millisecond}}},
-		{"delay 1<->2 1s", "delay 1 <-> 2 1s", []plan.Link{{From: 1, To: 2, Delay: time.Second}, {From: 2, To: 1, Delay: time.Second}}},
-		{"delay 1 to 2 5ms", "delay 1 -> 2 5ms", []plan.Link{{From: 1, To: 2, Delay: 5 * time.Millisecond}}},
+		{"delay 1 <-> 2 50ms", "delay 1 <-> 2 50ms", []plan.Link{{From: 1, To: 2, Delay: template.Duration{Duration: 50 * time.Millisecond}}, {From: 2, To: 1, Delay: template.Duration{Duration: 50 * time.Millisecond}}}},
+		{"delay 1<->2 1s", "delay 1 <-> 2 1s", []plan.Link{{From: 1, To: 2, Delay: template.Duration{Duration: time.Second}}, {From: 2, To: 1, Delay: template.Duration{Duration: time.Second}}}},
+		{"delay 1 to 2 5ms", "delay 1 -> 2 5ms", []plan.Link{{From: 1, To: 2, Delay: template.Duration{Duration: 5 * time.Millisecond}}}},
 		{"drop 1 and 2,2 12.5%", "drop 1 <-> 2 12.5%", []plan.Link{{From: 1, To: 2, Drop: 0.125}, {From: 2, To: 1, Drop: 0.125}}},
 		{"drop 4 -> 1 100", "drop 4 -> 1 100%", []plan.Link{{From: 4, To: 1, Drop: 1}}},
 	} {

@@ -22,7 +22,7 @@ func (c *command) upgradeCommand() *cobra.Command {
 		Long: "upgrade takes one node at a time: it drains it as the template says, stops it, swaps what the new directory brings (data, edited\n" +
 			"files, names and ports stay), starts it, and waits until the cluster has settled. It stops at the first failure.\n" +
 			"What a node was stays beside it until its next upgrade; --rollback puts it back, with the data of that moment.",
-		Example: "  onemore upgrade --source ./emqx-4.4.20\n  onemore upgrade --bin ./nats-server 1\n  onemore upgrade --rollback",
+		Example: "  onemore upgrade --source ./server-2.1\n  onemore upgrade --bin ./server-2.1/bin/server 1\n  onemore upgrade --rollback",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if rollback && (o.Source != "" || o.Bin != "") {

@@ -65,7 +65,7 @@ func (k *Keeper) cutInKernel(ctx context.Context, links []plan.Link) error {
 		return refuse(fmt.Sprintf("the template %q has no [fault], and the kernel can't break its network here: %v", k.rec.Plan.Template, err),
 			"kill, pause and restart work on any server")
 	}
-	if slices.ContainsFunc(links, func(l plan.Link) bool { return l.Delay > 0 }) {
+	if slices.ContainsFunc(links, func(l plan.Link) bool { return l.Delay.Duration > 0 }) {
 		return refuse("the kernel's filter can drop packets, not delay them", "use partition, one-way or drop; pause stands for a node that answers late")
 	}
 	for _, n := range k.all() {

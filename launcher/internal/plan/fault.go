@@ -3,22 +3,21 @@ package plan
 import (
 	"fmt"
 	"strconv"
-	"time"
 
 	"onemore/launcher/internal/template"
 )
 
 // Link is what happens to all that one node sends to another.
 type Link struct {
-	From  int           `json:"from"`
-	To    int           `json:"to"`
-	Block bool          `json:"block,omitempty"`
-	Delay time.Duration `json:"delay,omitempty"` // added to every message, in nanoseconds
-	Drop  float64       `json:"drop,omitempty"`  // share of packets that are lost, 0 to 1
+	From  int               `json:"from"`
+	To    int               `json:"to"`
+	Block bool              `json:"block,omitempty"`
+	Delay template.Duration `json:"delay,omitzero"` // added to every message
+	Drop  float64           `json:"drop,omitempty"` // share of packets that are lost, 0 to 1
 }
 
 // harmless tells whether nothing happens at all.
-func (l Link) harmless() bool { return !l.Block && l.Delay == 0 && l.Drop == 0 }
+func (l Link) harmless() bool { return !l.Block && l.Delay.Duration == 0 && l.Drop == 0 }
 
 // Faults are the calls by which each node of the formed cluster o.Formed is made to treat what it sends as links say, and all
 // else as usual. A link that is not given, or is harmless, is as usual. The template must have a [fault].
@@ -88,7 +87,7 @@ func (x *expander) faultsOf(i int, links []Link) ([]Call, error) {
 
 func faultText(l Link, peers []*template.Node) *template.Fault {
 	f := &template.Fault{Peers: peers, Block: l.Block}
-	if l.Delay > 0 {
+	if l.Delay.Duration > 0 {
 		f.Delay = l.Delay.String()
 	}
 	if l.Drop > 0 {
@@ -111,7 +110,8 @@ func MergeLinks(links []Link) []Link {
 			continue
 		}
 		o := &out[i]
-		o.Block, o.Delay, o.Drop = o.Block || l.Block, o.Delay+l.Delay, 1-(1-o.Drop)*(1-l.Drop)
+		o.Block, o.Drop = o.Block || l.Block, 1-(1-o.Drop)*(1-l.Drop)
+		o.Delay.Duration += l.Delay.Duration
 	}
 	return out
 }

@@ -35,7 +35,7 @@ func TestFaults(t *testing.T) {
 	}
 	calls, err := Faults(tpl, Options{Formed: formed}, MergeLinks([]Link{
 		{From: 1, To: 2, Block: true}, {From: 1, To: 3, Drop: 0.5}, {From: 1, To: 3, Drop: 0.5}, {From: 1, To: 4, Block: true},
-		{From: 2, To: 1, Delay: time.Second}, {From: 2, To: 1, Delay: time.Second}, {From: 3, To: 1},
+		{From: 2, To: 1, Delay: template.Duration{Duration: time.Second}}, {From: 2, To: 1, Delay: template.Duration{Duration: time.Second}}, {From: 3, To: 1},
 	}))
 	if err != nil {
 		t.Fatal(err)
