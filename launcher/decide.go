@@ -74,6 +74,7 @@ func decide(ctx context.Context, o Options) (*decision, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.Used = append(h.Used, o.taken...)
 	d.groups = !t.OwnFaults()
 	d.plan, err = plan.Make(t, po, h)
 	if err != nil {

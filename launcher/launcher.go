@@ -40,6 +40,7 @@ type Options struct {
 	Timeout  time.Duration // of one operation; 0: none
 	Keep     bool          // leave everything in place when `up` fails
 	dry      bool
+	taken    []plan.Port // found taken by an earlier try
 	more     int         // nodes to add to those of a cluster that is there
 	Progress func(Event) `json:"-"` // may be nil; called from one goroutine at a time
 }
@@ -95,6 +96,9 @@ func bring(ctx context.Context, o Options, own bool) (*Cluster, *Status, func(),
 		fail, ok := errors.AsType[*Failure](err)
 		if again := ok && (fail.Stale || fail.Clash && !d.fixed); !again || try == planTries {
 			return d.cluster, st, release, err
+		}
+		if fail.Clash { // a look does not show all that keeps a port from being bound, such as a client's end of a connection
+			o.taken = append(o.taken, fail.Taken)
 		}
 	}
 }

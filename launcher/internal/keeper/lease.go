@@ -59,6 +59,7 @@ func leaseError(p *plan.Plan, err error) error {
 		return err
 	}
 	e := &Error{Phase: "lease ports", Why: err.Error(), Clash: true, Hint: "choose other ports with --base auto, --offset or --set LISTENER=PORT"}
+	e.Taken = plan.Port{Proto: string(c.Addr.Proto), Host: c.Addr.Host, Port: c.Addr.Port}
 	for _, n := range p.Nodes {
 		for _, l := range n.Listeners {
 			if l.Port == c.Addr.Port && slices.Contains(l.Protocols, string(c.Addr.Proto)) {

@@ -79,17 +79,18 @@ type Event struct {
 
 // Error is why an operation failed, with the evidence. It crosses the socket as it is.
 type Error struct {
-	Node        int      `json:"node,omitempty"`
-	Name        string   `json:"name,omitempty"`  // of the node
-	Phase       string   `json:"phase,omitempty"` // what was being done
-	Why         string   `json:"why"`
-	Log         []string `json:"log,omitempty"`  // the last, or the telling, lines
-	Logs        string   `json:"logs,omitempty"` // where the logs were kept
-	Hint        string   `json:"hint,omitempty"`
-	Clash       bool     `json:"clash,omitempty"` // a port was leased or taken since the plan was made
-	Stale       bool     `json:"stale,omitempty"` // the cluster has changed since the plan was made
-	Busy        bool     `json:"busy,omitempty"`  // another keeper has the cluster
-	Interrupted bool     `json:"interrupted,omitempty"`
+	Node        int       `json:"node,omitempty"`
+	Name        string    `json:"name,omitempty"`  // of the node
+	Phase       string    `json:"phase,omitempty"` // what was being done
+	Why         string    `json:"why"`
+	Log         []string  `json:"log,omitempty"`  // the last, or the telling, lines
+	Logs        string    `json:"logs,omitempty"` // where the logs were kept
+	Hint        string    `json:"hint,omitempty"`
+	Clash       bool      `json:"clash,omitempty"` // a port was leased or taken since the plan was made
+	Taken       plan.Port `json:"taken,omitzero"`  // that port
+	Stale       bool      `json:"stale,omitempty"` // the cluster has changed since the plan was made
+	Busy        bool      `json:"busy,omitempty"`  // another keeper has the cluster
+	Interrupted bool      `json:"interrupted,omitempty"`
 }
 
 func (e *Error) Error() string {
