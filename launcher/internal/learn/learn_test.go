@@ -160,7 +160,7 @@ func TestUnproven(t *testing.T) {
 // TestDiesElsewhere: a server that lives at its own port only.
 func TestDiesElsewhere(t *testing.T) {
 	p := freePorts(t, 1)
-	script := fmt.Sprintf("#!/bin/sh\ncase \"$*\" in *:[2-3]*) ;; *) echo 'fatal: wrong port'; exit 4;; esac\nexec '%s' serve \"$@\"\n", self(t))
+	script := fmt.Sprintf("#!/bin/sh\ncase \"$*\" in *:%d) ;; *) echo 'fatal: wrong port'; exit 4;; esac\nexec '%s' serve \"$@\"\n", p[0], self(t))
 	d, err := learnIt(t, t.Context(), Options{Source: folder(t, map[string]string{"srv": script}), Command: []string{"./srv", fmt.Sprintf("listen-tcp 127.0.0.1:%d", p[0])}})
 	if err != nil {
 		t.Fatal(explain(err))
