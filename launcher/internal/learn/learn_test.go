@@ -160,7 +160,8 @@ func TestUnproven(t *testing.T) {
 // TestDiesElsewhere: a server that lives at its own port only.
 func TestDiesElsewhere(t *testing.T) {
 	p := freePorts(t, 1)
-	script := fmt.Sprintf("#!/bin/sh\ncase \"$*\" in *:%d) ;; *) echo 'fatal: wrong port'; exit 4;; esac\nexec '%s' serve \"$@\"\n", p[0], self(t))
+	first := filepath.Join(t.TempDir(), "first") // how it was started the first time; any other way it dies
+	script := fmt.Sprintf("#!/bin/sh\n[ -e '%[1]s' ] || echo \"$*\" > '%[1]s'\n[ \"$(cat '%[1]s')\" = \"$*\" ] || { echo 'fatal: wrong port'; exit 4; }\nexec '%[2]s' serve \"$@\"\n", first, self(t))
 	d, err := learnIt(t, t.Context(), Options{Source: folder(t, map[string]string{"srv": script}), Command: []string{"./srv", fmt.Sprintf("listen-tcp 127.0.0.1:%d", p[0])}})
 	if err != nil {
 		t.Fatal(explain(err))
