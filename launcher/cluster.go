@@ -59,6 +59,9 @@ func Open(name string, o Options) (*Cluster, error) {
 	return c, nil
 }
 
+// ValidName says why a text can't be a cluster's name, or returns nil.
+func ValidName(name string) error { return state.ValidName(name) }
+
 // at names a cluster that may or may not exist.
 func at(name string, o Options) (*Cluster, error) {
 	if err := state.ValidName(name); err != nil {

@@ -25,6 +25,9 @@ const (
 	exitInterrupted = 130
 )
 
+// clusterVariable names the cluster where -c does not.
+const clusterVariable = "ONEMORE_CLUSTER"
+
 // App is the command line with everything that it does not own itself.
 type App struct {
 	Version string
@@ -81,7 +84,7 @@ func (c *command) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
 	root.SetVersionTemplate("onemore {{.Version}}\n")
 	f := root.PersistentFlags()
-	f.StringVarP(&c.cluster, "cluster", "c", os.Getenv("ONEMORE_CLUSTER"), "name of the cluster (default: the project's, else \"default\")")
+	f.StringVarP(&c.cluster, "cluster", "c", os.Getenv(clusterVariable), "name of the cluster (default: the project's, else \"default\")")
 	f.BoolVar(&c.json, "json", false, "results as JSON on stdout")
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "no progress")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "every event")
@@ -125,7 +128,7 @@ func (c *command) report(ctx context.Context, err error) int {
 	case errors.As(err, &fail):
 		interrupted = interrupted || fail.Interrupted
 		if interrupted {
-			c.say("error", "interrupted; what was begun is undone")
+			c.say("error", map[bool]string{true: "interrupted; what was begun is undone", false: "interrupted"}[fail.Undone])
 			break
 		}
 		c.say("error", fail.Error())
@@ -169,8 +172,18 @@ func (c *command) say(kind, text string) {
 	fmt.Fprintf(c.Stderr, "onemore: %s: %s\n", kind, strings.TrimSpace(text))
 }
 
+func checkTimeout(d time.Duration) error {
+	if d < 0 {
+		return &launcher.InputError{Err: fmt.Errorf("--timeout %v is before it has begun", d), Hint: "for example 30s; 0 is no limit"}
+	}
+	return nil
+}
+
 // open returns the cluster that -c names.
 func (c *command) open(timeout time.Duration, p *progress) (*launcher.Cluster, error) {
+	if err := checkTimeout(timeout); err != nil {
+		return nil, err
+	}
 	o := launcher.Options{Timeout: timeout}
 	if p != nil {
 		o.Progress = p.event

@@ -151,11 +151,13 @@ func (c *command) downCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var errs []error
-			for _, name := range names {
-				errs = append(errs, c.runDown(cmd.Context(), name, timeout, keepData, p))
+			for _, name := range names { // one that can't be taken down is told, and hinders no other
+				if err := c.runDown(cmd.Context(), name, timeout, keepData, p); err != nil {
+					c.say("error", fmt.Sprintf("cluster %q can't be taken down:", name))
+					c.code = c.report(cmd.Context(), err)
+				}
 			}
-			return errors.Join(errs...)
+			return nil
 		}}
 	cmd.Flags().BoolVar(&all, "all", false, "every cluster")
 	cmd.Flags().BoolVar(&keepData, "keep-data", false, "stop everything, but leave the directories; `up` starts it again")
@@ -195,14 +197,11 @@ func (c *command) statusCommand() *cobra.Command {
 func (c *command) lsCommand() *cobra.Command {
 	return &cobra.Command{Use: "ls", Short: "All clusters on this host", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list, err := launcher.List(cmd.Context())
-			if err != nil {
-				return err
-			}
+			list, broken := launcher.List(cmd.Context())
 			if c.json {
-				return c.printJSON(list)
+				return errors.Join(broken, c.printJSON(list))
 			}
-			return c.clusterTable(list)
+			return errors.Join(broken, c.clusterTable(list))
 		}}
 }
 

@@ -52,13 +52,24 @@ func isThere(path string) bool {
 // clusterName is the cluster that a command is about: -c, else ONEMORE_CLUSTER, else the project's, else "default".
 func (c *command) clusterName() (string, error) {
 	if c.cluster != "" {
-		return c.cluster, nil
+		return c.cluster, c.checkCluster()
 	}
 	p, err := c.readProject()
 	if err != nil {
 		return "", err
 	}
 	return cmp.Or(p.Cluster, "default"), nil
+}
+
+// checkCluster says where a name that can't be a cluster's comes from, if that is not the command line.
+func (c *command) checkCluster() error {
+	if c.cluster == "" || c.cluster != os.Getenv(clusterVariable) {
+		return nil
+	}
+	if err := launcher.ValidName(c.cluster); err != nil {
+		return &launcher.InputError{Err: fmt.Errorf("%s: %w", clusterVariable, err), Hint: "set " + clusterVariable + " to another name, or unset it"}
+	}
+	return nil
 }
 
 func (c *command) initCommand() *cobra.Command {

@@ -55,6 +55,9 @@ func (f *planFlags) addServer(cmd *cobra.Command) {
 func (f *planFlags) options(c *command) (launcher.Options, error) {
 	o := f.o
 	o.Cluster = c.cluster
+	if err := c.checkCluster(); err != nil {
+		return o, err
+	}
 	project, err := c.readProject()
 	if err != nil {
 		return o, err
@@ -85,7 +88,7 @@ func (f *planFlags) options(c *command) (launcher.Options, error) {
 	case o.Timeout == 0:
 		o.Timeout = defaultTimeout
 	}
-	return o, nil
+	return o, checkTimeout(o.Timeout)
 }
 
 func portOf(s string) (int, error) {

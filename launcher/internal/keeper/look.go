@@ -30,7 +30,9 @@ func (k *Keeper) status(ctx context.Context, ask bool) *Status {
 	}
 	st := describe(rec)
 	st.Keeper, st.Busy = k.self.PID, busy
-	st.FaultTable = k.faultTable()
+	if st.FaultTable = k.faultTable(); st.FaultTable.Faults == nil {
+		st.FaultTable.Faults = []Fault{}
+	}
 	for _, f := range st.FaultTable.Faults {
 		st.Faults = append(st.Faults, f.Text)
 	}
@@ -74,7 +76,8 @@ func (k *Keeper) view() (*Record, []*node, string) {
 // describe is a status of what the record alone tells: every node absent or stopped.
 func describe(rec *Record) *Status {
 	p := rec.Plan
-	st := &Status{Cluster: p.Cluster, Template: p.Template, ID: p.ID, Dir: p.Dir, Notes: slices.Clone(p.Notes), State: Stopped, Nodes: []NodeStatus{}}
+	st := &Status{Cluster: p.Cluster, Template: p.Template, ID: p.ID, Dir: p.Dir, Notes: slices.Clone(p.Notes), State: Stopped, Nodes: []NodeStatus{},
+		FaultTable: FaultTable{Faults: []Fault{}}}
 	for _, n := range p.Nodes {
 		ns := NodeStatus{Index: n.Index, Name: n.Name, Dir: n.Dir, Log: n.Log, Client: n.Client, State: newNode(n).state,
 			Listeners: map[string]string{}, URLs: map[string]string{}}
@@ -104,7 +107,7 @@ func (k *Keeper) lookAt(ctx context.Context, n *node, ns *NodeStatus, ask bool) 
 		ns.Members = MembersUnknown
 	}
 	id := r.proc.ID()
-	ns.PID = id.PID
+	ns.PID, ns.Since = id.PID, &r.began
 	ns.RSSBytes, ns.CPUPercent, _ = proc.Usage(id) // zero: it has just ended
 	if c := n.plan.Members.Call; c != nil && ns.State == Running && (ask || !n.plan.Members.Notify) {
 		ctx, cancel := context.WithTimeout(ctx, lookTimeout)

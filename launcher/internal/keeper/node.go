@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
@@ -49,6 +50,7 @@ type run struct {
 	notify  *probe.Notify // nil unless the template uses it
 	ready   bool          // READY=1 came
 	members int           // last X_ONEMORE_MEMBERS
+	began   time.Time
 	group   int           // group id of its own, 0 for ours
 	over    chan struct{} // closed when the process has ended and its output is on disk
 	wg      sync.WaitGroup
@@ -142,6 +144,7 @@ func (k *Keeper) startProcess(ctx context.Context, n *node) error {
 		r.close()
 		return err
 	}
+	r.began = time.Now().UTC()
 	n.update(func() { n.run, n.state, n.exit = r, Starting, "" })
 	k.background.Go(func() { k.watch(n, r) })
 	return nil

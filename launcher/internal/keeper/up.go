@@ -267,7 +267,8 @@ func (u *undertaking) finish() error {
 func (u *undertaking) undo(cause error) error {
 	k := u.k
 	e := asError(cause)
-	if k.dir == "" || k.unlock == nil {
+	if k.unlock == nil { // there is no folder
+		e.Undone = true
 		return e
 	}
 	if u.req.Keep && !e.Interrupted {
@@ -289,9 +290,11 @@ func (u *undertaking) undo(cause error) error {
 		k.stopService(ctx)
 	}
 	e.Logs = k.keepLogs(u.made)
-	if err := u.unmake(ctx); err != nil {
+	err := u.unmake(ctx)
+	if err != nil {
 		e.Why += fmt.Sprintf(" (and undoing it: %v)", err)
 	}
+	e.Undone = err == nil
 	return e
 }
 

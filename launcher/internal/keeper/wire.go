@@ -91,6 +91,7 @@ type Error struct {
 	Stale       bool      `json:"stale,omitempty"` // the cluster has changed since the plan was made
 	Busy        bool      `json:"busy,omitempty"`  // another keeper has the cluster
 	Interrupted bool      `json:"interrupted,omitempty"`
+	Undone      bool      `json:"undone,omitempty"` // what was begun is as if it had never been
 }
 
 func (e *Error) Error() string {
