@@ -127,6 +127,11 @@ func (c *command) report(ctx context.Context, err error) int {
 	switch {
 	case errors.As(err, &fail):
 		interrupted = interrupted || fail.Interrupted
+		if interrupted && fail.Hint != "" { // it stopped half way, and says where one is
+			c.say("error", "interrupted: "+fail.Error())
+			c.say("hint", fail.Hint)
+			break
+		}
 		if interrupted {
 			c.say("error", map[bool]string{true: "interrupted; what was begun is undone", false: "interrupted"}[fail.Undone])
 			break

@@ -80,17 +80,27 @@ func (k *Keeper) restart(ctx context.Context, req Request, nodes []*node, emit f
 		}
 	}
 	for _, b := range batches {
-		if err := k.drain(ctx, req, b, emit); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		if err := k.stopNodes(ctx, b, false, emit); err != nil {
-			return err
-		}
-		if err := k.start(ctx, b, emit); err != nil {
+		if err := k.restartTogether(ctx, req, b, emit); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// restartTogether stops nodes and starts them again, also when who asked goes in between.
+func (k *Keeper) restartTogether(ctx context.Context, req Request, nodes []*node, emit func(Event)) error {
+	if err := k.drain(ctx, req, nodes, emit); err != nil {
+		return err
+	}
+	ctx, cancel := unhurried(ctx)
+	defer cancel()
+	if err := k.stopNodes(ctx, nodes, false, emit); err != nil {
+		return err
+	}
+	return k.start(ctx, nodes, emit)
 }
 
 // drain gives the template's orders for a planned stop, where nodes are restarted one by one.

@@ -111,6 +111,8 @@ func (k *Keeper) upgradeNode(ctx context.Context, n *node, next plan.Node, numbe
 			return false, err
 		}
 	}
+	ctx, cancel := unhurried(ctx) // from here on the node is finished, also when who asked has gone
+	defer cancel()
 	if err := k.stopNodes(ctx, []*node{n}, false, emit); err != nil {
 		return false, err
 	}
@@ -296,21 +298,40 @@ func (k *Keeper) rollback(ctx context.Context, req Request, nodes []*node, emit 
 		if b == nil || len(req.Nodes) == 0 && b.Upgrade != last {
 			continue
 		}
-		if err := k.stopNodes(ctx, []*node{n}, false, emit); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		emit(Event{Node: n.plan.Index, Phase: "going back"})
-		if err := k.putBack(n); err != nil {
-			return k.failed(n, "go back", err)
-		}
-		if err := k.amend(func(p *plan.Plan) { p.Options = b.Options }); err != nil {
-			return err
-		}
-		if err := k.start(ctx, []*node{k.now(n)}, emit); err != nil {
+		if err := k.goBack(ctx, n, b, emit); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// goBack takes one node back.
+func (k *Keeper) goBack(ctx context.Context, n *node, b *before, emit func(Event)) error {
+	ctx, cancel := unhurried(ctx)
+	defer cancel()
+	if err := k.stopNodes(ctx, []*node{n}, false, emit); err != nil {
+		return err
+	}
+	emit(Event{Node: n.plan.Index, Phase: "going back"})
+	if err := k.putBack(n); err != nil {
+		return k.failed(n, "go back", err)
+	}
+	if err := k.amend(func(p *plan.Plan) { p.Options = b.Options }); err != nil {
+		return err
+	}
+	return k.start(ctx, []*node{k.now(n)}, emit)
+}
+
+// unhurried returns a context that does not end with the client, only with its time.
+func unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	free := context.WithoutCancel(ctx)
+	if at, ok := ctx.Deadline(); ok {
+		return context.WithDeadlineCause(free, at, errors.New("the time given for it is over"))
+	}
+	return context.WithCancel(free)
 }
 
 // mendSwaps puts back what an upgrade had set aside when its keeper died.
