@@ -29,7 +29,7 @@ func openSockets(ctx context.Context, cfg *Config) (_ *sockets, err error) {
 	if err := s.openCluster(ctx, cfg.Cluster.Bind); err != nil {
 		errs = append(errs, err)
 	}
-	var lc net.ListenConfig
+	lc := plainTCP()
 	listeners := cfg.listeners()
 	for _, name := range sortedKeys(listeners) {
 		l := listeners[name]
@@ -49,9 +49,17 @@ func openSockets(ctx context.Context, cfg *Config) (_ *sockets, err error) {
 	return s, nil
 }
 
+// plainTCP listens without Multipath TCP, which Go would ask for: on one host it
+// brings nothing, and such a socket costs more to open and to use.
+func plainTCP() *net.ListenConfig {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	return &lc
+}
+
 // openCluster opens TCP and UDP on the same port.
 func (s *sockets) openCluster(ctx context.Context, bind string) error {
-	var lc net.ListenConfig
+	lc := plainTCP()
 	var err error
 	for range portTries {
 		if s.cluster, err = lc.Listen(ctx, "tcp", bind); err != nil {

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"onemore/launcher/internal/proc"
 )
@@ -78,11 +79,11 @@ func executable(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-var notInName = regexp.MustCompile(`[^a-z0-9_-]+`)
+var notInName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^a-z0-9_-]+`) })
 
 // templateName makes any text a name that a template may have.
 func templateName(s string) string {
-	s = strings.Trim(notInName.ReplaceAllString(strings.ToLower(s), "-"), "-_")
+	s = strings.Trim(notInName().ReplaceAllString(strings.ToLower(s), "-"), "-_")
 	if s == "" || s[0] < 'a' || s[0] > 'z' {
 		s = "server-" + s
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"onemore/launcher/internal/template"
 )
@@ -112,8 +113,10 @@ func unique(name string, taken map[string]bool) string {
 }
 
 var (
-	nameParts = regexp.MustCompile(`[A-Za-z][A-Za-z0-9]*`)
-	dullWords = regexp.MustCompile(`^(ports?|listen(er|ers|ing)?|bind|addr|address(es)?|urls?|uri|host|sock(et)?|default|server|service|interface|conf|config|p|d|l|http|tcp|udp|[0-9]+)$`)
+	nameParts = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[A-Za-z][A-Za-z0-9]*`) })
+	dullWords = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(ports?|listen(er|ers|ing)?|bind|addr|address(es)?|urls?|uri|host|sock(et)?|default|server|service|interface|conf|config|p|d|l|http|tcp|udp|[0-9]+)$`)
+	})
 )
 
 // nameOf makes a name of the first key or option that holds a listener's port.
@@ -136,10 +139,10 @@ func (p places) nameOf(f Listener) string {
 		}
 	}
 	for _, text := range texts {
-		parts := nameParts.FindAllString(text, -1)
+		parts := nameParts().FindAllString(text, -1)
 		slices.Reverse(parts)
 		for _, part := range parts {
-			if part = strings.ToLower(part); !dullWords.MatchString(part) && len(part) > 1 && len(part) < 20 {
+			if part = strings.ToLower(part); !dullWords().MatchString(part) && len(part) > 1 && len(part) < 20 {
 				return part
 			}
 		}

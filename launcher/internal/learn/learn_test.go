@@ -269,7 +269,7 @@ func TestMarked(t *testing.T) {
 		"66379": "66379", "63790": "63790", "1.6379": "1.6379", "6379.5": "6379.5", "v6379": "v6379", "6379;": "<6379>;", "6379.": "<6379>.",
 		"/srv/kvd": "<0>", "/srv/kvd/x": "<0>/x", "/srv/kvd2": "/srv/kvd2", "/a/srv/kvd": "/a/srv/kvd", "file:///srv/kvd": "file://<0>", "/srv/kvd-old": "/srv/kvd-old",
 	} {
-		got := markPattern.ReplaceAllString(marked(s, tokens, false), "<$1>")
+		got := markPattern().ReplaceAllString(marked(s, tokens, false), "<$1>")
 		if got != want {
 			t.Errorf("marked %q is %q, want %q", s, got, want)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"onemore/launcher/internal/confedit"
 	"onemore/launcher/internal/nodedir"
@@ -22,7 +23,7 @@ type token struct {
 // A mark is the token's port between two NULs (no text has those); 0 is the directory.
 func (t token) mark() string { return "\x00" + strconv.Itoa(t.port) + "\x00" }
 
-var markPattern = regexp.MustCompile("\x00([0-9]+)\x00")
+var markPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("\x00([0-9]+)\x00") })
 
 // filler says what stands for the marks.
 type filler struct {
@@ -31,7 +32,7 @@ type filler struct {
 }
 
 func (f filler) fill(s string) string {
-	return markPattern.ReplaceAllStringFunc(s, func(m string) string {
+	return markPattern().ReplaceAllStringFunc(s, func(m string) string {
 		n, _ := strconv.Atoi(strings.Trim(m, "\x00"))
 		switch {
 		case n == 0:
@@ -70,10 +71,12 @@ type keyFilter func(key string) bool
 
 func anyKey(string) bool { return true }
 
-var portWords = regexp.MustCompile(`(?i)port|listen|bind|addr|url|uri|host|sock|endpoint|server|peer|node|cluster|advert|route|broker|http|tcp|udp|tls|ssl|interface`)
+var portWords = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)port|listen|bind|addr|url|uri|host|sock|endpoint|server|peer|node|cluster|advert|route|broker|http|tcp|udp|tls|ssl|interface`)
+})
 
 // likeAPort takes keys whose name speaks of an address.
-func likeAPort(key string) bool { return portWords.MatchString(key) }
+func likeAPort(key string) bool { return portWords().MatchString(key) }
 
 func (l *learner) pathTokens() []token {
 	out := []token{{text: l.self}}
@@ -95,7 +98,7 @@ func (t *tree) find(c command, tokens []token, takes keyFilter) places {
 	}
 	for _, kv := range inherited() {
 		name, value, _ := strings.Cut(kv, "=")
-		if m := marked(value, tokens, false); m != value && portEnd.MatchString(strings.ReplaceAll(m, "\x00", "")) && hasPort(m) {
+		if m := marked(value, tokens, false); m != value && portEnd().MatchString(strings.ReplaceAll(m, "\x00", "")) && hasPort(m) {
 			p.env[name] = m
 		}
 	}
@@ -111,10 +114,10 @@ func (t *tree) find(c command, tokens []token, takes keyFilter) places {
 	return p
 }
 
-var portEnd = regexp.MustCompile(`(^|:)[0-9]+/?$`)
+var portEnd = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^|:)[0-9]+/?$`) })
 
 func hasPort(m string) bool {
-	for _, g := range markPattern.FindAllStringSubmatch(m, -1) {
+	for _, g := range markPattern().FindAllStringSubmatch(m, -1) {
 		if g[1] != "0" {
 			return true
 		}
