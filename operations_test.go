@@ -337,3 +337,31 @@ func TestHalfRemoved(t *testing.T) {
 	}
 	h.downClean("r", st)
 }
+
+// TestExecSignals: a command in a node's directory gets the signals that onemore gets, each once, and answers for its exit.
+func TestExecSignals(t *testing.T) {
+	h := newHost(t)
+	h.ok("-c", "e", "up", "1", "--base", "auto", "-q")
+	for sig, name := range map[syscall.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGUSR1: "USR1"} {
+		script := fmt.Sprintf(`trap 'exit 8' INT TERM USR1; trap 'exit 9' %s; echo up; while :; do sleep 0.02; done`, name)
+		c := h.cmd("-c", "e", "exec", "1", "--", "sh", "-c", script)
+		out := &watcher{want: "up", seen: make(chan struct{})}
+		c.Stdout = out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-out.seen:
+		case <-time.After(30 * time.Second):
+			t.Error("the command does not start")
+		}
+		if err := c.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Wait()
+		if code := c.ProcessState.ExitCode(); code != 9 {
+			t.Errorf("%v: exit %d, want 9, the command's own", sig, code)
+		}
+	}
+	h.ok("-c", "e", "down", "-q")
+}

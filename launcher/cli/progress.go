@@ -71,9 +71,9 @@ func label(node int) string {
 
 // draw repaints the live lines; more nodes than the screen has rows are summed up.
 func (p *progress) draw() {
-	_, rows, err := term.GetSize(int(p.w.(*os.File).Fd()))
-	if err != nil || rows < 4 {
-		rows = 24
+	columns, rows, err := term.GetSize(int(p.w.(*os.File).Fd()))
+	if err != nil || rows < 4 || columns < 20 {
+		columns, rows = 80, 24
 	}
 	var keys []int
 	for k := range p.lines {
@@ -96,15 +96,24 @@ func (p *progress) draw() {
 			parts = append(parts, fmt.Sprintf("%d %s", n, text))
 		}
 		slices.Sort(parts)
-		fmt.Fprintf(&b, "%s\n", strings.Join(parts, ", "))
+		fmt.Fprintf(&b, "%s\n", cut(strings.Join(parts, ", "), columns))
 		p.drawn = 1
 	} else {
 		for _, k := range keys {
-			fmt.Fprintf(&b, "%s\n", p.lines[k])
+			fmt.Fprintf(&b, "%s\n", cut(p.lines[k], columns))
 		}
 		p.drawn = len(keys)
 	}
 	fmt.Fprint(p.w, b.String())
+}
+
+// cut makes a text fit into a row of the screen: a line that wraps could not be redrawn.
+func cut(s string, columns int) string {
+	r := []rune(s)
+	if len(r) < columns {
+		return s
+	}
+	return string(r[:columns-2]) + "…"
 }
 
 // end removes the live lines: what follows says it better.

@@ -181,7 +181,7 @@ func (k *Keeper) close() {
 	if err := k.killAll(); err != nil {
 		k.log.Error("end what still runs", "err", err)
 	}
-	if k.rec != nil {
+	if k.id() != "" {
 		if err := k.healKernel(context.Background()); err != nil {
 			k.log.Error("heal the network", "err", err)
 		}

@@ -139,9 +139,9 @@ func (k *Keeper) kill(ctx context.Context, nodes []*node, emit func(Event)) erro
 
 // pause stops (SIGSTOP) or continues every process of the nodes.
 func (k *Keeper) pause(ctx context.Context, nodes []*node, pause bool, emit func(Event)) error {
-	sig, from, to := syscall.SIGSTOP, Running, Paused
+	doing, done, sig, from, to := "pause", "paused", syscall.SIGSTOP, Running, Paused
 	if !pause {
-		sig, from, to = syscall.SIGCONT, Paused, Running
+		doing, done, sig, from, to = "resume", "resumed", syscall.SIGCONT, Paused, Running
 	}
 	for _, n := range nodes {
 		r := n.current()
@@ -150,11 +150,15 @@ func (k *Keeper) pause(ctx context.Context, nodes []*node, pause bool, emit func
 		}
 		for _, id := range k.family(n) {
 			if err := proc.Signal(id, sig); err != nil && !errors.Is(err, proc.ErrGone) {
-				return k.failed(n, string(to), err)
+				return k.failed(n, doing, err)
 			}
 		}
-		n.update(func() { n.state = to })
-		emit(Event{Node: n.plan.Index, Phase: string(to)})
+		n.update(func() {
+			if n.state == from { // it may have ended meanwhile
+				n.state = to
+			}
+		})
+		emit(Event{Node: n.plan.Index, Phase: done})
 	}
 	if pause {
 		return nil

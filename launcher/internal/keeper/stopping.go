@@ -48,7 +48,11 @@ func (k *Keeper) stopNode(ctx context.Context, n *node, discard bool) (note stri
 		return "", nil
 	}
 	paused := n.is(Paused)
-	n.update(func() { n.state = Stopping })
+	n.update(func() {
+		if n.run != nil { // else it has just ended, by itself
+			n.state = Stopping
+		}
+	})
 	family := k.family(n)
 	grace := n.plan.Stop.Grace.Duration
 	sig := signals[n.plan.Stop.Signal]
@@ -77,7 +81,10 @@ func (k *Keeper) stopNode(ctx context.Context, n *node, discard bool) (note stri
 		k.log.Warn("killed after the grace period", "node", n.plan.Name, "processes", fmt.Sprint(killed))
 		note = fmt.Sprintf("(killed: it had not ended %v after it was told to)", grace)
 	}
-	return note, n.await(ctx, func() bool { return n.run == nil })
+	if err := n.await(ctx, func() bool { return n.run == nil }); err != nil {
+		return note, err
+	}
+	return note, k.stopGone(ctx, n)
 }
 
 // stopGone makes a node that ended by itself one that is stopped.
