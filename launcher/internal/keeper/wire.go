@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -127,13 +128,12 @@ func (c *Client) Do(ctx context.Context, req Request, onEvent func(Event)) (*Sta
 	defer c.mu.Unlock()
 	stop := context.AfterFunc(ctx, func() { c.CloseWrite() })
 	defer stop()
-	if err := json.NewEncoder(c.conn).Encode(req); err != nil {
-		return nil, c.lost(ctx, req.Op, err)
-	}
+	// A keeper that ended before it read the request has said why: that is read even when nothing can be sent any more.
+	sent := json.NewEncoder(c.conn).Encode(req)
 	for {
 		line, err := c.r.ReadBytes('\n')
 		if err != nil {
-			return nil, c.lost(ctx, req.Op, err)
+			return nil, c.lost(ctx, req.Op, cmp.Or(sent, err))
 		}
 		var rep Reply
 		if err := json.Unmarshal(line, &rep); err != nil {
