@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
@@ -135,7 +136,7 @@ func (k *Keeper) family(n *node) []proc.ID {
 // families looks at the process table once, for all who ask at the same time, and returns the processes of every node (0:
 // the service) by its number. What went to the background came to us as the subreaper and is told by its mark.
 func (k *Keeper) families() (map[int][]proc.ID, error) {
-	return k.audit.processes.take(k.lookAtProcesses)
+	return k.audit.processes.take(time.Duration(k.audit.pause.Load()), k.lookAtProcesses)
 }
 
 func (k *Keeper) lookAtProcesses() (map[int][]proc.ID, error) {
@@ -143,27 +144,44 @@ func (k *Keeper) lookAtProcesses() (map[int][]proc.ID, error) {
 	if err != nil {
 		return nil, err
 	}
-	roots := map[int][]proc.ID{}
-	known := map[int]bool{}
+	main := map[proc.ID]int{} // every node's own process
 	for _, n := range append(k.all(), k.helpers()...) {
 		if r := n.current(); r != nil {
-			roots[n.plan.Index] = append(roots[n.plan.Index], r.proc.ID())
-			known[r.proc.ID().PID] = true
+			main[r.proc.ID()] = n.plan.Index
 		}
 	}
+	node := map[int]int{} // by the pid of one of its processes; -1: none of ours
+	parent := make(map[int]int, len(table))
 	for _, p := range table {
-		if p.PPID != k.self.PID || known[p.ID.PID] {
+		parent[p.ID.PID] = p.PPID
+		if index, ok := main[p.ID]; ok {
+			node[p.ID.PID] = index
+		} else if p.PPID != k.self.PID {
 			continue
-		}
-		if index, ok := k.markedAs(p.ID); ok {
-			roots[index] = append(roots[index], p.ID)
+		} else if index, ok := k.markedAs(p.ID); ok {
+			node[p.ID.PID] = index
 		}
 	}
-	out := make(map[int][]proc.ID, len(roots))
-	for index, ids := range roots {
-		out[index] = proc.IDs(table.Family(ids...))
+	out := map[int][]proc.ID{}
+	for _, p := range table {
+		if index := ancestor(p.ID.PID, parent, node); index >= 0 {
+			out[index] = append(out[index], p.ID)
+		}
 	}
 	return out, nil
+}
+
+// ancestor is the node that a process, or the nearest of its ancestors, belongs to; -1 if there is none. It remembers what
+// it found.
+func ancestor(pid int, parent, node map[int]int) int {
+	if index, known := node[pid]; known {
+		return index
+	}
+	node[pid] = -1 // ends a circle: pids may have been given away during the look
+	if up, ok := parent[pid]; ok {
+		node[pid] = ancestor(up, parent, node)
+	}
+	return node[pid]
 }
 
 // helpers is the service, if there is one.
@@ -206,8 +224,9 @@ type look[T any] struct {
 	err  error
 }
 
-// take returns what a look found that began after the call did. Others may have got the same; nobody may change it.
-func (ls *looks[T]) take(do func() (T, error)) (T, error) {
+// take returns what a look found that began after the call did, and a pause later, so that more who ask can share it.
+// Nobody may change what it returns.
+func (ls *looks[T]) take(pause time.Duration, do func() (T, error)) (T, error) {
 	ls.mu.Lock()
 	if ls.next == nil {
 		ls.next = &look[T]{}
@@ -215,6 +234,7 @@ func (ls *looks[T]) take(do func() (T, error)) (T, error) {
 	l := ls.next
 	ls.mu.Unlock()
 	l.once.Do(func() {
+		<-time.After(pause)
 		ls.mu.Lock()
 		if ls.next == l {
 			ls.next = nil // who comes from here on wants a later look
@@ -230,9 +250,18 @@ type auditor struct {
 	ports     looks[[]ports.Socket]
 	processes looks[map[int][]proc.ID]
 	before    atomic.Pointer[map[uint64]bool] // sockets that are older than the cluster's first process; nil: not known
+	pause     atomic.Int64                    // before a look
 }
 
-func (a *auditor) sockets() ([]ports.Socket, error) { return a.ports.take(ports.Sockets) }
+// lookPause is how long a look waits for others who want one, for every node of the cluster: the nodes of a large one start
+// and end one shortly after another.
+const lookPause = 50 * time.Microsecond
+
+func (a *auditor) expect(nodes int) { a.pause.Store(int64(nodes) * int64(lookPause)) }
+
+func (a *auditor) sockets() ([]ports.Socket, error) {
+	return a.ports.take(time.Duration(a.pause.Load()), ports.Sockets)
+}
 
 // noteOthers remembers the sockets of the host. It is called while no process of the cluster runs.
 func (a *auditor) noteOthers() {

@@ -216,6 +216,7 @@ func (k *Keeper) adopt(rec *Record) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.rec, k.nodes = rec, nodes
+	k.audit.expect(len(nodes))
 }
 
 // now is the node as the plan in force has it.
