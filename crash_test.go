@@ -81,6 +81,7 @@ type nodeStatus struct {
 	State     string            `json:"state"`
 	PID       int               `json:"pid"`
 	Members   int               `json:"members"`
+	Trouble   string            `json:"trouble"`
 	Listeners map[string]string `json:"listeners"`
 }
 

@@ -112,7 +112,11 @@ func (k *Keeper) lookAt(ctx context.Context, n *node, ns *NodeStatus, ask bool) 
 	if c := n.plan.Members.Call; c != nil && ns.State == Running && (ask || !n.plan.Members.Notify) {
 		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
-		ns.Members, _ = k.members(ctx, n, *c) // zero says that it does not answer
+		var err error
+		if ns.Members, err = k.members(ctx, n, *c); err != nil {
+			ns.Trouble = err.Error() // and no members say that it does not answer
+			return
+		}
 	}
 	ns.Trouble = k.trouble(ctx, n, ns.State)
 }
