@@ -18,8 +18,8 @@ import (
 	"onemore/launcher/internal/state"
 )
 
-// lookTimeout bounds how long a node may take to say how many members it sees.
-const lookTimeout = 2 * time.Second
+// lookTimeout bounds how long a node may take to say how many members it sees; twice that, and a client would give up on us.
+const lookTimeout = 4 * time.Second
 
 // status looks: at processes, sockets, and what each node says. Nodes that announce what they see are asked all the same
 // with ask.
