@@ -194,9 +194,15 @@ func jetStream() server {
 			Message struct {
 				Data []byte `json:"data"`
 			} `json:"message"`
+			Error json.RawMessage `json:"error"`
 		}
-		err = json.Unmarshal([]byte(answer), &m)
-		return string(m.Message.Data), err
+		if err := json.Unmarshal([]byte(answer), &m); err != nil {
+			return "", err
+		}
+		if m.Error != nil {
+			return "", errors.New(answer)
+		}
+		return string(m.Message.Data), nil
 	}
 	s.carry = func(c *contact, from, to nodeStatus, value string) (string, error) {
 		config := `{"name":"CONFORMANCE","subjects":["conformance"],"num_replicas":3}`

@@ -32,6 +32,7 @@ func TestRefused(t *testing.T) {
 		{"two values", "json", `{"a": 1}`, raw("a", `1, "b": 2`), []string{`set "a"`}},
 		{"properties can't write it", "properties", "a = 1\n", set("a", "x # y"), []string{`set "a"`, "line 1", "raw"}},
 		{"ini can't write it", "ini", "a = 1\n", set("a", "x\ny"), []string{`set "a"`, "raw"}},
+		{"directive named like one of several", "redis", "save 1 1\n", set("save.0.0", "x"), []string{`set "save.0.0"`, "name of a directive"}},
 		{"directives before it", "redis", "save 1 1\n", set("save.2", "x"), []string{`set "save.2"`, "missing"}},
 		{"toml", "toml", "a = 1\nb = \n", set("a", "1"), []string{"line 2"}},
 		{"toml twice", "toml", "a = 1\na = 2\n", set("a", "1"), []string{"line 2", "twice"}},

@@ -203,12 +203,19 @@ func wordsPath(root *node, key string) ([]string, error) {
 		return nil, errors.New("the key is empty")
 	}
 	key = strings.ToLower(key)
-	if root.child(key) == nil {
-		if i := strings.LastIndexByte(key, '.'); i > 0 && i+1 < len(key) && digits(key[i+1:]) == len(key)-i-1 {
-			return []string{key[:i], key[i+1:]}, nil
-		}
+	if i := indexOfWord(key); i > 0 && root.child(key) == nil {
+		return []string{key[:i], key[i+1:]}, nil
 	}
 	return []string{key}, nil
+}
+
+// indexOfWord returns where the dot before the number is that a key ends with; 0 or less when it ends with none.
+func indexOfWord(key string) int {
+	i := strings.LastIndexByte(key, '.')
+	if i+1 == len(key) || digits(key[i+1:]) < len(key)-i-1 {
+		return -1
+	}
+	return i
 }
 
 func findWords(root *node, path []string) *node {
@@ -225,7 +232,8 @@ func findWords(root *node, path []string) *node {
 }
 
 func addWords(src []byte, root *node, path []string, value string) (patch, error) {
-	if !bareArgument(path[0]) || strings.HasPrefix(path[0], "#") {
+	// One that ends like an index could be taken for a directive that stands several times.
+	if !bareArgument(path[0]) || strings.HasPrefix(path[0], "#") || indexOfWord(path[0]) > 0 {
 		return patch{}, errors.New("it can't be added: this is no name of a directive")
 	}
 	if len(path) == 2 {
