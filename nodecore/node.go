@@ -33,10 +33,12 @@ import (
 const (
 	// notifyAgain is the pause before a supervisor that was busy is told again.
 	notifyAgain = 100 * time.Millisecond
-	// followPause is the least time between two looks at the membership, for every
-	// member, from followMany on: among a hundred that arrive at once, not every
-	// step is worth one.
-	followPause = 200 * time.Microsecond
+	// followQuiet is how long, for every member, no change must have come before
+	// the membership is looked at, and followMost how long it is put off at most,
+	// from followMany members on: among a hundred that arrive at once, not every
+	// step is worth a look.
+	followQuiet = 50 * time.Microsecond
+	followMost  = time.Millisecond
 	followMany  = 16
 )
 
@@ -220,12 +222,31 @@ func (n *Node) follow(ctx context.Context) {
 			}
 			told = len(v.Running)
 		}
-		if len(v.Running) >= followMany {
-			rest(ctx, time.Duration(len(v.Running))*followPause)
-		}
 		select {
 		case <-n.group.Changes():
 		case <-ctx.Done():
+		}
+		if told >= followMany {
+			n.gather(ctx, time.Duration(told))
+		}
+	}
+}
+
+// gather lets changes come until there is a pause between them.
+func (n *Node) gather(ctx context.Context, members time.Duration) {
+	quiet, most := time.NewTimer(members*followQuiet), time.NewTimer(members*followMost)
+	defer quiet.Stop()
+	defer most.Stop()
+	for {
+		select {
+		case <-n.group.Changes():
+			quiet.Reset(members * followQuiet)
+		case <-quiet.C:
+			return
+		case <-most.C:
+			return
+		case <-ctx.Done():
+			return
 		}
 	}
 }

@@ -14,17 +14,19 @@ import (
 // first in pids. A process that is gone, or may not be looked at, holds none. The
 // error wraps errors.ErrUnsupported where the system can't tell.
 func Owned(sockets []Socket, pids []int) (map[uint64]int, error) {
-	wanted := make(map[uint64]bool, len(sockets))
-	for _, s := range sockets {
-		wanted[s.Inode] = true
-	}
-	owned := make(map[uint64]int, len(sockets))
+	open := make(map[uint64]int)
 	for _, pid := range pids {
 		eachSocket(pid, func(inode uint64) {
-			if _, known := owned[inode]; wanted[inode] && !known {
-				owned[inode] = pid
+			if _, known := open[inode]; !known {
+				open[inode] = pid
 			}
 		})
+	}
+	owned := make(map[uint64]int)
+	for _, s := range sockets {
+		if pid, ok := open[s.Inode]; ok {
+			owned[s.Inode] = pid
+		}
 	}
 	return owned, nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,13 +18,14 @@ import (
 // architecture that Go runs on.
 const ticksPerSecond = 100
 
-func bootID() string {
+// bootID never changes while a process lives.
+var bootID = sync.OnceValue(func() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return ""
 	}
 	return string(bytes.TrimSpace(b))
-}
+})
 
 // readStat reads /proc/PID/stat. The error wraps ErrGone when the pid is free.
 func readStat(pid int) (stat, error) {

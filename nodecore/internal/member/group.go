@@ -171,7 +171,9 @@ func (g *Group) View() View {
 		v.Running = []Member{v.Self}
 		return v
 	}
-	for _, m := range r.list() {
+	list := r.list()
+	v.Running = make([]Member, 0, len(list))
+	for _, m := range list {
 		if gs.running(m.ID) {
 			v.Running = append(v.Running, m)
 		} else {

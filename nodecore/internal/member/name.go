@@ -93,13 +93,12 @@ type Target struct {
 
 // ParseTarget reads NAME@HOST[:PORT].
 func ParseTarget(s string) (Target, error) {
-	if CheckName(s) == nil {
-		_, host, _ := strings.Cut(s, "@")
-		return Target{Name: s, Addr: net.JoinHostPort(host, strconv.Itoa(DefaultPort))}, nil
-	}
 	i := strings.LastIndexByte(s, ':')
-	if i < 0 {
-		return Target{}, CheckName(s)
+	if _, host, _ := strings.Cut(s, "@"); i < 0 || isHost(host) { // an IPv6 address may end like a port
+		if err := CheckName(s); err != nil {
+			return Target{}, err
+		}
+		return Target{Name: s, Addr: net.JoinHostPort(host, strconv.Itoa(DefaultPort))}, nil
 	}
 	name, port := s[:i], s[i+1:]
 	n, err := strconv.ParseUint(port, 10, 16)
