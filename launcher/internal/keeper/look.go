@@ -112,8 +112,9 @@ func (k *Keeper) lookAt(ctx context.Context, n *node, ns *NodeStatus, ask bool) 
 	if c := n.plan.Members.Call; c != nil && ns.State == Running && (ask || !n.plan.Members.Notify) {
 		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
-		var err error
-		if ns.Members, err = k.members(ctx, n, *c); err != nil {
+		a, err := k.call(ctx, n, *c)
+		ns.Members = a.Number
+		if err != nil {
 			ns.Trouble = err.Error() // and no members say that it does not answer
 			return
 		}

@@ -4,21 +4,43 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
-	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/probe"
 )
 
-// settle waits until every running node itself says that it sees all running ones.
+// settle waits until every running node itself says that it sees all running ones: as many, and, where it says whom, the
+// same as the others. Two that see two each need not see each other.
 func (k *Keeper) settle(ctx context.Context, emit func(Event)) error {
 	if t := k.faultTable(); t.cut() {
 		emit(Event{Phase: "not waiting", Text: "for all to see each other: a fault keeps them apart"})
 		return nil
 	}
 	nodes := k.all()
-	want, voting := expected(nodes), majority(nodes)
+	want := expected(nodes)
+	var odd *view
+	err := probe.Until(ctx, nil, func(ctx context.Context) error {
+		views := k.views(ctx, nodes, want, emit)
+		if err := k.blame(views, want); err != nil {
+			return probe.Permanent(err)
+		}
+		emit = func(Event) {} // each is told once
+		if odd = atOdds(views); odd == nil {
+			return nil
+		}
+		return odd.err
+	})
+	if err != nil && odd != nil {
+		return k.failed(odd.n, odd.phase, err)
+	}
+	return err
+}
+
+// views waits until every running node sees as many as it should and serves, or one of them never will.
+func (k *Keeper) views(ctx context.Context, nodes []*node, want int, emit func(Event)) []view {
+	voting := majority(nodes)
 	wait, cancel := context.WithCancel(ctx)
 	defer cancel()
 	views := make([]view, len(nodes))
@@ -31,7 +53,7 @@ func (k *Keeper) settle(ctx context.Context, emit func(Event)) error {
 		wg.Go(func() {
 			v := &views[i]
 			v.phase = fmt.Sprintf("wait until it sees %d members", want)
-			if v.seen, v.err = k.sees(wait, n, want); v.err == nil {
+			if v.err = k.sees(wait, v, want); v.err == nil {
 				v.phase = "wait until the cluster serves"
 				v.err = k.holds(wait, n, voting)
 			}
@@ -43,7 +65,26 @@ func (k *Keeper) settle(ctx context.Context, emit func(Event)) error {
 		})
 	}
 	wg.Wait()
-	return k.blame(views, want)
+	return views
+}
+
+// atOdds returns a view of other members than the first one's, with its error; nil if all that say whom they see, agree.
+func atOdds(views []view) *view {
+	var first *view
+	for i := range views {
+		v := &views[i]
+		switch {
+		case v.whom == nil:
+		case first == nil:
+			first = v
+		case !slices.Equal(v.whom, first.whom):
+			v.phase = fmt.Sprintf("wait until it sees the %d members that the others see", v.seen)
+			v.err = fmt.Errorf("it sees %s, and %s sees %s",
+				strings.Join(v.whom, ", "), first.n.plan.Name, strings.Join(first.whom, ", "))
+			return v
+		}
+	}
+	return nil
 }
 
 // settleWith is settle for nodes that were brought up: it fails when one of them has ended meanwhile, which settle alone takes
@@ -72,7 +113,8 @@ func (k *Keeper) settleWith(ctx context.Context, up []*node, emit func(Event)) e
 // view is what one node has made of its wait for the cluster.
 type view struct {
 	n     *node
-	seen  int // members; -1 if it was not asked or did not say
+	seen  int      // members; -1 if it was not asked or did not say
+	whom  []string // them, sorted; nil where the template does not tell one from another
 	phase string
 	err   error
 }
@@ -165,50 +207,40 @@ func (k *Keeper) holds(ctx context.Context, n *node, voting bool) error {
 	return nil
 }
 
-// sees waits until one node reports want members: by its notifications where it sends them, else by asking. It returns
-// how many it saw last, -1 if it never said.
-func (k *Keeper) sees(ctx context.Context, n *node, want int) (last int, err error) {
+// sees waits until one node reports want members: by its notifications where it sends them, else by asking. What it saw
+// last goes into the view.
+func (k *Keeper) sees(ctx context.Context, v *view, want int) error {
+	n := v.n
 	life, cancel := n.withLife(ctx)
 	defer cancel()
 	m := n.plan.Members
-	last = -1
 	if m.Notify {
 		err := n.await(life, func() bool {
 			if n.run != nil {
-				last = n.run.members
+				v.seen = n.run.members
 			}
-			return last == want
+			return v.seen == want
 		})
 		if err != nil {
-			return last, fmt.Errorf("it sees %d: %w", last, err)
+			return fmt.Errorf("it sees %d: %w", v.seen, err)
 		}
-		return last, nil
+		return nil
 	}
 	if m.Call == nil {
-		return last, nil
+		return nil
 	}
-	err = probe.Until(life, nil, func(ctx context.Context) error {
-		got, err := k.members(ctx, n, *m.Call)
+	return probe.Until(life, nil, func(ctx context.Context) error {
+		a, err := k.call(ctx, n, *m.Call)
 		if err != nil {
 			return err
 		}
-		last = got
+		v.seen, v.whom = a.Number, a.Texts
 		switch {
-		case got == want:
+		case v.seen == want:
 			return nil
-		case got > len(k.all()):
-			return fmt.Errorf("it sees %d, more than there are: it has joined another cluster", got)
+		case v.seen > len(k.all()):
+			return fmt.Errorf("it sees %d, more than there are: it has joined another cluster", v.seen)
 		}
-		return fmt.Errorf("it sees %d", got)
+		return fmt.Errorf("it sees %d", v.seen)
 	})
-	return last, err
-}
-
-// members asks a node for the number of members that it sees.
-func (k *Keeper) members(ctx context.Context, n *node, c plan.Call) (int, error) {
-	a, err := k.call(ctx, n, c)
-	if err != nil {
-		return 0, err
-	}
-	return a.Number, nil
 }

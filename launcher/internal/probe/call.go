@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,6 +61,8 @@ type Answer struct {
 	// Number is what Number, Count or JSON found; HasNumber tells that one was asked.
 	Number    int
 	HasNumber bool
+	// Texts are, sorted, the different texts that the group of Count matched.
+	Texts []string
 }
 
 // Check returns all that is wrong with the call itself.
@@ -154,7 +157,7 @@ func (c Call) judge(text string, p patterns) (Answer, error) {
 		}
 		a.Number, err = toInt(m[min(1, len(m)-1)])
 	case p.count != nil:
-		a.Number = distinct(p.count, text)
+		a.Number, a.Texts = distinct(p.count, text)
 	case c.JSON != "":
 		a.Number, err = jsonNumber(text, c.JSON)
 	default:
@@ -238,15 +241,17 @@ func shorten(text string) string {
 	return strconv.Quote(text)
 }
 
-// distinct counts the matches, or the different texts of the first group where there is one.
-func distinct(re *regexp.Regexp, text string) int {
+// distinct counts the matches, or the different texts of the first group where there is one, which it returns, sorted.
+func distinct(re *regexp.Regexp, text string) (int, []string) {
 	all := re.FindAllStringSubmatch(text, -1)
 	if re.NumSubexp() == 0 {
-		return len(all)
+		return len(all), nil
 	}
-	seen := make(map[string]bool, len(all))
+	var texts []string
 	for _, m := range all {
-		seen[m[1]] = true
+		texts = append(texts, m[1])
 	}
-	return len(seen)
+	slices.Sort(texts)
+	texts = slices.Compact(texts)
+	return len(texts), texts
 }

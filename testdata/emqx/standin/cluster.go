@@ -34,18 +34,19 @@ type cluster struct {
 	log       *nodeLog
 	neverJoin bool
 
-	mu      sync.Mutex
-	schema  schema
-	links   map[nodeName]map[net.Conn]bool
-	loaded  map[nodeName]bool // peers that said so
-	ready   bool              // own tables are loaded
-	fresh   bool              // no running member's list was taken over since the start
-	dropped map[nodeName]bool // who has left since the start: another's old list does not bring it back
-	joining bool              // or leaving: membership is being changed
-	manual  bool              // a command has changed membership: static discovery is over
-	frozen  bool              // stopping: what is on disk stays as it is
-	changed chan struct{}
-	wg      sync.WaitGroup
+	mu       sync.Mutex
+	schema   schema
+	links    map[nodeName]map[net.Conn]bool
+	loaded   map[nodeName]bool // peers that said so
+	ready    bool              // own tables are loaded
+	fresh    bool              // no running member's list was taken over since the start
+	dropped  map[nodeName]bool // who has left since the start: another's old list does not bring it back
+	joining  bool              // or leaving: membership is being changed
+	entering bool              // joined, and not yet connected to all: whom it sees is all or none
+	manual   bool              // a command has changed membership: static discovery is over
+	frozen   bool              // stopping: what is on disk stays as it is
+	changed  chan struct{}
+	wg       sync.WaitGroup
 }
 
 // openCluster reads what the node remembers, or begins a cluster of its own.
@@ -346,7 +347,7 @@ func (c *cluster) view() (running, stopped []nodeName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, member := range c.schema.Members {
-		if member == c.self || len(c.links[member]) > 0 {
+		if member == c.self || len(c.links[member]) > 0 && !c.entering {
 			running = append(running, member)
 		} else {
 			stopped = append(stopped, member)

@@ -129,8 +129,13 @@ func (c *cluster) join(ctx context.Context, target nodeName) error {
 	s := schema{ID: answer.Schema, Members: answer.Members}
 	s.add(c.self)
 	c.reset(s)
+	c.entering = true
 	c.mu.Unlock()
 	c.greet(ctx)
+	c.mu.Lock()
+	c.entering = false
+	c.touch()
+	c.mu.Unlock()
 	return nil
 }
 
