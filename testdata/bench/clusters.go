@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// upAndDown compares `up N` with the floor, and takes the time of each `down`.
+// upAndDown compares `up N` with the floor, the same nodes started by hand, and takes the time of each `down`. For
+// information it has how far `up` is from nodes that are nothing but members.
 func upAndDown(ctx context.Context, b *bench) ([]row, error) {
 	floor, err := b.build(ctx, "./nodecore/internal/floor", "floor")
 	if err != nil {
@@ -19,33 +21,37 @@ func upAndDown(ctx context.Context, b *bench) ([]row, error) {
 	}
 	goals := map[int]float64{3: 4}
 	limits := map[int]time.Duration{3: 60 * time.Millisecond, 100: time.Second}
-	var rows, downs []row
+	var rows, members, downs []row
 	for _, n := range b.sizes {
 		t, err := b.upOnce(ctx, floor, n)
 		if err != nil {
-			return append(rows, downs...), err
+			return slices.Concat(rows, members, downs), err
 		}
 		goal, ok := goals[n]
 		if !ok {
 			goal = 2
 		}
-		rows = append(rows, atMost(fmt.Sprintf("`onemore up %d`", n), t[1], t[0], "floor", goal))
+		up := fmt.Sprintf("`onemore up %d`", n)
+		rows = append(rows, atMost(up, t[2], t[0], "floor", goal))
+		members = append(members, forInformation(atMost(up, t[2], t[1], "bare members", 0)))
 		if limit, ok := limits[n]; ok {
-			downs = append(downs, within(fmt.Sprintf("`onemore down` of %d", n), t[2], limit))
+			downs = append(downs, within(fmt.Sprintf("`onemore down` of %d", n), t[3], limit))
 		}
 	}
-	return append(rows, downs...), nil
+	return slices.Concat(rows, members, downs), nil
 }
 
-// upOnce measures the floor, `up` and `down` with n nodes, in turn.
+// upOnce measures the floor, bare members, `up` and `down` with n nodes, in turn.
 func (b *bench) upOnce(ctx context.Context, floor string, n int) ([]time.Duration, error) {
 	count := strconv.Itoa(n)
-	bare := printedMS(func(ctx context.Context) *exec.Cmd {
-		c := command(ctx, floor, "-n", count)
-		c.Env = append(os.Environ(), "TMPDIR="+b.temp)
-		return c
-	})
-	return inTurn(ctx, b.rounds(n), bare, b.timed("up", count, "--base", "auto", "-q"), b.timed("down", "-q"))
+	bare := func(args ...string) step {
+		return printedMS(func(ctx context.Context) *exec.Cmd {
+			c := command(ctx, floor, append([]string{"-n", count}, args...)...)
+			c.Env = append(os.Environ(), "TMPDIR="+b.temp)
+			return c
+		})
+	}
+	return inTurn(ctx, b.rounds(n), bare(), bare("-members"), b.timed("up", count, "--base", "auto", "-q"), b.timed("down", "-q"))
 }
 
 // upOnDisk is `up 30` with the directories on the disk; the floor's few files are there too. What is above the same in
@@ -65,9 +71,7 @@ func upOnDisk(ctx context.Context, b *bench) (rows []row, err error) {
 		if err != nil {
 			return rows, err
 		}
-		r := atMost(fmt.Sprintf("`onemore up %d`, directories on the disk", n), t[1], t[0], "floor", 0)
-		r.goal, r.ok = "–", true
-		rows = append(rows, r)
+		rows = append(rows, forInformation(atMost(fmt.Sprintf("`onemore up %d`, directories on the disk", n), t[2], t[0], "floor", 0)))
 	}
 	return rows, nil
 }

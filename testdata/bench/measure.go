@@ -32,6 +32,12 @@ func atMost(what string, measured, reference time.Duration, name string, goal fl
 	return row{what, ms(measured), ms(reference) + " " + name, fmt.Sprintf("%.2f", r), fmt.Sprintf("≤ %.2f ×", goal), r <= goal}
 }
 
+// forInformation is a row without a goal.
+func forInformation(r row) row {
+	r.goal, r.ok = "–", true
+	return r
+}
+
 // within is a row whose time must not be above a limit.
 func within(what string, measured, limit time.Duration) row {
 	return row{what, ms(measured), "–", "–", "≤ " + ms(limit), measured <= limit}

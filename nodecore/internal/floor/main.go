@@ -1,10 +1,14 @@
-// Floor measures how fast N nodes can be one cluster if nothing but the
-// membership runs: it starts itself N times, as bare members without broker,
-// configuration or logs, on ports that it holds already, and prints the
-// milliseconds until every one of them sees N. No launcher of such nodes can
-// be faster; `make bench` compares against it.
+// Floor measures how fast N nodes can be one cluster: it starts itself N times
+// and prints the milliseconds until every one sees N. No launcher can be
+// faster; `make bench` compares against it.
 //
-// It is a measuring tool, not a part of the node. Start at measure and child.
+// Each is a bare built-in node: the whole of it, but no copy, no configuration
+// file, no log, no check of anything, on ports that were found before. With
+// -members each is less than a node, only its membership, on ports that are
+// held open for it.
+//
+// It is a measuring tool, not a part of the node. Start at measureNodes and node,
+// or measureMembers and child.
 package main
 
 import (
@@ -13,7 +17,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -29,6 +32,7 @@ const (
 	sizeEnv  = "ONEMORE_FLOOR_SIZE"
 	firstEnv = "ONEMORE_FLOOR_FIRST" // address of the first node
 	dirEnv   = "ONEMORE_FLOOR_DIR"
+	portsEnv = "ONEMORE_FLOOR_PORTS" // of all nodes, separated by blanks; not set for a bare member
 	limit    = 2 * time.Minute
 )
 
@@ -38,6 +42,8 @@ const (
 	fdUDP
 	fdTold // one byte is written when the child sees everybody
 	fdLife // end of file means: end
+
+	fdNodeLife = 3 // the same, of a whole node
 )
 
 func main() {
@@ -48,12 +54,20 @@ func main() {
 }
 
 func run() error {
-	if os.Getenv(childEnv) != "" {
+	switch {
+	case os.Getenv(portsEnv) != "":
+		return node()
+	case os.Getenv(childEnv) != "":
 		return child()
 	}
 	n := flag.Int("n", 3, "number of nodes")
 	rounds := flag.Int("rounds", 1, "times to measure")
+	members := flag.Bool("members", false, "start nothing but the membership of each node")
 	flag.Parse()
+	measure := measureNodes
+	if *members {
+		measure = measureMembers
+	}
 	for range *rounds {
 		took, err := measure(*n)
 		if err != nil {
@@ -66,8 +80,8 @@ func run() error {
 	return nil
 }
 
-// measure starts n children and waits until each of them sees n members.
-func measure(n int) (took time.Duration, err error) {
+// measureMembers starts n children and waits until each of them sees n members.
+func measureMembers(n int) (took time.Duration, err error) {
 	dir, err := os.MkdirTemp("", "onemore-floor-")
 	if err != nil {
 		return 0, err
@@ -90,24 +104,16 @@ func measure(n int) (took time.Duration, err error) {
 			return 0, err
 		}
 	}
-	var procs []*os.Process
-	defer func() {
-		err = errors.Join(err, live.Close())
-		for _, p := range procs {
-			err = errors.Join(err, p.Kill()) // a hundred polite partings take longer than the start
-		}
-		for _, p := range procs {
-			_, werr := p.Wait()
-			err = errors.Join(err, werr)
-		}
-	}()
+	var procs processes
+	defer func() { err = errors.Join(err, live.Close(), procs.end()) }()
 	begin := time.Now()
 	for i := range n {
-		p, err := startChild(i+1, n, first, dir, socks[2*i], socks[2*i+1], tell, life)
+		err := procs.start([]string{
+			childEnv + "=" + strconv.Itoa(i+1), sizeEnv + "=" + strconv.Itoa(n), firstEnv + "=" + first, dirEnv + "=" + dir,
+		}, socks[2*i], socks[2*i+1], tell, life)
 		if err != nil {
 			return 0, err
 		}
-		procs = append(procs, p)
 	}
 	err = errors.Join(tell.Close(), life.Close(), told.SetReadDeadline(time.Now().Add(limit)))
 	if err == nil {
@@ -120,18 +126,35 @@ func measure(n int) (took time.Duration, err error) {
 	return took, err
 }
 
-func startChild(i, n int, first, dir string, files ...*os.File) (*os.Process, error) {
+// processes are the nodes that were started.
+type processes []*os.Process
+
+// start starts this program once more, with files from descriptor 3 on.
+func (p *processes) start(env []string, files ...*os.File) error {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return os.StartProcess(self, []string{self}, &os.ProcAttr{
-		Files: append([]*os.File{os.Stdin, os.Stderr, os.Stderr}, files...),
-		Env: []string{
-			childEnv + "=" + strconv.Itoa(i), sizeEnv + "=" + strconv.Itoa(n),
-			"FLOOR_LOG=" + os.Getenv("FLOOR_LOG"), firstEnv + "=" + first, dirEnv + "=" + dir,
-		},
+	started, err := os.StartProcess(self, []string{self}, &os.ProcAttr{
+		Files: append([]*os.File{os.Stdin, os.Stderr, os.Stderr}, files...), Env: env,
 	})
+	if err == nil {
+		*p = append(*p, started)
+	}
+	return err
+}
+
+// end kills them: a hundred polite partings take longer than the start.
+func (p processes) end() error {
+	var errs []error
+	for _, one := range p {
+		errs = append(errs, one.Kill())
+	}
+	for _, one := range p {
+		_, err := one.Wait()
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // openPorts opens a TCP and a UDP socket on one port for every node.
@@ -213,11 +236,7 @@ func openMember(number string, size int) (*member.Group, error) {
 		seeds = append(seeds, member.Target{Name: "floor" + strconv.Itoa(i) + "@127.0.0.1", Addr: os.Getenv(firstEnv)})
 	}
 	dir := os.Getenv(dirEnv) + "/" + number
-	var log *slog.Logger
-	if os.Getenv("FLOOR_LOG") != "" && number == "1" {
-		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	g, err := member.Open(member.Config{Logger: log,
+	g, err := member.Open(member.Config{
 		Name: "floor" + number + "@127.0.0.1", Dir: dir, TCP: tcp, UDP: udp, Advertise: addr,
 		Secret: []byte("floor"), Seeds: seeds,
 	})
