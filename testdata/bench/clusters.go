@@ -146,7 +146,7 @@ func runCommand(ctx context.Context, b *bench) ([]row, error) {
 
 // copyTree runs the comparison that stands beside the code that copies.
 func copyTree(ctx context.Context, b *bench) ([]row, error) {
-	c := command(ctx, "go", "test", "-run", "^$", "-bench", "CopyThree", "-benchtime", strconv.Itoa(b.runs)+"x", "./launcher/internal/nodedir")
+	c := command(ctx, "go", "test", "-run", "^$", "-bench", "CopyThree", "-benchtime", strconv.Itoa(min(b.runs, 2))+"x", "./launcher/internal/nodedir")
 	c.Dir, c.Env = b.root, append(os.Environ(), "TMPDIR="+b.scratch)
 	out, err := output(c)
 	if err != nil {
