@@ -25,10 +25,48 @@ func logging(t *testing.T, n int) (*Cluster, []string) {
 		logs = append(logs, filepath.Join(dir, fmt.Sprintf("node%d.log", i+1)))
 		p.Nodes = append(p.Nodes, plan.Node{Index: i + 1, Name: fmt.Sprintf("n%d@h", i+1), Log: logs[i]})
 	}
-	if err := state.WriteJSON(filepath.Join(dir, "cluster.json"), keeper.Record{Version: 1, Plan: p}); err != nil {
+	record(t, p)
+	return &Cluster{name: "c", dir: dir}, logs
+}
+
+func record(t *testing.T, p *plan.Plan) {
+	t.Helper()
+	if err := state.WriteJSON(keeper.RecordPath(p.Dir), keeper.Record{Version: 1, Plan: p}); err != nil {
 		t.Fatal(err)
 	}
-	return &Cluster{name: "c", dir: dir}, logs
+}
+
+// TestFollowChanges follows a cluster that gets a node and is taken down.
+func TestFollowChanges(t *testing.T) {
+	c, logs := logging(t, 1)
+	got, over := make(chan LogLine), make(chan error, 1)
+	go func() {
+		over <- c.Logs(t.Context(), LogOptions{Follow: true}, func(l LogLine) bool {
+			got <- l
+			return true
+		})
+	}()
+	writeLog(t, logs[0], 1, "one")
+	if l := <-got; l.Node != 1 || l.Text != "one" {
+		t.Errorf("the first line is %+v", l)
+	}
+	p, err := c.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	added := filepath.Join(c.dir, "node2.log")
+	p.Nodes = append(p.Nodes, plan.Node{Index: 2, Name: "n2@h", Log: added})
+	record(t, p)
+	writeLog(t, added, 2, "two")
+	if l := <-got; l.Node != 2 || l.Text != "two" {
+		t.Errorf("the line of the added node is %+v", l)
+	}
+	if err := os.Remove(keeper.RecordPath(c.dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-over; !errors.Is(err, ErrNoCluster) {
+		t.Errorf("when the cluster is gone: %v", err)
+	}
 }
 
 // TestFollowRotation follows a log that is rotated right after a line was written, again and again: no line is lost, and

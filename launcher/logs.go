@@ -36,40 +36,63 @@ type LogOptions struct {
 // followEvery is how often a followed log is looked at again.
 const followEvery = 25 * time.Millisecond
 
-// Logs calls line for each line of the nodes' logs, ordered by time of arrival, until line returns false.
+// Logs calls line for each line of the nodes' logs, ordered by time of arrival, until line returns false. Nodes that come
+// while they are followed are followed too; the error wraps ErrNoCluster when the cluster has been taken down.
 func (c *Cluster) Logs(ctx context.Context, o LogOptions, line func(LogLine) bool) error {
-	p, err := c.Plan()
-	if err != nil {
-		return err
-	}
-	var files []*logReader
-	defer func() {
-		for _, f := range files {
-			f.close()
-		}
-	}()
-	for _, n := range p.Nodes {
-		if len(o.Nodes) == 0 || slices.Contains(o.Nodes, n.Index) {
-			files = append(files, &logReader{node: n, path: n.Log})
-		}
-	}
-	if err := merge(files, true, o, line); err != nil {
-		return ignoreStop(err)
-	}
-	if !o.Follow {
-		return nil
-	}
+	files := logReaders{cluster: c, nodes: o.Nodes}
+	defer files.close()
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
+		gone := files.refresh()
+		if gone != nil && !errors.Is(gone, ErrNoCluster) {
+			return gone
+		}
+		if err := merge(files.list, true, o, line); err != nil {
+			return ignoreStop(err)
+		}
+		if gone != nil || !o.Follow {
+			return gone
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
 		}
-		if err := merge(files, true, o, line); err != nil {
-			return ignoreStop(err)
+	}
+}
+
+// logReaders are the logs of a cluster's nodes.
+type logReaders struct {
+	cluster *Cluster
+	nodes   []int // none: all
+	list    []*logReader
+	record  fs.FileInfo // of the record that was read last
+}
+
+// refresh takes in nodes that are new. The record is replaced with each change.
+func (rs *logReaders) refresh() error {
+	now, err := os.Stat(keeper.RecordPath(rs.cluster.dir))
+	if err == nil && rs.record != nil && os.SameFile(now, rs.record) {
+		return nil
+	}
+	p, err := rs.cluster.Plan()
+	if err != nil {
+		return err
+	}
+	rs.record = now
+	for _, n := range p.Nodes {
+		wanted := len(rs.nodes) == 0 || slices.Contains(rs.nodes, n.Index)
+		if wanted && !slices.ContainsFunc(rs.list, func(l *logReader) bool { return l.path == n.Log }) {
+			rs.list = append(rs.list, &logReader{node: n, path: n.Log})
 		}
+	}
+	return nil
+}
+
+func (rs *logReaders) close() {
+	for _, l := range rs.list {
+		l.close()
 	}
 }
 

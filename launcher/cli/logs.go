@@ -61,8 +61,8 @@ func (c *command) runLogs(ctx context.Context, nodes []string, f logFlags) error
 	}
 	if f.waitFor == "" {
 		err := cl.Logs(ctx, o, c.logLine())
-		if f.follow && errors.Is(err, context.Canceled) {
-			return nil // Ctrl-C is how one leaves it
+		if f.follow && (errors.Is(err, context.Canceled) || errors.Is(err, launcher.ErrNoCluster)) {
+			return nil // Ctrl-C is how one leaves it, or there is nothing to come
 		}
 		return err
 	}

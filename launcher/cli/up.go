@@ -241,13 +241,14 @@ func (c *command) stay(ctx context.Context, cl *launcher.Cluster) error {
 		<-gone
 		cancel()
 	}()
-	if err := cl.Logs(logs, launcher.LogOptions{Follow: true}, c.logLine()); err != nil && logs.Err() == nil {
-		return err
-	}
+	err = cl.Logs(logs, launcher.LogOptions{Follow: true}, c.logLine())
 	select {
 	case <-gone:
 		return errors.New("the cluster was taken down by somebody else")
 	default:
+	}
+	if err != nil && logs.Err() == nil && !errors.Is(err, launcher.ErrNoCluster) {
+		return err
 	}
 	fmt.Fprintln(c.Stderr, "onemore: taking the cluster down")
 	return cl.Down(context.WithoutCancel(ctx), false)

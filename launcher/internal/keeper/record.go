@@ -41,14 +41,17 @@ const (
 	startFile  = "start"        // likewise: a script that runs the node by hand; written last, so its presence says "made"
 )
 
+// RecordPath is where the record of the cluster in dir is. Each change puts another file there.
+func RecordPath(dir string) string { return filepath.Join(dir, recordFile) }
+
 // ReadRecord reads the record of the cluster in dir. The error wraps fs.ErrNotExist when there is no such cluster.
 func ReadRecord(dir string) (*Record, error) {
 	var r Record
-	if err := state.ReadJSON(filepath.Join(dir, recordFile), &r); err != nil {
+	if err := state.ReadJSON(RecordPath(dir), &r); err != nil {
 		return nil, err
 	}
 	if r.Version != recordVersion || r.Plan == nil {
-		return nil, &state.DamagedError{Path: filepath.Join(dir, recordFile),
+		return nil, &state.DamagedError{Path: RecordPath(dir),
 			Err: fmt.Errorf("it is of version %d; this onemore reads %d", r.Version, recordVersion)}
 	}
 	return &r, nil
@@ -56,7 +59,7 @@ func ReadRecord(dir string) (*Record, error) {
 
 func (r *Record) write(dir string) error {
 	r.Version = recordVersion
-	return state.WriteJSON(filepath.Join(dir, recordFile), r)
+	return state.WriteJSON(RecordPath(dir), r)
 }
 
 func (r *Record) joined(index int) bool { return slices.Contains(r.Joined, index) }
