@@ -17,9 +17,6 @@ import (
 	"time"
 )
 
-// rounds is how often a crash is tried.
-var rounds = shortRounds
-
 // host is one ONEMORE_HOME with the onemore of this test binary.
 type host struct {
 	t    *testing.T
@@ -198,7 +195,7 @@ func randomMoment(within time.Duration) <-chan time.Time {
 func TestKillUp(t *testing.T) {
 	h := newHost(t)
 	took := h.upTime()
-	for range rounds {
+	for range crashes {
 		up := h.cmd("-c", "k", "up", "3", "--base", "auto", "-q")
 		if err := up.Start(); err != nil {
 			t.Fatal(err)
@@ -215,7 +212,7 @@ func TestKillUp(t *testing.T) {
 func TestKillKeeper(t *testing.T) {
 	h := newHost(t) // on ports that nobody else takes while no keeper holds them: --base auto moves by tens
 	took := h.upTime()
-	for i := range rounds {
+	for i := range crashes {
 		up := h.cmd("-c", "k", "up", "3", "--base", "5", "-q")
 		if err := up.Start(); err != nil {
 			t.Fatal(err)
@@ -257,7 +254,7 @@ func TestKillNode(t *testing.T) {
 	h := newHost(t)
 	h.ok("-c", "k", "up", "3", "--base", "auto", "-q")
 	st, _ := h.status("k")
-	for range rounds {
+	for range crashes {
 		<-randomMoment(20 * time.Millisecond)
 		victim := st.Nodes[rand.IntN(len(st.Nodes))]
 		if err := syscall.Kill(victim.PID, syscall.SIGKILL); err != nil {
@@ -279,7 +276,7 @@ func TestKillNode(t *testing.T) {
 func TestInterrupt(t *testing.T) {
 	h := newHost(t)
 	took := h.upTime()
-	for range rounds {
+	for range crashes {
 		up := h.cmd("-c", "i", "up", "3", "--base", "auto", "-q")
 		if err := up.Start(); err != nil {
 			t.Fatal(err)
@@ -358,7 +355,7 @@ func (w *watcher) String() string {
 // TestTwoUps: two `up` of one cluster at the same moment make one cluster.
 func TestTwoUps(t *testing.T) {
 	h := newHost(t)
-	for range rounds {
+	for range crashes {
 		var wg sync.WaitGroup
 		var outs [2]string
 		for i := range outs {
@@ -382,7 +379,7 @@ func TestTwoUps(t *testing.T) {
 // TestManyUps: eight clusters that look for ports at the same moment don't clash.
 func TestManyUps(t *testing.T) {
 	h := newHost(t)
-	for range max(1, rounds/4) {
+	for range manyUps {
 		var wg sync.WaitGroup
 		for i := range 8 {
 			wg.Go(func() {
@@ -418,7 +415,7 @@ func TestManyUps(t *testing.T) {
 func TestKillRun(t *testing.T) {
 	h := newHost(t)
 	took := h.upTime()
-	for i := range rounds {
+	for i := range crashes {
 		run := h.cmd("run", "2", "--", "sleep", "1000")
 		run.Env = append(run.Env, fmt.Sprintf("TEST_RUN=%s-%d", h.home, i))
 		if err := run.Start(); err != nil {

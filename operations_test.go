@@ -28,7 +28,7 @@ func TestStatusMeanwhile(t *testing.T) {
 			}
 		})
 	}
-	for range rounds / 2 {
+	for range crashes / 2 {
 		h.ok("-c", "m", "up", "2", "--base", "auto", "-q")
 		h.ok("-c", "m", "add", "-q")
 		h.ok("-c", "m", "stop", "1", "-q")
@@ -272,7 +272,7 @@ func TestEndsAfterReady(t *testing.T) {
 // TestCollectDuringUp: gc leaves a cluster alone that is just being made, at every moment of that.
 func TestCollectDuringUp(t *testing.T) {
 	h := newHost(t)
-	for range rounds {
+	for range crashes {
 		var wg sync.WaitGroup
 		done := make(chan struct{})
 		wg.Go(func() {

@@ -3,7 +3,8 @@
 package main
 
 const (
-	shortRounds  = 50
+	crashes      = 50 // of each kind
+	manyUps      = 20
 	runsInARow   = 500
 	runsAtOnce   = 100
 	killsOverAll = 300

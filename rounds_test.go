@@ -4,7 +4,8 @@ package main
 
 // How often what is repeated is repeated: enough to see that the test works. `make soak` runs the real counts.
 const (
-	shortRounds  = 4
+	crashes      = 4 // of each kind
+	manyUps      = 1
 	runsInARow   = 6
 	runsAtOnce   = 1
 	killsOverAll = 12

@@ -99,7 +99,8 @@ func parseStat(pid int, line string) (s stat, cpuTicks uint64, err error) {
 		n, _ := strconv.ParseUint(fields[field-firstField], 10, 64)
 		return n
 	}
-	s.zombie = strings.ContainsAny(fields[0], "ZXx")
+	// The first thread is a zombie before the others have ended, and the process holds its files and ports until they have.
+	s.zombie = strings.ContainsAny(fields[0], "ZXx") && number(20) <= 1
 	s.ppid, s.pgid = int(number(4)), int(number(5))
 	s.start = number(22)
 	return s, number(14) + number(15), nil

@@ -34,6 +34,29 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
+// A process whose first thread has ended still holds what it has open.
+func TestZombieThread(t *testing.T) {
+	s := newSpawner(t, SpawnerOptions{})
+	spec, lines := program(t, "headless")
+	p := start(t, s, spec)
+	readLine(t, lines)
+	if !Alive(p.ID()) {
+		t.Error("a process with a living thread counts as dead")
+	}
+	find := func() ([]ID, error) {
+		if Alive(p.ID()) {
+			return []ID{p.ID()}, nil
+		}
+		return nil, nil
+	}
+	if killed, err := Stop(t.Context(), find, 0); err != nil || len(killed) != 1 {
+		t.Errorf("stop it: killed %v, %v", killed, err)
+	}
+	if got := p.Exit(); got.Signal != syscall.SIGKILL {
+		t.Errorf("it ended with %v, want the signal KILL", got)
+	}
+}
+
 // A child must live as long as its keeper, not as long as some thread of it, and
 // no longer, even if the keeper is killed.
 func TestChildDiesWithKeeper(t *testing.T) {
