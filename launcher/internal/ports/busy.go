@@ -54,15 +54,17 @@ type tester struct {
 	blind    bool // no tables here
 	sockets  map[slot][]Socket
 	occupied func() ([]Socket, error) // taken once, when it is needed
+	testing  sync.RWMutex             // read-held while a test has a port: what is occupied must not show our own tests
 }
 
 func newTester() (*tester, error) {
 	all, err := Sockets()
-	t := &tester{
-		blind:    errors.Is(err, errors.ErrUnsupported),
-		sockets:  make(map[slot][]Socket, len(all)),
-		occupied: sync.OnceValues(occupied),
-	}
+	t := &tester{blind: errors.Is(err, errors.ErrUnsupported), sockets: make(map[slot][]Socket, len(all))}
+	t.occupied = sync.OnceValues(func() ([]Socket, error) {
+		t.testing.Lock()
+		defer t.testing.Unlock()
+		return occupied()
+	})
 	if err != nil && !t.blind {
 		return nil, err
 	}
@@ -77,7 +79,7 @@ func (t *tester) busy(a Addr) (bool, error) {
 	if slices.ContainsFunc(t.sockets[slot{a.Proto, a.Port}], conflicts) {
 		return true, nil
 	}
-	err := bind(a, false)
+	err := t.bind(a, false)
 	if a.Proto == TCP && errors.Is(err, unix.EADDRINUSE) {
 		// Perhaps it is only connections in TIME_WAIT, which SO_REUSEADDR, as
 		// servers set it, passes over. But it passes over more: on Linux a socket
@@ -85,7 +87,7 @@ func (t *tester) busy(a Addr) (bool, error) {
 		if t.blind && answers(a) {
 			return true, nil
 		}
-		if err = bind(a, true); err == nil && !t.blind {
+		if err = t.bind(a, true); err == nil && !t.blind {
 			all, err := t.occupied()
 			return slices.ContainsFunc(all, conflicts), err
 		}
@@ -99,7 +101,10 @@ func (t *tester) busy(a Addr) (bool, error) {
 	return false, err
 }
 
-func bind(a Addr, reuse bool) error {
+// bind tries an address for a moment.
+func (t *tester) bind(a Addr, reuse bool) error {
+	t.testing.RLock()
+	defer t.testing.RUnlock()
 	kind := unix.SOCK_STREAM
 	if a.Proto == UDP {
 		kind = unix.SOCK_DGRAM

@@ -1,6 +1,7 @@
 package ports
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -163,8 +164,35 @@ func hasAddress(host string) bool {
 // The local end of a connection occupies its port, too; what is left of closed
 // connections does not.
 func TestBusyConnections(t *testing.T) {
+	client, leave := connection(t)
+	if !busy(t, client) {
+		t.Error("the local end of a connection counts as free")
+	}
+	if left := leave(); busy(t, left) {
+		t.Error("a port with connections in TIME_WAIT counts as busy")
+	}
+}
+
+// Ports are tested side by side: no test is taken for somebody who has the port.
+func TestBusyManyConnections(t *testing.T) {
+	var left []Addr
+	for range 40 {
+		_, leave := connection(t)
+		left = append(left, leave())
+	}
+	for range 100 {
+		taken, err := Busy(left)
+		if err != nil || len(taken) > 0 {
+			t.Fatalf("of %d free ports are busy: %v, %v", len(left), taken, err)
+		}
+	}
+}
+
+// connection is one between two addresses. After leave, only the server's end is left of it, in TIME_WAIT.
+func connection(t *testing.T) (client Addr, leave func() Addr) {
+	t.Helper()
 	l, server := listen(t, "127.0.0.1")
-	client, err := net.Dial("tcp", l.Addr().String())
+	conn, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,23 +200,17 @@ func TestBusyConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !busy(t, Addr{TCP, "127.0.0.1", client.LocalAddr().(*net.TCPAddr).Port}) {
-		t.Error("the local end of a connection counts as free")
-	}
-	// The server closes first, so TIME_WAIT is on its port.
-	if err := accepted.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.Read(make([]byte, 1)); err == nil {
-		t.Fatal("read something")
-	}
-	if err := client.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if busy(t, server) {
-		t.Error("a port with connections in TIME_WAIT counts as busy")
+	client = Addr{TCP, "127.0.0.1", conn.LocalAddr().(*net.TCPAddr).Port}
+	return client, func() Addr {
+		if err := accepted.Close(); err != nil { // who closes first has TIME_WAIT
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Fatal("read something")
+		}
+		if err := errors.Join(conn.Close(), l.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return server
 	}
 }
