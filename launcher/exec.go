@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"os/signal"
 	"runtime"
 	"syscall"
@@ -18,6 +19,12 @@ import (
 
 // Streams are the standard streams of a command that a person runs.
 type Streams struct{ In, Out, Err *os.File }
+
+// Exit codes of a command that can't be started, as a shell has them.
+const (
+	notExecutable = 126
+	notFound      = 127
+)
 
 // Exec runs a command in a node's directory and environment, with the caller's streams, and returns its exit code.
 func (c *Cluster) Exec(ctx context.Context, node int, s Streams, args func(NodePlan) ([]string, error)) (int, error) {
@@ -46,7 +53,7 @@ func (c *Cluster) Exec(ctx context.Context, node int, s Streams, args func(NodeP
 }
 
 // foreground runs a command that shares our terminal, if we have one, and passes our signals on to it. Its code is the
-// command's, or 128 and the signal's number as a shell has it. Once the command runs, ctx is not looked at: what ends ctx is
+// command's, 128 and the signal's number as a shell has it, or that of a command that can't be started. Once the command runs, ctx is not looked at: what ends ctx is
 // a signal, and that the command has got.
 func foreground(ctx context.Context, spec proc.Spec) (int, error) {
 	signals := make(chan os.Signal, 8)
@@ -58,8 +65,11 @@ func foreground(ctx context.Context, spec proc.Spec) (int, error) {
 	runtime.LockOSThread() // the command dies with this thread, and so with us, however we end
 	defer runtime.UnlockOSThread()
 	child, err := proc.Attach(spec)
-	if err != nil {
-		return 0, err
+	switch {
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
+		return notFound, err
+	case err != nil:
+		return notExecutable, err
 	}
 	for {
 		select {

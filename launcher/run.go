@@ -8,10 +8,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"sync"
 
 	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/proc"
 )
+
+// statusFile is the cluster's status among the evidence of a failed run.
+const statusFile = "status.json"
 
 // RunOptions are those of Run that Up does not have.
 type RunOptions struct {
@@ -31,6 +36,11 @@ func Run(ctx context.Context, o Options, r RunOptions, args []string) (code int,
 	case !r.Named:
 		o.Cluster = UniqueName("run")
 	}
+	unused, err := prepareBundle(r.Bundle)
+	if err != nil {
+		return 0, "", err
+	}
+	defer unused()
 	c, release, err := upFor(ctx, o, r)
 	if err != nil {
 		return 0, "", err
@@ -84,14 +94,30 @@ func (c *Cluster) command(ctx context.Context, s Streams, args []string) (int, e
 	for _, v := range Environment(p) {
 		env = append(env, v.Name+"="+v.Value)
 	}
-	code, err := foreground(ctx, proc.Spec{Args: args, Env: env, Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
-	switch {
-	case code != 0 || err == nil || ctx.Err() != nil:
-		return code, err
-	case errors.Is(err, fs.ErrPermission):
-		return 126, err
+	return foreground(ctx, proc.Spec{Args: args, Env: env, Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
+}
+
+// prepareBundle makes the folder that was named for the evidence and sees that files can be made in it: when the command
+// has failed it is too late to learn that they can't. unused removes the folder again, if it was made and is empty.
+func prepareBundle(dir string) (unused func(), err error) {
+	unused = func() {}
+	if dir == "" {
+		return unused, nil
 	}
-	return 127, err
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		unused = func() { os.Remove(dir) }
+	}
+	err = os.MkdirAll(dir, 0o755)
+	if err == nil {
+		var f *os.File
+		if f, err = os.CreateTemp(dir, ".onemore-"); err == nil {
+			err = errors.Join(f.Close(), os.Remove(f.Name()))
+		}
+	}
+	if err != nil {
+		return nil, &InputError{Err: fmt.Errorf("the folder of --bundle: %w", err), Hint: "name a folder that you may write"}
+	}
+	return unused, nil
 }
 
 // bundle keeps what helps to find out why a run failed: every node's log, the events and the status.
@@ -113,7 +139,10 @@ func (c *Cluster) bundle(ctx context.Context, dir string) (string, error) {
 	if err != nil {
 		return dir, err
 	}
-	errs := []error{os.WriteFile(filepath.Join(dir, "status.json"), b, 0o644)}
+	if err := removeBundle(dir); err != nil {
+		return dir, err
+	}
+	errs := []error{os.WriteFile(filepath.Join(dir, statusFile), b, 0o644)}
 	for _, n := range st.Nodes {
 		for _, suffix := range []string{"", ".1"} {
 			errs = append(errs, copyIfThere(n.Log+suffix, filepath.Join(dir, fmt.Sprintf("node%d.log%s", n.Index, suffix))))
@@ -123,6 +152,25 @@ func (c *Cluster) bundle(ctx context.Context, dir string) (string, error) {
 		errs = append(errs, copyIfThere(filepath.Join(c.dir, name), filepath.Join(dir, name)))
 	}
 	return dir, errors.Join(errs...)
+}
+
+// nodeLogs are the names that bundle gives to the nodes' logs.
+var nodeLogs = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^node[0-9]+\.log(\.1)?$`) })
+
+// removeBundle removes the evidence of an earlier run, which may have had more nodes, and nothing else.
+func removeBundle(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case name == statusFile, name == keeper.EventsFile, name == keeper.LogFile, nodeLogs().MatchString(name):
+			errs = append(errs, os.Remove(filepath.Join(dir, name)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func copyIfThere(from, to string) error {
