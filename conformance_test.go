@@ -108,8 +108,13 @@ func conform(t *testing.T, s server) {
 	}
 	a.keeps(3, value)
 	a.declared()
+
+	a.change("stop")
+	a.change("add") // to a cluster that is stopped
+	grown := a.full(4)
+	a.carries(3, 2) // the added node took the free number
 	b.full(s.second)
-	h.downClean("a", after)
+	h.downClean("a", grown)
 	h.downClean("b", beside)
 }
 

@@ -205,3 +205,28 @@ func TestForeignFolder(t *testing.T) {
 	}
 	h.ok("-c", "f", "down")
 }
+
+// TestFolderGone: a cluster whose folder is removed or moved ends by itself, since no command would find it any more.
+func TestFolderGone(t *testing.T) {
+	h := newHost(t)
+	dir, moved := filepath.Join(h.home, "g"), filepath.Join(h.home, "h")
+	for name, vanish := range map[string]func() error{
+		"removed": func() error { return os.RemoveAll(dir) },
+		"moved":   func() error { return os.Rename(dir, moved) },
+	} {
+		h.ok("-c", "g", "up", "2", "--base", "auto", "-q")
+		if err := vanish(); err != nil {
+			t.Fatal(err)
+		}
+		mark := "ONEMORE_HOME=" + h.home
+		for end := time.Now().Add(time.Minute); len(left(mark)) > 0; <-time.After(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("long after the folder was %s there is still: %v", name, left(mark))
+			}
+		}
+	}
+	h.ok("-c", "h", "down")
+	if _, err := os.Stat(moved); err == nil {
+		t.Error("the moved folder is left after down")
+	}
+}

@@ -59,14 +59,10 @@ func decide(ctx context.Context, o Options) (*decision, error) {
 		return nil, err
 	}
 	d := &decision{cluster: c, options: o, fixed: o.Offset != 0 && o.Base != "auto"}
-	var st *Status
 	if rec != nil {
 		d.base = rec.Revision
-		if st, err = c.Status(ctx); err != nil {
-			return nil, err
-		}
 	}
-	t, po, err := d.inputs(ctx, rec, st)
+	t, po, err := d.inputs(ctx, rec)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +85,7 @@ func decide(ctx context.Context, o Options) (*decision, error) {
 }
 
 // inputs gathers the template and the options of the plan, from the call and from what the cluster already is.
-func (d *decision) inputs(ctx context.Context, rec *keeper.Record, st *Status) (*templateT, plan.Options, error) {
+func (d *decision) inputs(ctx context.Context, rec *keeper.Record) (*templateT, plan.Options, error) {
 	o := d.options
 	var po plan.Options
 	formed := rec != nil && rec.Formed
@@ -129,7 +125,7 @@ func (d *decision) inputs(ctx context.Context, rec *keeper.Record, st *Status) (
 		Base: base, Set: o.Set, Env: o.Env, Source: src, Params: o.Params, Join: o.Join, Onemore: self, Node: maps.Clone(o.Nodes), Files: o.Files}
 	d.identify(&po, rec)
 	if formed {
-		po.Formed, po.Acting = rec.Plan, running(st)
+		po.Formed = rec.Plan // those that are stopped are started first, so all of them act
 		inherit(&po, rec.Plan.Options)
 		o.Bin = cmp.Or(o.Bin, rec.Plan.Options.Bin)
 	}

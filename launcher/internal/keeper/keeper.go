@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -60,8 +61,12 @@ type Keeper struct {
 	faults  faults
 	cutting atomic.Bool // rules of ours are in the kernel
 	unlock  func() error
+	folder  fs.FileInfo // the cluster's, that is locked
 	ln      net.Listener
 }
+
+// folderEvery is how often a keeper looks whether its folder is still there.
+const folderEvery = 500 * time.Millisecond
 
 // Run serves the cluster in dir (absolute) until it is down or ctx ends. first is the connection of the client that
 // started the keeper; its request makes the folder when there is none.
@@ -144,7 +149,44 @@ func (k *Keeper) lock() error {
 		return err
 	}
 	k.unlock = unlock
-	return nil
+	k.folder, err = os.Stat(k.dir)
+	return err
+}
+
+// inPlace tells whether the cluster's folder is where it was: nobody has removed or moved it, or put another there.
+func (k *Keeper) inPlace(folder fs.FileInfo) bool {
+	now, err := os.Stat(k.dir)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	return os.SameFile(now, folder)
+}
+
+// watchFolder ends the cluster when its folder has gone: no command would find it any more.
+func (k *Keeper) watchFolder(folder fs.FileInfo) {
+	tick := time.NewTicker(folderEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-k.life.Done():
+			return
+		}
+		if k.inPlace(folder) {
+			continue
+		}
+		select {
+		case k.turn <- struct{}{}:
+		case <-k.life.Done():
+			return
+		}
+		if k.unlock != nil { // else whoever had the turn has removed it
+			k.log.Error("the cluster's folder has gone: all of it is ended", "dir", k.dir)
+			k.over()
+		}
+		<-k.turn
+		return
+	}
 }
 
 // open starts to answer on the socket and to log. It is called with the folder locked.
@@ -170,6 +212,8 @@ func (k *Keeper) open() (err error) {
 	ln.SetUnlinkOnClose(false) // by then it may be the next keeper's
 	k.ln = ln
 	k.background.Go(func() { k.accept(ln) })
+	folder := k.folder
+	k.background.Go(func() { k.watchFolder(folder) })
 	return nil
 }
 
@@ -196,8 +240,10 @@ func (k *Keeper) close() {
 		k.lease.Close()
 	}
 	if k.unlock != nil {
-		_ = os.Remove(filepath.Join(k.dir, SocketFile))
-		_ = os.Remove(filepath.Join(k.dir, KeeperFile)) // that it is gone says that we ended in order
+		if k.inPlace(k.folder) {
+			_ = os.Remove(filepath.Join(k.dir, SocketFile))
+			_ = os.Remove(filepath.Join(k.dir, KeeperFile)) // that it is gone says that we ended in order
+		}
 		_ = k.unlock()
 	}
 }

@@ -19,7 +19,7 @@ func (k *Keeper) settle(ctx context.Context, emit func(Event)) error {
 		return nil
 	}
 	nodes := k.all()
-	want := expected(nodes)
+	want := k.expected(nodes)
 	var odd *view
 	err := probe.Until(ctx, nil, func(ctx context.Context) error {
 		views := k.views(ctx, nodes, want, emit)
@@ -166,11 +166,11 @@ func (v *view) rank(want int) int {
 	return max(v.seen-want, want-v.seen)
 }
 
-// expected is how many members a settled node reports: those that run, or all where the server counts stopped ones too.
-func expected(nodes []*node) int {
+// expected is how many members a settled node reports: those that run, and the others too where the server counts them.
+func (k *Keeper) expected(nodes []*node) int {
 	count := 0
 	for _, n := range nodes {
-		if n.plan.Members.IncludesStopped || n.is(Running) {
+		if n.is(Running) || n.plan.Members.IncludesStopped && k.rec.joined(n.plan.Index) {
 			count++
 		}
 	}

@@ -183,6 +183,11 @@ func (u *undertaking) bring(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	if len(u.started) > 0 && len(u.made) > 0 { // who is added is let in by a cluster that serves
+		if err := k.settleWith(ctx, u.started, u.emit); err != nil {
+			return err
+		}
+	}
 	return u.addEach(ctx)
 }
 
