@@ -78,11 +78,13 @@ func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 			if len(args) == 0 {
 				return &usageError{fmt.Errorf("%s needs a subcommand: see %s --help", cmd.CommandPath(), cmd.CommandPath())}
 			}
-			return &usageError{fmt.Errorf("%s has no subcommand %q", cmd.CommandPath(), args[0])}
+			return &usageError{fmt.Errorf("%s has no subcommand %q: see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())}
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%s: %w: see %s --help", cmd.CommandPath(), err, cmd.CommandPath())}
+	})
 	cmd.AddCommand(subs...)
 	return cmd
 }

@@ -240,6 +240,7 @@ func TestFaultCommands(t *testing.T) {
 		{"fault set b@127.0.0.1 --delay 5ms --drop 10% --direction out", 0, "to b@127.0.0.1: delayed by 5ms, 10% dropped\n"},
 		{"fault set b@127.0.0.1", 2, ""},
 		{"fault set b@127.0.0.1 --drop 101%", 2, ""},
+		{"fault set b@127.0.0.1 --drop 0.5", 2, ""},
 		{"fault set b --block", 1, ""},
 		{"fault list", 0, "to b@127.0.0.1: delayed by 5ms, 10% dropped\n"},
 		{"fault clear b@127.0.0.1", 0, "no faults\n"},
@@ -270,12 +271,22 @@ func TestExitCodes(t *testing.T) {
 		{"unknown subcommand", []string{"cluster", "jion"}, 2, "jion"},
 		{"too few", []string{"cluster", "join"}, 2, "takes"},
 		{"too many", []string{"cluster", "leave", "x"}, 2, "takes"},
-		{"unknown flag", []string{"cluster", "status", "--x"}, 2, "--x"},
+		{"unknown flag", []string{"cluster", "status", "--x"}, 2, "ctl cluster status: unknown flag: --x: see ctl cluster status --help"},
+		{"unknown command", []string{"--dir", "x", "nonsense"}, 2, `ctl has no subcommand "nonsense": see ctl --help`},
 	}
 	for _, tt := range tests {
 		code, out, errs := runCtl(t, tt.args...)
 		if code != tt.code || out != "" || !strings.Contains(errs, tt.errs) {
 			t.Errorf("%s: got %d %q %q, want %d with %q", tt.name, code, out, errs, tt.code, tt.errs)
+		}
+	}
+}
+
+func TestCtlUsage(t *testing.T) {
+	for _, args := range [][]string{nil, {"--dir", "x"}, {"--dir", "x", "--help"}} {
+		code, out, errs := runCtl(t, args...)
+		if code != 0 || !strings.Contains(out, "\n  ctl [command]\n") || !strings.Contains(out, "  cluster ") || errs != "" {
+			t.Errorf("%q: got %d %q %q, want the usage", args, code, out, errs)
 		}
 	}
 }
@@ -306,7 +317,8 @@ func TestRunRefuses(t *testing.T) {
 func TestCtlOwns(t *testing.T) {
 	tests := map[string]bool{
 		"cluster status": true, "--dir x cluster join a@b.c": true, "--dir=x --json cluster status": true, "fault list": true,
-		"2 -- cluster status": false, "": false, "--dir": false, "onemore1@127.0.0.1 -- status": false, "--dir cluster": false,
+		"--dir x": true, "--dir x --help": true, "--json --dir=x nonsense": true,
+		"2 -- cluster status": false, "": false, "--help": false, "onemore1@127.0.0.1 -- status": false, "-c cluster 2": false,
 	}
 	for args, want := range tests {
 		if got := CtlOwns(strings.Fields(args)); got != want {

@@ -24,13 +24,16 @@ type failure struct {
 
 func (f *failure) Error() string { return f.what + ": " + f.why }
 
-// CtlOwns tells whether the arguments after `ctl` are commands for the
-// built-in node of a directory, rather than for a node of a launched cluster.
+// CtlOwns tells whether the arguments after `ctl` are for the built-in node of
+// a directory, rather than for a node of a launched cluster: they name the
+// directory, or begin with one of the node's commands.
 func CtlOwns(args []string) bool {
-	for i := 0; i < len(args); i++ {
-		switch a := args[i]; {
-		case a == "--dir":
-			i++
+	for _, a := range args {
+		switch {
+		case a == "--dir" || strings.HasPrefix(a, "--dir="):
+			return true
+		case a == "-c" || a == "--cluster":
+			return false // what follows is a name
 		case strings.HasPrefix(a, "-"):
 		default:
 			return a == "cluster" || a == "fault"
@@ -71,6 +74,15 @@ func ctlCommand(s Streams) *cobra.Command {
 		c.command("status", "Show which members run and which are stopped", 0, "no arguments", c.status),
 	)
 	root := group("ctl", "Control the built-in node of a directory", cluster, c.faultCommand())
+	root.CompletionOptions.DisableDefaultCmd = true
+	refuse := root.Args
+	root.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return refuse(cmd, args)
+	}
+	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	root.PersistentFlags().StringVar(&c.dir, "dir", "", "node directory (default: $"+envNodeDir+", or the current one)")
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print the result as JSON")
 	return root

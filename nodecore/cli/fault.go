@@ -70,11 +70,16 @@ func (c *ctl) faultClear(ctx context.Context, peers []string) error {
 	return c.faultDo(ctx, "Failed to clear faults", reqs...)
 }
 
-// parsePercent reads "10%" or "10" as 0.1.
+// parsePercent reads "10%" or "10" as 0.1. A number below 1 needs the sign: it
+// may be meant as a share.
 func parsePercent(s string) (float64, error) {
-	v, err := strconv.ParseFloat(strings.TrimSuffix(s, "%"), 64)
+	number, sign := strings.CutSuffix(s, "%")
+	v, err := strconv.ParseFloat(number, 64)
 	if err != nil || v < 0 || v > 100 {
 		return 0, fmt.Errorf("set fault: %q is not a percentage from 0 to 100", s)
+	}
+	if !sign && v > 0 && v < 1 {
+		return 0, fmt.Errorf("set fault: %q may be a share or a percentage: write %.6g%% or %.6g%%", s, v, 100*v)
 	}
 	return v / 100, nil
 }
