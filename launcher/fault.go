@@ -150,9 +150,13 @@ func faultOf(kind string, a, b []int, both bool, how string) (f Fault, err error
 		}
 		return Delay(a, b, both, d), nil
 	case "drop":
-		p, err := strconv.ParseFloat(strings.TrimSuffix(how, "%"), 64)
+		number, sign := strings.CutSuffix(how, "%")
+		p, err := strconv.ParseFloat(number, 64)
 		if err != nil || !(p > 0 && p <= 100) { // not a number is neither
 			return f, fmt.Errorf("%q is no percentage above 0 and up to 100", how)
+		}
+		if !sign && p < 1 {
+			return f, fmt.Errorf("%q may be a share or a percentage: write %.6g%% or %.6g%%", how, p, 100*p)
 		}
 		return Drop(a, b, both, p/100), nil
 	}
@@ -202,10 +206,15 @@ func (c *Cluster) Faults(ctx context.Context) ([]Fault, error) {
 	return st.FaultTable.Faults, nil
 }
 
-// AddFault breaks the network between nodes, besides what is broken already, until Heal, or Down. A node that is started
-// again gets its faults again. Where the template says how, the server does it itself; else the kernel does, for root on Linux.
+// AddFault breaks the network between nodes, besides what is broken already, until Heal, or Down. One that is set already
+// is not set twice. A node that is started again gets its faults again. Where the template says how, the server does it itself; else the kernel does, for root on Linux.
 func (c *Cluster) AddFault(ctx context.Context, f Fault) (*Status, error) {
-	return c.changeFaults(ctx, func(had []Fault) ([]Fault, error) { return append(slices.Clone(had), f), nil })
+	return c.changeFaults(ctx, func(had []Fault) ([]Fault, error) {
+		if slices.ContainsFunc(had, func(o Fault) bool { return o.Text == f.Text && slices.Equal(o.Links, f.Links) }) {
+			return had, nil
+		}
+		return append(slices.Clone(had), f), nil
+	})
 }
 
 // Heal ends the faults of the given numbers, as Faults lists them from 1, or all of them, and waits until the cluster has

@@ -64,6 +64,14 @@ func (k *Keeper) fault(ctx context.Context, req Request, emit func(Event)) error
 	if c.Base != was.Revision {
 		return &Error{Why: "the faults were changed by somebody else meanwhile", Stale: true}
 	}
+	if slices.EqualFunc(c.Faults, was.Faults, func(a, b Fault) bool { return a.Text == b.Text && slices.Equal(a.Links, b.Links) }) {
+		why := "as that fault is set already"
+		if len(was.Faults) == 0 {
+			why = "as there are no faults"
+		}
+		emit(Event{Phase: idle, Text: why})
+		return k.settle(ctx, emit)
+	}
 	now := faults{FaultTable{was.Revision + 1, c.Faults}, c.Calls}
 	if c.Own {
 		if err := k.callFaults(ctx, c.Calls, emit); err != nil {
@@ -76,7 +84,7 @@ func (k *Keeper) fault(ctx context.Context, req Request, emit func(Event)) error
 	k.faults = now
 	k.mu.Unlock()
 	for _, f := range c.Faults {
-		emit(Event{Phase: "fault", Text: f.Text})
+		k.record(Event{Phase: "fault", Text: f.Text}) // who asked has the list in the status
 	}
 	if len(c.Faults) == 0 {
 		emit(Event{Phase: "healed"})

@@ -16,10 +16,58 @@ import (
 
 // stop stops running nodes as their template says, all at once, and waits until the rest has settled.
 func (k *Keeper) stop(ctx context.Context, nodes []*node, emit func(Event)) error {
+	running := slices.DeleteFunc(slices.Clone(nodes), func(n *node) bool { return n.current() == nil })
+	if err := whole(running, "stop"); err != nil {
+		return err
+	}
+	if len(running) == 0 && !slices.ContainsFunc(nodes, func(n *node) bool { return n.is(Exited) }) {
+		emit(nothing(nodes, "runs"))
+	}
 	if err := k.stopNodes(ctx, nodes, false, emit); err != nil {
 		return err
 	}
 	return k.settle(ctx, emit)
+}
+
+// whole refuses to stop or start nodes one of whose folders has been deleted: it could not be started again.
+func whole(nodes []*node, phase string) error {
+	for _, n := range nodes {
+		if gone := n.deleted(phase); gone != nil {
+			return gone
+		}
+	}
+	return nil
+}
+
+// idle is the phase of a command that finds everything as it should become.
+const idle = "nothing to do"
+
+// nothing tells that there is nothing to do for nodes, as none of them is what it takes.
+func nothing(nodes []*node, takes string) Event {
+	if len(nodes) == 1 {
+		return Event{Phase: idle, Text: fmt.Sprintf("as node %d is %s", nodes[0].plan.Index, nodes[0].stateNow())}
+	}
+	return Event{Phase: idle, Text: fmt.Sprintf("as none of the %d nodes %s", len(nodes), takes)}
+}
+
+// running refuses to work with nodes that don't run. Of all nodes, one that does is enough.
+func (k *Keeper) running(nodes []*node, phase string) error {
+	var off []*node
+	for _, n := range nodes {
+		if n.current() == nil {
+			off = append(off, n)
+		}
+	}
+	if len(off) == 0 || len(off) < len(nodes) && len(nodes) == len(k.all()) {
+		return nil
+	}
+	n := off[0]
+	e := &Error{Node: n.plan.Index, Name: n.plan.Name, Phase: phase, Why: fmt.Sprintf("it does not run, it is %s", n.stateNow()),
+		Hint: fmt.Sprintf("`onemore start %d` starts it", n.plan.Index)}
+	if n.is(Absent) {
+		e.Hint = "`onemore up` makes it"
+	}
+	return e
 }
 
 // start starts nodes that are made and don't run, and waits until the cluster has settled.
@@ -33,6 +81,9 @@ func (k *Keeper) start(ctx context.Context, nodes []*node, emit func(Event)) err
 	started, err := k.startable(ctx, nodes, emit)
 	if err != nil {
 		return err
+	}
+	if len(started) == 0 {
+		emit(nothing(nodes, "is stopped"))
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for _, n := range started {
@@ -62,6 +113,9 @@ func (k *Keeper) startable(ctx context.Context, nodes []*node, emit func(Event))
 			out = append(out, n)
 		}
 	}
+	if err := whole(out, "start"); err != nil {
+		return nil, err
+	}
 	return out, k.stopNodes(ctx, half, false, emit)
 }
 
@@ -72,6 +126,9 @@ func paused(n *node, phase string) error {
 
 // restart stops and starts nodes: all at once, or one after the other with the cluster settled in between.
 func (k *Keeper) restart(ctx context.Context, req Request, nodes []*node, emit func(Event)) error {
+	if err := whole(nodes, "restart"); err != nil {
+		return err
+	}
 	batches := [][]*node{nodes}
 	if req.Rolling {
 		batches = nil
@@ -121,6 +178,9 @@ func (k *Keeper) drain(ctx context.Context, req Request, nodes []*node, emit fun
 
 // kill sends SIGKILL to a node's whole family and returns when it is gone: a crash, so nothing else is done.
 func (k *Keeper) kill(ctx context.Context, nodes []*node, emit func(Event)) error {
+	if err := k.running(nodes, "kill"); err != nil {
+		return err
+	}
 	for _, n := range nodes {
 		if n.current() == nil {
 			continue
@@ -142,6 +202,11 @@ func (k *Keeper) pause(ctx context.Context, nodes []*node, pause bool, emit func
 	doing, done, sig, from, to := "pause", "paused", syscall.SIGSTOP, Running, Paused
 	if !pause {
 		doing, done, sig, from, to = "resume", "resumed", syscall.SIGCONT, Paused, Running
+	} else if err := k.running(nodes, doing); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(nodes, func(n *node) bool { return n.is(from) }) {
+		emit(nothing(nodes, "is "+string(from)))
 	}
 	for _, n := range nodes {
 		r := n.current()

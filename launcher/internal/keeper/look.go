@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"path/filepath"
@@ -53,6 +54,9 @@ func (k *Keeper) status(ctx context.Context, ask bool) *Status {
 		if owned, ok := held[n.plan.Index]; ok {
 			st.Audit = append(st.Audit, auditNode(n, table, owned)...)
 		}
+		if gone := n.deleted("look"); gone != nil && (busy == "" || n.current() != nil) { // else somebody may be at it
+			st.Notes = append(st.Notes, fmt.Sprintf("node %d: %s: %s", n.plan.Index, gone.Why, gone.Hint))
+		}
 	}
 	st.Audit = k.nameHolders(st.Audit)
 	st.State = clusterState(st.Nodes)
@@ -94,7 +98,9 @@ func address(l plan.Listener) string { return net.JoinHostPort(l.Host, strconv.I
 
 func (k *Keeper) lookAt(ctx context.Context, n *node, ns *NodeStatus, ask bool) {
 	n.mu.Lock()
-	ns.State, ns.Exit = n.state, n.exit
+	if ns.State = n.state; n.state == Exited {
+		ns.Exit = n.exit
+	}
 	r := n.run
 	if r != nil {
 		ns.Members = r.members
@@ -160,8 +166,8 @@ func clusterState(nodes []NodeStatus) State {
 	return Degraded
 }
 
-// LookAlone is the status of a cluster that has no keeper: what the disk and the process table tell. It changes nothing. The
-// error wraps fs.ErrNotExist when there is no such cluster, or its folder has no record yet.
+// LookAlone is the status of a cluster that has no keeper, or one that does not answer: what the disk and the process table
+// tell. It changes nothing. The error wraps fs.ErrNotExist when there is no such cluster, or its folder has no record yet.
 func LookAlone(dir string) (*Status, error) {
 	rec, err := ReadRecord(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -175,10 +181,15 @@ func LookAlone(dir string) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
+	pid, kept := state.LockHolder(dir)
+	runs := Lost
+	if kept {
+		runs = Running
+	}
 	for i := range st.Nodes {
 		for _, p := range left {
 			if p.Env[MarkNode] == strconv.Itoa(st.Nodes[i].Index) {
-				st.Nodes[i].State, st.Nodes[i].PID = Lost, p.ID.PID
+				st.Nodes[i].State, st.Nodes[i].PID = runs, p.ID.PID
 				break
 			}
 		}
@@ -186,6 +197,12 @@ func LookAlone(dir string) (*Status, error) {
 	clean := rec.Formed && len(left) == 0 && !keeperLeft(dir)
 	if !clean {
 		st.State = Lost
+	}
+	switch {
+	case kept:
+		st.Notes = append(st.Notes, fmt.Sprintf("its keeper (pid %[1]d) does not answer, though it lives: if it stands still, `kill -CONT %[1]d` lets it go on; "+
+			"`kill -KILL %[1]d` and `onemore down` end it with its nodes", pid))
+	case !clean:
 		st.Notes = append(st.Notes, "its keeper has gone without taking it down: `onemore up` starts it again, `onemore down` removes it")
 	}
 	return st, nil

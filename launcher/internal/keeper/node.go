@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -104,6 +105,13 @@ func (n *node) is(states ...State) bool {
 	return false
 }
 
+// stateNow is the node's state.
+func (n *node) stateNow() State {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.state
+}
+
 // current returns the running life, or nil.
 func (n *node) current() *run {
 	n.mu.Lock()
@@ -111,9 +119,35 @@ func (n *node) current() *run {
 	return n.run
 }
 
+// deleted is the error about a node whose folder somebody has deleted: it may run on, but can't be started again. nil if the
+// folder is there, or was never made.
+func (n *node) deleted(phase string) *Error {
+	if n.is(Absent) {
+		return nil
+	}
+	for _, dir := range []string{n.plan.Folder, n.plan.Dir, n.plan.Workdir} {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		what := "its folder "
+		if dir == n.plan.Workdir {
+			what = "its working directory "
+		}
+		hint := fmt.Sprintf("`onemore remove %d` and `onemore add` put a new node in its place, `onemore down` removes the cluster", n.plan.Index)
+		if n.current() != nil {
+			hint = fmt.Sprintf("`onemore kill %d`, ", n.plan.Index) + hint
+		}
+		return &Error{Node: n.plan.Index, Name: n.plan.Name, Phase: phase, Why: what + dir + " has been deleted", Hint: hint}
+	}
+	return nil
+}
+
 // start starts the process of a stopped node and records it. The node is Starting afterwards; whoever finds it ready
 // makes it Running.
 func (k *Keeper) startProcess(ctx context.Context, n *node) error {
+	if gone := n.deleted("start"); gone != nil {
+		return gone
+	}
 	p := n.plan
 	r := &run{over: make(chan struct{}), group: k.groupOf(n)}
 	log, err := openLog(p.Log)

@@ -1,0 +1,66 @@
+package keeper
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/proc"
+	"onemore/launcher/internal/state"
+)
+
+// TestLookAtSilent: of a keeper that lives and does not answer, no one says that it has gone, and its nodes run.
+func TestLookAtSilent(t *testing.T) {
+	dir := t.TempDir()
+	id := fmt.Sprintf("silent-%d", os.Getpid())
+	n := plan.Node{Index: 1, Name: "a", Folder: filepath.Join(dir, "1")}
+	if err := state.WriteJSON(filepath.Join(dir, recordFile), Record{Version: 1, Formed: true, Plan: &plan.Plan{ID: id, Nodes: []plan.Node{n}}}); err != nil {
+		t.Fatal(err)
+	}
+	self, err := proc.Self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remember(filepath.Join(dir, KeeperFile), self); err != nil {
+		t.Fatal(err)
+	}
+	node := exec.Command("cat")
+	node.Env = []string{MarkCluster + "=" + id, MarkNode + "=1"}
+	stdin, err := node.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := node.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = stdin.Close(), node.Wait() }()
+	look := func() *Status {
+		st, err := LookAlone(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(st.Notes) != 1 || st.State != Lost || st.Nodes[0].PID != node.Process.Pid {
+			t.Fatalf("got %+v, want it lost with node 1 as pid %d and one note", st, node.Process.Pid)
+		}
+		return st
+	}
+	if st := look(); st.Nodes[0].State != Lost || !strings.Contains(st.Notes[0], "has gone") {
+		t.Errorf("without a keeper: node %s, note %q", st.Nodes[0].State, st.Notes[0])
+	}
+	unlock, ok, err := state.TryLockDir(dir)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	defer unlock()
+	if _, held := state.LockHolder(dir); !held {
+		t.Skip("who holds a lock can't be told here")
+	}
+	says := fmt.Sprintf("(pid %d) does not answer, though it lives: ", os.Getpid())
+	if st := look(); st.Nodes[0].State != Running || !strings.Contains(st.Notes[0], says) {
+		t.Errorf("with a silent one: node %s, note %q", st.Nodes[0].State, st.Notes[0])
+	}
+}
