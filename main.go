@@ -34,9 +34,10 @@ func run(args []string) int {
 	streams := nodecli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	switch {
 	case len(args) > 0 && args[0] == "node":
-		cmd := nodecli.NodeCommand(streams)
-		cmd.SetArgs(args[1:])
-		return nodecli.Report(os.Stderr, cmd.ExecuteContext(ctx))
+		root := &cobra.Command{Use: "onemore"} // whose name the help gives
+		root.AddCommand(nodecli.NodeCommand(streams))
+		root.SetArgs(args)
+		return nodecli.Report(os.Stderr, root.ExecuteContext(ctx))
 	case len(args) > 0 && args[0] == "ctl" && nodecli.CtlOwns(args[1:]):
 		return nodecli.RunCtl(ctx, args[1:], streams)
 	}

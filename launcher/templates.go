@@ -81,6 +81,12 @@ func findTemplate(name string) (fsys fs.FS, file, from string, err error) {
 	return templates.FS, file, "built in", nil
 }
 
+// Ways out.
+const (
+	listTemplates = "`onemore templates` lists what can be launched"
+	sourceHint    = "give the node directory to copy with -s"
+)
+
 // TemplateText returns the TOML of a template, by name or path.
 func TemplateText(arg string) ([]byte, error) {
 	if template.IsPath(arg) {
@@ -95,7 +101,7 @@ func TemplateText(arg string) ([]byte, error) {
 	}
 	fsys, file, _, err := findTemplate(arg)
 	if err != nil {
-		return nil, &InputError{Err: err, Hint: "`onemore templates` lists what can be launched"}
+		return nil, &InputError{Err: err, Hint: listTemplates}
 	}
 	return fs.ReadFile(fsys, file)
 }
@@ -103,15 +109,23 @@ func TemplateText(arg string) ([]byte, error) {
 // chooseTemplate returns the template that was asked for: by name, by path, by what a source holds, or the default. asked
 // names it for later commands.
 func chooseTemplate(ctx context.Context, arg, source string) (t *templateT, asked string, err error) {
+	hint := "docs/templates.md describes what a template may say"
 	defer func() {
+		if errors.Is(err, template.ErrUnknown) || errors.Is(err, template.ErrUndetected) {
+			hint = listTemplates
+		}
 		if err != nil {
-			err = &InputError{Err: err, Hint: "`onemore templates` lists what can be launched"}
+			err = &InputError{Err: err, Hint: hint}
 		}
 	}()
 	switch {
 	case template.IsPath(arg):
 		if arg, err = filepath.Abs(arg); err != nil {
 			return nil, "", err
+		}
+		if _, err := os.Stat(arg); err != nil {
+			hint = "give the file or the folder of a template, or a name that `onemore templates` lists"
+			return nil, "", fmt.Errorf("read template %q: %w", arg, errors.Unwrap(err))
 		}
 		t, err = template.Load(os.DirFS(filepath.Dir(arg)), filepath.Base(arg))
 		return t, arg, err
@@ -123,6 +137,7 @@ func chooseTemplate(ctx context.Context, arg, source string) (t *templateT, aske
 		return t, templates.Default, err
 	}
 	if err := nodedir.CheckSource(ctx, source, "**"); err != nil {
+		hint = sourceHint
 		return nil, "", err
 	}
 	all, err := templateSet().All()
@@ -200,7 +215,7 @@ func checkSources(ctx context.Context, t *templateT, po *plan.Options) error {
 		return nil
 	}
 	if err := nodedir.CheckSource(ctx, po.Source, t.Copy.Exclude...); err != nil {
-		return &InputError{Err: err, Hint: "give the node directory to copy with -s"}
+		return &InputError{Err: err, Hint: sourceHint}
 	}
 	declared, err := t.Declared(os.DirFS(po.Source))
 	if err != nil {

@@ -51,15 +51,37 @@ type global struct {
 type command struct {
 	App
 	global
-	code int // of a command that passes another's exit code through
+	code   int     // of a command that passes another's exit code through
+	Stdout *output // App.Stdout, watched
+}
+
+// output is stdout, and the first thing that went wrong with it: most of what is printed does not look. A reader that has
+// seen enough is not among them: that ends the process, as it does any other.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return n, err
 }
 
 // Run carries out one command line and returns the exit code. ctx ends with the first signal.
 func (a App) Run(ctx context.Context, args []string) int {
-	c := &command{App: a}
+	c := &command{App: a, Stdout: &output{Writer: a.Stdout}}
 	root := c.root()
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		c.completion(root)
+	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = c.Stdout.err
+	}
 	if err == nil {
 		return c.code
 	}
@@ -77,6 +99,14 @@ func (c *command) root() *cobra.Command {
 		Version:       c.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		// What is near by two letters is most often something else.
+		SuggestionsMinimumDistance: 1,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("cluster") && c.cluster == "" {
+				return usage(cmd, errors.New("--cluster names no cluster"))
+			}
+			return nil
+		},
 	}
 	root.SetIn(c.Stdin)
 	root.SetOut(c.Stdout)
@@ -92,15 +122,39 @@ func (c *command) root() *cobra.Command {
 		c.stopCommand(), c.startCommand(), c.restartCommand(), c.killCommand(), c.pauseCommand(), c.resumeCommand(),
 		c.ctlCommand(), c.execCommand(), c.logsCommand(), c.envCommand(), c.runCommand(), c.templatesCommand(), c.gcCommand(), c.initCommand())
 	root.AddCommand(c.upgradeCommand(), c.snapshotCommand(), c.faultCommand())
-	root.AddCommand(c.learnCommand())
+	root.AddCommand(c.learnCommand(), c.versionCommand())
 	root.AddCommand(c.Extra...)
 	c.projectFlags(root)
+	root.InitDefaultCompletionCmd()
 	wrapArgs(root)
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Args = func(_ *cobra.Command, args []string) error {
+			if found, rest, err := root.Find(args); err != nil || len(rest) > 0 {
+				return usage(found, fmt.Errorf("there is no command %q to help with", strings.Join(args, " ")))
+			}
+			return nil
+		}
+	}
 	return root
 }
 
-// wrapArgs makes wrong arguments usage errors.
+func (c *command) versionCommand() *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "What build this is, as --version does", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(c.Stdout, "onemore %s\n", c.Version)
+			return err
+		}}
+}
+
+// wrapArgs makes wrong arguments usage errors. To a command that is nothing but its subcommands, every argument is wrong;
+// without one it shows its help.
 func wrapArgs(cmd *cobra.Command) {
+	if cmd.HasParent() && !cmd.Runnable() {
+		cmd.Args = cobra.NoArgs
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		cmd.DisableFlagsInUseLine = true
+	}
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {

@@ -15,7 +15,8 @@ func (c *command) templatesCheckCommand() *cobra.Command {
 	f := planFlags{}
 	var lint bool
 	cmd := &cobra.Command{Use: "check TEMPLATE", Short: "Read a template strictly and take real clusters of it through their whole life", Args: cobra.ExactArgs(1),
-		Example: "  onemore templates check ./kvd.toml -s ./kvd\n  onemore templates check ./kvd.toml --lint",
+		ValidArgsFunction: completeFirst(completeTemplates),
+		Example:           "  onemore templates check ./kvd.toml -s ./kvd\n  onemore templates check ./kvd.toml --lint",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.project = noProject
 			o, err := f.options(c)

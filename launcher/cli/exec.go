@@ -13,7 +13,8 @@ import (
 
 func (c *command) execCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "exec NODE -- CMD…", Short: "Run any command in a node's directory and environment", Args: cobra.MinimumNArgs(2),
-		Example: "  onemore exec 2 -- sh -c 'ls data'",
+		ValidArgsFunction: c.completeInNode,
+		Example:           "  onemore exec 2 -- sh -c 'ls data'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.inNode(cmd.Context(), args[0], func(launcher.NodePlan) ([]string, error) { return afterDash(args[1:]), nil })
 		}}
@@ -24,7 +25,8 @@ func (c *command) execCommand() *cobra.Command {
 func (c *command) ctlCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "ctl NODE -- ARGS…", Short: "Run the server's own control command against a node",
 		Long: "Run the server's own control command against a node of the cluster. In the directory of a built-in node,\n`onemore ctl cluster …` runs against that node.", Args: cobra.MinimumNArgs(1),
-		Example: "  onemore ctl 2 -- cluster status",
+		ValidArgsFunction: c.completeInNode,
+		Example:           "  onemore ctl 2 -- cluster status",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.inNode(cmd.Context(), args[0], func(n launcher.NodePlan) ([]string, error) {
 				if len(n.Ctl) == 0 {
@@ -63,7 +65,7 @@ func (c *command) inNode(ctx context.Context, node string, args func(launcher.No
 func (c *command) streams() launcher.Streams {
 	var s launcher.Streams
 	s.In, _ = c.Stdin.(*os.File)
-	s.Out, _ = c.Stdout.(*os.File)
+	s.Out, _ = c.App.Stdout.(*os.File)
 	s.Err, _ = c.Stderr.(*os.File)
 	return s
 }

@@ -26,8 +26,8 @@ func (c *command) faultCommand() *cobra.Command {
 }
 
 func (c *command) faultAdd(use, short, example string) *cobra.Command {
-	kind, _, _ := strings.Cut(use, " ")
-	return c.faultChange(use, short, example, cobra.MinimumNArgs(1),
+	kind, form, _ := strings.Cut(use, " ")
+	cmd := c.faultChange(use, short, example, cobra.MinimumNArgs(1),
 		func(ctx context.Context, cl *launcher.Cluster, args []string) (*launcher.Status, error) {
 			f, err := cl.ParseFault(kind + " " + strings.Join(args, " "))
 			if err != nil {
@@ -35,6 +35,9 @@ func (c *command) faultAdd(use, short, example string) *cobra.Command {
 			}
 			return cl.AddFault(ctx, f)
 		})
+	between := strings.Split(strings.Fields(form)[1], "|") // the two lists of nodes
+	cmd.ValidArgsFunction = c.completeFault(between...)
+	return cmd
 }
 
 func (c *command) faultHealCommand() *cobra.Command {

@@ -26,6 +26,7 @@ func (c *command) learnCommand() *cobra.Command {
 			}
 			return errors.New("want: onemore learn DIR [-o FILE] [-- CMD…]")
 		},
+		ValidArgsFunction: completeLearn,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Source, o.Command = args[0], args[1:]
 			return c.runLearn(cmd.Context(), o, out)

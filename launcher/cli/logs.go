@@ -41,6 +41,7 @@ func (c *command) logsCommand() *cobra.Command {
 	fl.StringArrayVar(&f.node, "node", nil, "only this node, as the arguments do")
 	fl.DurationVar(&f.timeout, "timeout", 30*time.Second, "of --wait-for")
 	cmd.ValidArgsFunction = c.completeNodes
+	_ = cmd.RegisterFlagCompletionFunc("node", c.completeNode) // fails only where it is called twice
 	return cmd
 }
 
@@ -116,7 +117,7 @@ func (c *command) logLine() func(launcher.LogLine) bool {
 		enc := json.NewEncoder(c.Stdout)
 		return func(l launcher.LogLine) bool { return enc.Encode(l) == nil }
 	}
-	f, ok := c.Stdout.(*os.File)
+	f, ok := c.App.Stdout.(*os.File)
 	coloured := ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
 	return func(l launcher.LogLine) bool {
 		var err error

@@ -41,19 +41,6 @@ func (c *command) nodeCommand(use, short string, args cobra.PositionalArgs,
 	return cmd
 }
 
-// completeNodes offers the numbers of the cluster's nodes to the shell.
-func (c *command) completeNodes(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	var out []string
-	if cl, err := c.open(0, nil); err == nil {
-		if p, err := cl.Plan(); err == nil {
-			for _, n := range p.Nodes {
-				out = append(out, strconv.Itoa(n.Index)+"\t"+n.Name)
-			}
-		}
-	}
-	return out, cobra.ShellCompDirectiveNoFileComp
-}
-
 func (c *command) addCommand() *cobra.Command {
 	timeout := settleTimeout
 	cmd := &cobra.Command{Use: "add [K]", Short: "Add K nodes (default 1) to the cluster", Args: cobra.MaximumNArgs(1),
@@ -138,20 +125,20 @@ func (c *command) downCommand() *cobra.Command {
 	timeout := settleTimeout
 	cmd := &cobra.Command{Use: "down", Short: "Stop the cluster and remove it: nothing is left", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p := c.progress()
-			defer p.end()
 			if !all {
 				name, err := c.clusterName()
 				if err != nil {
 					return err
 				}
-				return c.runDown(cmd.Context(), name, timeout, keepData, p)
+				return c.runDown(cmd.Context(), name, timeout, keepData, c.progress())
 			}
 			names, err := launcher.Names()
 			if err != nil {
 				return err
 			}
 			for _, name := range names { // one that can't be taken down is told, and hinders no other
+				p := c.progress()
+				p.cluster = name
 				if err := c.runDown(cmd.Context(), name, timeout, keepData, p); err != nil {
 					c.say("error", fmt.Sprintf("cluster %q can't be taken down:", name))
 					c.code = c.report(cmd.Context(), err)
@@ -166,6 +153,7 @@ func (c *command) downCommand() *cobra.Command {
 }
 
 func (c *command) runDown(ctx context.Context, name string, timeout time.Duration, keepData bool, p *progress) error {
+	defer p.end()
 	cl, err := launcher.Open(name, launcher.Options{Timeout: timeout, Progress: p.event})
 	if err == nil {
 		err = cl.Down(ctx, keepData)
@@ -198,6 +186,9 @@ func (c *command) lsCommand() *cobra.Command {
 	return &cobra.Command{Use: "ls", Short: "All clusters on this host", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			list, broken := launcher.List(cmd.Context())
+			if list == nil {
+				return broken
+			}
 			if c.json {
 				return errors.Join(broken, c.printJSON(list))
 			}
@@ -209,6 +200,9 @@ func (c *command) gcCommand() *cobra.Command {
 	return &cobra.Command{Use: "gc", Short: "Remove what crashed runs left: processes, folders, kept logs", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			done, err := launcher.GC(cmd.Context())
+			if done == nil {
+				return err
+			}
 			if c.json {
 				return errors.Join(err, c.printJSON(done))
 			}

@@ -20,6 +20,7 @@ type progress struct {
 	live    bool
 	quiet   bool
 	verbose bool
+	cluster string // named where several are worked at
 	began   time.Time
 
 	mu    sync.Mutex
@@ -51,22 +52,26 @@ func (p *progress) event(e launcher.Event) {
 	}
 	if !p.live {
 		if p.verbose || e.Node == 0 || plain[e.Phase] {
-			fmt.Fprintf(p.w, "%6.3fs  %s%s\n", time.Since(p.began).Seconds(), label(e.Node), text)
+			fmt.Fprintf(p.w, "%6.3fs  %s%s\n", time.Since(p.began).Seconds(), p.label(e.Node), text)
 		}
 		return
 	}
-	p.lines[e.Node] = label(e.Node) + text
+	p.lines[e.Node] = p.label(e.Node) + text
 	p.draw()
 }
 
 // plain are the phases that a log without a terminal shows.
 var plain = map[string]bool{"ready": true, "members": true, "removed": true, "stopped": true, "exited": true, "killed": true, "paused": true, "resumed": true}
 
-func label(node int) string {
-	if node == 0 {
-		return ""
+func (p *progress) label(node int) string {
+	var s string
+	if p.cluster != "" {
+		s = p.cluster + ": "
 	}
-	return fmt.Sprintf("node %-3d ", node)
+	if node != 0 {
+		s += fmt.Sprintf("node %-3d ", node)
+	}
+	return s
 }
 
 // draw repaints the live lines; more nodes than the screen has rows are summed up.
@@ -89,7 +94,7 @@ func (p *progress) draw() {
 	if len(keys) > rows-2 {
 		count := map[string]int{}
 		for _, k := range keys {
-			count[strings.TrimPrefix(p.lines[k], label(k))]++
+			count[strings.TrimPrefix(p.lines[k], p.label(k))]++
 		}
 		var parts []string
 		for text, n := range count {

@@ -19,7 +19,7 @@ const noProject = "none"
 func (c *command) projectFlags(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		switch cmd.Name() {
-		case "ls", "gc", "templates", "learn", "init", "node":
+		case "ls", "gc", "templates", "learn", "init", "node", "version":
 			continue // about no single cluster
 		}
 		short := "f"
@@ -76,9 +76,14 @@ func (c *command) initCommand() *cobra.Command {
 	var o launcher.Options
 	cmd := &cobra.Command{Use: "init [N]", Short: "Write a commented " + launcher.ProjectFile + " for the cluster of this project", Args: cobra.MaximumNArgs(1),
 		Long: "init writes a commented " + launcher.ProjectFile + " into this folder; it replaces none. `onemore up` alone then brings up that cluster,\nand every command in this folder is about it.",
-		RunE: func(_ *cobra.Command, args []string) error {
-			if err := count(args, &o); err != nil {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := count(cmd, args, &o); err != nil {
 				return err
+			}
+			if o.Template != "" {
+				if _, err := launcher.TemplateText(o.Template); err != nil {
+					return err
+				}
 			}
 			o.Cluster = c.cluster
 			if err := launcher.InitProject(launcher.ProjectFile, o); err != nil {
@@ -90,7 +95,7 @@ func (c *command) initCommand() *cobra.Command {
 			_, err := fmt.Fprintf(c.Stdout, "wrote %s; `onemore up` brings up what it says\n", launcher.ProjectFile)
 			return err
 		}}
-	cmd.Flags().StringVarP(&o.Template, "template", "t", "", "what to launch: a name of `onemore templates`, or a template's file or folder")
+	cmd.Flags().StringVarP(&o.Template, "template", "t", "", templateUsage)
 	cmd.Flags().StringVarP(&o.Source, "source", "s", "", "the node directory to copy")
 	return cmd
 }

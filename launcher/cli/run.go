@@ -12,9 +12,10 @@ func (c *command) runCommand() *cobra.Command {
 	var f planFlags
 	var o launcher.RunOptions
 	cmd := &cobra.Command{Use: "run [N] -- CMD…", Short: "A cluster for the life of one command: up, CMD, down",
-		Long:    "run brings up a cluster of its own on free ports, runs CMD with every address in its environment (as `onemore env`\nprints them), and takes the cluster down. CMD's exit code and the signals are passed through.",
-		Example: "  onemore run 3 -- pytest -q\n  onemore run -t nats --bundle ./failed -- go test ./...",
-		Args:    cobra.ArbitraryArgs,
+		Long:              "run brings up a cluster of its own on free ports, runs CMD with every address in its environment (as `onemore env`\nprints them), and takes the cluster down. CMD's exit code and the signals are passed through.",
+		Example:           "  onemore run 3 -- pytest -q\n  onemore run -t nats --bundle ./failed -- go test ./...",
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: cobra.FixedCompletions(nil, alsoFile), // of CMD
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at := cmd.ArgsLenAtDash()
 			if at < 0 || at > 1 || at == len(args) {
@@ -24,7 +25,7 @@ func (c *command) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := count(args[:at], &opts); err != nil {
+			if err := count(cmd, args[:at], &opts); err != nil {
 				return err
 			}
 			if !cmd.Flags().Changed("base") {

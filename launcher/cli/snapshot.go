@@ -52,6 +52,9 @@ func (c *command) snapshotListCommand() *cobra.Command {
 	return &cobra.Command{Use: "ls", Short: "All snapshots", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			list, err := launcher.Snapshots()
+			if list == nil {
+				return err
+			}
 			if c.json {
 				return errors.Join(err, c.printJSON(list))
 			}
@@ -65,7 +68,7 @@ func (c *command) snapshotListCommand() *cobra.Command {
 }
 
 func (c *command) snapshotRemoveCommand() *cobra.Command {
-	return &cobra.Command{Use: "rm NAME…", Short: "Remove snapshots", Args: cobra.MinimumNArgs(1),
+	return &cobra.Command{Use: "rm NAME…", Short: "Remove snapshots", Args: cobra.MinimumNArgs(1), ValidArgsFunction: completeSnapshots,
 		RunE: func(_ *cobra.Command, args []string) error {
 			var errs []error
 			for _, name := range args {

@@ -78,7 +78,7 @@ func nodeTable(w io.Writer, st *launcher.Status) error {
 	first := st.Nodes[0].Listeners
 	slices.SortFunc(names, func(a, b string) int { return cmp.Or(portNumber(first[a])-portNumber(first[b]), cmp.Compare(a, b)) })
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tw, "NODE\tNAME\tSTATE\tPID\tMEMBERS\t%s\n", strings.ToUpper(strings.Join(names, "\t")))
+	fmt.Fprintln(tw, strings.ToUpper(strings.Join(append([]string{"NODE", "NAME", "STATE", "PID", "MEMBERS"}, names...), "\t")))
 	for _, n := range st.Nodes {
 		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s", n.Index, n.Name, n.State, dash(n.PID), dash(n.Members))
 		for _, name := range names {
@@ -106,8 +106,9 @@ func port(addr, name string) string {
 	return addr
 }
 
+// dash prints a number; below one it is one that is not known.
 func dash(n int) string {
-	if n == 0 {
+	if n < 1 {
 		return "-"
 	}
 	return fmt.Sprint(n)

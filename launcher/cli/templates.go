@@ -14,7 +14,8 @@ func (c *command) templatesCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "templates", Short: "What can be launched; show or check a template", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return c.runTemplates() }}
 	cmd.AddCommand(&cobra.Command{Use: "show TEMPLATE", Short: "Print a template's TOML", Args: cobra.ExactArgs(1),
-		Example: "  onemore templates show onemore > mine.toml",
+		ValidArgsFunction: completeFirst(completeTemplates),
+		Example:           "  onemore templates show onemore > mine.toml",
 		RunE: func(_ *cobra.Command, args []string) error {
 			text, err := launcher.TemplateText(args[0])
 			if err != nil {
@@ -29,6 +30,9 @@ func (c *command) templatesCommand() *cobra.Command {
 
 func (c *command) runTemplates() error {
 	list, broken := launcher.Templates()
+	if list == nil {
+		return broken
+	}
 	if c.json {
 		return errors.Join(broken, c.printJSON(list))
 	}

@@ -16,6 +16,8 @@ import (
 // defaultTimeout bounds the making of a cluster.
 const defaultTimeout = time.Minute
 
+const templateUsage = "what to launch: a name that onemore templates lists, or a template's file or folder"
+
 // planFlags are the flags of every command that can make a cluster.
 type planFlags struct {
 	o    launcher.Options
@@ -30,7 +32,7 @@ type planFlags struct {
 func (f *planFlags) add(cmd *cobra.Command) {
 	f.addServer(cmd)
 	fl := cmd.Flags()
-	fl.StringVarP(&f.o.Template, "template", "t", "", "what to launch: a name of `onemore templates`, or a template's file or folder")
+	fl.StringVarP(&f.o.Template, "template", "t", "", templateUsage)
 	fl.IntVar(&f.o.Offset, "offset", 0, "step between the ports of neighbouring nodes (default: 1000, or the nearest that works)")
 	fl.StringVar(&f.o.Base, "base", "", "shift all ports by this number, or \"auto\": to a free block")
 	fl.StringArrayVar(&f.set, "set", nil, "LISTENER=PORT: the port of node 1's listener")
@@ -137,16 +139,20 @@ func perNode(o *launcher.Options, key, value string) error {
 }
 
 // count reads the optional number of nodes.
-func count(args []string, o *launcher.Options) error {
+func count(cmd *cobra.Command, args []string, o *launcher.Options) error {
 	if len(args) == 0 {
 		return nil
 	}
 	n, err := strconv.Atoi(args[0])
-	if err != nil {
-		return &launcher.InputError{Err: fmt.Errorf("%q is no number of nodes", args[0]), Hint: "for example: onemore up 3"}
+	hint := "give 1 or more"
+	if cmd.Name() == "up" {
+		hint += ", or take it down with `onemore down`"
 	}
-	if n < 1 {
-		return &launcher.InputError{Err: fmt.Errorf("a cluster of %d nodes can't be", n), Hint: "give 1 or more, or take it down with `onemore down`"}
+	switch {
+	case err != nil:
+		return &launcher.InputError{Err: fmt.Errorf("%q is no number of nodes", args[0]), Hint: "for example: " + cmd.CommandPath() + " 3"}
+	case n < 1:
+		return &launcher.InputError{Err: fmt.Errorf("a cluster of %d nodes can't be", n), Hint: hint}
 	}
 	o.Count = n
 	return nil
@@ -166,7 +172,7 @@ func (c *command) upCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := count(args, &o); err != nil {
+			if err := count(cmd, args, &o); err != nil {
 				return err
 			}
 			if from != "" {
