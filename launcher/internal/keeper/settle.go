@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/probe"
 )
 
@@ -40,7 +41,7 @@ func (k *Keeper) settle(ctx context.Context, emit func(Event)) error {
 
 // views waits until every running node sees as many as it should and serves, or one of them never will.
 func (k *Keeper) views(ctx context.Context, nodes []*node, want int, emit func(Event)) []view {
-	voting := majority(nodes)
+	asked := required(nodes)
 	wait, cancel := context.WithCancel(ctx)
 	defer cancel()
 	views := make([]view, len(nodes))
@@ -55,7 +56,7 @@ func (k *Keeper) views(ctx context.Context, nodes []*node, want int, emit func(E
 			v.phase = fmt.Sprintf("wait until it sees %d members", want)
 			if v.err = k.sees(wait, v, want); v.err == nil {
 				v.phase = "wait until the cluster serves"
-				v.err = k.holds(wait, n, voting)
+				v.err = k.holds(wait, n, asked)
 			}
 			if v.err == nil {
 				emit(Event{Node: n.plan.Index, Phase: "members", Members: want, Of: want})
@@ -177,25 +178,26 @@ func (k *Keeper) expected(nodes []*node) int {
 	return count
 }
 
-// majority tells whether more than half of the nodes run.
-func majority(nodes []*node) bool {
+// required are the calls that must hold on each running node: none while half of the nodes or more are stopped, and not all
+// while one is.
+func required(nodes []*node) func(plan.Call) bool {
 	running := 0
 	for _, n := range nodes {
 		if n.is(Running) {
 			running++
 		}
 	}
-	return 2*running > len(nodes)
+	return func(c plan.Call) bool { return running == len(nodes) || 2*running > len(nodes) && !c.Full }
 }
 
-// holds waits until what a node requires of its cluster is so; a minority is not asked.
-func (k *Keeper) holds(ctx context.Context, n *node, voting bool) error {
-	if !voting {
-		return nil
-	}
+// holds waits until what a node requires of its cluster is so.
+func (k *Keeper) holds(ctx context.Context, n *node, asked func(plan.Call) bool) error {
 	life, cancel := n.withLife(ctx)
 	defer cancel()
 	for _, c := range n.plan.Members.Require {
+		if !asked(c) {
+			continue
+		}
 		err := probe.Until(life, nil, func(ctx context.Context) error {
 			_, err := k.call(ctx, n, c)
 			return err

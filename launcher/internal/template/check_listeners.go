@@ -103,6 +103,9 @@ func (t *Template) checkCall(found *problems, key string, c *Call) {
 	}
 	checkDuration(found, key+".timeout", c.Timeout)
 	checkDuration(found, key+".retry", c.Retry)
+	if c.Full && !strings.HasPrefix(key, "members.require") {
+		found.add(key+".full", "is for members.require")
+	}
 	if c.Timeout.Duration == 0 {
 		c.Timeout.Duration = defaultTimeout
 	}
@@ -126,7 +129,7 @@ func checkCallOn(found *problems, key string, c *Call) {
 func (c *Call) isZero() bool {
 	empty := true
 	c.eachText(func(_, src string) { empty = empty && src == "" })
-	return empty && c.On == "" && c.Timeout.Duration == 0 && c.Retry.Duration == 0
+	return empty && !c.Full && c.On == "" && c.Timeout.Duration == 0 && c.Retry.Duration == 0
 }
 
 func given(conditions ...bool) int {

@@ -147,6 +147,7 @@ func TestParseRefuses(t *testing.T) {
 		{"two numbers", small + "[members.call]\ntcp = \"x\"\ncount = \"x\"\njson = \"y\"", "at most one of number"},
 		{"send without tcp", small + "[[leave]]\nhttp = \"x\"\nsend = \"y\"", "leave[0].send: goes with tcp"},
 		{"on an unknown node", small + "[[leave]]\ntcp = \"x\"\non = \"first\"", `"first" is unknown; give one of self, peer`},
+		{"full elsewhere", small + "[[leave]]\ntcp = \"x\"\nfull = true", "leave[0].full: is for members.require"},
 		{"members of a peer", small + "[members.call]\ntcp = \"x\"\ncount = \"x\"\non = \"peer\"", `"peer" is unknown`},
 		{"staged without a call", strings.Replace(small, "[start]", "[start]\norder = \"staged\"", 1), "start.staged: is missing"},
 		{"a refusal without reason", small + "[[refuse]]\nwhen = \"true\"", "refuse[0]: give when and reason"},

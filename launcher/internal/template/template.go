@@ -254,6 +254,7 @@ type Call struct {
 	Timeout Duration          `toml:"timeout" json:"timeout,omitzero"` // of one try; default 5s
 	Retry   Duration          `toml:"retry" json:"retry,omitzero"`     // an order is tried again for so long; default 0: once
 	On      string            `toml:"on" json:"on,omitempty"`          // for Form, Add and Leave: "self" (default: each node, or the node it is about), "peer" (a running member), "first" (node 1 only)
+	Full    bool              `toml:"full" json:"full,omitempty"`      // for Members.Require: asked only while all nodes run
 	When    string            `toml:"when" json:"-"`                   // text; "false" leaves the call out
 }
 
