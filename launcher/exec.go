@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"os/signal"
 	"runtime"
 	"syscall"
@@ -19,12 +18,6 @@ import (
 
 // Streams are the standard streams of a command that a person runs.
 type Streams struct{ In, Out, Err *os.File }
-
-// Exit codes of a command that can't be started, as a shell has them.
-const (
-	notExecutable = 126
-	notFound      = 127
-)
 
 // Exec runs a command in a node's directory and environment, with the caller's streams, and returns its exit code.
 func (c *Cluster) Exec(ctx context.Context, node int, s Streams, args func(NodePlan) ([]string, error)) (int, error) {
@@ -65,11 +58,8 @@ func foreground(ctx context.Context, spec proc.Spec) (int, error) {
 	runtime.LockOSThread() // the command dies with this thread, and so with us, however we end
 	defer runtime.UnlockOSThread()
 	child, err := proc.Attach(spec)
-	switch {
-	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
-		return notFound, err
-	case err != nil:
-		return notExecutable, err
+	if err != nil {
+		return notStarted(err), err
 	}
 	for {
 		select {
@@ -84,6 +74,16 @@ func foreground(ctx context.Context, spec proc.Spec) (int, error) {
 			}
 		}
 	}
+}
+
+// notStarted is the exit code of a command that could not be started, as a shell has it: 127 when it was not found, 126 when
+// it can't be executed.
+func notStarted(err error) int {
+	reason, ok := errors.AsType[syscall.Errno](err)
+	if errors.Is(err, fs.ErrPermission) || ok && reason != syscall.ENOENT {
+		return 126
+	}
+	return 127
 }
 
 // fromTerminal tells whether a signal is one that the terminal sends to the whole foreground group, which is ours.
