@@ -1,16 +1,19 @@
 package project
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -25,28 +28,128 @@ type check struct {
 
 type problem struct {
 	line int
-	text string
+	key  string
+	err  error
 }
 
+// add tells one problem of a key: the first one that is found.
 func (c *check) add(key toml.Key, format string, args ...any) {
-	line := 0
-	for n := len(key); n > 0 && line == 0; n-- {
-		line = c.lines[strings.Join(key[:n], "\x00")]
+	if slices.ContainsFunc(c.found, func(p problem) bool { return p.key == key.String() }) {
+		return
 	}
-	c.found = append(c.found, problem{line, fmt.Sprintf("%s: %s", key, fmt.Sprintf(format, args...))})
+	at := where(c.path, c.lines, key)
+	c.found = append(c.found, problem{lineOf(c.lines, key), key.String(), fmt.Errorf("%s: %w", at, fmt.Errorf(format, args...))})
 }
 
 func (c *check) err() error {
-	slices.SortFunc(c.found, func(a, b problem) int { return cmp.Or(a.line-b.line, cmp.Compare(a.text, b.text)) })
+	slices.SortFunc(c.found, func(a, b problem) int { return cmp.Or(a.line-b.line, cmp.Compare(a.key, b.key)) })
 	errs := make([]error, 0, len(c.found))
 	for _, p := range c.found {
-		if p.line > 0 {
-			errs = append(errs, fmt.Errorf("%s: line %d: %s", c.path, p.line, p.text))
-		} else {
-			errs = append(errs, fmt.Errorf("%s: %s", c.path, p.text))
-		}
+		errs = append(errs, p.err)
 	}
 	return errors.Join(errs...)
+}
+
+// lineOf is the line of a key, or of the table that it is in; 0: not known.
+func lineOf(lines map[string]int, key toml.Key) int {
+	for n := len(key); n > 0; n-- {
+		if line := lines[strings.Join(key[:n], "\x00")]; line > 0 {
+			return line
+		}
+	}
+	return 0
+}
+
+// where is the beginning of an error about a key: file, line and key.
+func where(path string, lines map[string]int, key toml.Key) string {
+	if line := lineOf(lines, key); line > 0 {
+		return fmt.Sprintf("%s: line %d: %s", path, line, key)
+	}
+	return fmt.Sprintf("%s: %s", path, key)
+}
+
+// fill puts what the file says of a key into a value, and tells what does not fit: an unknown key, a value of another kind.
+func (c *check) fill(key toml.Key, said any, to reflect.Value) {
+	if own, ok := to.Addr().Interface().(toml.Unmarshaler); ok {
+		if err := own.UnmarshalTOML(said); err != nil {
+			c.add(key, "%w", err)
+		}
+		return
+	}
+	below := func(name string) toml.Key { return append(slices.Clone(key), name) }
+	switch to.Kind() {
+	case reflect.Pointer:
+		to.Set(reflect.New(to.Type().Elem()))
+		c.fill(key, said, to.Elem())
+	case reflect.Struct:
+		table, ok := said.(map[string]any)
+		if !ok {
+			c.add(key, "want a table, not %s", kindOf(said))
+		}
+		for name, value := range table {
+			if i := fieldOf(to.Type(), name); i >= 0 {
+				c.fill(below(name), value, to.Field(i))
+			} else {
+				c.add(below(name), "unknown key; docs/project.md lists all keys")
+			}
+		}
+	case reflect.Map:
+		table, ok := said.(map[string]any)
+		if !ok {
+			c.add(key, "want a table, not %s", kindOf(said))
+			return
+		}
+		to.Set(reflect.MakeMap(to.Type()))
+		for name, value := range table {
+			one := reflect.New(to.Type().Elem()).Elem()
+			c.fill(below(name), value, one)
+			to.SetMapIndex(reflect.ValueOf(name), one)
+		}
+	case reflect.String:
+		text, ok := said.(string)
+		if !ok {
+			c.add(key, `want a text, in quotes, not %s`, kindOf(said))
+		}
+		to.SetString(text)
+	case reflect.Int:
+		number, ok := said.(int64)
+		if !ok || to.OverflowInt(number) {
+			c.add(key, "want a whole number, not %s", kindOf(said))
+			return
+		}
+		to.SetInt(number)
+	default:
+		panic("no key is a " + to.Kind().String())
+	}
+}
+
+// fieldOf is the number of the field that a key stands for; -1: there is none.
+func fieldOf(typ reflect.Type, key string) int {
+	for i := range typ.NumField() {
+		if tag := typ.Field(i).Tag.Get("toml"); tag == key && tag != "" && tag != "-" {
+			return i
+		}
+	}
+	return -1
+}
+
+// kindOf tells what kind of value the file has, in words.
+func kindOf(v any) string {
+	switch v.(type) {
+	case string:
+		return "a text"
+	case int64:
+		return "a number"
+	case float64:
+		return "a number with a fraction"
+	case bool:
+		return "true or false"
+	case time.Time:
+		return "a time of day or a date"
+	case map[string]any:
+		return "a table"
+	}
+	return "an array"
 }
 
 // check looks at what TOML's types don't say, and numbers the nodes.
@@ -57,11 +160,14 @@ func (p *Project) check(c *check) {
 	if p.Offset < 0 || p.Offset > 65535 {
 		c.add(toml.Key{"offset"}, "%d is no step between ports", p.Offset)
 	}
-	if _, err := strconv.Atoi(string(p.Base)); err != nil && p.Base != "" && p.Base != "auto" {
+	if n, err := strconv.Atoi(string(p.Base)); (err != nil || n < -65535 || n > 65535) && p.Base != "" && p.Base != "auto" {
 		c.add(toml.Key{"base"}, `%q is neither "auto" nor a number that is added to every port`, p.Base)
 	}
 	if p.Spread != "" && p.Spread != "port" && p.Spread != "address" {
 		c.add(toml.Key{"spread"}, "%q: use port or address", p.Spread)
+	}
+	if p.Join != "" && p.Join != "config" && p.Join != "command" && p.Join != "none" {
+		c.add(toml.Key{"join"}, "%q: use config, command or none", p.Join)
 	}
 	checkShared(c, nil, p.Set, p.Env, p.Files)
 	p.Node = make(map[int]Node, len(p.given))
@@ -96,7 +202,7 @@ func checkShared(c *check, at toml.Key, set map[string]int, env map[string]strin
 			c.add(key("files", path), "want a path inside the node directory, with slashes")
 		}
 		if err := checkText(f.Text); err != nil {
-			c.add(key("files", path), "%v", err)
+			c.add(key("files", path), "%w", err)
 		}
 	}
 }
@@ -114,12 +220,16 @@ var (
 		return regexp.MustCompile(`^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=`)
 	})
 	segment = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`"[^"]*"|'[^']*'|[A-Za-z0-9_-]+`) })
+	long    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)""".*?"""|'''.*?'''`) })
 )
 
 // linesOf finds the lines of keys by the look of the text: the toml package tells no positions of keys that it could
 // decode. Keys are joined by a NUL.
 func linesOf(src []byte) map[string]int {
 	found := map[string]int{}
+	src = long().ReplaceAllFunc(src, func(text []byte) []byte { // what stands in there is no key
+		return bytes.Repeat([]byte("\n"), bytes.Count(text, []byte("\n")))
+	})
 	var table []string
 	for i, text := range strings.Split(string(src), "\n") {
 		var key []string

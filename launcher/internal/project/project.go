@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
@@ -48,6 +49,7 @@ type Project struct {
 	Node     map[int]Node      `toml:"-"` // by index, from [node.N]
 
 	given map[string]Node // [node.N] as it is written
+	lines map[string]int  // where the keys stand
 }
 
 // Node is what one node has apart from the others: a table [node.N].
@@ -72,14 +74,17 @@ type Base string
 // Duration is a time that is written as "90s".
 type Duration struct{ time.Duration }
 
-// UnmarshalText reads "1m30s".
-func (d *Duration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
-	if err == nil && v <= 0 {
-		err = fmt.Errorf("%q is no time to wait", b)
+// UnmarshalTOML takes a text such as "1m30s".
+func (d *Duration) UnmarshalTOML(v any) error {
+	text, ok := v.(string)
+	if !ok {
+		return fmt.Errorf(`want a text such as "90s", not %s`, kindOf(v))
 	}
-	d.Duration = v
-	return err
+	var err error
+	if d.Duration, err = time.ParseDuration(text); err != nil || d.Duration <= 0 {
+		return fmt.Errorf(`%q is no time to wait; "90s" and "2m" are`, text)
+	}
+	return nil
 }
 
 // UnmarshalTOML takes a text or a number.
@@ -90,7 +95,7 @@ func (b *Base) UnmarshalTOML(v any) error {
 	case int64:
 		*b = Base(fmt.Sprint(v))
 	default:
-		return errors.New(`want "auto" or a number`)
+		return fmt.Errorf(`want "auto" or a whole number, not %s`, kindOf(v))
 	}
 	return nil
 }
@@ -125,13 +130,24 @@ func Load(path string) (*Project, error) {
 		return nil, err
 	}
 	p.anchor()
-	var errs []error
+	c := check{path: path, lines: p.lines}
 	for key, f := range p.allFiles() {
 		if err := f.load(filepath.Dir(path)); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %s: %w", path, key, err))
+			c.add(parts(key), "%w", err)
 		}
 	}
-	return p, errors.Join(errs...)
+	return p, c.err()
+}
+
+// Where is the beginning of an error about a key, such as node.3.env.NAME: file, line and key.
+func (p *Project) Where(key string) string { return where(p.Path, p.lines, parts(key)) }
+
+// parts takes a key apart; the name in a table may have dots.
+func parts(key string) toml.Key {
+	if strings.HasPrefix(key, "node.") {
+		return strings.SplitN(key, ".", 4)
+	}
+	return strings.SplitN(key, ".", 2)
 }
 
 // anchor makes the paths absolute.
@@ -163,11 +179,11 @@ func under(dir, path string) string {
 func (p *Project) allFiles() map[string]*File {
 	all := map[string]*File{}
 	for path, f := range p.Files {
-		all[fmt.Sprintf("files.%q", path)] = f
+		all["files."+path] = f
 	}
 	for i, n := range p.Node {
 		for path, f := range n.Files {
-			all[fmt.Sprintf("node.%d.files.%q", i, path)] = f
+			all[fmt.Sprintf("node.%d.files.%s", i, path)] = f
 		}
 	}
 	return all
@@ -206,29 +222,23 @@ func readBounded(path string) ([]byte, error) {
 	return src, err
 }
 
-// document is the file as it is written.
-type document struct {
-	Project
-	Node map[string]Node `toml:"node"`
-}
-
 func parse(path string, src []byte) (*Project, error) {
-	var doc document
-	meta, err := toml.Decode(string(src), &doc)
-	if err != nil {
+	var said map[string]any
+	if _, err := toml.Decode(string(src), &said); err != nil {
 		if bad, ok := errors.AsType[toml.ParseError](err); ok {
 			return nil, fmt.Errorf("%s: line %d: %s", path, bad.Position.Line, describe(bad))
 		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	p := doc.Project
-	p.Path, p.given = path, doc.Node
-	c := check{path: path, lines: linesOf(src)}
-	for _, key := range meta.Undecoded() {
-		c.add(key, "unknown key; docs/project.md lists all keys")
+	p := &Project{Path: path, lines: linesOf(src)}
+	c := check{path: path, lines: p.lines}
+	if node, ok := said["node"]; ok {
+		c.fill(toml.Key{"node"}, node, reflect.ValueOf(&p.given).Elem())
+		delete(said, "node")
 	}
+	c.fill(nil, said, reflect.ValueOf(p).Elem())
 	p.check(&c)
-	return &p, c.err()
+	return p, c.err()
 }
 
 func describe(e toml.ParseError) string {

@@ -76,7 +76,7 @@ http = 9090
 		Files: map[string]*File{"etc/a.conf": {Text: "x = 1\n"}, "run": {Text: "#!/bin/sh\n", Exec: true, from: "hook.sh"}},
 		Node: map[int]Node{3: {Source: filepath.Join(filepath.Dir(dir), "old"), Bin: filepath.Join(dir, "bin/kvd"), Env: map[string]string{"A": "3"},
 			Set: map[string]int{"http": 9090}, Files: map[string]*File{"etc/a.conf": {Text: "x = 3\n", from: "a3.conf"}}}}}
-	got.given = nil
+	got.given, got.lines = nil, nil
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(Project{}, File{})); d != "" {
 		t.Error(d)
 	}
@@ -97,26 +97,36 @@ func TestRefused(t *testing.T) {
 	}{
 		"unknown keys": {"nodes = 3\nclustr = \"x\"\n[node.2]\nsauce = \"y\"\n", []string{"line 2: clustr: unknown key", "line 4: node.2.sauce: unknown key"}},
 		"syntax":       {"nodes = 3\nenv = [\n", []string{"line 2: "}},
-		"kind":         {"nodes = 3\noffset = \"many\"\n", []string{"line 2"}},
-		"no nodes":     {"nodes = 0\n", []string{"line 1: nodes: a cluster of 0 nodes"}},
-		"less":         {"\nnodes = -2\n", []string{"line 2: nodes: a cluster of -2 nodes"}},
-		"offset":       {"offset = -1\n", []string{"line 1: offset: -1 is no step"}},
-		"base":         {"base = \"up\"\n", []string{`line 1: base: "up" is neither`}},
-		"base kind":    {"base = true\n", []string{"auto"}},
-		"spread":       {"spread = \"wide\"\n", []string{`line 1: spread: "wide"`}},
-		"timeout":      {"timeout = \"soon\"\n", []string{"soon"}},
-		"no timeout":   {"timeout = \"-1s\"\n", []string{"-1s"}},
-		"port":         {"[set]\nhttp = 99999\n[node.1.set]\nws = 0\n", []string{"line 2: set.http: 99999 is no port", "line 4: node.1.set.ws: 0 is no port"}},
-		"node":         {"[node.first]\nbin = \"x\"\n[node.0]\n", []string{"line 1: node.first: a node's number", "line 3: node.0: a node's number"}},
-		"node twice":   {"[node.1]\n[node.01]\n", []string{"line 2: node.01: a node's number"}},
-		"path":         {"[files]\n\"../x\" = \"\"\n", []string{"line 2: files.\"../x\": want a path inside"}},
-		"absolute":     {"[node.1.files]\n\"/etc/x\" = \"\"\n", []string{"want a path inside"}},
-		"file kind":    {"[files]\nx = 3\n", []string{"want a text, or { from"}},
-		"file keys":    {"[files]\nx = { from = \"a\", mode = 1 }\n", []string{"want a text, or { from"}},
-		"missing":      {"[files]\nx = { from = \"nothere\" }\n", []string{"files.\"x\"", "nothere: no such file"}},
-		"folder":       {"[files]\nx = { from = \".\" }\n", []string{"is no file"}},
-		"binary":       {"[files]\nx = { from = \"bin\" }\n", []string{"is no text"}},
-		"variable":     {"[env]\n\"A=B\" = \"x\"\n", []string{"line 2: env.\"A=B\": not a variable"}},
+		"kind":         {"nodes = 3\noffset = \"many\"\n", []string{"line 2: offset: want a whole number, not a text"}},
+		"kinds": {"env = 3\nparams = \"x\"\nset = true\nfiles = 5\nnode = 7\nhost = 1\ntimeout = 2\nnodes = 1.5\n", []string{
+			"line 1: env: want a table, not a number", "line 2: params: want a table, not a text", "line 3: set: want a table, not true or false",
+			"line 4: files: want a table", "line 5: node: want a table", "line 6: host: want a text, in quotes, not a number",
+			`line 7: timeout: want a text such as "90s"`, "line 8: nodes: want a whole number, not a number with a fraction"}},
+		"kinds in tables": {"[env]\nA = 1\n[set]\nws = \"x\"\n[node]\n1 = 2\n[node.2]\nset = []\n[[params]]\n", []string{"line 2: env.A: want a text",
+			"line 4: set.ws: want a whole number", "line 6: node.1: want a table", "line 8: node.2.set: want a table, not an array", "line 9: params: want a table"}},
+		"case":        {"Nodes = 3\n", []string{"line 1: Nodes: unknown key"}},
+		"join":        {"join = \"sideways\"\n", []string{`line 1: join: "sideways": use config, command or none`}},
+		"a long text": {"[files]\na = \"\"\"\noffset = 1\n\"\"\"\n[node.1]\nx = 1\n", []string{"line 6: node.1.x: unknown key"}},
+		"no nodes":    {"nodes = 0\n", []string{"line 1: nodes: a cluster of 0 nodes"}},
+		"less":        {"\nnodes = -2\n", []string{"line 2: nodes: a cluster of -2 nodes"}},
+		"offset":      {"offset = -1\n", []string{"line 1: offset: -1 is no step"}},
+		"base":        {"base = \"up\"\n", []string{`line 1: base: "up" is neither`}},
+		"base kind":   {"base = true\n", []string{`line 1: base: want "auto" or a whole number, not true or false`}},
+		"base beyond": {"base = 70000\n", []string{"line 1: base: "}},
+		"spread":      {"spread = \"wide\"\n", []string{`line 1: spread: "wide"`}},
+		"timeout":     {"timeout = \"soon\"\n", []string{`line 1: timeout: "soon" is no time to wait`}},
+		"no timeout":  {"timeout = \"-1s\"\n", []string{`line 1: timeout: "-1s"`}},
+		"port":        {"[set]\nhttp = 99999\n[node.1.set]\nws = 0\n", []string{"line 2: set.http: 99999 is no port", "line 4: node.1.set.ws: 0 is no port"}},
+		"node":        {"[node.first]\nbin = \"x\"\n[node.0]\n", []string{"line 1: node.first: a node's number", "line 3: node.0: a node's number"}},
+		"node twice":  {"[node.1]\n[node.01]\n", []string{"line 2: node.01: a node's number"}},
+		"path":        {"[files]\n\"../x\" = \"\"\n", []string{"line 2: files.\"../x\": want a path inside"}},
+		"absolute":    {"[node.1.files]\n\"/etc/x\" = \"\"\n", []string{"want a path inside"}},
+		"file kind":   {"[files]\nx = 3\n", []string{"want a text, or { from"}},
+		"file keys":   {"[files]\nx = { from = \"a\", mode = 1 }\n", []string{"want a text, or { from"}},
+		"missing":     {"[files]\nx = { from = \"nothere\" }\n", []string{"line 2: files.x: ", "nothere: no such file"}},
+		"folder":      {"[files]\nx = { from = \".\" }\n", []string{"is no file"}},
+		"binary":      {"[files]\nx = { from = \"bin\" }\n", []string{"is no text"}},
+		"variable":    {"[env]\n\"A=B\" = \"x\"\n", []string{"line 2: env.\"A=B\": not a variable"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := write(t, map[string]string{FileName: c.text, "bin": "\x00\xff"})
