@@ -157,8 +157,11 @@ func (c *Cluster) lookAlone(silent error) (*Status, error) {
 	if err != nil || silent == nil {
 		return st, err
 	}
-	pid, _ := state.LockHolder(c.dir)
+	pid, held := state.LockHolder(c.dir)
 	st.Keeper = pid
+	if held && len(st.Nodes) > 0 {
+		return st, nil // LookAlone has told of the keeper
+	}
 	st.Notes = append(st.Notes, fmt.Sprintf("its keeper (pid %d) does not answer: %v", pid, silent))
 	return st, nil
 }

@@ -34,7 +34,7 @@ func (c *Cluster) Exec(ctx context.Context, node int, s Streams, args func(NodeP
 			return 0, err
 		}
 		if _, err := os.Stat(n.Dir); errors.Is(err, fs.ErrNotExist) {
-			return 0, fmt.Errorf("node %s has no directory: %s is gone, or was never made; `onemore up` makes it", n.Name, n.Dir)
+			return 0, fmt.Errorf("node %s has no directory: %s is gone, or was never made; `onemore status` tells what to do", n.Name, n.Dir)
 		}
 		env := append(os.Environ(), n.Env...)
 		for _, v := range Environment(p) {

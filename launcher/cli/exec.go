@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,15 +29,35 @@ func (c *command) ctlCommand() *cobra.Command {
 		ValidArgsFunction: c.completeInNode,
 		Example:           "  onemore ctl 2 -- cluster status",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			rest, err := ownFlags(cmd, args[1:])
+			if err != nil {
+				return err
+			}
 			return c.inNode(cmd.Context(), args[0], func(n launcher.NodePlan) ([]string, error) {
 				if len(n.Ctl) == 0 {
 					return nil, fmt.Errorf("the template of this cluster has no control command; use `onemore exec %s -- CMD`", args[0])
 				}
-				return append(n.Ctl, afterDash(args[1:])...), nil
+				return append(n.Ctl, afterDash(rest)...), nil
 			})
 		}}
 	cmd.Flags().SetInterspersed(false)
 	return cmd
+}
+
+// ownFlags reads the flags of ours that stand between the node and the --, and returns what follows them.
+func ownFlags(cmd *cobra.Command, args []string) ([]string, error) {
+	dash := slices.Index(args, "--")
+	if dash <= 0 || !strings.HasPrefix(args[0], "-") {
+		return args, nil
+	}
+	err := cmd.Flags().Parse(args[:dash])
+	if err == nil && cmd.Flags().NArg() > 0 {
+		err = fmt.Errorf("%q stands before the --", cmd.Flags().Arg(0))
+	}
+	if err != nil {
+		return nil, usage(cmd, err)
+	}
+	return args[dash:], nil
 }
 
 // afterDash drops the -- between the node and the command.

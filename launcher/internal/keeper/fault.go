@@ -65,12 +65,11 @@ func (k *Keeper) fault(ctx context.Context, req Request, emit func(Event)) error
 		return &Error{Why: "the faults were changed by somebody else meanwhile", Stale: true}
 	}
 	if slices.EqualFunc(c.Faults, was.Faults, func(a, b Fault) bool { return a.Text == b.Text && slices.Equal(a.Links, b.Links) }) {
-		why := "as that fault is set already"
-		if len(was.Faults) == 0 {
-			why = "as there are no faults"
+		if len(was.Faults) > 0 {
+			emit(Event{Phase: idle, Text: "as that fault is set already"})
+			return k.settle(ctx, emit)
 		}
-		emit(Event{Phase: idle, Text: why})
-		return k.settle(ctx, emit)
+		emit(Event{Phase: idle, Text: "as there are no faults"}) // of ours: a node may have some that were set by hand
 	}
 	now := faults{FaultTable{was.Revision + 1, c.Faults}, c.Calls}
 	if c.Own {
@@ -86,7 +85,7 @@ func (k *Keeper) fault(ctx context.Context, req Request, emit func(Event)) error
 	for _, f := range c.Faults {
 		k.record(Event{Phase: "fault", Text: f.Text}) // who asked has the list in the status
 	}
-	if len(c.Faults) == 0 {
+	if len(c.Faults) == 0 && len(was.Faults) > 0 {
 		emit(Event{Phase: "healed"})
 	}
 	return k.settle(ctx, emit)
