@@ -109,7 +109,10 @@ func (c *command) completeFault(between ...string) cobra.CompletionFunc {
 		list := word[:strings.LastIndex(word, ",")+1]
 		nodes, _ := c.completeNodes(cmd, strings.FieldsFunc(strings.Join(given, ",")+","+list, notInList), word)
 		for i := range nodes {
-			nodes[i] = list + nodes[i]
+			if list != "" { // the script for bash matches no word with a comma that is described
+				number, _, _ := strings.Cut(nodes[i], "\t")
+				nodes[i] = list + number
+			}
 		}
 		return nodes, noFiles | cobra.ShellCompDirectiveNoSpace
 	}
