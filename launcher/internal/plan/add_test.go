@@ -189,6 +189,29 @@ func TestAddKeepsAGivenOffset(t *testing.T) {
 	}
 }
 
+func TestAddTooMany(t *testing.T) {
+	tpl := speak(t)
+	two, err := Make(tpl, options(2), Host{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Make(tpl, Options{Formed: two, Nodes: upTo(100000)}, Host{})
+	if err == nil || !strings.Contains(err.Error(), "100000 nodes with 2 ports each don't fit") {
+		t.Errorf("error %v", err)
+	}
+	o := options(2)
+	o.Offset = 20000
+	if two, err = Make(tpl, o, Host{}); err != nil {
+		t.Fatal(err)
+	}
+	two.Options.Offset = 0
+	two.Options.Node = map[int]NodeOptions{5: {Set: map[string]int{"a": 4222}}}
+	_, err = Make(tpl, Options{Formed: two, Nodes: []int{5}}, Host{})
+	if err == nil || !strings.Contains(err.Error(), "there is no place left for a node: ") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestAddKeepsWhatWasChosen(t *testing.T) {
 	tpl := speak(t)
 	o := options(2)

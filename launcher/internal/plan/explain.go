@@ -94,6 +94,9 @@ func (s *solver) refusal(bad trouble, o *Options) error {
 	if o.Offset != 0 {
 		return &Refusal{Text: text, Hint: s.offsetHint(*o)}
 	}
+	if o.Formed != nil {
+		return &Refusal{Text: "there is no place left for a node: " + text, Hint: "add fewer nodes; a cluster that is made with a smaller --offset has room for more"}
+	}
 	if bad.seat != nil && bad.seat.index > 1 {
 		text = fmt.Sprintf("no offset works for %d nodes: %s", len(s.seats), text)
 	}

@@ -20,7 +20,7 @@ func Make(t *template.Template, o Options, h Host) (*Plan, error) {
 	p := &Plan{
 		Cluster: o.Cluster, ID: o.ID, Template: t.Name, Dir: o.Dir, Staged: t.Start.Order == "staged", Options: o,
 	}
-	p.Options.Nodes, p.Options.Formed, p.Options.Acting, p.Options.Renew = nil, nil, nil, nil
+	p.Options.Nodes, p.Options.Formed, p.Options.Acting, p.Options.Renew, p.Options.Places = nil, nil, nil, nil, nil
 	present, err := presentListeners(t, &o)
 	if err != nil {
 		return nil, err
@@ -127,6 +127,9 @@ func (p *Plan) layOutMore(t *template.Template, o *Options, s *solver) ([]seated
 	s.shared = nil
 	at := candidate{offset: p.Offset, shift: p.Shift, block: p.Block}
 	all := s.seats
+	if err := s.tooMany(len(p.Nodes) + len(all)); err != nil {
+		return nil, err
+	}
 	var done []seated
 	for _, one := range all {
 		s.seats = []*seat{one}

@@ -180,7 +180,13 @@ func TestRefusals(t *testing.T) {
 		{name: "unknown listener", listeners: "a port=1", n: 1, options: func(o *Options) { o.Set = map[string]int{"x": 1} }, want: `no listener "x"`, hint: "--set takes a"},
 		{name: "derived listener set", listeners: "a port=1; b derive=a+1", n: 1, options: func(o *Options) { o.Set = map[string]int{"b": 1} }, want: `can't be set: its port is a+1`},
 		{name: "port that is none", listeners: "a port=1", n: 1, options: func(o *Options) { o.Set = map[string]int{"a": 70000} }, want: "port 70000"},
-		{name: "unknown parameter", listeners: "a port=1", n: 1, options: func(o *Options) { o.Params = map[string]string{"x": "1"} }, want: `no parameter "x"`},
+		{name: "unknown parameter", listeners: "a port=1", n: 1, options: func(o *Options) { o.Params = map[string]string{"x": "1"} }, want: `no parameter "x"`, hint: "the template has no parameters"},
+		{name: "unknown parameter of some", listeners: "a port=1", n: 1, more: "[params.y]", options: func(o *Options) { o.Params = map[string]string{"x": "1"} },
+			want: `no parameter "x"`, hint: "it has: y"},
+		{name: "options of a file", listeners: "a port=1", n: 1, want: `f: line 3: set.x: template "server" has no listener "x"`,
+			options: func(o *Options) {
+				o.Set, o.Places = map[string]int{"x": 1}, map[string]string{"set.x": "f: line 3: set.x"}
+			}},
 		{name: "unknown way to join", listeners: "a port=1", n: 1, options: func(o *Options) { o.Join = "config" }, want: `no way to join called "config"`, hint: "none"},
 		{name: "options of a node that is not", listeners: "a port=1", n: 1, options: func(o *Options) { o.Node = map[int]NodeOptions{3: {}} }, want: "node 3"},
 		{name: "one name for all", nodeName: "n{{if eq .Index 9}}9{{end}}@h", listeners: "a port=1", n: 2, want: `would both be called "n@h"`},

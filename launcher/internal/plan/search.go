@@ -25,7 +25,7 @@ func (s *solver) solve(o *Options) (candidate, []string, error) {
 	if s.spread && s.seats[len(s.seats)-1].index > perBlock {
 		return candidate{}, nil, &Refusal{Text: fmt.Sprintf("an address per node reaches to node %d", perBlock), Hint: "leave --spread out"}
 	}
-	if err := s.tooMany(); err != nil {
+	if err := s.tooMany(len(s.seats)); err != nil {
 		return candidate{}, nil, err
 	}
 	if bad := s.rooted(o); bad.kind != fine {
@@ -62,15 +62,15 @@ func (s *solver) solve(o *Options) (candidate, []string, error) {
 }
 
 // tooMany refuses what the number of ports alone rules out, before any port is looked at.
-func (s *solver) tooMany() error {
+func (s *solver) tooMany(nodes int) error {
 	each := 0
 	for i := range s.lines {
 		if !s.lines[i].off {
 			each++
 		}
 	}
-	if n := len(s.seats); !s.spread && n*each > 65535 {
-		return &Refusal{Text: fmt.Sprintf("%d nodes with %d ports each don't fit into 65535 ports", n, each), Hint: "make fewer nodes"}
+	if !s.spread && nodes*each > 65535 {
+		return &Refusal{Text: fmt.Sprintf("%d nodes with %d ports each don't fit into 65535 ports", nodes, each), Hint: "make fewer nodes"}
 	}
 	return nil
 }

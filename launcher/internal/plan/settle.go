@@ -37,7 +37,7 @@ func (o Options) settle(t *template.Template) (Options, error) {
 // following gives the options of an addition: the recorded ones, and over them what may be given anew.
 func (o Options) following(f *Plan) Options {
 	kept := f.Options
-	kept.Nodes, kept.Formed, kept.Acting, kept.Salt, kept.Renew = nil, f, o.Acting, o.Salt, o.Renew
+	kept.Nodes, kept.Formed, kept.Acting, kept.Salt, kept.Renew, kept.Places = nil, f, o.Acting, o.Salt, o.Renew, o.Places
 	for _, index := range o.Nodes {
 		if f.node(index) == nil {
 			kept.Nodes = append(kept.Nodes, index)
@@ -77,6 +77,14 @@ func (p *Plan) node(index int) *Node {
 	return nil
 }
 
+// at begins an error about an option that stands in a file.
+func (o *Options) at(key string) string {
+	if place := o.Places[key]; place != "" {
+		return place + ": "
+	}
+	return ""
+}
+
 func (o *Options) check(t *template.Template) (errs []error) {
 	refuse := func(hint, format string, args ...any) {
 		errs = append(errs, &Refusal{Text: fmt.Sprintf(format, args...), Hint: hint})
@@ -86,14 +94,14 @@ func (o *Options) check(t *template.Template) (errs []error) {
 		refuse("", "the cluster's folder %q is not absolute", o.Dir)
 	}
 	if o.Spread && !t.Node.SpreadAddress {
-		refuse("leave --spread out", "template %q does not allow an address per node", t.Name)
+		refuse("leave --spread out", "%stemplate %q does not allow an address per node", o.at("spread"), t.Name)
 	}
 	if o.Offset < 0 {
 		refuse("give a step above 0, or leave --offset out", "offset %d is below 0", o.Offset)
 	}
 	if _, known := t.Join.Methods[o.Join]; !known && o.Join != "none" {
 		refuse("--join takes "+strings.Join(append(slices.Sorted(maps.Keys(t.Join.Methods)), "none"), ", "),
-			"template %q has no way to join called %q", t.Name, o.Join)
+			"%stemplate %q has no way to join called %q", o.at("join"), t.Name, o.Join)
 	}
 	for _, env := range []map[string]string{o.Env, t.Environment, t.Start.Environment} {
 		for key := range env {
@@ -120,7 +128,7 @@ func (o *Options) checkNodes(t *template.Template, refuse func(hint, format stri
 			break
 		}
 		if source != "" && t.Copy.Source == "none" {
-			refuse("leave --source out", "template %q copies no node directory, but %q was given", t.Name, source)
+			refuse("leave --source out", "%stemplate %q copies no node directory, but %q was given", o.at("source"), t.Name, source)
 			break
 		}
 	}
@@ -143,7 +151,7 @@ func (o *Options) checkNodes(t *template.Template, refuse func(hint, format stri
 	}
 	for _, index := range slices.Sorted(maps.Keys(o.Node)) {
 		if !seen[index] && o.Formed == nil {
-			refuse("", "options were given for node %d, but the cluster has no such node", index)
+			refuse("make more nodes, or leave its options out", "options were given for node %d, but the cluster has no such node", index)
 		}
 	}
 }
@@ -182,22 +190,23 @@ func (o *Options) checkSets(t *template.Template, refuse func(hint, format strin
 	for _, l := range t.Shared {
 		known[l.Name] = l
 	}
-	check := func(set map[string]int, known map[string]template.Listener, flag string) {
+	check := func(set map[string]int, known map[string]template.Listener, flag, key string) {
 		for _, name := range slices.Sorted(maps.Keys(set)) {
 			l, ok := known[name]
+			at := o.at(key + name)
 			switch {
 			case !ok:
-				refuse(fmt.Sprintf("%s takes %s", flag, strings.Join(slices.Sorted(maps.Keys(known)), ", ")), "template %q has no listener %q", t.Name, name)
+				refuse(fmt.Sprintf("%s takes %s", flag, strings.Join(slices.Sorted(maps.Keys(known)), ", ")), "%stemplate %q has no listener %q", at, t.Name, name)
 			case l.Derive != "":
-				refuse("set what it is derived from", "listener %q can't be set: its port is %s", name, l.Derive)
+				refuse("set what it is derived from", "%slistener %q can't be set: its port is %s", at, name, l.Derive)
 			case set[name] < 1 || set[name] > 65535:
-				refuse("ports are 1 to 65535", "listener %q can't be set to port %d", name, set[name])
+				refuse("ports are 1 to 65535", "%slistener %q can't be set to port %d", at, name, set[name])
 			}
 		}
 	}
-	check(o.Set, known, "--set")
+	check(o.Set, known, "--set", "set.")
 	for _, index := range slices.Sorted(maps.Keys(o.Node)) {
-		check(o.Node[index].Set, own, fmt.Sprintf("--node %d:set", index))
+		check(o.Node[index].Set, own, fmt.Sprintf("--node %d:set", index), fmt.Sprintf("node.%d.set.", index))
 	}
 }
 
@@ -205,7 +214,11 @@ func (o *Options) checkParams(t *template.Template, refuse func(hint, format str
 	for _, name := range slices.Sorted(maps.Keys(o.Params)) {
 		p, ok := t.Params[name]
 		if !ok {
-			refuse("it has: "+strings.Join(slices.Sorted(maps.Keys(t.Params)), ", "), "template %q has no parameter %q", t.Name, name)
+			hint := "leave it out: the template has no parameters"
+			if len(t.Params) > 0 {
+				hint = "it has: " + strings.Join(slices.Sorted(maps.Keys(t.Params)), ", ")
+			}
+			refuse(hint, "%stemplate %q has no parameter %q", o.at("params."+name), t.Name, name)
 			continue
 		}
 		if p.Match == "" {
@@ -213,7 +226,7 @@ func (o *Options) checkParams(t *template.Template, refuse func(hint, format str
 		}
 		re, err := template.WholeMatch(p.Match)
 		if err != nil || !re.MatchString(o.Params[name]) {
-			refuse("--param "+name+"=VALUE: "+p.Summary, "parameter %q of template %q can't be %q: it must match %s", name, t.Name, o.Params[name], p.Match)
+			refuse("--param "+name+"=VALUE: "+p.Summary, "%sparameter %q of template %q can't be %q: it must match %s", o.at("params."+name), name, t.Name, o.Params[name], p.Match)
 		}
 	}
 }

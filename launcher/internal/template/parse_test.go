@@ -1,6 +1,7 @@
 package template
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -168,6 +169,19 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestReadsProgram(t *testing.T) {
+	const text = "[node]\nname = \"n{{.Index}}\"\n[start]\ncommand = [\"x\"%s]\n[program]\ncommand = \"x\"\nversion = [\"{{.Bin}}\"]\naccept = \"1\"\n"
+	for args, want := range map[string]bool{"": false, `, "{{.Name}}"`: false, `, "{{.Bin}}"`: true, `, "{{range .Nodes}}{{.Bin}}{{end}}"`: true} {
+		tpl, err := Parse("x", fmt.Appendf(nil, text, args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tpl.ReadsProgram(); got != want {
+			t.Errorf("with %q: %v", args, got)
+		}
 	}
 }
 

@@ -133,5 +133,16 @@ func (t *Template) callReads(c *Call, name string) bool {
 	return reads
 }
 
+// ReadsProgram tells whether any text that a cluster is made by reads the Bin of a node.
+func (t *Template) ReadsProgram() bool {
+	reads := false
+	t.eachText(func(key string, _ place, src string) {
+		if isText(src) && !strings.HasPrefix(key, "program.") && t.texts != nil && t.texts.bySrc[src] != nil {
+			mentions(t.texts.bySrc[src].parsed.Root, true, func(m mention) { reads = reads || slices.Contains(m.path, "Bin") })
+		}
+	})
+	return reads
+}
+
 // NeedsPeer tells whether the call can't be made in a cluster of one node: it asks, or speaks of, another member.
 func (t *Template) NeedsPeer(c *Call) bool { return c.On == "peer" || t.callReads(c, "Peer") }
