@@ -18,6 +18,7 @@ import (
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
+	"onemore/launcher/internal/template"
 )
 
 // decision is what an `up` will do.
@@ -97,6 +98,13 @@ func (d *decision) inputs(ctx context.Context, rec *keeper.Record) (*templateT, 
 	if o.Spread != "" && o.Spread != "address" && o.Spread != "port" {
 		return nil, po, &InputError{Err: fmt.Errorf("--spread %q", o.Spread), Hint: "use port or address"}
 	}
+	if template.IsPath(o.Template) {
+		abs, err := filepath.Abs(o.Template)
+		if err != nil {
+			return nil, po, &InputError{Err: err}
+		}
+		o.Template = abs
+	}
 	if formed && o.Template != "" && o.Template != d.asked.Template && o.Template != rec.Plan.Template {
 		return nil, po, &InputError{Err: fmt.Errorf("cluster %q is of template %q, not %q", o.Cluster, rec.Plan.Template, o.Template),
 			Hint: "name another cluster with -c, or take this one down first"}
@@ -113,6 +121,9 @@ func (d *decision) inputs(ctx context.Context, rec *keeper.Record) (*templateT, 
 		return nil, po, err
 	}
 	d.asked.Template = asked
+	if err := cmp.Or(o.checkBin(t), o.checkHost()); err != nil {
+		return nil, po, err
+	}
 	base, err := plan.ParseBase(o.Base)
 	if err != nil {
 		return nil, po, refusal(err, ports.View{})
@@ -122,7 +133,8 @@ func (d *decision) inputs(ctx context.Context, rec *keeper.Record) (*templateT, 
 		return nil, po, err
 	}
 	po = plan.Options{Cluster: o.Cluster, ID: random(8), Secret: random(16), Salt: random(3), Dir: d.cluster.dir, Host: o.Host, Spread: o.Spread == "address", Offset: o.Offset,
-		Base: base, Set: o.Set, Env: o.Env, Source: src, Params: o.Params, Join: o.Join, Onemore: self, Node: maps.Clone(o.Nodes), Files: o.Files}
+		Base: base, Set: o.Set, Env: o.Env, Source: src, Params: o.Params, Join: o.Join, Onemore: self, Node: maps.Clone(o.Nodes), Files: o.Files,
+		Places: o.places}
 	d.identify(&po, rec)
 	if formed {
 		po.Formed = rec.Plan // those that are stopped are started first, so all of them act
@@ -133,6 +145,9 @@ func (d *decision) inputs(ctx context.Context, rec *keeper.Record) (*templateT, 
 		return nil, po, err
 	}
 	if formed {
+		if err := d.options.fit(rec.Plan, po.Nodes); err != nil {
+			return nil, po, err
+		}
 		d.fixed = len(po.Nodes) == 0 // what is there stays where it is; what is added can give way
 	}
 	if err := checkPaths(ctx, t, d.cluster, &po, o); err != nil {
@@ -160,9 +175,13 @@ func inherit(po *plan.Options, had plan.Options) {
 	if len(po.Env) == 0 {
 		po.Env = had.Env
 	}
-	if len(po.Node) == 0 {
-		po.Node = had.Node
+	node := maps.Clone(had.Node)
+	for i, own := range po.Node {
+		if !slices.ContainsFunc(po.Formed.Nodes, func(n plan.Node) bool { return n.Index == i }) { // what is there stays as it was made
+			node = over(map[int]NodeOptions{i: own}, node)
+		}
 	}
+	po.Node = node
 }
 
 // wanted works out which nodes there shall be.
@@ -267,8 +286,8 @@ func checkPaths(ctx context.Context, t *templateT, c *Cluster, po *plan.Options,
 			return err
 		}
 		if n.Bin != "" {
-			if n.Bin, err = findProgram(t, "", n.Bin); err != nil {
-				return &InputError{Err: fmt.Errorf("node %d: %w", i, err)}
+			if n.Bin, err = findProgram(t, "", n.Bin, o.named(fmt.Sprintf("node.%d.bin", i))); err != nil {
+				return &InputError{Err: err}
 			}
 		}
 		po.Node[i] = n

@@ -40,9 +40,10 @@ type Options struct {
 	Timeout  time.Duration // of one operation; 0: none
 	Keep     bool          // leave everything in place when `up` fails
 	dry      bool
-	taken    []plan.Port // found taken by an earlier try
-	more     int         // nodes to add to those of a cluster that is there
-	Progress func(Event) `json:"-"` // may be nil; called from one goroutine at a time
+	places   map[string]string // where the project's file has an option, by its key there
+	taken    []plan.Port       // found taken by an earlier try
+	more     int               // nodes to add to those of a cluster that is there
+	Progress func(Event)       `json:"-"` // may be nil; called from one goroutine at a time
 }
 
 // NodeOptions are what one node has apart from the others.

@@ -3,6 +3,7 @@ package launcher
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -37,6 +38,15 @@ func ReadProject(path string) (*Project, error) {
 		Files: planFiles(p.Files), Nodes: map[int]NodeOptions{}}
 	for i, n := range p.Node {
 		o.Nodes[i] = NodeOptions{Set: n.Set, Env: n.Env, Source: n.Source, Bin: n.Bin, Files: planFiles(n.Files)}
+	}
+	if p.Cluster != "" {
+		if err := ValidName(p.Cluster); err != nil {
+			return nil, &InputError{Err: fmt.Errorf("%s: %w", p.Where("cluster"), err), Hint: "name the cluster otherwise in this file"}
+		}
+	}
+	o.places = map[string]string{}
+	for key := range o.given() {
+		o.places[key] = p.Where(key)
 	}
 	return &Project{Path: p.Path, Cluster: p.Cluster, Options: o}, nil
 }
@@ -90,6 +100,10 @@ func clusterName(folder string) string {
 
 // Over lays the options over those of a project: what they give wins, single variables, ports and files included.
 func (o Options) Over(under Options) Options {
+	o.places = maps.Clone(under.places)
+	for key := range o.given() {
+		delete(o.places, key)
+	}
 	for _, s := range []struct{ to, from *string }{{&o.Cluster, &under.Cluster}, {&o.Template, &under.Template}, {&o.Source, &under.Source},
 		{&o.Host, &under.Host}, {&o.Spread, &under.Spread}, {&o.Base, &under.Base}, {&o.Join, &under.Join}, {&o.Bin, &under.Bin}} {
 		*s.to = cmp.Or(*s.to, *s.from)

@@ -155,13 +155,13 @@ func chooseTemplate(ctx context.Context, arg, source string) (t *templateT, aske
 func findPrograms(t *templateT, po *plan.Options, o Options) error {
 	var errs []error
 	if t.Program.Command != "" || o.Bin != "" {
-		path, err := findProgram(t, t.Program.Command, o.Bin)
+		path, err := findProgram(t, t.Program.Command, o.Bin, o.named("bin"))
 		errs = append(errs, err)
 		po.Bin = path
 	}
 	po.Tools = map[string]string{}
 	for _, need := range t.Program.Needs {
-		path, err := findProgram(t, need, "")
+		path, err := findProgram(t, need, "", "")
 		errs = append(errs, err)
 		po.Tools[need] = path
 	}
@@ -175,7 +175,8 @@ func findPrograms(t *templateT, po *plan.Options, o Options) error {
 	return nil
 }
 
-func findProgram(t *templateT, name, bin string) (string, error) {
+// findProgram looks up one program, or checks the one that option names.
+func findProgram(t *templateT, name, bin, option string) (string, error) {
 	if bin != "" {
 		abs, err := filepath.Abs(bin)
 		if err != nil {
@@ -183,10 +184,10 @@ func findProgram(t *templateT, name, bin string) (string, error) {
 		}
 		fi, err := os.Stat(abs)
 		if err != nil {
-			return "", fmt.Errorf("program of --bin: %w", err)
+			return "", fmt.Errorf("program of %s: %w", option, err)
 		}
 		if fi.IsDir() || fi.Mode()&0o111 == 0 {
-			return "", fmt.Errorf("program of --bin: %s can't be executed", abs)
+			return "", fmt.Errorf("program of %s: %s can't be executed", option, abs)
 		}
 		return abs, nil
 	}

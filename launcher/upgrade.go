@@ -67,6 +67,9 @@ func (c *Cluster) upgraded(ctx context.Context, rec *keeper.Record, st *Status, 
 	if err != nil {
 		return nil, err
 	}
+	if err := (Options{Bin: o.Bin}).checkBin(t); err != nil {
+		return nil, err
+	}
 	src, err := absolute(o.Source)
 	if err != nil {
 		return nil, err
