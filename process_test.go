@@ -3,10 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -39,6 +42,52 @@ func marked(mark string) []string {
 		out = append(out, pid+" "+strings.ReplaceAll(string(args), "\x00", " "))
 	}
 	return out
+}
+
+// listenerOf is the pid of the process that listens on an address; "" if there is none any more.
+func listenerOf(t *testing.T, addr string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(table)) {
+		const local, state, inode, listens = 1, 3, 9, "0A"
+		f := strings.Fields(line)
+		if len(f) <= inode || f[state] != listens || !strings.HasSuffix(f[local], fmt.Sprintf(":%04X", number)) {
+			continue
+		}
+		open, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+		for _, fd := range open {
+			if to, err := os.Readlink(fd); err == nil && to == "socket:["+f[inode]+"]" {
+				return filepath.Base(filepath.Dir(filepath.Dir(fd)))
+			}
+		}
+	}
+	return ""
+}
+
+// ofAnother tells whether a process is a test's own, or belongs to another cluster.
+func ofAnother(pid, cluster string) bool {
+	const key = "ONEMORE_CLUSTER_ID="
+	if pid == strconv.Itoa(os.Getpid()) {
+		return true
+	}
+	b, _ := os.ReadFile(filepath.Join("/proc", pid, "environ"))
+	for v := range strings.SplitSeq(string(b), "\x00") {
+		if id, ok := strings.CutPrefix(v, key); ok {
+			return id != cluster
+		}
+	}
+	return false
 }
 
 // endKeeper ends the keeper that a keeper.json names, if it is that process still.

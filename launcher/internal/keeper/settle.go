@@ -25,6 +25,9 @@ func (k *Keeper) settle(ctx context.Context, emit func(Event)) error {
 	err := probe.Until(ctx, nil, func(ctx context.Context) error {
 		views := k.views(ctx, nodes, want, emit)
 		if err := k.blame(views, want); err != nil {
+			if odd != nil && ctx.Err() != nil {
+				return odd.err // the time was over while they were asked once more
+			}
 			return probe.Permanent(err)
 		}
 		emit = func(Event) {} // each is told once
