@@ -180,7 +180,7 @@ func (n *Node) openBroker() error {
 	}
 	n.broker, err = broker.Open(broker.Config{
 		Name: v.Self.Name, NodeID: v.Self.Node, ClusterID: cluster, Secret: []byte(secret),
-		Dir: n.dataDir(), Store: n.store, Forward: s.take("forward"),
+		Dir: n.dataDir(), Store: n.store, Peers: peers(v), Forward: s.take("forward"),
 		MQTT: s.take("mqtt"), MQTTS: s.take("mqtts"), WS: s.take("ws"), WSS: s.take("wss"),
 		Faults: n.linkFaults, Logger: n.log,
 	})

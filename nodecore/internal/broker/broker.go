@@ -37,6 +37,7 @@ type Config struct {
 	Secret    []byte       // cluster's secret: proves links, and makes the cluster's CA
 	Dir       string       // where ca.pem is written
 	Store     *store.Store // owned by the caller, who closes it after the broker
+	Peers     []peer.Peer  // the other members, as SetPeers has them
 
 	Forward net.Listener // links from other nodes (7947)
 	MQTT    net.Listener // 1883
@@ -68,6 +69,7 @@ type Broker struct {
 	background sync.WaitGroup // timers and what is done later
 
 	announced announced
+	hearing   hearing
 	retained  retainedMessages
 	claims    claims
 	asked     questions
@@ -110,6 +112,7 @@ func Open(cfg Config) (*Broker, error) {
 		groups: map[string]*group{}, routes: map[string]map[string]struct{}{},
 	}
 	b.announced.all = map[string]wanted{}
+	b.hearing.from = map[string]chan struct{}{}
 	b.retained.all = map[string]keptMessage{}
 	b.claims.open = map[uint64]*claim{}
 	b.asked.open = map[uint64]chan struct{}{}
@@ -126,6 +129,7 @@ func Open(cfg Config) (*Broker, error) {
 	if err := b.load(); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
+	b.SetPeers(cfg.Peers) // whom clients' messages wait to hear
 	b.listen()
 	return b, nil
 }

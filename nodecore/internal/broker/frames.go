@@ -126,6 +126,7 @@ func (b *Broker) Receive(from string, kind byte, body []byte) {
 
 // Joined opens the link to a new member if there is anything that it should know.
 func (b *Broker) Joined(name string) {
+	b.hearing.expect(name)
 	if b.anything() {
 		b.mesh.Connect(name)
 	}
@@ -139,4 +140,7 @@ func (b *Broker) Met(name string) {
 }
 
 // Left forgets what is known of a node.
-func (b *Broker) Left(name string) { b.dropRoutes(name) }
+func (b *Broker) Left(name string) {
+	b.hearing.done(name)
+	b.dropRoutes(name)
+}

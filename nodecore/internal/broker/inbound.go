@@ -39,6 +39,7 @@ func (c *conn) publish(p publish) error {
 	}
 	if fresh {
 		if topic.ValidName(m.topic) {
+			c.b.hear()
 			c.b.publish(m, in).wait(c.b)
 		} else {
 			c.s.accepted(in)

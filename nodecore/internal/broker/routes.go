@@ -113,7 +113,8 @@ func (b *Broker) announceAll(name string) {
 func (b *Broker) routesOf(from string, r *reader) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if full := r.bool(); full {
+	full := r.bool()
+	if full {
 		b.dropRoutesLocked(from)
 	}
 	for range r.count(3) {
@@ -128,6 +129,9 @@ func (b *Broker) routesOf(from string, r *reader) error {
 	}
 	if r.bad {
 		return errMalformed
+	}
+	if full {
+		b.hearing.done(from)
 	}
 	return nil
 }

@@ -196,6 +196,17 @@ func (m *Mesh) Up(name string) bool {
 	return l != nil && l.isUp()
 }
 
+// Alive says whether membership takes a peer for running.
+func (m *Mesh) Alive(name string) bool {
+	l := m.link(name)
+	if l == nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.alive
+}
+
 // Reachable says whether there is no reason to think that a peer can't be reached.
 func (m *Mesh) Reachable(name string) bool {
 	l := m.link(name)
