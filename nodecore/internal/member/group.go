@@ -167,11 +167,16 @@ func (g *Group) View() View {
 	v := View{Cluster: g.st.Cluster, Self: g.selfLocked()}
 	gs, r := g.gossip, g.roster
 	g.mu.Unlock()
-	if gs == nil {
+	list := r.list()
+	if gs == nil { // not started: who was a member is known, and nobody is met
 		v.Running = []Member{v.Self}
+		for _, m := range list {
+			if m.ID != v.Self.ID {
+				v.Stopped = append(v.Stopped, m)
+			}
+		}
 		return v
 	}
-	list := r.list()
 	v.Running = make([]Member, 0, len(list))
 	for _, m := range list {
 		if gs.running(m.ID) {
