@@ -24,6 +24,27 @@ func TestAloneAtFirst(t *testing.T) {
 	}
 }
 
+// TestKnownBeforeStart: whoever asks a node that has not met anybody yet is told who was a member.
+func TestKnownBeforeStart(t *testing.T) {
+	nodes := cluster(t, "a", "b", "c")
+	n := nodes[1]
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n.cfg.TCP, n.cfg.UDP = listen(t, n.addr.String())
+	g, err := Open(n.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := g.View()
+	if short(v.Running) != "b" || short(v.Stopped) != "a c" {
+		t.Errorf("before the start running are %q, stopped %q; want b, a c", short(v.Running), short(v.Stopped))
+	}
+	if err := g.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNameBelongsToData(t *testing.T) {
 	n := reserve(t, "a").start(t)
 	if err := n.Close(); err != nil {
