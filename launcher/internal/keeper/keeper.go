@@ -180,7 +180,7 @@ func (k *Keeper) watchFolder(folder fs.FileInfo) {
 		case <-k.life.Done():
 			return
 		}
-		if k.unlock != nil { // else whoever had the turn has removed it
+		if k.unlock != nil && k.folder == folder { // else whoever had the turn has removed it, and may have made it anew
 			k.log.Error("the cluster's folder has gone: all of it is ended", "dir", k.dir)
 			k.over()
 		}
