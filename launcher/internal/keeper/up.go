@@ -120,13 +120,14 @@ func (u *undertaking) begin(ctx context.Context) error {
 	return k.stopNodes(ctx, u.started, false, u.emit)
 }
 
-// current refuses a request whose plan was made from another state of the cluster: two `up` of the same moment.
+// current refuses a request whose plan was made from another state of the cluster, or from another cluster of its name: two
+// `up` of the same moment. A restore brings a plan of its own.
 func (k *Keeper) current(req Request) error {
-	have := 0
+	have, same := 0, true
 	if k.rec != nil {
-		have = k.rec.Revision
+		have, same = k.rec.Revision, req.Op == OpRestore || req.Plan == nil || req.Plan.ID == k.rec.Plan.ID
 	}
-	if req.Revision != have {
+	if req.Revision != have || !same {
 		return &Error{Why: "the cluster was changed by somebody else meanwhile", Stale: true}
 	}
 	return nil
@@ -249,23 +250,17 @@ func (u *undertaking) join(ctx context.Context) error {
 	return nil
 }
 
-// finish records that everything is there.
+// finish records that everything is there. What others have planned meanwhile, for a cluster that was not formed, is stale.
 func (u *undertaking) finish() error {
-	k := u.k
-	rec := *k.rec
-	rec.Formed = true
-	rec.Joined = nil
-	for _, p := range rec.Plan.Nodes {
-		if !slices.ContainsFunc(u.made, func(n *node) bool { return n.plan.Index == p.Index }) && !k.rec.joined(p.Index) {
-			continue
+	return u.k.amendRecord(func(r *Record) {
+		var joined []int
+		for _, p := range r.Plan.Nodes {
+			if r.joined(p.Index) || slices.ContainsFunc(u.made, func(n *node) bool { return n.plan.Index == p.Index }) {
+				joined = append(joined, p.Index)
+			}
 		}
-		rec.Joined = append(rec.Joined, p.Index)
-	}
-	if err := rec.write(k.dir); err != nil {
-		return err
-	}
-	k.adopt(&rec)
-	return nil
+		r.Formed, r.Joined = true, joined
+	})
 }
 
 // undo takes back what this `up` did, keeps the logs of what failed, and returns the error with the place of them.
@@ -313,9 +308,11 @@ func (u *undertaking) unmake(ctx context.Context) error {
 		errs = append(errs, k.removeFolder(n))
 	}
 	if u.before != nil {
-		errs = append(errs, u.before.write(k.dir))
-		k.adopt(u.before)
-		errs = append(errs, k.leaseFor(ctx, u.before.Plan))
+		back := *u.before
+		back.Revision = k.rec.Revision + 1 // what was planned on the record that is taken back is stale
+		errs = append(errs, back.write(k.dir))
+		k.adopt(&back)
+		errs = append(errs, k.leaseFor(ctx, back.Plan))
 	}
 	return errors.Join(errs...)
 }
