@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -38,19 +40,28 @@ func TestRunsAtOnce(t *testing.T) {
 	h.nothingLeft()
 }
 
-// TestKillAnything: whatever is killed at whatever moment, after gc nothing is left.
+// TestKillAnything: whatever is killed at whatever moment, after gc nothing is left: of a `run` or of a Go test that never
+// ends, its keeper, its nodes or its command.
 func TestKillAnything(t *testing.T) {
 	h := newHost(t)
 	took := h.upTime()
+	binary := filepath.Join(t.TempDir(), "hang.test")
+	if out, err := exec.Command("go", "test", "-c", "-o", binary, "./launcher/launchertest").CombinedOutput(); err != nil {
+		t.Fatalf("build a test binary: %v\n%s", err, out)
+	}
 	for i := range killsOverAll {
 		mark := fmt.Sprintf("TEST_RUN=%s-any-%d", h.home, i)
 		run := h.cmd("run", "3", "--", "sleep", "1000")
+		if i%3 == 2 {
+			run.Path, run.Args = binary, []string{binary, "-test.run=^TestHang$"}
+			run.Env = append(run.Env, "HANG=kill")
+		}
 		run.Env = append(run.Env, mark)
 		if err := run.Start(); err != nil {
 			t.Fatal(err)
 		}
 		<-randomMoment(2 * took)
-		// The run itself, its keeper, its nodes and its command all have the mark: any of them, or two at once.
+		// The run or test itself, its keeper, its nodes and its command all have the mark: any of them, or two at once.
 		victims := pidsOf(marked(mark))
 		for range 1 + i%2 {
 			if len(victims) > 0 {
