@@ -158,7 +158,7 @@ func (o *Options) checkNodes(t *template.Template, refuse func(hint, format stri
 
 // checkRefused asks the template whether n nodes with these settings can be a cluster.
 func (o *Options) checkRefused(t *template.Template, n int, refuse func(hint, format string, args ...any)) {
-	data := template.RefuseData{N: n, Cluster: o.Cluster, Join: o.Join, Param: o.Params}
+	data := template.RefuseData{N: n, Host: o.Host, Cluster: o.Cluster, Join: o.Join, Param: o.Params}
 	for _, r := range t.Refuse {
 		no, err := isTrue(t, r.When, data)
 		reason := r.Reason

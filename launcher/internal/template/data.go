@@ -113,6 +113,7 @@ type NameData struct {
 // RefuseData is what a refusal sees: N is the number of nodes that there would be.
 type RefuseData struct {
 	N       int
+	Host    string // of the nodes; with addresses of their own, of the first
 	Cluster string
 	Join    string
 	Param   map[string]string

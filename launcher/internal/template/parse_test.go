@@ -152,7 +152,7 @@ func TestParseRefuses(t *testing.T) {
 		{"members of a peer", small + "[members.call]\ntcp = \"x\"\ncount = \"x\"\non = \"peer\"", `"peer" is unknown`},
 		{"staged without a call", strings.Replace(small, "[start]", "[start]\norder = \"staged\"", 1), "start.staged: is missing"},
 		{"a refusal without reason", small + "[[refuse]]\nwhen = \"true\"", "refuse[0]: give when and reason"},
-		{"a refusal of one node", small + "[[refuse]]\nwhen = \"{{.Name}}\"\nreason = \"x\"", "{{.Name}} is unknown here; have Cluster, Join, N, Param"},
+		{"a refusal of one node", small + "[[refuse]]\nwhen = \"{{.Name}}\"\nreason = \"x\"", "{{.Name}} is unknown here; have Cluster, Host, Join, N, Param"},
 		{"a mode that is none", small + "[[file]]\npath = \"x\"\nmode = \"0999\"", "is no octal mode"},
 		{"a path that leaves", small + "[[file]]\npath = \"../x\"", "not a clean slash path"},
 		{"a glob that is none", small + "[copy]\nexclude = [\"[\"]", "syntax error in pattern"},

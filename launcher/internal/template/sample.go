@@ -56,7 +56,7 @@ func sampleFor(where place, d *Data) any {
 	case inWhen:
 		return WhenData{Cluster: d.Cluster, Join: d.Join, Param: d.Param}
 	case inRefuse:
-		return RefuseData{N: d.N, Cluster: d.Cluster, Join: d.Join, Param: d.Param}
+		return RefuseData{N: d.N, Host: d.Host, Cluster: d.Cluster, Join: d.Join, Param: d.Param}
 	case inURL:
 		return URLData{Addr: "127.0.0.1:1000", Host: "127.0.0.1", Port: 1000}
 	case inFault:
