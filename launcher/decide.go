@@ -267,7 +267,7 @@ func refusal(err error, v ports.View) error {
 	if h, ok := ports.Holder(a); ok {
 		p.Holder = fmt.Sprintf("%s (pid %d)", h.Name, h.PID)
 	} else if i := slices.IndexFunc(v.Leases, func(l ports.Leased) bool { return ports.Conflict(l.Addr, a) }); i >= 0 {
-		p.Holder = fmt.Sprintf("another cluster, %q", v.Leases[i].Owner)
+		p.Holder = fmt.Sprintf("another cluster, %q (keeper: pid %d)", v.Leases[i].Owner, v.Leases[i].PID)
 	}
 	return &Failure{Node: p.Node, Why: p.Error(), Hint: p.Hint}
 }
