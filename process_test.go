@@ -81,7 +81,10 @@ func ofAnother(pid, cluster string) bool {
 	if pid == strconv.Itoa(os.Getpid()) {
 		return true
 	}
-	b, _ := os.ReadFile(filepath.Join("/proc", pid, "environ"))
+	b, err := os.ReadFile(filepath.Join("/proc", pid, "environ"))
+	if err != nil || len(b) == 0 { // it ended since it was seen: what is left after down doesn't end by itself
+		return true
+	}
 	for v := range strings.SplitSeq(string(b), "\x00") {
 		if id, ok := strings.CutPrefix(v, key); ok {
 			return id != cluster
