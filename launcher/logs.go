@@ -145,8 +145,8 @@ type logReader struct {
 	f       *os.File
 	r       *bufio.Reader
 	partial string
-	old     bool // a file has been opened: from then on only the log itself is
-	ended   bool // the open file is no longer the log: nothing comes after what it has
+	last    fs.FileInfo // of the file that was opened last; nil at first
+	ended   bool        // the open file is no longer the log: nothing comes after what it has
 }
 
 // next returns the next whole line, nil at the present end. With rotated, LOG.1 is read first.
@@ -178,23 +178,42 @@ func (l *logReader) next(rotated bool) (*LogLine, error) {
 	}
 }
 
-func (l *logReader) open(rotated bool) error {
-	names := []string{l.path}
-	if rotated && !l.old {
-		names = []string{l.path + ".1", l.path}
+// open opens the file that follows the one that was read last: the log itself, or LOG.1 where that one has been rotated away
+// meanwhile.
+func (l *logReader) open(rotated bool) (err error) {
+	now, err := openIfThere(l.path)
+	if err != nil {
+		return err
 	}
-	for _, name := range names {
-		f, err := os.Open(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		l.f, l.r, l.old = f, bufio.NewReader(f), true
-		return nil
+	before, err := openIfThere(l.path + ".1") // after the log: if it is what was read last, then the log has followed it
+	if err != nil {
+		now.Close()
+		return err
 	}
-	return nil
+	next, other := now, before
+	if before != nil && (l.last == nil && rotated || l.last != nil && !sameFile(before, l.last)) {
+		next, other = before, now
+	}
+	other.Close() // nil takes that
+	if next != nil {
+		l.f, l.r = next, bufio.NewReader(next)
+		l.last, err = next.Stat()
+	}
+	return err
+}
+
+// openIfThere is nil for a file that is not there.
+func openIfThere(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return f, err
+}
+
+func sameFile(f *os.File, as fs.FileInfo) bool {
+	is, err := f.Stat()
+	return err == nil && os.SameFile(is, as)
 }
 
 // replaced tells whether the open file is no longer the log: it was rotated away, or was LOG.1 from the start.
@@ -203,8 +222,7 @@ func (l *logReader) replaced() bool {
 	if err != nil {
 		return false
 	}
-	mine, err := l.f.Stat()
-	return err == nil && !os.SameFile(now, mine)
+	return !os.SameFile(now, l.last)
 }
 
 func (l *logReader) close() {

@@ -81,6 +81,35 @@ func TestMergeByTime(t *testing.T) {
 	}
 }
 
+// TestFollowFarBehind: the log is rotated while the reader is still in LOG.1; nothing of the file between is lost.
+func TestFollowFarBehind(t *testing.T) {
+	a := filepath.Join(t.TempDir(), "a")
+	writeLog(t, a+".1", 1, "one", 2, "two")
+	writeLog(t, a, 3, "three")
+	r := readers(a)[0]
+	defer r.close()
+	var got []string
+	for i := 0; ; i++ {
+		l, err := r.next(true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l == nil {
+			break
+		}
+		got = append(got, l.Text)
+		if i == 0 {
+			if err := os.Rename(a, a+".1"); err != nil {
+				t.Fatal(err)
+			}
+			writeLog(t, a, 4, "four")
+		}
+	}
+	if want := []string{"one", "two", "three", "four"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestMergeChooses(t *testing.T) {
 	a := filepath.Join(t.TempDir(), "a")
 	writeLog(t, a, 1, "error one", 2, "fine", 3, "error two")

@@ -89,12 +89,14 @@ func (l *logFile) write(line []byte) {
 	l.size += int64(n)
 }
 
+// rotate changes nothing when it fails: the next line tries again.
 func (l *logFile) rotate() {
 	if err := os.Rename(l.path, l.path+".1"); err != nil {
 		return
 	}
 	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
+		_ = os.Rename(l.path+".1", l.path)
 		return
 	}
 	l.f.Close()

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -130,5 +131,46 @@ func TestTell(t *testing.T) {
 	}
 	if got := telling(path+".missing", ""); len(got) != 0 {
 		t.Errorf("a missing log: got %q", got)
+	}
+}
+
+// TestLogRotationFails: no file can be opened at that moment; the log stays in its place, and rotates with the next line.
+func TestLogRotationFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l, err := openLog(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.limit = 1
+	l.write([]byte("one"))
+	var was, none syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	none.Max = was.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	l.write([]byte("two"))
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	l.write([]byte("three"))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{path + ".1": "one two", path: "three"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for line := range strings.Lines(string(b)) {
+			_, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+			got = append(got, text)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s has %q, want %q", filepath.Base(file), got, want)
+		}
 	}
 }

@@ -90,14 +90,14 @@ func (l *Log) Append(v any) error {
 	return nil
 }
 
-// rotate leaves the old file open and in use when it fails.
+// rotate leaves the old file open, in use and in its place when it fails.
 func (l *Log) rotate() error {
 	if err := os.Rename(l.path, l.path+".1"); err != nil {
 		return err
 	}
 	old := l.file
 	if err := l.open(); err != nil {
-		return err
+		return errors.Join(err, os.Rename(l.path+".1", l.path))
 	}
 	return old.Close()
 }
