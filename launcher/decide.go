@@ -36,12 +36,13 @@ type decision struct {
 // origin is what a cluster was made from; the keeper records it for later commands.
 type origin struct {
 	Template string `json:"template"`
+	Stamp    string `json:"stamp,omitempty"` // Options.stamp
 }
 
 func (d *decision) request() keeper.Request {
 	asked, err := json.Marshal(d.asked)
 	if err != nil {
-		panic(err) // one string
+		panic(err) // plain strings
 	}
 	return keeper.Request{Op: keeper.OpUp, Options: asked, Plan: d.plan, Revision: d.base, Nodes: d.nodes, Keep: d.options.Keep, Groups: d.groups}
 }
@@ -110,7 +111,7 @@ func (d *decision) inputs(ctx context.Context, rec *keeper.Record) (*templateT, 
 			Hint: "name another cluster with -c, or take this one down first"}
 	}
 	if !formed {
-		d.asked.Template = o.Template
+		d.asked.Template, d.asked.Stamp = o.Template, o.stamp
 	}
 	src, err := absolute(o.Source)
 	if err != nil {

@@ -43,6 +43,7 @@ type Options struct {
 	places   map[string]string // where the project's file has an option, by its key there
 	taken    []plan.Port       // found taken by an earlier try
 	more     int               // nodes to add to those of a cluster that is there
+	stamp    string            // of the files that the other options name; for a cluster that is to be reused
 	Progress func(Event)       `json:"-"` // may be nil; called from one goroutine at a time
 }
 

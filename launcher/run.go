@@ -2,17 +2,23 @@ package launcher
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 
 	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/proc"
+	"onemore/launcher/internal/template"
 )
 
 // statusFile is the cluster's status among the evidence of a failed run.
@@ -31,8 +37,10 @@ type RunOptions struct {
 // if it dies, the keeper takes the cluster down.
 func Run(ctx context.Context, o Options, r RunOptions, args []string) (code int, bundle string, err error) {
 	switch {
-	case r.Reuse && !r.Named:
-		o.Cluster = "reuse-" + reuseName(o)
+	case r.Reuse:
+		if err := o.reusable(r.Named); err != nil {
+			return 0, "", err
+		}
 	case !r.Named:
 		o.Cluster = UniqueName("run")
 	}
@@ -62,26 +70,73 @@ func Run(ctx context.Context, o Options, r RunOptions, args []string) (code int,
 // upFor is Up with this process as the owner from the first moment; a cluster that is to be reused has none.
 func upFor(ctx context.Context, o Options, r RunOptions) (*Cluster, func(), error) {
 	if r.Reuse {
-		if c, err := Open(o.Cluster, o); err == nil {
-			if st, err := c.Status(ctx); err == nil && st.State == keeper.Running {
-				return c, func() {}, nil
-			}
-		}
-		c, _, err := Up(ctx, o)
+		c, err := warm(ctx, o)
 		return c, func() {}, err
 	}
 	c, _, release, err := UpOwned(ctx, o)
 	return c, release, err
 }
 
-// reuseName is the same for runs that want the same cluster.
-func reuseName(o Options) string {
-	o.Progress, o.Cluster, o.Timeout = nil, "", 0
-	b, err := json.Marshal(o)
-	if err != nil {
-		panic(err) // plain fields only
+// warm is Up for a cluster that a run before may have left. One that was made from what has changed since is made anew.
+func warm(ctx context.Context, o Options) (*Cluster, error) {
+	if c, err := Open(o.Cluster, o); err == nil {
+		var made origin
+		rec, err := c.record()
+		if err == nil && json.Unmarshal(rec.Options, &made) == nil && made.Stamp != "" && made.Stamp != o.stamp {
+			c.progress(Event{Phase: "making anew", Text: "as what it was made from has changed"})
+			if err := c.Down(ctx, false); err != nil && !errors.Is(err, ErrNoCluster) {
+				return nil, err
+			}
+		}
 	}
-	return hash(b)
+	c, _, err := Up(ctx, o)
+	return c, err
+}
+
+// reusable makes runs that want the same cluster the same: paths become absolute, the name, unless it is the user's own, is
+// made of all options, and the stamp is of all that they name.
+func (o *Options) reusable(named bool) error {
+	paths := []*string{&o.Source, &o.Bin}
+	if template.IsPath(o.Template) {
+		paths = append(paths, &o.Template)
+	}
+	nodes := map[int]NodeOptions{}
+	for _, i := range slices.Sorted(maps.Keys(o.Nodes)) {
+		own := o.Nodes[i]
+		if err := errors.Join(makeAbsolute(&own.Source), makeAbsolute(&own.Bin)); err != nil {
+			return err
+		}
+		nodes[i] = own
+		paths = append(paths, &own.Source, &own.Bin)
+	}
+	o.Nodes = nodes
+	sum := sha256.New()
+	for _, p := range paths {
+		if err := makeAbsolute(p); err != nil {
+			return err
+		}
+		if *p == "" {
+			continue
+		}
+		stamp, err := nodedir.Stamp(*p)
+		fmt.Fprintln(sum, stamp, err) // Up says better what is wrong with it
+	}
+	o.stamp = hex.EncodeToString(sum.Sum(nil))
+	if !named {
+		same := *o
+		same.Progress, same.Cluster, same.Timeout = nil, "", 0
+		b, err := json.Marshal(same)
+		if err != nil {
+			return err
+		}
+		o.Cluster = "reuse-" + hash(b)
+	}
+	return nil
+}
+
+func makeAbsolute(path *string) (err error) {
+	*path, err = absolute(*path)
+	return err
 }
 
 // command runs args with the cluster's environment, our streams, and our signals passed on.

@@ -12,7 +12,20 @@ import (
 
 // Hash returns a hash over all of a tree: names, modes, targets of links and
 // content. Times don't count. It is the same exactly if nothing was changed.
-func Hash(dir string) (string, error) {
+func Hash(dir string) (string, error) { return hashTree(dir, hashFile) }
+
+// Stamp is Hash with the times of files in place of their content: it reads none.
+func Stamp(dir string) (string, error) {
+	return hashTree(dir, func(w io.Writer, path string) error {
+		info, err := os.Lstat(path)
+		if err == nil {
+			fmt.Fprintf(w, "%d ", info.ModTime().UnixNano())
+		}
+		return err
+	})
+}
+
+func hashTree(dir string, file func(w io.Writer, path string) error) (string, error) {
 	sum := sha256.New()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -29,7 +42,7 @@ func Hash(dir string) (string, error) {
 		fmt.Fprintf(sum, "%q %v %d ", rel, info.Mode(), sizeOf(info))
 		switch {
 		case info.Mode().IsRegular():
-			return hashFile(sum, path)
+			return file(sum, path)
 		case info.Mode()&fs.ModeSymlink != 0:
 			target, err := os.Readlink(path)
 			fmt.Fprintf(sum, "%q", target)
