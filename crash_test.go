@@ -86,6 +86,7 @@ type clusterStatus struct {
 	ID     string       `json:"id"`
 	State  string       `json:"state"`
 	Keeper int          `json:"keeper_pid"`
+	Busy   string       `json:"busy"`
 	Nodes  []nodeStatus `json:"nodes"`
 }
 

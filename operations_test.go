@@ -74,6 +74,13 @@ func TestDamagedRecord(t *testing.T) {
 					t.Errorf("%v: exit %d, want 1 and the way out:\n%s", args, code, errs)
 				}
 			}
+			h.ok("-c", "d", "down", "--keep-data")
+			if _, err := os.Stat(filepath.Join(h.home, "d", "1", "onemore", "data")); err != nil {
+				t.Errorf("down --keep-data: %v", err)
+			}
+			if p := left("ONEMORE_CLUSTER_ID=" + st.ID); len(p) > 0 {
+				t.Errorf("down --keep-data left %v", p)
+			}
 			h.downClean("d", st)
 			h.ok("-c", "well", "down", "-q")
 		})
@@ -141,6 +148,67 @@ func TestDownDuringUp(t *testing.T) {
 		t.Errorf("up: exit %d, want 1 and why:\n%s", code, errs.String())
 	}
 	h.nothingLeft()
+}
+
+// TestDownDuringRestart: nor does it wait for what goes on when its client goes; the end of an owner does not either.
+func TestDownDuringRestart(t *testing.T) {
+	for _, owned := range []bool{false, true} {
+		h := newHost(t)
+		dir, gate := slowTemplate(t)
+		if err := os.WriteFile(gate, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		owner := h.cmd("-c", "r", "run", "2", "-t", dir, "--", "sleep", "1000")
+		if owned {
+			if err := owner.Start(); err != nil {
+				t.Fatal(err)
+			}
+			h.until("the cluster runs", func() bool { st, ok := h.status("r"); return ok && st.State == "running" && st.Busy == "" })
+		} else {
+			h.ok("-c", "r", "up", "2", "--base", "auto", "-t", dir, "-q")
+		}
+		if err := os.Remove(gate); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() { h.run("-c", "r", "restart", "1", "--timeout", "0") })
+		h.until("node 1 is being started", func() bool {
+			st, _ := h.status("r")
+			return len(st.Nodes) == 2 && st.Nodes[0].State == "starting"
+		})
+		if owned {
+			_ = owner.Process.Kill()
+			_ = owner.Wait()
+			h.gone(2 * time.Second)
+		} else {
+			h.ok("-c", "r", "down", "--timeout", "20s")
+		}
+		wg.Wait()
+		h.nothingLeft()
+	}
+}
+
+// TestKeeperToldToEnd: a keeper that gets SIGTERM takes down a cluster that hangs on somebody, whether that one lives or not.
+func TestKeeperToldToEnd(t *testing.T) {
+	for _, kill := range []bool{false, true} {
+		h := newHost(t)
+		run := h.cmd("-c", "o", "run", "2", "--", "sleep", "1000")
+		if err := run.Start(); err != nil {
+			t.Fatal(err)
+		}
+		h.until("the cluster runs", func() bool { st, ok := h.status("o"); return ok && st.State == "running" && st.Busy == "" })
+		keeper := h.keeper("o")
+		if kill {
+			_ = run.Process.Kill()
+		}
+		if err := syscall.Kill(keeper, syscall.SIGTERM); err != nil && !kill {
+			t.Fatal(err)
+		}
+		h.gone(2 * time.Second)
+		_ = run.Process.Signal(syscall.SIGTERM)
+		_ = run.Wait()
+		h.nothingLeft()
+	}
 }
 
 // TestKeptUpAgain: an `up` after one that failed and was to be kept begins anew, whatever of it still runs.
@@ -336,6 +404,35 @@ func TestHalfRemoved(t *testing.T) {
 		t.Errorf("after up: %+v", st)
 	}
 	h.downClean("r", st)
+}
+
+// TestRemovalCutShort: what a removal that was cut short leaves is no cluster that runs again, but one that gc removes and that
+// stands in no way of a new one.
+func TestRemovalCutShort(t *testing.T) {
+	for _, next := range []string{"gc", "down", "up"} {
+		h := newHost(t)
+		h.ok("-c", "r", "up", "2", "--base", "auto", "-q")
+		h.killKeeper("r")
+		for _, name := range []string{"cluster.json", "keeper.json", "1/.onemore", "1/start"} {
+			if err := os.Remove(filepath.Join(h.home, "r", name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if st, ok := h.status("r"); !ok || st.State != "lost" {
+			t.Errorf("status: %+v, want lost", st)
+		}
+		if next == "up" {
+			h.ok("-c", "r", "up", "2", "--base", "auto", "-q")
+			st, _ := h.status("r")
+			if st.State != "running" || len(st.Nodes) != 2 {
+				t.Errorf("after up: %+v", st)
+			}
+			h.downClean("r", st)
+		} else {
+			h.ok("-c", "r", next)
+		}
+		h.nothingLeft()
+	}
 }
 
 // TestExecSignals: a command in a node's directory gets the signals that onemore gets, each once, and answers for its exit.

@@ -39,7 +39,8 @@ func (c *Cluster) ask(ctx context.Context, req keeper.Request) (*keeper.Client, 
 			return cl, st, nil
 		}
 		cl.Close()
-		if !errors.Is(err, keeper.ErrBusy) || time.Now().After(deadline) {
+		again := errors.Is(err, keeper.ErrBusy) || errors.Is(err, keeper.ErrUnheard)
+		if !again || time.Now().After(deadline) {
 			return nil, st, err
 		}
 	}

@@ -240,26 +240,41 @@ func (c *Cluster) Heal(ctx context.Context, numbers ...int) (*Status, error) {
 }
 
 func (c *Cluster) changeFaults(ctx context.Context, change func([]Fault) ([]Fault, error)) (*Status, error) {
-	for try := 1; ; try++ {
+	return planned(func() (*Status, error) {
 		st, err := c.Status(ctx)
 		if err != nil {
 			return nil, err
 		}
-		had := st.FaultTable
-		now, err := change(had.Faults)
+		req, err := c.faultChange(ctx, st.FaultTable, change)
 		if err != nil {
 			return nil, err
 		}
-		req := &keeper.FaultChange{Base: had.Revision, Faults: now}
-		if err := c.planFaults(ctx, req, had.Faults); err != nil {
-			return nil, err
-		}
-		st, err = c.do(ctx, keeper.Request{Op: keeper.OpFault, Faults: req})
-		fail, ok := errors.AsType[*Failure](err)
-		if !ok || !fail.Stale || try == planTries {
-			return st, err
+		return c.do(ctx, keeper.Request{Op: keeper.OpFault, Faults: req})
+	})
+}
+
+// faultChange plans a change of the faults that there are.
+func (c *Cluster) faultChange(ctx context.Context, had keeper.FaultTable, change func([]Fault) ([]Fault, error)) (*keeper.FaultChange, error) {
+	now, err := change(had.Faults)
+	if err != nil {
+		return nil, err
+	}
+	req := &keeper.FaultChange{Base: had.Revision, Faults: now}
+	return req, c.planFaults(ctx, req, had.Faults)
+}
+
+// without are the faults of the nodes that stay when others go.
+func without(faults []Fault, gone []int) []Fault {
+	left := []Fault{}
+	for _, f := range faults {
+		f.Links = slices.DeleteFunc(slices.Clone(f.Links), func(l plan.Link) bool {
+			return slices.Contains(gone, l.From) || slices.Contains(gone, l.To)
+		})
+		if len(f.Links) > 0 {
+			left = append(left, f)
 		}
 	}
+	return left
 }
 
 // planFaults completes a change by the calls that bring it about, where the server has its own.

@@ -14,8 +14,13 @@ import (
 
 // Remove lets nodes leave the cluster, stops them and removes their directories.
 func (c *Cluster) Remove(ctx context.Context, nodes ...int) (*Status, error) {
+	return planned(func() (*Status, error) { return c.remove(ctx, nodes) })
+}
+
+// planned calls f, which plans on what the cluster is and asks its keeper, again when the cluster has changed meanwhile.
+func planned(f func() (*Status, error)) (*Status, error) {
 	for try := 1; ; try++ {
-		st, err := c.remove(ctx, nodes)
+		st, err := f()
 		if fail, ok := errors.AsType[*Failure](err); !ok || !fail.Stale || try == planTries {
 			return st, err
 		}
@@ -38,7 +43,14 @@ func (c *Cluster) remove(ctx context.Context, nodes []int) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.do(ctx, keeper.Request{Op: keeper.OpRemove, Plan: p, Revision: rec.Revision, Nodes: nodes, Options: rec.Options})
+	req := keeper.Request{Op: keeper.OpRemove, Plan: p, Revision: rec.Revision, Nodes: nodes, Options: rec.Options}
+	if st.FaultTable.Touches(nodes) {
+		req.Faults, err = c.faultChange(ctx, st.FaultTable, func(had []Fault) ([]Fault, error) { return without(had, nodes), nil })
+		if err != nil {
+			return nil, err
+		}
+	}
+	return c.do(ctx, req)
 }
 
 // leaving makes the cluster's plan anew with only those as peers that run and stay.

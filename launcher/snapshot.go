@@ -77,7 +77,7 @@ func RemoveSnapshot(name string) error {
 	if _, err := os.Lstat(dir); err != nil {
 		return noSnapshot(name, err)
 	}
-	return nodedir.Remove(dir, keeper.SnapshotsFolder)
+	return nodedir.Discard(dir, keeper.SnapshotsFolder)
 }
 
 // Restore makes a cluster from a snapshot, under the name, with the nodes and on the ports that it had, and returns when all

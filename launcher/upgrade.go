@@ -30,6 +30,10 @@ func (c *Cluster) Upgrade(ctx context.Context, o UpgradeOptions) (*Status, error
 	if o.Source == "" && o.Bin == "" {
 		return nil, &InputError{Err: errors.New("upgrade to what?"), Hint: "name the new node directory with --source, or the new program with --bin"}
 	}
+	return planned(func() (*Status, error) { return c.upgrade(ctx, o) })
+}
+
+func (c *Cluster) upgrade(ctx context.Context, o UpgradeOptions) (*Status, error) {
 	st, err := c.Status(ctx)
 	if err != nil {
 		return nil, err

@@ -1,13 +1,17 @@
 package keeper
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
@@ -75,6 +79,73 @@ func TestStale(t *testing.T) {
 	}
 	if err := k.current(seen); !stale(err) {
 		t.Errorf("plan made while the cluster was being formed: %v, want stale", err)
+	}
+}
+
+// TestCreate: a folder that somebody has made since the keeper was started is theirs when it has a record, and is made anew when
+// it has none.
+func TestCreate(t *testing.T) {
+	stderr, err := unix.Dup(2) // a keeper makes it its own
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = errors.Join(unix.Dup2(stderr, 2), unix.Close(stderr)) })
+	for _, recorded := range []bool{false, true} {
+		k := claimed(t)
+		if err := errors.Join(k.unlock(), os.RemoveAll(k.dir)); err != nil {
+			t.Fatal(err)
+		}
+		k.unlock = nil
+		if err := nodedir.Make(k.dir, "theirs"); err != nil {
+			t.Fatal(err)
+		}
+		rec := &Record{Plan: &plan.Plan{ID: "theirs"}, Revision: 3, Formed: true}
+		if recorded {
+			if err := rec.write(k.dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(k.dir, "data"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.create("ours"); !stale(err) {
+			t.Fatalf("recorded %t: made over it: %v", recorded, err)
+		}
+		if recorded {
+			if k.rec == nil || k.rec.Revision != 3 {
+				t.Errorf("its record was not read: %+v", k.rec)
+			}
+		} else if err := k.create("ours"); err != nil {
+			t.Error(err)
+		}
+		_, err := os.Stat(filepath.Join(k.dir, "data"))
+		if id, _, merr := nodedir.Marked(k.dir); recorded != (err == nil) || recorded != (id == "theirs") || merr != nil {
+			t.Errorf("recorded %t: the folder is %q's, %v; its data: %v", recorded, id, merr, err)
+		}
+		k.over()
+		k.ln.Close()
+		k.background.Wait()
+		k.events.Close()
+	}
+}
+
+// TestUnheard tells a keeper that ended before it said anything from one that ended in between.
+func TestUnheard(t *testing.T) {
+	for _, says := range []string{"", `{"event":{"phase":"stopping"}}` + "\n"} {
+		ours, theirs := net.Pipe()
+		var keeper sync.WaitGroup
+		keeper.Go(func() {
+			_, _ = bufio.NewReader(theirs).ReadString('\n')
+			_, _ = theirs.Write([]byte(says))
+			theirs.Close()
+		})
+		c := NewClient(ours)
+		_, err := c.Do(t.Context(), Request{Op: OpStop}, nil)
+		if !errors.Is(err, ErrLost) || errors.Is(err, ErrUnheard) != (says == "") {
+			t.Errorf("it said %q: %v", says, err)
+		}
+		keeper.Wait()
+		c.Close()
 	}
 }
 

@@ -17,13 +17,13 @@ import (
 // down stops everything; unless data is to be kept it removes everything too.
 func (k *Keeper) down(ctx context.Context, req Request, emit func(Event)) error {
 	if k.rec == nil {
-		return k.removeAll(ctx)
+		return k.downUnknown(ctx, req)
 	}
 	if err := k.stopNodes(ctx, k.all(), !req.KeepData, emit); err != nil {
 		return err
 	}
 	k.stopService(ctx)
-	if err := k.healKernel(ctx); err != nil {
+	if err := k.healKernel(ctx, k.id()); err != nil {
 		return err
 	}
 	if err := k.killAll(); err != nil {
@@ -35,7 +35,22 @@ func (k *Keeper) down(ctx context.Context, req Request, emit func(Event)) error 
 	if req.KeepData {
 		return nil
 	}
-	return k.removeAll(ctx)
+	return k.removeAll()
+}
+
+// downUnknown is down for a folder without a record that can be read: what runs is found by the folder's mark.
+func (k *Keeper) downUnknown(ctx context.Context, req Request) error {
+	if k.unlock == nil {
+		return nil
+	}
+	id, _, err := nodedir.Marked(k.dir)
+	if err == nil {
+		err = errors.Join(k.clearStrays(id), k.healKernel(ctx, id))
+	}
+	if err != nil || req.KeepData {
+		return err
+	}
+	return k.removeAll()
 }
 
 // portsFree waits until no socket is left on a port of the cluster that one of ours held.
@@ -63,8 +78,9 @@ func (k *Keeper) portsFree(ctx context.Context) error {
 	})
 }
 
-// removeAll removes the cluster's folder, and nothing that lacks its mark. The keeper has nothing to keep afterwards.
-func (k *Keeper) removeAll(ctx context.Context) error {
+// removeAll removes the cluster's folder, and nothing that lacks its mark. The record goes first: a folder that is half
+// removed is none that anybody would start again. The keeper has nothing to keep afterwards.
+func (k *Keeper) removeAll() error {
 	if k.unlock == nil {
 		return nil
 	}
@@ -75,7 +91,7 @@ func (k *Keeper) removeAll(ctx context.Context) error {
 	if err != nil || !ok {
 		return errors.Join(err, fmt.Errorf("remove %s: it does not carry our mark", k.dir))
 	}
-	if err := nodedir.Remove(k.dir, id); err != nil {
+	if err := errors.Join(nodedir.RemoveIn(k.dir, id, recordFile), nodedir.Remove(k.dir, id)); err != nil {
 		return err
 	}
 	if k.ln != nil {

@@ -45,6 +45,11 @@ func (f *FaultTable) cut() bool {
 	})
 }
 
+// Touches tells whether some fault is about one of the nodes.
+func (f *FaultTable) Touches(nodes []int) bool {
+	return slices.ContainsFunc(f.links(), func(l plan.Link) bool { return slices.Contains(nodes, l.From) || slices.Contains(nodes, l.To) })
+}
+
 func (f *FaultTable) links() []plan.Link {
 	var all []plan.Link
 	for _, one := range f.Faults {
@@ -62,7 +67,7 @@ func (k *Keeper) fault(ctx context.Context, req Request, emit func(Event)) error
 	}
 	was := k.faultTable()
 	if c.Base != was.Revision {
-		return &Error{Why: "the faults were changed by somebody else meanwhile", Stale: true}
+		return errOtherFaults()
 	}
 	if slices.EqualFunc(c.Faults, was.Faults, func(a, b Fault) bool { return a.Text == b.Text && slices.Equal(a.Links, b.Links) }) {
 		if len(was.Faults) > 0 {
@@ -91,6 +96,10 @@ func (k *Keeper) fault(ctx context.Context, req Request, emit func(Event)) error
 	return k.settle(ctx, emit)
 }
 
+func errOtherFaults() error {
+	return &Error{Why: "the faults were changed by somebody else meanwhile", Stale: true}
+}
+
 func (k *Keeper) faultTable() FaultTable {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -111,11 +120,15 @@ func (k *Keeper) callFaults(ctx context.Context, calls map[int][]plan.Call, emit
 
 // refault sets the faults of a node that has just been started again.
 func (k *Keeper) refault(ctx context.Context, n *node, emit func(Event)) error {
-	k.mu.Lock()
-	calls := k.faults.calls[n.plan.Index]
-	if len(k.faults.Faults) == 0 {
-		calls = nil
+	if t := k.faultTable(); len(t.Faults) == 0 {
+		return nil
 	}
-	k.mu.Unlock()
-	return k.calls(ctx, n, "set faults", calls, emit)
+	return k.calls(ctx, n, "set faults", k.faultCalls(n), emit)
+}
+
+// faultCalls are a node's orders, which make its faults those of the table.
+func (k *Keeper) faultCalls(n *node) []plan.Call {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.faults.calls[n.plan.Index]
 }

@@ -59,7 +59,7 @@ func (k *Keeper) cutInKernel(ctx context.Context, links []plan.Link) error {
 	const phase = "set faults"
 	refuse := func(why, hint string) error { return &Error{Phase: phase, Why: why, Hint: hint} }
 	if len(links) == 0 {
-		return k.healKernel(ctx)
+		return k.healKernel(ctx, k.id())
 	}
 	if err := k.canGroup(); err != nil {
 		return refuse(fmt.Sprintf("the template %q has no [fault], and the kernel can't break its network here: %v", k.rec.Plan.Template, err),
@@ -82,13 +82,13 @@ func (k *Keeper) cutInKernel(ctx context.Context, links []plan.Link) error {
 	return k.nft(ctx, "-f", file)
 }
 
-// healKernel takes our rules out of the kernel. It may be called when there are none.
-func (k *Keeper) healKernel(ctx context.Context) error {
+// healKernel takes the rules of the cluster with the id out of the kernel. It may be called when there are none.
+func (k *Keeper) healKernel(ctx context.Context, id string) error {
 	file := filepath.Join(k.dir, faultsFile)
 	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) && !k.cutting.Load() {
 		return nil // of a folder that was removed under us, only cutting tells
 	}
-	if err := k.nft(ctx, k.noRules()); err != nil {
+	if err := k.nft(ctx, noRules(id)); err != nil {
 		return err
 	}
 	k.cutting.Store(false)
@@ -112,12 +112,12 @@ func (k *Keeper) nft(ctx context.Context, orders ...string) error {
 	return nil
 }
 
-// noRules removes our table, also where there is none.
-func (k *Keeper) noRules() string {
-	return fmt.Sprintf("add table inet %[1]s; delete table inet %[1]s\n", k.table())
+// noRules removes a cluster's table, also where there is none.
+func noRules(id string) string {
+	return fmt.Sprintf("add table inet %[1]s; delete table inet %[1]s\n", tableOf(id))
 }
 
-func (k *Keeper) table() string { return "onemore_" + k.rec.Plan.ID }
+func tableOf(id string) string { return "onemore_" + id }
 
 // rules is the whole of our table for links.
 func (k *Keeper) rules(links []plan.Link) string {
@@ -145,7 +145,7 @@ func (k *Keeper) rules(links []plan.Link) string {
 	return fmt.Sprintf("%stable inet %s {\n"+
 		"\tchain label {\n\t\ttype filter hook output priority 0; policy accept;\n\t\toifname != \"lo\" accept\n%s\t}\n"+
 		"\tchain cut {\n\t\ttype filter hook input priority 0; policy accept;\n\t\tiifname != \"lo\" accept\n%s\t}\n}\n",
-		k.noRules(), k.table(), label.String(), cut.String())
+		noRules(k.id()), tableOf(k.id()), label.String(), cut.String())
 }
 
 func labelOf(opener, other int) int { return labelBase + opener*labelStep + other }

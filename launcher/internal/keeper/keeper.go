@@ -54,7 +54,8 @@ type Keeper struct {
 	events  *state.Log
 	broken  error                   // what stands in the way of everything but taking the cluster down
 	busy    string                  // the operation that has the turn
-	cancel  context.CancelCauseFunc // ends it
+	hurry   context.Context         // ends when it should, as the cluster is to be taken down
+	cancel  context.CancelCauseFunc // ends that
 	downs   int                     // requests to take the cluster down
 	conns   int
 	owners  int // those that the cluster hangs on
@@ -112,10 +113,13 @@ func (k *Keeper) claim() error {
 	if err := k.lock(); err != nil {
 		return err
 	}
-	k.broken = k.takeOver(id)
+	broken := k.takeOver(id)
+	k.mu.Lock()
+	k.broken = broken
+	k.mu.Unlock()
 	err = k.open()
-	if k.broken != nil {
-		k.log.Error("take charge", "err", k.broken)
+	if broken != nil {
+		k.log.Error("take charge", "err", broken)
 	}
 	return err
 }
@@ -127,13 +131,11 @@ func (k *Keeper) takeOver(id string) error {
 	if rec != nil {
 		k.adopt(rec)
 	}
-	if err := errors.Join(err, k.clearStrays(id)); err != nil || rec == nil {
+	err = errors.Join(err, k.clearStrays(id), k.healKernel(context.Background(), id)) // of the keeper before
+	if err != nil {
 		return err
 	}
-	if err := k.mendSwaps(); err != nil {
-		return err
-	}
-	return k.healKernel(context.Background()) // of the keeper before
+	return k.mendSwaps()
 }
 
 // errTaken says that another keeper has the cluster's folder.
@@ -225,14 +227,19 @@ func (k *Keeper) close() {
 	if err := k.killAll(); err != nil {
 		k.log.Error("end what still runs", "err", err)
 	}
-	if k.id() != "" {
-		if err := k.healKernel(context.Background()); err != nil {
+	if id := k.id(); id != "" {
+		if err := k.healKernel(context.Background(), id); err != nil {
 			k.log.Error("heal the network", "err", err)
 		}
 	}
 	k.prober.Close()
 	k.spawner.Close()
 	k.background.Wait()
+	if k.owned() && k.inPlace(k.folder) {
+		if err := k.removeAll(); err != nil {
+			k.log.Error("remove what was its owner's", "err", err)
+		}
+	}
 	if k.events != nil {
 		k.events.Close()
 	}
@@ -298,18 +305,22 @@ func (k *Keeper) do(ctx context.Context, req Request, emit func(Event)) (*Status
 	} else if err := k.standsInTheWay(); err != nil {
 		return nil, err
 	}
+	if req.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, req.Timeout, fmt.Errorf("not done within %v", req.Timeout))
+		defer cancel()
+	}
 	ctx, release, err := k.take(ctx, req, emit)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
 	if req.Op == OpDown {
-		ctx = context.WithoutCancel(ctx) // who asked may go; half a cluster helps nobody
-	}
-	if req.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, req.Timeout, fmt.Errorf("not done within %v", req.Timeout))
+		ctx, cancel = k.unhurried(ctx) // who asked may go; half a cluster helps nobody
 		defer cancel()
+	} else if err := k.mendSwaps(); err != nil {
+		return nil, err
 	}
 	if err := k.change(ctx, req, k.tee(emit)); err != nil {
 		k.log.Error(string(req.Op), "err", err)
@@ -319,6 +330,7 @@ func (k *Keeper) do(ctx context.Context, req Request, emit func(Event)) (*Status
 		return nil, err
 	}
 	if req.Op == OpDown {
+		k.free()
 		k.over() // before anybody else has the turn
 		return nil, nil
 	}
@@ -354,8 +366,10 @@ func (k *Keeper) change(ctx context.Context, req Request, emit func(Event)) erro
 		return k.restart(ctx, req, nodes, emit)
 	case OpKill:
 		return k.kill(ctx, nodes, emit)
-	case OpPause, OpResume:
-		return k.pause(ctx, nodes, req.Op == OpPause, emit)
+	case OpPause:
+		return k.pause(nodes, emit)
+	case OpResume:
+		return k.resume(ctx, nodes, emit)
 	case OpSettle:
 		return k.settle(ctx, emit)
 	case OpUpgrade:

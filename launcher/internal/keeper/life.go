@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"syscall"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -94,9 +93,16 @@ func (k *Keeper) start(ctx context.Context, nodes []*node, emit func(Event)) err
 		err = k.settleWith(ctx, started, emit)
 	}
 	if err != nil {
-		k.stopAll(context.WithoutCancel(ctx), started, false)
+		k.stopAgain(ctx, started)
 	}
 	return err
+}
+
+// stopAgain stops nodes whose start failed, unless somebody is about to take all down.
+func (k *Keeper) stopAgain(ctx context.Context, nodes []*node) {
+	if !errors.Is(context.Cause(ctx), errTakenDown) {
+		k.stopAll(context.WithoutCancel(ctx), nodes, false)
+	}
 }
 
 // startable returns those of the nodes that are to be started. One that a stop left half way is stopped first.
@@ -152,7 +158,7 @@ func (k *Keeper) restartTogether(ctx context.Context, req Request, nodes []*node
 	if err := k.drain(ctx, req, nodes, emit); err != nil {
 		return err
 	}
-	ctx, cancel := unhurried(ctx)
+	ctx, cancel := k.unhurried(ctx)
 	defer cancel()
 	if err := k.stopNodes(ctx, nodes, false, emit); err != nil {
 		return err
@@ -197,48 +203,75 @@ func (k *Keeper) kill(ctx context.Context, nodes []*node, emit func(Event)) erro
 	return nil
 }
 
-// pause stops (SIGSTOP) or continues every process of the nodes.
-func (k *Keeper) pause(ctx context.Context, nodes []*node, pause bool, emit func(Event)) error {
-	doing, done, sig, from, to := "pause", "paused", syscall.SIGSTOP, Running, Paused
-	if !pause {
-		doing, done, sig, from, to = "resume", "resumed", syscall.SIGCONT, Paused, Running
-	} else if err := k.running(nodes, doing); err != nil {
+// shift is a change of whether nodes stand still.
+type shift struct {
+	doing, done string
+	sig         syscall.Signal
+	from, to    State
+}
+
+var (
+	pausing  = shift{"pause", "paused", syscall.SIGSTOP, Running, Paused}
+	resuming = shift{"resume", "resumed", syscall.SIGCONT, Paused, Running}
+)
+
+// pause stops every process of the nodes where it is.
+func (k *Keeper) pause(nodes []*node, emit func(Event)) error {
+	if err := k.running(nodes, pausing.doing); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(nodes, func(n *node) bool { return n.is(from) }) {
-		emit(nothing(nodes, "is "+string(from)))
+	return k.shift(nodes, pausing, emit)
+}
+
+// resume lets nodes go on, with the faults that were set or healed while they stood still.
+func (k *Keeper) resume(ctx context.Context, nodes []*node, emit func(Event)) error {
+	still := slices.DeleteFunc(slices.Clone(nodes), func(n *node) bool { return !n.is(Paused) })
+	if err := k.shift(nodes, resuming, emit); err != nil {
+		return err
 	}
-	for _, n := range nodes {
-		r := n.current()
-		if r == nil || !n.is(from) {
-			continue
+	for _, n := range still {
+		if err := k.calls(ctx, n, "set faults", k.faultCalls(n), emit); err != nil {
+			return err
 		}
-		for _, id := range k.family(n) {
-			if err := proc.Signal(id, sig); err != nil && !errors.Is(err, proc.ErrGone) {
-				return k.failed(n, doing, err)
-			}
-		}
-		n.update(func() {
-			if n.state == from { // it may have ended meanwhile
-				n.state = to
-			}
-		})
-		emit(Event{Node: n.plan.Index, Phase: done})
-	}
-	if pause {
-		return nil
 	}
 	return k.settle(ctx, emit)
 }
 
+func (k *Keeper) shift(nodes []*node, s shift, emit func(Event)) error {
+	if !slices.ContainsFunc(nodes, func(n *node) bool { return n.is(s.from) }) {
+		emit(nothing(nodes, "is "+string(s.from)))
+	}
+	for _, n := range nodes {
+		if n.current() == nil || !n.is(s.from) {
+			continue
+		}
+		for _, id := range k.family(n) {
+			if err := proc.Signal(id, s.sig); err != nil && !errors.Is(err, proc.ErrGone) {
+				return k.failed(n, s.doing, err)
+			}
+		}
+		n.update(func() {
+			if n.state == s.from { // it may have ended meanwhile
+				n.state = s.to
+			}
+		})
+		emit(Event{Node: n.plan.Index, Phase: s.done})
+	}
+	return nil
+}
+
 // remove makes nodes leave the cluster, stops them, and removes their folders. req.Plan is the cluster with them, its calls
-// made for the members that stay.
+// made for the members that stay; req.Faults are theirs, where nodes that go have some.
 func (k *Keeper) remove(ctx context.Context, req Request, nodes []*node, emit func(Event)) error {
 	if err := k.current(req); err != nil {
 		return err
 	}
 	if req.Plan == nil || len(req.Plan.Nodes) != len(k.rec.Plan.Nodes) {
 		return errors.New("the request to remove nodes has no plan of this cluster")
+	}
+	faults := k.faultTable()
+	if faults.Touches(req.Nodes) != (req.Faults != nil) || req.Faults != nil && req.Faults.Base != faults.Revision {
+		return errOtherFaults()
 	}
 	rec := *k.rec
 	rec.Options, rec.Plan = req.Options, req.Plan // its calls go to members that stay
@@ -247,6 +280,9 @@ func (k *Keeper) remove(ctx context.Context, req Request, nodes []*node, emit fu
 		if err := k.removeNode(ctx, k.now(n), emit); err != nil {
 			return err
 		}
+	}
+	if req.Faults != nil {
+		return k.fault(ctx, req, emit)
 	}
 	return k.settle(ctx, emit)
 }
@@ -261,7 +297,7 @@ func (k *Keeper) removeNode(ctx context.Context, n *node, emit func(Event)) erro
 		}
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	ctx, cancel := k.insist()
 	defer cancel()
 	if err := k.stopNodes(ctx, []*node{n}, true, emit); err != nil {
 		return err
@@ -284,9 +320,6 @@ func (k *Keeper) removeNode(ctx context.Context, n *node, emit func(Event)) erro
 	emit(Event{Node: index, Phase: "removed"})
 	return k.leaseFor(ctx, k.rec.Plan)
 }
-
-// removeTimeout bounds the end of a node that has left.
-const removeTimeout = 5 * time.Minute
 
 // leaving is the calls by which a node leaves: of one that does not run, those that are asked of another member.
 func leaving(n *node) []plan.Call {

@@ -146,22 +146,43 @@ func asError(err error) *Error {
 	return e
 }
 
-// own makes a connection an owner; disown ends that, and the last owner's end takes the cluster down.
+// own makes a connection an owner; disown ends that, and the last owner's end takes the cluster down. A keeper that is ended
+// before its owners have gone does so, too: close.
 func (k *Keeper) own() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.owners++
 }
 
+// free lets the cluster hang on nobody.
+func (k *Keeper) free() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.owners = 0
+}
+
+func (k *Keeper) owned() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.owners > 0
+}
+
 func (k *Keeper) disown() {
 	k.mu.Lock()
-	k.owners--
-	last := k.owners == 0
+	last := k.owners == 1
+	if !last {
+		k.owners--
+	}
 	k.mu.Unlock()
 	if !last {
 		return
 	}
-	if _, err := k.do(context.Background(), Request{Op: OpDown, From: "(its owner has gone)"}, func(Event) {}); err != nil {
-		k.log.Error("take the cluster down", "err", err)
+	_, err := k.do(context.Background(), Request{Op: OpDown, From: "(its owner has gone)"}, func(Event) {})
+	if err == nil || k.life.Err() != nil {
+		return
 	}
+	k.log.Error("take the cluster down", "err", err)
+	k.mu.Lock()
+	k.owners--
+	k.mu.Unlock()
 }

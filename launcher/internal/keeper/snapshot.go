@@ -82,7 +82,13 @@ func (k *Keeper) snapshot(ctx context.Context, req Request, emit func(Event)) (e
 	if err := state.WriteJSON(filepath.Join(temp, snapshotFile), s); err != nil {
 		return err
 	}
-	return os.Rename(temp, req.Snapshot)
+	if err := os.Rename(temp, req.Snapshot); err != nil {
+		return err
+	}
+	if err := k.settle(ctx, emit); err != nil {
+		return fmt.Errorf("the snapshot is saved, but after it: %w", err)
+	}
+	return nil
 }
 
 // makeTemp makes the folder in which a snapshot is made, and locks it; one that a killed keeper left is removed first.
@@ -124,11 +130,9 @@ func (k *Keeper) copyStill(ctx context.Context, to string, s *Snapshot, emit fun
 		if len(still) > 0 {
 			s.Paused = time.Since(began)
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		err = errors.Join(err, k.pause(ctx, still, false, func(Event) {}))
+		err = errors.Join(err, k.shift(still, resuming, func(Event) {}))
 	}()
-	if err := k.pause(ctx, still, true, func(Event) {}); err != nil {
+	if err := k.shift(still, pausing, func(Event) {}); err != nil {
 		return err
 	}
 	if err := k.awaitStill(ctx, still); err != nil {

@@ -18,26 +18,46 @@ func (k *Keeper) take(ctx context.Context, req Request, emit func(Event)) (_ con
 	if err := k.await(ctx, emit); err != nil {
 		return nil, nil, err
 	}
+	hurry, hasten := context.WithCancelCause(context.Background())
 	ctx, cancel := context.WithCancelCause(ctx)
+	context.AfterFunc(hurry, func() { cancel(context.Cause(hurry)) })
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err := k.refuse(req.Op); err != nil {
-		cancel(nil)
+		hasten(nil)
 		<-k.turn
 		return nil, nil, err
 	}
 	k.busy = strings.TrimSpace(string(req.Op) + " " + req.From)
+	k.hurry = hurry
 	if req.Op != OpDown {
-		k.cancel = cancel
+		k.cancel = hasten
 	}
 	return ctx, func() {
-		cancel(nil)
+		hasten(nil)
 		k.mu.Lock()
 		k.busy, k.cancel = "", nil
 		k.mu.Unlock()
 		<-k.turn
 	}, nil
 }
+
+// unhurried returns a context for what is finished also when who asked for it goes: it ends with ctx's time, or when the
+// cluster is to be taken down. Only who has the turn calls it, and insist.
+func (k *Keeper) unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	if at, ok := ctx.Deadline(); ok {
+		return context.WithDeadlineCause(k.hurry, at, errors.New("not done within the time given"))
+	}
+	return context.WithCancel(k.hurry)
+}
+
+// insist is unhurried, with a time of its own.
+func (k *Keeper) insist() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(k.hurry, insistTimeout)
+}
+
+// insistTimeout bounds what has to come to its end, such as that of a node that has left.
+const insistTimeout = 5 * time.Minute
 
 // await returns when the turn is the caller's.
 func (k *Keeper) await(ctx context.Context, emit func(Event)) error {

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,18 +129,26 @@ func (k *Keeper) current(req Request) error {
 		have, same = k.rec.Revision, req.Op == OpRestore || req.Plan == nil || req.Plan.ID == k.rec.Plan.ID
 	}
 	if req.Revision != have || !same {
-		return &Error{Why: "the cluster was changed by somebody else meanwhile", Stale: true}
+		return errStale()
 	}
 	return nil
 }
 
+func errStale() error {
+	return &Error{Why: "the cluster was changed by somebody else meanwhile", Stale: true}
+}
+
 // create makes the cluster's folder, marked from its first moment, and takes charge of it. One that is there and has no
-// record is left from an `up` that was killed before it wrote anything.
+// record is what an `up` or a `down` that was killed has left.
 func (k *Keeper) create(id string) error {
-	if k.unlock != nil {
-		return nil
+	if err := k.removeAll(); err != nil {
+		return err
 	}
-	if err := nodedir.Make(k.dir, id); err != nil && !errors.Is(err, fs.ErrExist) {
+	err := nodedir.Make(k.dir, id)
+	if errors.Is(err, fs.ErrExist) { // somebody made it since this keeper was started
+		return cmp.Or(k.claim(), errStale())
+	}
+	if err != nil {
 		return fmt.Errorf("make the cluster's folder: %w", err)
 	}
 	if err := k.lock(); err != nil {
@@ -301,7 +310,7 @@ func (u *undertaking) undo(cause error) error {
 func (u *undertaking) unmake(ctx context.Context) error {
 	k := u.k
 	if u.fresh {
-		return k.removeAll(ctx)
+		return k.removeAll()
 	}
 	var errs []error
 	for _, n := range u.made {

@@ -14,12 +14,11 @@ import (
 	"onemore/launcher/internal/state"
 )
 
-// Beside a node's directory, in its folder: what an upgrade set aside, for going back; and what is being removed.
+// Beside a node's directory, in its folder: what an upgrade set aside, for going back.
 const (
 	beforeFolder = "before"
-	scrapFolder  = "scrap"
-	innerDir     = "dir"       // in either: the directory itself
-	beforeFile   = "node.json" // in before: how the node was
+	innerDir     = "dir"       // in it: the directory itself
+	beforeFile   = "node.json" // how the node was
 )
 
 // before is a node as it was before its upgrade. Its directory, data included, stands beside this file.
@@ -70,6 +69,8 @@ func halted(err error, done, of int, swapped bool) error {
 		e.Why += fmt.Sprintf("; %d of %d nodes were upgraded before it", done, of)
 	}
 	switch {
+	case errors.Is(err, errNotBack):
+		e.Hint = "mend what stands in the way: the next command puts it back before anything else"
 	case swapped:
 		e.Hint = "it is stopped; `onemore upgrade --rollback` takes it, and those before it, back to what they were; or mend the source and upgrade again"
 	case done > 0:
@@ -111,7 +112,7 @@ func (k *Keeper) upgradeNode(ctx context.Context, n *node, next plan.Node, numbe
 			return false, err
 		}
 	}
-	ctx, cancel := unhurried(ctx) // from here on the node is finished, also when who asked has gone
+	ctx, cancel := k.unhurried(ctx) // from here on the node is finished, also when who asked has gone
 	defer cancel()
 	if err := k.stopNodes(ctx, []*node{n}, false, emit); err != nil {
 		return false, err
@@ -119,32 +120,35 @@ func (k *Keeper) upgradeNode(ctx context.Context, n *node, next plan.Node, numbe
 	emit(Event{Node: n.plan.Index, Phase: "upgrading", Text: next.Source})
 	if err := k.swap(ctx, n, next, number); err != nil {
 		err = k.failed(n, "upgrade", err)
+		if back := k.putBack(n); back != nil {
+			return false, errors.Join(err, fmt.Errorf("%w: %w", errNotBack, back))
+		}
 		if run {
-			err = errors.Join(err, k.start(context.WithoutCancel(ctx), []*node{k.now(n)}, emit))
+			ctx, cancel := k.insist()
+			defer cancel()
+			err = errors.Join(err, k.start(ctx, []*node{k.now(n)}, emit))
 		}
 		return false, err
 	}
 	n = k.now(n)
 	if run {
 		if err := k.start(ctx, []*node{n}, emit); err != nil {
-			k.stopAll(context.WithoutCancel(ctx), []*node{n}, false)
+			k.stopAgain(ctx, []*node{n})
 			return true, err
 		}
 	}
 	return true, k.noteBefore(n, func(b *before) { b.Done = true })
 }
 
+// errNotBack says that a node's directory is still set aside.
+var errNotBack = errors.New("what it was can't be put back")
+
 // swap replaces a stopped node's directory by one made from the new source, with what is to be kept of the old. When it
-// fails, everything is as before.
-func (k *Keeper) swap(ctx context.Context, n *node, next plan.Node, number int) (err error) {
+// fails, putBack makes everything as before.
+func (k *Keeper) swap(ctx context.Context, n *node, next plan.Node, number int) error {
 	if err := k.setAside(n, number); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, k.putBack(n))
-		}
-	}()
 	if err := remake(ctx, next, filepath.Join(n.plan.Folder, beforeFolder, innerDir)); err != nil {
 		return err
 	}
@@ -196,9 +200,9 @@ func (k *Keeper) setAside(n *node, number int) error {
 		if err := k.noteBefore(n, func(b *before) { b.Swapping = true }); err != nil {
 			return err
 		}
-		return k.scrap(n, n.plan.Dir)
+		return k.scrap(n)
 	}
-	if err := nodedir.Remove(folder, k.rec.Plan.ID); err != nil {
+	if err := nodedir.Discard(folder, k.rec.Plan.ID); err != nil {
 		return err
 	}
 	if err := nodedir.Make(folder, k.rec.Plan.ID); err != nil {
@@ -230,7 +234,8 @@ func (k *Keeper) noteBefore(n *node, change func(*before)) error {
 	return state.WriteJSON(filepath.Join(n.plan.Folder, beforeFolder, beforeFile), b)
 }
 
-// putBack makes a node what it was before its upgrade, its data included. It may be called again after a crash.
+// putBack makes a node what it was before its upgrade, its data included. It may be called again after a crash. It makes room
+// before it writes anything: a full disk may be what stopped the upgrade.
 func (k *Keeper) putBack(n *node) error {
 	b, err := n.before()
 	if err != nil || b == nil {
@@ -239,17 +244,19 @@ func (k *Keeper) putBack(n *node) error {
 	folder := filepath.Join(n.plan.Folder, beforeFolder)
 	old := filepath.Join(folder, innerDir)
 	if _, err := os.Lstat(old); err == nil {
-		if err := k.noteBefore(n, func(b *before) { b.Swapping = true }); err != nil {
-			return err
+		if !b.Swapping {
+			if err := k.noteBefore(n, func(b *before) { b.Swapping = true }); err != nil {
+				return err
+			}
 		}
-		if err := k.scrap(n, n.plan.Dir); err != nil {
+		if err := k.scrap(n); err != nil {
 			return err
 		}
 		if err := os.Rename(old, n.plan.Dir); err != nil {
 			return err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(n.plan.Folder, startFile), []byte(k.startScript(b.Node)), 0o755); err != nil {
+	if err := nodedir.WriteFile(n.plan.Folder, startFile, []byte(k.startScript(b.Node)), 0o755); err != nil {
 		return err
 	}
 	if err := k.amendNode(b.Node); err != nil {
@@ -258,22 +265,9 @@ func (k *Keeper) putBack(n *node) error {
 	return nodedir.Remove(folder, k.rec.Plan.ID)
 }
 
-// scrap removes a directory of a node's folder; the mark that allows it is put around it first.
-func (k *Keeper) scrap(n *node, dir string) error {
-	folder := filepath.Join(n.plan.Folder, scrapFolder)
-	if err := nodedir.Remove(folder, k.rec.Plan.ID); err != nil {
-		return err
-	}
-	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err := nodedir.Make(folder, k.rec.Plan.ID); err != nil {
-		return err
-	}
-	if err := os.Rename(dir, filepath.Join(folder, innerDir)); err != nil {
-		return err
-	}
-	return nodedir.Remove(folder, k.rec.Plan.ID)
+// scrap removes a node's directory, of which another one is at hand.
+func (k *Keeper) scrap(n *node) error {
+	return nodedir.RemoveIn(n.plan.Folder, k.rec.Plan.ID, filepath.Base(n.plan.Dir))
 }
 
 // rollback takes nodes back, the last one first, one at a time: those named that were upgraded, or, with none named, all
@@ -310,7 +304,7 @@ func (k *Keeper) rollback(ctx context.Context, req Request, nodes []*node, emit 
 
 // goBack takes one node back.
 func (k *Keeper) goBack(ctx context.Context, n *node, b *before, emit func(Event)) error {
-	ctx, cancel := unhurried(ctx)
+	ctx, cancel := k.unhurried(ctx)
 	defer cancel()
 	if err := k.stopNodes(ctx, []*node{n}, false, emit); err != nil {
 		return err
@@ -319,22 +313,13 @@ func (k *Keeper) goBack(ctx context.Context, n *node, b *before, emit func(Event
 	if err := k.putBack(n); err != nil {
 		return k.failed(n, "go back", err)
 	}
-	if err := k.amend(func(p *plan.Plan) { p.Options = b.Options }); err != nil {
+	if err := k.amend(func(p *plan.Plan) { p.GoBack(n.plan.Index, b.Options) }); err != nil {
 		return err
 	}
 	return k.start(ctx, []*node{k.now(n)}, emit)
 }
 
-// unhurried returns a context that does not end with the client, only with its time.
-func unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
-	free := context.WithoutCancel(ctx)
-	if at, ok := ctx.Deadline(); ok {
-		return context.WithDeadlineCause(free, at, errors.New("the time given for it is over"))
-	}
-	return context.WithCancel(free)
-}
-
-// mendSwaps puts back what an upgrade had set aside when its keeper died.
+// mendSwaps puts back what an upgrade had set aside when its keeper died, or the disk was full.
 func (k *Keeper) mendSwaps() error {
 	for _, n := range k.all() {
 		b, err := n.before()

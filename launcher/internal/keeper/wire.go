@@ -108,8 +108,12 @@ func (e *Error) Error() string {
 // ErrBusy is returned by Client.Do when the keeper that was spawned found another one in charge.
 var ErrBusy = errors.New("another keeper runs this cluster")
 
-// ErrLost says that the keeper died, or was killed, while it was asked.
-var ErrLost = errors.New("the keeper went away")
+// ErrLost says that the keeper died, or was killed, while it was asked; ErrUnheard, which wraps it, that it had not said
+// anything yet, as one that ends at this moment does: the next one can be asked the same.
+var (
+	ErrLost    = errors.New("the keeper went away")
+	ErrUnheard = fmt.Errorf("%w before it answered", ErrLost)
+)
 
 // Client is one connection to a keeper; it carries one request at a time.
 type Client struct {
@@ -130,10 +134,10 @@ func (c *Client) Do(ctx context.Context, req Request, onEvent func(Event)) (*Sta
 	defer stop()
 	// A keeper that ended before it read the request has said why: that is read even when nothing can be sent any more.
 	sent := json.NewEncoder(c.conn).Encode(req)
-	for {
+	for heard := false; ; heard = true {
 		line, err := c.r.ReadBytes('\n')
 		if err != nil {
-			return nil, c.lost(ctx, req.Op, cmp.Or(sent, err))
+			return nil, c.lost(ctx, req.Op, heard, cmp.Or(sent, err))
 		}
 		var rep Reply
 		if err := json.Unmarshal(line, &rep); err != nil {
@@ -163,12 +167,16 @@ func (c *Client) CloseWrite() {
 	_ = c.conn.Close()
 }
 
-func (c *Client) lost(ctx context.Context, op Op, err error) error {
+func (c *Client) lost(ctx context.Context, op Op, heard bool, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
-		return fmt.Errorf("%w during %s", ErrLost, op)
+		how := ErrUnheard
+		if heard {
+			how = ErrLost
+		}
+		return fmt.Errorf("%w during %s", how, op)
 	}
 	return fmt.Errorf("talk to the keeper during %s: %w", op, err)
 }

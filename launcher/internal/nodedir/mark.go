@@ -1,6 +1,7 @@
 package nodedir
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -124,28 +125,68 @@ func readMark(root *os.Root) (clusterID string, ok bool, err error) {
 // the mark last, so that a removal that was cut short can be finished, and does
 // nothing when the directory is gone already.
 func Remove(dir, clusterID string) error {
-	root, err := openDir(dir)
+	err := inOurs(dir, clusterID, empty)
+	if err == nil {
+		err = os.Remove(dir)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %q: %w", dir, bare(err))
+	}
+	return nil
+}
+
+// RemoveIn removes what the directory, which must carry the cluster's mark, has
+// under the name, as Remove does. It needs no room on the disk.
+func RemoveIn(dir, clusterID, name string) error {
+	err := inOurs(dir, clusterID, func(root *os.Root) error {
+		err := root.RemoveAll(name)
+		if !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		inner, err := root.OpenRoot(name)
+		if err != nil {
+			return err
+		}
+		defer inner.Close()
+		return errors.Join(openUp(inner), root.RemoveAll(name))
+	})
+	if err != nil {
+		return fmt.Errorf("remove %q: %w", filepath.Join(dir, name), bare(err))
+	}
+	return nil
+}
+
+// Discard is Remove of a directory whose name says that it is whole: it loses that
+// name before anything in it goes. What a crash leaves is beside it, and hidden, as
+// with Make.
+func Discard(dir, clusterID string) error {
+	temp := filepath.Join(filepath.Dir(dir), ".new-"+rand.Text())
+	err := inOurs(dir, clusterID, func(*os.Root) error { return os.Rename(dir, temp) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("remove %q: %w", dir, err)
+		return fmt.Errorf("remove %q: %w", dir, bare(err))
+	}
+	return Remove(temp, clusterID)
+}
+
+// inOurs calls f with a directory that carries the cluster's mark; the error wraps
+// ErrNotOurs if it does not.
+func inOurs(dir, clusterID string, f func(*os.Root) error) error {
+	root, err := openDir(dir)
+	if err != nil {
+		return err
 	}
 	defer root.Close()
 	id, ok, err := readMark(root)
 	if err != nil {
-		return fmt.Errorf("remove %q: %w", dir, err)
+		return err
 	}
 	if !ok || id != clusterID {
-		return fmt.Errorf("remove %q: %w", dir, ErrNotOurs)
+		return ErrNotOurs
 	}
-	if err := empty(root); err != nil {
-		return fmt.Errorf("remove %q: %w", dir, err)
-	}
-	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove %q: %w", dir, bare(err))
-	}
-	return nil
+	return f(root)
 }
 
 // empty removes all that is in the directory, the mark last.

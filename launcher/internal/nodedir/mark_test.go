@@ -46,6 +46,53 @@ func TestMakeAndRemove(t *testing.T) {
 	}
 }
 
+func TestRemoveIn(t *testing.T) {
+	base := t.TempDir()
+	dir := filepath.Join(base, "ours")
+	if err := Make(dir, "id"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "old/a/b", "kept")
+	write(t, base, "plain/old/x")
+	for _, bad := range []error{RemoveIn(dir, "id-2", "old"), RemoveIn(filepath.Join(base, "plain"), "id", "old")} {
+		if !errors.Is(bad, ErrNotOurs) {
+			t.Errorf("removed in what is not ours: %v", bad)
+		}
+	}
+	for range 2 {
+		if err := RemoveIn(dir, "id", "old"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := RemoveIn(dir, "id", "../plain"); err == nil {
+		t.Error("removed outside")
+	}
+	if got := fmt.Sprint(list(t, base)); got != "[ours/ ours/.onemore ours/kept plain/ plain/old/ plain/old/x]" {
+		t.Errorf("left: %v", got)
+	}
+}
+
+// TestDiscard: what is half removed has lost its name.
+func TestDiscard(t *testing.T) {
+	base := t.TempDir()
+	dir := filepath.Join(base, "whole")
+	if err := Make(dir, "id"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "a/b")
+	if err := Discard(dir, "id-2"); !errors.Is(err, ErrNotOurs) {
+		t.Errorf("discarded by another cluster: %v", err)
+	}
+	for range 2 {
+		if err := Discard(dir, "id"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := list(t, base); len(got) > 0 {
+		t.Errorf("left: %v", got)
+	}
+}
+
 func TestRemoveOnlyWhatIsOurs(t *testing.T) {
 	base := t.TempDir()
 	marked := filepath.Join(base, "marked")

@@ -1,7 +1,10 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 )
 
@@ -153,4 +156,42 @@ func (e *PortError) Error() string {
 		whose = fmt.Sprintf("node %d (%s)", e.Node, e.NodeName)
 	}
 	return fmt.Sprintf("%s port %d on %s, for listener %q of %s, is in use by %s", e.Proto, e.Port, e.Host, e.Listener, whose, holder)
+}
+
+// GoBack makes a node's source and program in the options what they were before its upgrade. What all nodes have is the
+// cluster's own, so that it counts for those that are added.
+func (p *Plan) GoBack(index int, was Options) {
+	own := was.Node[index]
+	o := &p.Options
+	if o.Node = maps.Clone(o.Node); o.Node == nil {
+		o.Node = map[int]NodeOptions{}
+	}
+	p.setOne(index, cmp.Or(own.Source, was.Source), &o.Source, func(n *NodeOptions) *string { return &n.Source })
+	p.setOne(index, cmp.Or(own.Bin, was.Bin), &o.Bin, func(n *NodeOptions) *string { return &n.Bin })
+}
+
+// setOne gives one node a value, and leaves all others theirs: all is the cluster's, of a node's own.
+func (p *Plan) setOne(index int, value string, all *string, of func(*NodeOptions) *string) {
+	has := map[int]string{}
+	for _, n := range p.Nodes {
+		own := p.Options.Node[n.Index]
+		has[n.Index] = cmp.Or(*of(&own), *all)
+	}
+	has[index] = value
+	others := slices.Collect(maps.Values(has))
+	switch {
+	case !slices.ContainsFunc(others, func(v string) bool { return v != value }):
+		*all = value
+	case slices.Contains(others, ""):
+		*all = "" // no node can say of its own that it has none
+	}
+	for i, v := range has {
+		if v == *all {
+			v = ""
+		}
+		if own := p.Options.Node[i]; *of(&own) != v {
+			*of(&own) = v
+			p.Options.Node[i] = own
+		}
+	}
 }
