@@ -17,7 +17,8 @@ package launchertest
 
 import (
 	"context"
-	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -53,9 +54,7 @@ func Up(t testing.TB, n int, o Options) *Cluster {
 		t.Fatal(explain(err))
 	}
 	t.Cleanup(func() {
-		if t.Failed() {
-			c.logs()
-		}
+		c.logsOfFailure(time.Time{})
 		if err := end(c.c, release); err != nil {
 			t.Error(explain(err))
 		}
@@ -105,11 +104,14 @@ func explain(err error) string {
 	return s
 }
 
-// logs puts the last lines of every node into the test's output.
-func (c *Cluster) logs() {
+// logsOfFailure puts the last lines since then of every node into the output of a test that failed.
+func (c *Cluster) logsOfFailure(since time.Time) {
+	if !c.t.Failed() {
+		return
+	}
 	const most = 50
 	lines := map[int][]string{}
-	err := c.c.Logs(context.Background(), launcher.LogOptions{}, func(l launcher.LogLine) bool {
+	err := c.c.Logs(context.Background(), launcher.LogOptions{Since: since}, func(l launcher.LogLine) bool {
 		got := append(lines[l.Node], l.Time.Format("15:04:05.000 ")+l.Text)
 		lines[l.Node] = got[max(0, len(got)-most):]
 		return true
@@ -266,7 +268,7 @@ func (n *Node) Addr(listener string) string {
 	n.c.t.Helper()
 	for _, l := range n.plan().Listeners {
 		if l.Name == listener {
-			return fmt.Sprintf("%s:%d", l.Host, l.Port)
+			return net.JoinHostPort(l.Host, strconv.Itoa(l.Port))
 		}
 	}
 	n.c.t.Fatalf("node %d has no listener %q", n.Index, listener)
@@ -331,11 +333,15 @@ type Shared struct {
 	cluster *Cluster
 }
 
-// For gives the shared cluster to one test. The test must leave it as it found it.
+// For gives the shared cluster to one test. The test must leave it as it found it. When it fails, what the nodes logged
+// meanwhile is in its output.
 func (s *Shared) For(t testing.TB) *Cluster {
 	t.Helper()
 	if s.cluster == nil {
 		t.Fatal("the shared cluster was not given to launchertest.Main")
 	}
-	return &Cluster{t: t, c: s.cluster.c, o: s.cluster.o}
+	c := &Cluster{t: t, c: s.cluster.c, o: s.cluster.o}
+	began := time.Now()
+	t.Cleanup(func() { c.logsOfFailure(began) })
+	return c
 }
