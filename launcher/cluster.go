@@ -151,7 +151,7 @@ func (c *Cluster) lookAlone(silent error) (*Status, error) {
 		}
 		st, err = &Status{Cluster: c.name, Dir: c.dir, State: keeper.Lost, Nodes: []NodeStatus{}}, nil
 		if silent == nil {
-			st.Notes = []string{"an `up` was killed before it recorded anything: `onemore down` removes it"}
+			st.Notes = []string{"an `up` or a `down` was killed half way: `onemore down` removes what is left"}
 		}
 	}
 	if err != nil || silent == nil {
