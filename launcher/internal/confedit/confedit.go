@@ -42,6 +42,8 @@ type Edit struct {
 	Value string `json:"value"`
 	// Raw says that Value is the format's own syntax for one value (an array, a quoted text) and is written verbatim.
 	Raw bool `json:"raw,omitempty"`
+	// Present says that a file without the key stays without it.
+	Present bool `json:"present,omitempty"`
 }
 
 // Entry is a scalar key of a file.
@@ -185,7 +187,11 @@ func (d *draft) set(e Edit) error {
 	if err != nil {
 		return fail(err)
 	}
-	if n := d.syn.find(d.root, path); n == nil || e.Raw || d.touches(n) {
+	n := d.syn.find(d.root, path)
+	if n == nil && e.Present {
+		return nil
+	}
+	if n == nil || e.Raw || d.touches(n) {
 		if err := d.flush(); err != nil {
 			return err
 		}

@@ -169,17 +169,17 @@ func (x *expander) edits(d *template.Data, lists ...[]template.Edit) ([]FileEdit
 }
 
 func (x *expander) values(e *template.Edit, d *template.Data) ([]confedit.Edit, error) {
-	list := make([]confedit.Edit, 0, len(e.Set)+len(e.Raw))
+	list := make([]confedit.Edit, 0, len(e.Set)+len(e.Raw)+len(e.Present))
 	for _, part := range []struct {
-		values map[string]string
-		raw    bool
-	}{{e.Set, false}, {e.Raw, true}} {
+		values       map[string]string
+		raw, present bool
+	}{{e.Set, false, false}, {e.Raw, true, false}, {e.Present, false, true}} {
 		for key, src := range part.values {
 			value, err := x.text(src, d)
 			if err != nil {
 				return nil, err
 			}
-			list = append(list, confedit.Edit{Key: key, Value: value, Raw: part.raw})
+			list = append(list, confedit.Edit{Key: key, Value: value, Raw: part.raw, Present: part.present})
 		}
 	}
 	slices.SortFunc(list, func(a, b confedit.Edit) int {

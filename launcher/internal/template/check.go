@@ -136,12 +136,17 @@ func (t *Template) checkEdits(found *problems) {
 		if !slices.Contains(confedit.Formats(), e.Format) {
 			found.add(key+".format", "%q of file %q is no format; give format = one of %s", e.Format, e.File, strings.Join(confedit.Formats(), ", "))
 		}
-		if len(e.Set)+len(e.Raw) == 0 {
-			found.add(key, "changes nothing; give set or raw")
+		if len(e.Set)+len(e.Raw)+len(e.Present) == 0 {
+			found.add(key, "changes nothing; give set, raw or present")
 		}
 		for k := range e.Raw {
 			if _, both := e.Set[k]; both {
 				found.add(key+".raw", "key %q is in set and in raw; leave one of them out", k)
+			}
+		}
+		for k := range e.Present {
+			if e.Set[k] != "" || e.Raw[k] != "" {
+				found.add(key+".present", "key %q is set anyway; leave one of them out", k)
 			}
 		}
 	})

@@ -19,6 +19,9 @@ func (t *Template) checkListeners(found *problems) {
 		if l.Derive != "" && l.Key != "" {
 			found.add(key+".key", "a derived listener has no key; drop derive or file and key")
 		}
+		if len(l.Also) > 0 && l.Key == "" {
+			found.add(key+".also", "goes with file and key")
+		}
 		if (l.File == "") != (l.Key == "") {
 			found.add(key+".file", "file and key belong together; give both or neither")
 		}

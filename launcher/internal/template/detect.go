@@ -115,7 +115,7 @@ func (t *Template) Declared(dir fs.FS) (map[string]int, error) {
 			entries[l.File] = list
 		}
 		for _, e := range list { // the last one wins, as it does for servers
-			if port, ok := portIn(e.Value); ok && e.Key == l.Key {
+			if port, ok := portIn(e.Value); ok && (e.Key == l.Key || slices.Contains(l.Also, e.Key)) {
 				ports[l.Name] = port
 			}
 		}

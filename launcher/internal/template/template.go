@@ -121,6 +121,8 @@ type Listener struct {
 	// File and Key tell where the node's config declares it: when the source has that key, its port is the default of node 1.
 	File string `toml:"file"`
 	Key  string `toml:"key"`
+	// Also are other keys that declare it: `port` beside `listen`.
+	Also []string `toml:"also"`
 }
 
 // Service is a process of the cluster that is not a node.
@@ -135,7 +137,9 @@ type Edit struct {
 	Format string            `toml:"format"` // of confedit; default by the file's name
 	Set    map[string]string `toml:"set"`    // key → text, written in the type that fits
 	Raw    map[string]string `toml:"raw"`    // key → text, written as it is (arrays, objects)
-	When   string            `toml:"when"`   // text; "false" skips this edit
+	// Present is Set for keys that say the same in other words: one that the file does not have is not added.
+	Present map[string]string `toml:"present"`
+	When    string            `toml:"when"` // text; "false" skips this edit
 	// IfExists: skip when the source has no such file.
 	IfExists bool `toml:"if_exists"`
 }

@@ -88,6 +88,7 @@ func (t *Template) eachText(visit func(key string, where place, src string)) {
 		visit(key+".when", inNode, e.When)
 		table(key+".set", inNode, e.Set)
 		table(key+".raw", inNode, e.Raw)
+		table(key+".present", inNode, e.Present)
 	})
 	for i, f := range t.Files {
 		visit(fmt.Sprintf("file[%d].text", i), inNode, f.Text)
