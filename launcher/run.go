@@ -152,8 +152,12 @@ func (c *Cluster) command(ctx context.Context, s Streams, args []string) (int, e
 	return foreground(ctx, proc.Spec{Args: args, Env: env, Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
 }
 
-// prepareBundle makes the folder that was named for the evidence and sees that files can be made in it: when the command
-// has failed it is too late to learn that they can't. unused removes the folder again, if it was made and is empty.
+// bundleMark is a file in a folder of evidence: what has our names there is ours.
+const bundleMark = ".onemore-bundle"
+
+// prepareBundle makes the folder that was named for the evidence and sees that files can be made in it, and whose those are
+// that are there: when the command has failed it is too late to learn that. unused removes the folder again, if it was made
+// and is empty.
 func prepareBundle(dir string) (unused func(), err error) {
 	unused = func() {}
 	if dir == "" {
@@ -171,6 +175,15 @@ func prepareBundle(dir string) (unused func(), err error) {
 	}
 	if err != nil {
 		return nil, &InputError{Err: fmt.Errorf("the folder of --bundle: %w", err), Hint: "name a folder that you may write"}
+	}
+	if _, err := os.Lstat(filepath.Join(dir, bundleMark)); errors.Is(err, fs.ErrNotExist) {
+		names, err := evidence(dir)
+		if err == nil && len(names) > 0 {
+			err = fmt.Errorf("%s would be overwritten, and is not of a run", filepath.Join(dir, names[0]))
+		}
+		if err != nil {
+			return nil, &InputError{Err: fmt.Errorf("the folder of --bundle: %w", err), Hint: "name a folder of its own"}
+		}
 	}
 	return unused, nil
 }
@@ -197,7 +210,7 @@ func (c *Cluster) bundle(ctx context.Context, dir string) (string, error) {
 	if err := removeBundle(dir); err != nil {
 		return dir, err
 	}
-	errs := []error{os.WriteFile(filepath.Join(dir, statusFile), b, 0o644)}
+	errs := []error{os.WriteFile(filepath.Join(dir, bundleMark), nil, 0o644), os.WriteFile(filepath.Join(dir, statusFile), b, 0o644)}
 	for _, n := range st.Nodes {
 		for _, suffix := range []string{"", ".1"} {
 			errs = append(errs, copyIfThere(n.Log+suffix, filepath.Join(dir, fmt.Sprintf("node%d.log%s", n.Index, suffix))))
@@ -214,18 +227,25 @@ var nodeLogs = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(
 
 // removeBundle removes the evidence of an earlier run, which may have had more nodes, and nothing else.
 func removeBundle(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
+	names, err := evidence(dir)
+	errs := []error{err}
+	for _, name := range names {
+		errs = append(errs, os.Remove(filepath.Join(dir, name)))
 	}
-	var errs []error
+	return errors.Join(errs...)
+}
+
+// evidence lists what bundle writes, as far as it is there.
+func evidence(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	var out []string
 	for _, e := range entries {
 		switch name := e.Name(); {
 		case name == statusFile, name == keeper.EventsFile, name == keeper.LogFile, nodeLogs().MatchString(name):
-			errs = append(errs, os.Remove(filepath.Join(dir, name)))
+			out = append(out, name)
 		}
 	}
-	return errors.Join(errs...)
+	return out, err
 }
 
 func copyIfThere(from, to string) error {
