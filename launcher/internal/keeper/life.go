@@ -277,6 +277,9 @@ func (k *Keeper) remove(ctx context.Context, req Request, nodes []*node, emit fu
 	rec.Options, rec.Plan = req.Options, req.Plan // its calls go to members that stay
 	k.adopt(&rec)
 	for _, n := range nodes {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err := k.removeNode(ctx, k.now(n), emit); err != nil {
 			return err
 		}
@@ -287,10 +290,12 @@ func (k *Keeper) remove(ctx context.Context, req Request, nodes []*node, emit fu
 	return k.settle(ctx, emit)
 }
 
-// removeNode removes one node. Once it has begun to leave, it is no member that anybody could rely on: from there on who
-// asked may go. The record says so before its folder goes, and is without it after.
+// removeNode removes one node. Once it has begun to leave, it is no member that anybody could rely on: who asked may go. The
+// record says so before its folder goes, and is without it after.
 func (k *Keeper) removeNode(ctx context.Context, n *node, emit func(Event)) error {
 	index := n.plan.Index
+	ctx, finish := k.unhurried(ctx)
+	defer finish()
 	if err := k.calls(ctx, n, "leave", leaving(n), emit); err != nil {
 		if e, ok := errors.AsType[*Error](err); ok && e.Hint == "" && n.is(Running) {
 			e.Hint = fmt.Sprintf("`onemore kill %d` first removes it without asking it", index)

@@ -56,14 +56,14 @@ func (k *Keeper) upgrade(ctx context.Context, req Request, nodes []*node, emit f
 		}
 		swapped, err := k.upgradeNode(ctx, n, req.Plan.Nodes[at], number, emit)
 		if err != nil {
-			return halted(err, i, len(nodes), swapped)
+			return halted(err, n, i, len(nodes), swapped)
 		}
 	}
 	return k.amend(func(p *plan.Plan) { p.Options = req.Plan.Options })
 }
 
-// halted says how far an upgrade came, and the ways on.
-func halted(err error, done, of int, swapped bool) error {
+// halted says how far an upgrade came with which node, and the ways on.
+func halted(err error, n *node, done, of int, swapped bool) error {
 	e := asError(err)
 	if done > 0 {
 		e.Why += fmt.Sprintf("; %d of %d nodes were upgraded before it", done, of)
@@ -72,9 +72,10 @@ func halted(err error, done, of int, swapped bool) error {
 	case errors.Is(err, errNotBack):
 		e.Hint = "mend what stands in the way: the next command puts it back before anything else"
 	case swapped:
-		e.Hint = "it is stopped; `onemore upgrade --rollback` takes it, and those before it, back to what they were; or mend the source and upgrade again"
+		e.Hint = fmt.Sprintf("node %d is stopped; `onemore upgrade --rollback` takes it, and those before it, back to what they were; or mend the source and upgrade again",
+			n.plan.Index)
 	case done > 0:
-		e.Hint = "this node is as it was; `onemore upgrade --rollback` takes those before it back, too"
+		e.Hint = fmt.Sprintf("node %d is as it was; `onemore upgrade --rollback` takes those before it back, too", n.plan.Index)
 	default:
 		e.Hint = "nothing was changed"
 	}
@@ -115,7 +116,7 @@ func (k *Keeper) upgradeNode(ctx context.Context, n *node, next plan.Node, numbe
 	ctx, cancel := k.unhurried(ctx) // from here on the node is finished, also when who asked has gone
 	defer cancel()
 	if err := k.stopNodes(ctx, []*node{n}, false, emit); err != nil {
-		return false, err
+		return false, k.goOn(n, run, err, emit)
 	}
 	emit(Event{Node: n.plan.Index, Phase: "upgrading", Text: next.Source})
 	if err := k.swap(ctx, n, next, number); err != nil {
@@ -123,12 +124,7 @@ func (k *Keeper) upgradeNode(ctx context.Context, n *node, next plan.Node, numbe
 		if back := k.putBack(n); back != nil {
 			return false, errors.Join(err, fmt.Errorf("%w: %w", errNotBack, back))
 		}
-		if run {
-			ctx, cancel := k.insist()
-			defer cancel()
-			err = errors.Join(err, k.start(ctx, []*node{k.now(n)}, emit))
-		}
-		return false, err
+		return false, k.goOn(n, run, err, emit)
 	}
 	n = k.now(n)
 	if run {
@@ -138,6 +134,16 @@ func (k *Keeper) upgradeNode(ctx context.Context, n *node, next plan.Node, numbe
 		}
 	}
 	return true, k.noteBefore(n, func(b *before) { b.Done = true })
+}
+
+// goOn starts a node again whose upgrade failed before anything of it was changed, if it ran.
+func (k *Keeper) goOn(n *node, run bool, cause error, emit func(Event)) error {
+	if !run {
+		return cause
+	}
+	ctx, cancel := k.insist()
+	defer cancel()
+	return errors.Join(cause, k.start(ctx, []*node{k.now(n)}, emit))
 }
 
 // errNotBack says that a node's directory is still set aside.
