@@ -11,7 +11,7 @@ import (
 
 // publishable says whether a topic may be published to at all; what is below $SYS and the like is taken, and dropped.
 func publishable(name string) bool {
-	return name != "" && !strings.ContainsAny(name, "+#")
+	return name != "" && !strings.ContainsAny(name, "+#") && topic.Levels(name) <= topic.MaxLevels
 }
 
 // publish handles a PUBLISH of the client. It returns when the next one may be read.

@@ -2,15 +2,18 @@ package broker
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"net"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// raw is an MQTT 3.1.1 client that does just what a test says.
+// raw is a client that does just what a test says, in MQTT 3.1.1 unless it writes something else.
 type raw struct {
 	t       testing.TB
 	nc      net.Conn
@@ -18,26 +21,86 @@ type raw struct {
 	present bool // session present, of the CONNACK
 }
 
-func (c *testCluster) raw(i int, id string, clean bool) *raw {
+// open opens a connection to node i on which nothing is said yet.
+func (c *testCluster) open(i int) *raw {
 	c.t.Helper()
 	nc, err := net.Dial("tcp", c.nodes[i].addr("mqtt"))
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { nc.Close() })
-	r := &raw{t: c.t, nc: nc, br: bufio.NewReader(nc)}
+	return &raw{t: c.t, nc: nc, br: bufio.NewReader(nc)}
+}
+
+func (c *testCluster) raw(i int, id string, clean bool) *raw {
+	c.t.Helper()
+	r := c.open(i)
 	flags := byte(0)
 	if clean {
 		flags = 2
 	}
-	body := append([]byte{0, 4, 'M', 'Q', 'T', 'T', 4, flags, 0, 60, 0, byte(len(id))}, id...)
-	r.write(append([]byte{packets.Connect << 4, byte(len(body))}, body...))
+	r.send(packets.Connect<<4, []byte{0, 4, 'M', 'Q', 'T', 'T', 4, flags, 0, 60}, text(id))
+	r.connack()
+	return r
+}
+
+// raw5 connects in MQTT 5, with the properties given.
+func (c *testCluster) raw5(i int, id string, clean bool, props ...byte) *raw {
+	c.t.Helper()
+	r := c.open(i)
+	r.send(packets.Connect<<4, connect5(id, clean, props))
+	r.connack()
+	return r
+}
+
+// connect5 is a CONNECT without a will; props are its properties, encoded.
+func connect5(id string, clean bool, props []byte) []byte {
+	b := []byte{0, 4, 'M', 'Q', 'T', 'T', 5, 0, 0, 60, byte(len(props))}
+	if clean {
+		b[7] = 2
+	}
+	return append(append(b, props...), text(id)...)
+}
+
+// text encodes a string.
+func text(s string) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(s))), s...)
+}
+
+func (r *raw) connack() {
+	r.t.Helper()
 	head, ack := r.read()
 	if head>>4 != packets.Connack || ack[1] != 0 {
-		c.t.Fatalf("CONNACK %x %x", head, ack)
+		r.t.Fatalf("CONNACK %x %x", head, ack)
 	}
 	r.present = ack[0] == 1
-	return r
+}
+
+// send writes a packet of these parts.
+func (r *raw) send(head byte, parts ...[]byte) {
+	r.t.Helper()
+	body := bytes.Join(parts, nil)
+	r.write(append(binary.AppendUvarint([]byte{head}, uint64(len(body))), body...))
+}
+
+// readEnd reads what the server says last, and returns its reason; 0 if it just closes.
+func (r *raw) readEnd() byte {
+	r.t.Helper()
+	r.nc.SetReadDeadline(time.Now().Add(30 * time.Second))
+	reason := byte(0)
+	for {
+		head, body, err := readPacket(r.br, 1<<28)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			r.t.Fatal("the connection stays open")
+		case err != nil:
+			return reason
+		case head>>4 == packets.Disconnect:
+			reason = body[0]
+		case head>>4 == packets.Connack:
+			reason = body[1]
+		}
+	}
 }
 
 func (r *raw) write(b []byte) {
@@ -86,9 +149,7 @@ func (r *raw) ack(kind byte, id uint16) {
 
 func (r *raw) subscribe(qos byte, filter string) {
 	r.t.Helper()
-	body := append(binary.BigEndian.AppendUint16([]byte{0, 9}, uint16(len(filter))), filter...)
-	body = append(body, qos)
-	r.write(append([]byte{packets.Subscribe<<4 | 2, byte(len(body))}, body...))
+	r.send(packets.Subscribe<<4|2, []byte{0, 9}, text(filter), []byte{qos})
 	if head, b := r.read(); head>>4 != packets.Suback || b[2] != qos {
 		r.t.Fatalf("SUBACK %x %x", head, b)
 	}

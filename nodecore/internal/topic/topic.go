@@ -12,13 +12,19 @@ import (
 // MaxLen is the longest name or filter, in bytes, that MQTT can carry.
 const MaxLen = 65535
 
+// MaxLevels is how many levels a name or filter may have: a filter costs memory on every node, by its levels.
+const MaxLevels = 128
+
 // SharePrefix starts the filter of a shared subscription.
 const SharePrefix = "$share/"
 
-// ValidName says whether a client may publish to the name: not empty, no wildcard, and not below
+// Levels returns how many levels a name or filter has.
+func Levels(s string) int { return strings.Count(s, "/") + 1 }
+
+// ValidName says whether a client may publish to the name: not empty, not too deep, no wildcard, and not below
 // $SYS, which belongs to the server, nor $share.
 func ValidName(name string) bool {
-	if name == "" || len(name) > MaxLen || strings.ContainsAny(name, "+#\x00") || !utf8.ValidString(name) {
+	if name == "" || len(name) > MaxLen || Levels(name) > MaxLevels || strings.ContainsAny(name, "+#\x00") || !utf8.ValidString(name) {
 		return false
 	}
 	return name != "$SYS" && !strings.HasPrefix(name, "$SYS/") && !strings.HasPrefix(name, SharePrefix)
@@ -40,7 +46,7 @@ func ParseFilter(s string) (group, filter string, ok bool) {
 }
 
 func validFilter(f string) bool {
-	if f == "" || len(f) > MaxLen || strings.IndexByte(f, 0) >= 0 || !utf8.ValidString(f) {
+	if f == "" || len(f) > MaxLen || Levels(f) > MaxLevels || strings.IndexByte(f, 0) >= 0 || !utf8.ValidString(f) {
 		return false
 	}
 	for rest, more := f, true; more; {

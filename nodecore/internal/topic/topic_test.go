@@ -28,6 +28,9 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// deep is a name of n levels.
+func deep(n int) string { return strings.Repeat("a/", n-1) + "a" }
+
 func TestParseFilter(t *testing.T) {
 	for _, tt := range []struct {
 		in, group, filter string
@@ -36,6 +39,8 @@ func TestParseFilter(t *testing.T) {
 		{"a/b", "", "a/b", true}, {"#", "", "#", true}, {"/", "", "/", true},
 		{"$share/g/a/#", "g", "a/#", true}, {"$share/g//", "g", "/", true},
 		{"$share/g", "", "", false}, {"$share", "", "", false}, {"$share//a", "", "", false}, {"$share/+/a", "", "", false}, {"$share/g/", "", "", false},
+		{deep(MaxLevels), "", deep(MaxLevels), true}, {"$share/g/" + deep(MaxLevels), "g", deep(MaxLevels), true},
+		{deep(MaxLevels + 1), "", "", false}, {"$share/g/" + deep(MaxLevels+1), "", "", false},
 		{"", "", "", false}, {"a/#/b", "", "", false}, {"a#", "", "", false}, {"a/b+", "", "", false}, {"\xff", "", "", false}, {"a\x00", "", "", false},
 	} {
 		group, filter, ok := ParseFilter(tt.in)
@@ -48,7 +53,7 @@ func TestParseFilter(t *testing.T) {
 func TestValidName(t *testing.T) {
 	for name, want := range map[string]bool{
 		"a": true, "/": true, "$x": true, "$SYSTEM": true, "": false, "a/+": false, "#": false, "$SYS": false, "$SYS/a": false,
-		"$share/g/a": false, "a\x00": false, "\xff": false, strings.Repeat("a", MaxLen+1): false,
+		deep(MaxLevels): true, deep(MaxLevels + 1): false, "$share/g/a": false, "a\x00": false, "\xff": false, strings.Repeat("a", MaxLen+1): false,
 	} {
 		if got := ValidName(name); got != want {
 			t.Errorf("ValidName(%.20q) = %v, want %v", name, got, want)
@@ -104,15 +109,40 @@ func TestTreeIsMatchOfAll(t *testing.T) {
 	})
 }
 
+func (n *node[K, V]) count() int {
+	all := 1
+	for _, child := range n.next {
+		all += child.count()
+	}
+	return all
+}
+
 func TestTreeForgetsEmptyBranches(t *testing.T) {
 	var tree Tree[string, int]
 	tree.Set("a/b/c", "k", 1)
 	if v, ok := tree.Get("a/b/c", "k"); !ok || v != 1 {
 		t.Fatalf("Get = %d, %v", v, ok)
 	}
+	tree.Set("a/x", "k", 2)
+	tree.Delete("a/x", "k")
+	if _, ok := tree.Get("a/b/c", "k"); !ok || tree.root.count() != 2 {
+		t.Errorf("%d nodes hold one filter, found %v", tree.root.count()-1, ok)
+	}
 	tree.Delete("a/b/c", "k")
 	if _, ok := tree.Get("a/b/c", "k"); ok || len(tree.root.next) != 0 {
 		t.Errorf("the tree still holds %v", tree.root.next)
+	}
+}
+
+// What a filter costs doesn't depend on its levels.
+func TestTreeOfDeepFilters(t *testing.T) {
+	var tree Tree[string, int]
+	const n = 100
+	for i := range n {
+		tree.Set(fmt.Sprint(i, strings.Repeat("/", MaxLevels-1)), "k", i)
+	}
+	if got := tree.root.count(); got > 2*n {
+		t.Errorf("%d nodes for %d filters", got, n)
 	}
 }
 

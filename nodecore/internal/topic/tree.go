@@ -9,10 +9,13 @@ type Tree[K comparable, V any] struct {
 	size int
 }
 
+// node is where filters part or end. What lies between two nodes is one label, so that a filter costs about what its text does,
+// however many levels it has.
 type node[K comparable, V any] struct {
-	next  map[string]*node[K, V]
-	here  []entry[K, V] // a slice: matching walks it far more often than it changes
-	index map[K]int     // made when here grows long, so that changes stay cheap as well
+	label string                 // the levels from the node above to this one
+	next  map[string]*node[K, V] // by the first level of their labels
+	here  []entry[K, V]          // a slice: matching walks it far more often than it changes
+	index map[K]int              // made when here grows long, so that changes stay cheap as well
 }
 
 type entry[K comparable, V any] struct {
@@ -28,20 +31,7 @@ func (t *Tree[K, V]) Len() int { return t.size }
 
 // Set adds or replaces the value of key at a filter; added is false if there was one.
 func (t *Tree[K, V]) Set(filter string, key K, val V) (added bool) {
-	n := &t.root
-	for rest, more := filter, true; more; {
-		var level string
-		level, rest, more = strings.Cut(rest, "/")
-		child := n.next[level]
-		if child == nil {
-			if n.next == nil {
-				n.next = map[string]*node[K, V]{}
-			}
-			child = &node[K, V]{}
-			n.next[strings.Clone(level)] = child
-		}
-		n = child
-	}
+	n := t.root.grow(filter)
 	if i := n.find(key); i >= 0 {
 		n.here[i].val = val
 		return false
@@ -64,9 +54,11 @@ func (t *Tree[K, V]) Set(filter string, key K, val V) (added bool) {
 func (t *Tree[K, V]) Get(filter string, key K) (val V, ok bool) {
 	n := &t.root
 	for rest, more := filter, true; more; {
-		var level string
-		level, rest, more = strings.Cut(rest, "/")
-		if n = n.next[level]; n == nil {
+		n = n.next[first(rest)]
+		if n == nil {
+			return val, false
+		}
+		if rest, more, ok = n.follow(rest); !ok {
 			return val, false
 		}
 	}
@@ -76,8 +68,8 @@ func (t *Tree[K, V]) Get(filter string, key K) (val V, ok bool) {
 	return val, false
 }
 
-// Delete removes the entry of key at a filter.
-func (t *Tree[K, V]) Delete(filter string, key K) (deleted bool) {
+// Delete removes the value of key at a filter; it is false if there was none.
+func (t *Tree[K, V]) Delete(filter string, key K) bool {
 	if !t.root.delete(filter, key) {
 		return false
 	}
@@ -85,21 +77,82 @@ func (t *Tree[K, V]) Delete(filter string, key K) (deleted bool) {
 	return true
 }
 
+// first is the first level of what is left of a filter or name.
+func first(rest string) string {
+	level, _, _ := strings.Cut(rest, "/")
+	return level
+}
+
+// common is how long the levels are that a and b begin with, of which the first is the same.
+func common(a, b string) (n int) {
+	i := 0
+	for ; i < len(a) && i < len(b) && a[i] == b[i]; i++ {
+		if a[i] == '/' {
+			n = i
+		}
+	}
+	if (i == len(a) || a[i] == '/') && (i == len(b) || b[i] == '/') {
+		return i
+	}
+	return n
+}
+
+// follow takes the node's label off a filter; ok is false if the filter goes elsewhere.
+func (n *node[K, V]) follow(filter string) (rest string, more, ok bool) {
+	rest, ok = strings.CutPrefix(filter, n.label)
+	if !ok || rest == "" {
+		return "", false, ok
+	}
+	rest, ok = strings.CutPrefix(rest, "/")
+	return rest, true, ok
+}
+
+// grow returns the node of a filter below n, and makes it if need be.
+func (n *node[K, V]) grow(filter string) *node[K, V] {
+	child := n.next[first(filter)]
+	if child == nil {
+		child = &node[K, V]{label: strings.Clone(filter)}
+		n.link(child)
+		return child
+	}
+	if k := common(child.label, filter); k < len(child.label) {
+		above := &node[K, V]{label: strings.Clone(child.label[:k])}
+		child.label = strings.Clone(child.label[k+1:])
+		above.link(child)
+		n.link(above)
+		child = above
+	}
+	rest, more, _ := child.follow(filter)
+	if !more {
+		return child
+	}
+	return child.grow(rest)
+}
+
+func (n *node[K, V]) link(child *node[K, V]) {
+	if n.next == nil {
+		n.next = map[string]*node[K, V]{}
+	}
+	n.next[first(child.label)] = child
+}
+
 func (n *node[K, V]) delete(filter string, key K) bool {
-	level, rest, more := strings.Cut(filter, "/")
-	child := n.next[level]
+	child := n.next[first(filter)]
 	if child == nil {
 		return false
 	}
-	if more {
-		if !child.delete(rest, key) {
-			return false
-		}
-	} else if !child.remove(key) {
+	rest, more, ok := child.follow(filter)
+	switch {
+	case !ok, more && !child.delete(rest, key), !more && !child.remove(key):
 		return false
-	}
-	if len(child.here) == 0 && len(child.next) == 0 {
-		delete(n.next, level)
+	case len(child.here) > 0:
+	case len(child.next) == 0:
+		delete(n.next, first(filter))
+	case len(child.next) == 1:
+		for _, only := range child.next {
+			only.label = child.label + "/" + only.label
+			n.link(only)
+		}
 	}
 	return true
 }
@@ -149,29 +202,49 @@ func (n *node[K, V]) match(rest string, literal bool, each func(K, V)) {
 	if n.next == nil {
 		return
 	}
-	level, rest, more := strings.Cut(rest, "/")
+	level := first(rest)
 	if child := n.next[level]; child != nil && level != "+" && level != "#" {
-		child.arrive(rest, more, each)
+		child.arrive(rest, each)
 	}
 	if literal {
 		return
 	}
 	if child := n.next["+"]; child != nil {
-		child.arrive(rest, more, each)
+		child.arrive(rest, each)
 	}
 	if child := n.next["#"]; child != nil {
 		child.all(each)
 	}
 }
 
-func (n *node[K, V]) arrive(rest string, more bool, each func(K, V)) {
-	if more {
-		n.match(rest, false, each)
+// arrive goes along the node's label with what is left of the name.
+func (n *node[K, V]) arrive(name string, each func(K, V)) {
+	for label := n.label; ; {
+		l, below, goesOn := strings.Cut(label, "/")
+		level, rest, more := strings.Cut(name, "/")
+		switch {
+		case l == "#":
+			n.all(each)
+			return
+		case l != "+" && l != level:
+			return
+		case goesOn && more:
+			label, name = below, rest
+			continue
+		case goesOn:
+			if below == "#" { // "a/#" matches "a" too
+				n.all(each)
+			}
+			return
+		case more:
+			n.match(rest, false, each)
+			return
+		}
+		n.all(each)
+		if child := n.next["#"]; child != nil {
+			child.all(each)
+		}
 		return
-	}
-	n.all(each)
-	if child := n.next["#"]; child != nil { // "a/#" matches "a" too
-		child.all(each)
 	}
 }
 
