@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -116,6 +118,24 @@ func (c *testCluster) stop(i int) {
 		c.t.Error(err)
 	}
 	c.nodes[i].Broker = nil
+}
+
+// kill stops node i and leaves on its disk what was there before, as if its process had been killed.
+func (c *testCluster) kill(i int) {
+	c.t.Helper()
+	n := c.nodes[i]
+	if err := n.store.Flush(); err != nil {
+		c.t.Fatal(err)
+	}
+	file := filepath.Join(n.dir, store.File)
+	disk, err := os.ReadFile(file)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.stop(i)
+	if err := os.WriteFile(file, disk, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 // meet tells all running nodes of each other.

@@ -212,9 +212,6 @@ func (s *session) saveLocked() {
 	case s.gone:
 	case s.durable():
 		st := s.stateLocked()
-		if s.conn != nil {
-			st.away = time.Now().UnixMilli() // if the node is killed, the client is away from about now
-		}
 		s.b.store.PutSession(s.id, st.append(nil))
 		s.saved = true
 	case s.saved:
@@ -250,7 +247,9 @@ func (b *Broker) load() error {
 		}
 		s := newSession(b, client)
 		s.stamp, s.expiry, s.nextID, s.clean, s.saved = st.stamp, st.expiry, st.nextID, st.clean, true
-		s.away = time.UnixMilli(st.away)
+		if s.away = time.UnixMilli(st.away); st.away == 0 {
+			s.away = time.Now() // it was connected when the node was killed; while there is no node, it cannot come back
+		}
 		b.clock.saw(st.stamp)
 		s.restoreLocked(st)
 		s.sentBefore = st.sent

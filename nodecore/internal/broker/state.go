@@ -15,7 +15,7 @@ type sessionState struct {
 	hops     byte
 	stamp    stamp
 	expiry   uint32
-	away     int64 // Unix milliseconds
+	away     int64 // Unix milliseconds; 0: connected
 	nextID   uint16
 	clean    bool
 	moved    string // node that has it now; then only the subscriptions are left here
