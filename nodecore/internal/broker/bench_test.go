@@ -17,8 +17,15 @@ import (
 func BenchmarkThroughput(b *testing.B) {
 	for _, qos := range []byte{0, 1} {
 		for _, to := range []int{0, 1} {
-			b.Run(fmt.Sprintf("qos%d/%s", qos, [...]string{"same", "cross"}[to]), func(b *testing.B) { throughput(b, qos, to) })
+			b.Run(fmt.Sprintf("qos%d/%s", qos, [...]string{"same", "cross"}[to]), func(b *testing.B) { throughput(b, qos, to, true) })
 		}
+	}
+}
+
+// BenchmarkLasting is BenchmarkThroughput with sessions that outlive their connections, so that what they are sent is stored.
+func BenchmarkLasting(b *testing.B) {
+	for _, to := range []int{0, 1} {
+		b.Run([...]string{"same", "cross"}[to], func(b *testing.B) { throughput(b, 1, to, false) })
 	}
 }
 
@@ -31,9 +38,9 @@ func BenchmarkLatency(b *testing.B) {
 }
 
 // throughput publishes with up to 500 messages unacknowledged.
-func throughput(b *testing.B, qos byte, to int) {
+func throughput(b *testing.B, qos byte, to int, clean bool) {
 	c := newCluster(b, 2)
-	sub, pub := c.raw(to, "sub", true), c.raw(0, "pub", true)
+	sub, pub := c.raw(to, "sub", clean), c.raw(0, "pub", clean)
 	sub.subscribe(qos, "bench/topic")
 	payload := make([]byte, 64)
 	acked := make(chan error, 1)

@@ -99,6 +99,43 @@ func (s *session) incoming(c *conn, p publish) (in *incoming, fresh bool) {
 	return in, true
 }
 
+// accepted says that an incoming message has been accepted everywhere, and acknowledges what is due, in order.
+func (s *session) accepted(in *incoming) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in.ready = true
+	s.keepReceivedLocked(in)
+	s.flushAcksLocked()
+}
+
+// keepReceivedLocked puts the packet id of a QoS 2 message of the client on disk, until its PUBREL.
+func (s *session) keepReceivedLocked(in *incoming) {
+	if s.recv[in.id] != in || s.b.ctx.Err() != nil { // what is given up by Close is not accepted
+		return
+	}
+	if in.seq = s.seqLocked(); in.seq != 0 {
+		s.b.store.PutMessage(s.id, in.seq, idRecord(recordReceived, in.id))
+	}
+}
+
+func (s *session) flushAcksLocked() {
+	if s.conn == nil || s.acks.Len() == 0 || !(*s.acks.At(0)).ready {
+		return
+	}
+	for s.acks.Len() > 0 && (*s.acks.At(0)).ready {
+		in, kind := s.acks.Pop(), byte(packets.Puback)
+		if in.qos == 2 {
+			kind = packets.Pubrec
+		}
+		s.out = appendAck(s.out, ack{kind: kind, id: in.id}, s.conn.version)
+	}
+	if s.room != nil && s.acks.Len() < receiveMax/2 {
+		close(s.room)
+		s.room = nil
+	}
+	signal(s.wake)
+}
+
 // dueLocked says whether the message will be acknowledged anyway.
 func (s *session) dueLocked(in *incoming) bool {
 	due := false
@@ -138,10 +175,12 @@ func (c *conn) acknowledge(a ack) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	comp := ack{kind: packets.Pubcomp, id: a.id}
-	if _, ok := s.recv[a.id]; !ok {
+	if in := s.recv[a.id]; in != nil {
+		s.forgetLocked(delivery{seq: in.seq})
+		delete(s.recv, a.id)
+	} else {
 		comp.reason = packets.ErrPacketIdentifierNotFound.Code
 	}
-	delete(s.recv, a.id)
 	if s.conn == c {
 		s.out = appendAck(s.out, comp, c.version)
 		signal(s.wake)

@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// lostIDs is how many packet ids are left out after a kill: those of the last moments were not on disk yet, and the client may hold
+// them.
+const lostIDs = 4096
+
 // timer is a time.AfterFunc that Broker.Close waits for.
 type timer struct {
 	t *time.Timer
@@ -222,14 +226,10 @@ func (s *session) saveLocked() {
 
 // storeLocked puts messages on disk that came before the session was durable.
 func (s *session) storeLocked() {
-	if !s.durable() {
-		return
-	}
 	s.queue.All(func(d *delivery) bool {
 		if d.qos > 0 && d.seq == 0 {
-			d.seq = s.nextSeq
-			s.nextSeq++
-			s.b.store.PutMessage(s.id, d.seq, d.record())
+			d.seq = s.seqLocked()
+			s.keepLocked(*d)
 		}
 		return true
 	})
@@ -247,12 +247,10 @@ func (b *Broker) load() error {
 		}
 		s := newSession(b, client)
 		s.stamp, s.expiry, s.nextID, s.clean, s.saved = st.stamp, st.expiry, st.nextID, st.clean, true
-		if s.away = time.UnixMilli(st.away); st.away == 0 {
-			s.away = time.Now() // it was connected when the node was killed; while there is no node, it cannot come back
+		if st.away != 0 {
+			s.away = time.UnixMilli(st.away)
 		}
 		b.clock.saw(st.stamp)
-		s.restoreLocked(st)
-		s.sentBefore = st.sent
 		if s.moved = st.moved; s.moved == "" {
 			b.sessions[client] = s
 		} else {
@@ -279,6 +277,30 @@ func (b *Broker) load() error {
 	})
 }
 
+// reload takes over a record of the session; false if it is not understood.
+func (s *session) reload(seq uint64, value []byte) bool {
+	r := reader{b: value}
+	switch r.byte() {
+	case recordReceived:
+		s.receivedLocked(r.uint16(), seq)
+		return !r.bad
+	case recordReleased:
+		s.nextID = r.uint16()
+		s.flights.Push(flight{delivery: delivery{id: s.nextID, qos: 2, seq: seq}, released: true})
+		return !r.bad
+	}
+	d, err := parseDelivery(value)
+	if err != nil {
+		return false
+	}
+	if d.seq, d.dup = seq, d.id != 0; d.dup {
+		s.nextID = d.id // they were sent in this order
+	}
+	s.queue.Push(d)
+	s.bytes += d.m.size()
+	return true
+}
+
 // loadMessages puts the stored messages into the sessions.
 func (b *Broker) loadMessages() error {
 	err := b.store.Messages(func(client string, seq uint64, value []byte) error {
@@ -287,24 +309,19 @@ func (b *Broker) loadMessages() error {
 			b.store.DeleteMessage(client, seq)
 			return nil
 		}
-		d, err := parseDelivery(value)
-		if err != nil {
+		s.nextSeq = max(s.nextSeq, seq+1)
+		if !s.reload(seq, value) {
 			b.log.Warn("stored message is not understood, and dropped", "client", client)
 			b.store.DeleteMessage(client, seq)
-			return nil
 		}
-		d.seq, d.id, d.dup = seq, 0, false
-		if id, sent := s.sentBefore[seq]; sent {
-			d.id, d.dup = id, true
-		}
-		s.nextSeq = max(s.nextSeq, seq+1)
-		s.queue.Push(d)
-		s.bytes += d.m.size()
 		return nil
 	})
 	for _, s := range b.sessions {
-		s.sentBefore = nil
 		s.mu.Lock()
+		if s.away.IsZero() { // it was connected when the node was killed
+			s.away = time.Now()
+			s.nextID += lostIDs
+		}
 		s.restLocked()
 		s.mu.Unlock()
 	}

@@ -160,3 +160,12 @@ func (r *raw) publish(topic, payload string, qos byte, id uint16, dup bool) {
 	m := &message{topic: topic, payload: []byte(payload)}
 	r.write(appendPublish(nil, m, delivery{qos: qos, id: id, dup: dup}, 0, 4))
 }
+
+// ping returns when the server has read all that was said before; nothing else must be on its way.
+func (r *raw) ping() {
+	r.t.Helper()
+	r.write([]byte{packets.Pingreq << 4, 0})
+	if head, body := r.read(); head>>4 != packets.Pingresp {
+		r.t.Fatalf("%x %x is no PINGRESP", head, body)
+	}
+}

@@ -53,6 +53,7 @@ type flight struct {
 type incoming struct {
 	pending
 	s     *session
+	seq   uint64 // as delivery's
 	id    uint16
 	qos   byte
 	ready bool // accepted by all nodes that have a subscriber; guarded by s.mu
@@ -101,9 +102,8 @@ type session struct {
 	will  *will     // to be published after a delay
 	saved bool      // there is a record of it in the store
 
-	sentBefore map[uint64]uint16 // see sessionState.sent; only while it is loaded
-	clean      bool              // the client wanted nothing of an older session
-	moved      string            // node that has the session now, while messages still come here for it
+	clean bool   // the client wanted nothing of an older session
+	moved string // node that has the session now, while messages still come here for it
 
 	seen    *seen       // nil if no other node may hand over what came here
 	online  atomic.Bool // conn is not nil
@@ -164,10 +164,9 @@ func (s *session) enqueueLocked(d delivery) (over bool) {
 }
 
 func (s *session) pushLocked(d delivery) {
-	if d.qos > 0 && s.durable() {
-		d.seq = s.nextSeq
-		s.nextSeq++
-		s.b.store.PutMessage(s.id, d.seq, d.record())
+	if d.qos > 0 {
+		d.seq = s.seqLocked()
+		s.keepLocked(d)
 	}
 	s.queue.Push(d)
 	s.bytes += d.m.size()
@@ -242,6 +241,7 @@ func (s *session) fill(c *conn, buf []byte, limit int) []byte {
 		if d.qos > 0 {
 			if d.id == 0 {
 				d.id = s.nextID
+				s.keepLocked(d)
 			}
 			s.flights.Push(flight{delivery: d})
 		}
@@ -275,6 +275,22 @@ func (s *session) freeIDLocked() bool {
 	return true
 }
 
+// seqLocked is a new key in the store; 0 if the session doesn't outlive its connection.
+func (s *session) seqLocked() uint64 {
+	if !s.durable() {
+		return 0
+	}
+	s.nextSeq++
+	return s.nextSeq - 1
+}
+
+// keepLocked puts a delivery as it is now into the store.
+func (s *session) keepLocked(d delivery) {
+	if d.seq != 0 {
+		s.b.store.PutMessage(s.id, d.seq, d.record())
+	}
+}
+
 // forgetLocked removes a delivery from the store.
 func (s *session) forgetLocked(d delivery) {
 	if d.seq != 0 {
@@ -292,8 +308,8 @@ func (s *session) finish(a ack, version byte) {
 		if i < 0 {
 			rel.reason = packets.ErrPacketIdentifierNotFound.Code
 		} else if f := s.flights.At(i); f.qos == 2 {
-			s.forgetLocked(f.delivery)
-			f.released, f.m, f.seq = true, nil, 0
+			f.released, f.m = true, nil
+			s.keepLocked(f.delivery)
 		}
 		s.out = appendAck(s.out, rel, version)
 		signal(s.wake)
@@ -317,32 +333,6 @@ func (s *session) flightLocked(id uint16) int {
 		}
 	}
 	return -1
-}
-
-// accepted says that an incoming message has been accepted everywhere, and acknowledges what is due, in order.
-func (s *session) accepted(in *incoming) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	in.ready = true
-	s.flushAcksLocked()
-}
-
-func (s *session) flushAcksLocked() {
-	if s.conn == nil || s.acks.Len() == 0 || !(*s.acks.At(0)).ready {
-		return
-	}
-	for s.acks.Len() > 0 && (*s.acks.At(0)).ready {
-		in, kind := s.acks.Pop(), byte(packets.Puback)
-		if in.qos == 2 {
-			kind = packets.Pubrec
-		}
-		s.out = appendAck(s.out, ack{kind: kind, id: in.id}, s.conn.version)
-	}
-	if s.room != nil && s.acks.Len() < receiveMax/2 {
-		close(s.room)
-		s.room = nil
-	}
-	signal(s.wake)
 }
 
 // write puts an encoded packet before the queue, unless c is no longer the session's connection.
@@ -375,6 +365,9 @@ func (s *session) rewindLocked() {
 func (s *session) clearLocked() {
 	s.flights.All(func(f *flight) bool { s.forgetLocked(f.delivery); return true })
 	s.queue.All(func(d *delivery) bool { s.forgetLocked(*d); return true })
+	for _, in := range s.recv {
+		s.forgetLocked(delivery{seq: in.seq})
+	}
 	s.flights.Clear()
 	s.queue.Clear()
 	s.bytes, s.recv, s.seen = 0, nil, nil

@@ -9,7 +9,14 @@ import (
 // partMax is how much of a session's messages goes into one frame.
 const partMax = 4 << 20
 
-// sessionState is a session as it is sent to another node, or kept on disk (without messages there).
+// Records on disk that are packet ids, which the client may still hold; all others are deliveries.
+const (
+	recordReleased = 16 // our QoS 2 message waits for PUBCOMP
+	recordReceived = 32 // the client's QoS 2 message waits for PUBREL
+)
+
+// sessionState is a session as it is sent to another node, or kept on disk, where messages and packet ids are records of their
+// own.
 type sessionState struct {
 	id       string
 	hops     byte
@@ -20,11 +27,10 @@ type sessionState struct {
 	clean    bool
 	moved    string // node that has it now; then only the subscriptions are left here
 	subs     []subscription
-	released []uint16          // our QoS 2 messages that wait for PUBCOMP
-	recv     []uint16          // the client's QoS 2 messages that wait for PUBREL
-	sent     map[uint64]uint16 // packet ids of messages on disk that were sent, by key
-	seen     *seen             // when it is written, and
-	ids      []messageID       // when it is read
+	released []uint16    // our QoS 2 messages that wait for PUBCOMP
+	recv     []uint16    // the client's QoS 2 messages that wait for PUBREL
+	seen     *seen       // when it is written, and
+	ids      []messageID // when it is read
 	messages []delivery
 }
 
@@ -48,11 +54,6 @@ func (st *sessionState) append(b []byte) []byte {
 		for _, id := range ids {
 			b = binary.BigEndian.AppendUint16(b, id)
 		}
-	}
-	b = binary.AppendUvarint(b, uint64(len(st.sent)))
-	for seq, id := range st.sent {
-		b = binary.AppendUvarint(b, seq)
-		b = binary.BigEndian.AppendUint16(b, id)
 	}
 	b = st.seen.append(b)
 	b = binary.AppendUvarint(b, uint64(len(st.messages)))
@@ -84,11 +85,6 @@ func (r *reader) sessionState() (st sessionState) {
 			*ids = append(*ids, r.uint16())
 		}
 	}
-	st.sent = map[uint64]uint16{}
-	for range r.count(3) {
-		seq := r.uvarint()
-		st.sent[seq] = r.uint16()
-	}
 	st.ids = r.seen()
 	for range r.count(1) {
 		d, err := parseDelivery(r.bytes())
@@ -101,8 +97,14 @@ func (r *reader) sessionState() (st sessionState) {
 	return st
 }
 
+// idRecord is a packet id as it is kept.
+func idRecord(kind byte, id uint16) []byte { return binary.BigEndian.AppendUint16([]byte{kind}, id) }
+
 // record is a delivery as it is kept and sent.
 func (d delivery) record() []byte {
+	if d.m == nil {
+		return idRecord(recordReleased, d.id)
+	}
 	b := make([]byte, 0, 48+len(d.share)+d.m.size())
 	flags := d.qos
 	if d.retain {
@@ -136,31 +138,14 @@ func parseDelivery(rec []byte) (d delivery, err error) {
 	return d, err
 }
 
-// stateLocked is all of a session but its messages.
+// stateLocked is all of a session but its messages and packet ids.
 func (s *session) stateLocked() sessionState {
-	st := sessionState{id: s.id, stamp: s.stamp, expiry: s.expiry, nextID: s.nextID, clean: s.clean, moved: s.moved, sent: map[uint64]uint16{}}
+	st := sessionState{id: s.id, stamp: s.stamp, expiry: s.expiry, nextID: s.nextID, clean: s.clean, moved: s.moved}
 	if !s.away.IsZero() {
 		st.away = s.away.UnixMilli()
 	}
 	for _, sub := range s.subs {
 		st.subs = append(st.subs, sub)
-	}
-	s.flights.All(func(f *flight) bool {
-		if f.released {
-			st.released = append(st.released, f.id)
-		} else if f.seq != 0 {
-			st.sent[f.seq] = f.id
-		}
-		return true
-	})
-	s.queue.All(func(d *delivery) bool {
-		if d.id != 0 && d.seq != 0 {
-			st.sent[d.seq] = d.id
-		}
-		return true
-	})
-	for id := range s.recv {
-		st.recv = append(st.recv, id)
 	}
 	return st
 }
@@ -168,7 +153,16 @@ func (s *session) stateLocked() sessionState {
 // exportLocked is the whole session, in parts that fit a frame each; all but the first are only messages.
 func (s *session) exportLocked() (parts [][]byte) {
 	st := s.stateLocked()
-	st.sent, st.seen = nil, s.seen
+	st.seen = s.seen
+	s.flights.All(func(f *flight) bool {
+		if f.released {
+			st.released = append(st.released, f.id)
+		}
+		return true
+	})
+	for id := range s.recv {
+		st.recv = append(st.recv, id)
+	}
 	size := 0
 	add := func(d delivery) {
 		if size += d.m.size(); size > partMax && len(st.messages) > 0 {
@@ -217,14 +211,22 @@ func (s *session) importLocked(st sessionState, w waits) {
 // restoreLocked takes over what is known of packet ids.
 func (s *session) restoreLocked(st sessionState) {
 	for _, id := range st.released {
-		s.flights.Push(flight{delivery: delivery{id: id, qos: 2}, released: true})
+		d := delivery{id: id, qos: 2, seq: s.seqLocked()}
+		s.keepLocked(d)
+		s.flights.Push(flight{delivery: d, released: true})
 	}
-	if len(st.recv) > 0 {
+	for _, id := range st.recv {
+		s.receivedLocked(id, 0)
+		s.keepReceivedLocked(s.recv[id])
+	}
+}
+
+// receivedLocked notes a QoS 2 message of the client that has been accepted.
+func (s *session) receivedLocked(id uint16, seq uint64) {
+	if s.recv == nil {
 		s.recv = map[uint16]*incoming{}
-		for _, id := range st.recv {
-			s.recv[id] = &incoming{id: id, qos: 2, ready: true}
-		}
 	}
+	s.recv[id] = &incoming{s: s, seq: seq, id: id, qos: 2, ready: true}
 }
 
 // addLocked queues messages that another node had for the session.
