@@ -95,7 +95,13 @@ func (c *conn) readConnect() (packets.Packet, error) {
 	if head>>4 != packets.Connect {
 		return packets.Packet{}, packets.ErrProtocolViolationRequireFirstConnect
 	}
-	return decode(head, body, 0)
+	pk, err := decode(head, body, 0)
+	var why packets.Code
+	if errors.As(err, &why) && pk.ProtocolVersion == 5 && string(pk.Connect.ProtocolName) == "MQTT" {
+		c.version = 5
+		return pk, c.refuse(why)
+	}
+	return pk, err
 }
 
 // readLoop handles packets until the connection breaks, or the client ends it, which is no error.
@@ -153,14 +159,14 @@ func (c *conn) control(head byte, body []byte) error {
 
 // disconnect handles the client's orderly end.
 func (c *conn) disconnect(head byte, body []byte) error {
-	pk, err := decode(head, body, c.version)
+	d, err := decodeDisconnect(head, body, c.version)
 	if err != nil {
 		return err
 	}
-	if pk.Properties.SessionExpiryIntervalFlag && !c.s.setExpiry(pk.Properties.SessionExpiryInterval) {
+	if d.expires && !c.s.setExpiry(d.expiry) {
 		return packets.ErrProtocolViolationZeroNonZeroExpiry
 	}
-	if pk.ReasonCode != packets.CodeDisconnectWillMessage.Code {
+	if d.reason != packets.CodeDisconnectWillMessage.Code {
 		c.mu.Lock()
 		c.will = nil
 		c.mu.Unlock()

@@ -33,6 +33,8 @@ func FuzzPacket(f *testing.F) {
 			}
 		case packets.Puback, packets.Pubrec, packets.Pubrel, packets.Pubcomp:
 			decodeAck(head, body)
+		case packets.Disconnect:
+			decodeDisconnect(head, body, version)
 		default:
 			decode(head, body, version)
 		}

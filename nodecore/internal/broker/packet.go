@@ -54,8 +54,8 @@ func readPacket(br *bufio.Reader, limit int) (head byte, body []byte, err error)
 	return head, buf.Bytes(), nil
 }
 
-// decode takes apart all packets but PUBLISH and the acknowledgements. The codec is not made for garbage, so that what it does
-// with it is caught here.
+// decode takes apart all packets but PUBLISH, the acknowledgements and DISCONNECT. The codec is not made for garbage, so that what
+// it does with it is caught here.
 func decode(head byte, body []byte, version byte) (pk packets.Packet, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -69,17 +69,20 @@ func decode(head byte, body []byte, version byte) (pk packets.Packet, err error)
 	pk.ProtocolVersion = version
 	switch pk.FixedHeader.Type {
 	case packets.Connect:
-		err = pk.ConnectDecode(body)
+		if err = pk.ConnectDecode(body); err == nil && pk.ProtocolVersion == 5 {
+			err = checkConnect(body)
+		}
 	case packets.Subscribe:
 		if err = pk.SubscribeDecode(body); err == nil {
 			err = failed(pk.SubscribeValidate())
+		}
+		if err == nil && version == 5 {
+			err = checkSubscribe(body)
 		}
 	case packets.Unsubscribe:
 		if err = pk.UnsubscribeDecode(body); err == nil {
 			err = failed(pk.UnsubscribeValidate())
 		}
-	case packets.Disconnect:
-		err = pk.DisconnectDecode(body)
 	case packets.Pingreq:
 		if len(body) != 0 {
 			err = packets.ErrMalformedPacket
@@ -158,6 +161,35 @@ func appendAck(b []byte, a ack, version byte) []byte {
 	return append(b, head, 2, byte(a.id>>8), byte(a.id))
 }
 
+// disconnect is a client's DISCONNECT.
+type disconnect struct {
+	reason  byte
+	expiry  uint32 // seconds
+	expires bool   // expiry is given
+}
+
+func decodeDisconnect(head byte, body []byte, version byte) (d disconnect, err error) {
+	if head&15 != 0 {
+		return d, packets.ErrMalformedFlags
+	}
+	if version < 5 || len(body) == 0 {
+		return d, nil
+	}
+	if d.reason = body[0]; len(body) == 1 {
+		return d, nil
+	}
+	props, rest, ok := cutProperties(body[1:])
+	if !ok || len(rest) > 0 {
+		return d, packets.ErrMalformedProperties
+	}
+	return d, eachProperty(props, ofDisconnect, func(id byte, _, value []byte) error {
+		if id == packets.PropSessionExpiryInterval {
+			d.expiry, d.expires = binary.BigEndian.Uint32(value), true
+		}
+		return nil
+	})
+}
+
 // publish is a PUBLISH packet as it came.
 type publish struct {
 	topic   string
@@ -205,92 +237,20 @@ func decodePublish(head byte, body []byte, version byte, last string) (p publish
 		body = body[2:]
 	}
 	if version == 5 {
-		size, k := binary.Uvarint(body)
-		if k <= 0 || k > 4 || size > uint64(len(body)-k) {
+		props, rest, ok := cutProperties(body)
+		if !ok {
 			return p, packets.ErrMalformedProperties
 		}
-		if err := p.properties(body[k : k+int(size)]); err != nil {
+		if err := p.properties(props); err != nil {
 			return p, err
 		}
-		body = body[k+int(size):]
+		body = rest
 	}
 	p.payload = body
 	return p, nil
 }
 
 func validText(b []byte) bool { return utf8.Valid(b) && bytes.IndexByte(b, 0) < 0 }
-
-// properties reads the properties of a PUBLISH or, apart from the delay, of a will.
-func (p *publish) properties(b []byte) error {
-	var seen uint64
-	for len(b) > 0 {
-		id := b[0]
-		size, ok := propertySize(id, b[1:])
-		if !ok {
-			return packets.ErrMalformedProperties
-		}
-		whole, value := b[:1+size], b[1:1+size]
-		b = b[1+size:]
-		if id != packets.PropUser {
-			if seen&(1<<id) != 0 {
-				return packets.ErrProtocolViolation
-			}
-			seen |= 1 << id
-		}
-		switch id {
-		case packets.PropMessageExpiryInterval:
-			p.expiry, p.expires = binary.BigEndian.Uint32(value), true
-			continue
-		case packets.PropTopicAlias:
-			if p.alias = binary.BigEndian.Uint16(value); p.alias == 0 {
-				return packets.ErrTopicAliasInvalid
-			}
-			continue
-		case packets.PropPayloadFormat:
-			if value[0] > 1 {
-				return packets.ErrProtocolViolation
-			}
-		case packets.PropResponseTopic:
-			if bytes.ContainsAny(value[2:], "+#") {
-				return packets.ErrProtocolViolation
-			}
-		}
-		p.props = append(p.props, whole...)
-	}
-	return nil
-}
-
-// propertySize returns the length of the value of a property that a message may have; ok is false if it is another one, or
-// malformed.
-func propertySize(id byte, b []byte) (n int, ok bool) {
-	text := func(b []byte, utf8 bool) (int, bool) {
-		if len(b) < 2 {
-			return 0, false
-		}
-		n := 2 + int(binary.BigEndian.Uint16(b))
-		return n, n <= len(b) && (!utf8 || validText(b[2:n]))
-	}
-	switch id {
-	case packets.PropPayloadFormat:
-		return 1, len(b) >= 1
-	case packets.PropMessageExpiryInterval:
-		return 4, len(b) >= 4
-	case packets.PropTopicAlias:
-		return 2, len(b) >= 2
-	case packets.PropContentType, packets.PropResponseTopic:
-		return text(b, true)
-	case packets.PropCorrelationData:
-		return text(b, false)
-	case packets.PropUser:
-		key, ok := text(b, true)
-		if !ok {
-			return 0, false
-		}
-		val, ok := text(b[key:], true)
-		return key + val, ok
-	}
-	return 0, false
-}
 
 // appendPublish appends a message as a PUBLISH. left is its remaining life in seconds, if it has an end.
 func appendPublish(b []byte, m *message, d delivery, left uint32, version byte) []byte {

@@ -37,3 +37,63 @@ func TestTooManyLevels(t *testing.T) {
 		t.Errorf("a client with such a will is told %x", got)
 	}
 }
+
+// What MQTT 5 doesn't allow ends the connection, and the client is told why.
+func TestProtocolErrors(t *testing.T) {
+	const violation, malformed = 0x82, 0x81
+	c := newCluster(t, 1)
+	for name, props := range map[string][]byte{
+		"receive maximum 0":             {packets.PropReceiveMaximum, 0, 0},
+		"maximum packet size 0":         {packets.PropMaximumPacketSize, 0, 0, 0, 0},
+		"request problem information 2": {packets.PropRequestProblemInfo, 2},
+		"receive maximum twice":         {packets.PropReceiveMaximum, 0, 9, packets.PropReceiveMaximum, 0, 9},
+	} {
+		r := c.open(0)
+		r.send(packets.Connect<<4, connect5("c", true, props))
+		if got := r.readEnd(); got != violation {
+			t.Errorf("%s: the client is told %x, want %x", name, got, violation)
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		head byte
+		body []byte
+		want byte
+	}{
+		{"subscription identifier 0", packets.Subscribe<<4 | 2, []byte{0, 1, 2, packets.PropSubscriptionIdentifier, 0, 0, 1, 't', 1}, violation},
+		{"two subscription identifiers", packets.Subscribe<<4 | 2, []byte{0, 1, 4, 11, 1, 11, 2, 0, 1, 't', 1}, violation},
+		{"reserved option", packets.Subscribe<<4 | 2, []byte{0, 1, 0, 0, 1, 't', 0x41}, malformed},
+		{"retain handling 3", packets.Subscribe<<4 | 2, []byte{0, 1, 0, 0, 1, 't', 0x31}, violation},
+		{"subscription identifier of a message", packets.Publish << 4, []byte{0, 1, 't', 2, packets.PropSubscriptionIdentifier, 1}, violation},
+		{"property of another packet", packets.Publish << 4, []byte{0, 1, 't', 3, packets.PropReceiveMaximum, 0, 1}, malformed},
+	} {
+		r := c.raw5(0, "c", true)
+		r.send(tt.head, tt.body)
+		if got := r.readEnd(); got != tt.want {
+			t.Errorf("%s: the client is told %x, want %x", tt.name, got, tt.want)
+		}
+	}
+	all := c.raw5(0, "c", true, packets.PropRequestProblemInfo, 1, packets.PropReceiveMaximum, 0, 1, packets.PropUser, 0, 1, 'k', 0, 0,
+		packets.PropUser, 0, 1, 'k', 0, 0, packets.PropTopicAliasMaximum, 0, 0)
+	all.ping()
+}
+
+// A client that asks for its will when it disconnects gets it, with or without properties.
+func TestDisconnectWithWill(t *testing.T) {
+	c := newCluster(t, 1)
+	watch := c.connect(0, "watch", nil)
+	watch.subscribe(1, "will")
+	var want []string
+	for i, end := range [][]byte{{4}, {0}, {}, {4, 0}, {4, 6, packets.PropReasonString, 0, 3, 'w', 'h', 'y'}} {
+		payload := strings.Repeat("x", i+1)
+		r := c.open(0)
+		r.send(packets.Connect<<4, []byte{0, 4, 'M', 'Q', 'T', 'T', 5, 2 | 4, 0, 60, 0}, text("c"), []byte{0}, text("will"), text(payload))
+		r.connack()
+		r.send(packets.Disconnect<<4, end)
+		r.readEnd()
+		if len(end) > 0 && end[0] == 4 {
+			want = append(want, "will="+payload)
+		}
+		watch.expect(want...)
+	}
+}
