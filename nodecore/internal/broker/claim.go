@@ -147,10 +147,12 @@ func (b *Broker) yield(to, client string, at stamp, clean bool, send func(state 
 	if s.conn != nil {
 		s.conn.end(packets.ErrSessionTakenOver)
 	}
-	s.will = nil // its delay is cut short by the new connection
 	if clean || !s.durable() {
 		s.endLocked()
 		return claimUnknown
+	}
+	if s.will = nil; s.conn != nil { // the client is back before the delay is over
+		s.conn.spareWill()
 	}
 	parts := s.exportLocked()
 	send(parts[0])

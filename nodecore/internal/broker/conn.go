@@ -242,13 +242,22 @@ func (c *conn) fits(d delivery) bool {
 		len(appendPublish(nil, d.m, d, 0, c.version)) <= int(c.maxPacket)
 }
 
+// spareWill drops a will that has a delay, as the client has come back to its session elsewhere.
+func (c *conn) spareWill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.will != nil && c.will.delay > 0 {
+		c.will = nil
+	}
+}
+
 // leave takes the connection out of its session, and ends the session if it doesn't outlive it.
 func (c *conn) leave() {
 	s := c.s
+	s.mu.Lock()
 	c.mu.Lock()
 	w := c.will
 	c.mu.Unlock()
-	s.mu.Lock()
 	if s.conn != c {
 		s.mu.Unlock()
 		c.b.publishWill(w)
@@ -263,10 +272,7 @@ func (c *conn) leave() {
 	}
 	s.presentLocked(false)
 	switch {
-	case s.gone:
-		if w != nil && w.delay > 0 {
-			w = nil // the client is on another node already
-		}
+	case s.gone: // the will is due
 	case !s.durable():
 		s.endLocked()
 	default:

@@ -119,9 +119,13 @@ func (b *Broker) attach(c *conn, id string, pk packets.Packet, assigned string) 
 		return nil, &packets.ErrServerBusy // it connects elsewhere at the same moment, or we are closing
 	}
 	s.stopTimersLocked()
-	s.will = nil
+	w := s.will
+	s.will = nil // the client is back before the delay is over
 	present := s.durable() && !clean
 	if clean {
+		if w != nil {
+			b.background.Go(func() { b.publishWill(w) }) // it is due with the end of the old session
+		}
 		s.clearLocked()
 		s.unsubscribeAllLocked()
 	}
