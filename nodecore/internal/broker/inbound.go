@@ -82,8 +82,8 @@ func (s *session) incoming(c *conn, p publish) (in *incoming, fresh bool) {
 			}
 			return in, false
 		}
-		if len(s.recv) >= 2*receiveMax {
-			return nil, false
+		if c.version == 5 && len(s.recv) >= 2*receiveMax {
+			return nil, false // older clients aren't told of a limit; they have 65,535 packet ids
 		}
 		if s.recv == nil {
 			s.recv = map[uint16]*incoming{}

@@ -78,6 +78,31 @@ func TestProtocolErrors(t *testing.T) {
 	all.ping()
 }
 
+// How many QoS 2 messages may wait for their PUBREL is something that only MQTT 5 clients are told.
+func TestUnreleased(t *testing.T) {
+	c := newCluster(t, 1)
+	const n = 2*receiveMax + 1
+	r3, r5 := c.raw(0, "r3", true), c.raw5(0, "r5", true)
+	for id := uint16(1); id <= n; id++ {
+		r3.publish("t", "x", 2, id, false)
+		if got := r3.readAck(packets.Pubrec); got != id {
+			t.Fatalf("PUBREC of %d, want %d", got, id)
+		}
+	}
+	for id := uint16(1); id <= n; id++ {
+		r3.ack(packets.Pubrel, id)
+		r3.readAck(packets.Pubcomp)
+	}
+	for id := uint16(1); id < n; id++ {
+		r5.send(packets.Publish<<4|2<<1, text("t"), []byte{byte(id >> 8), byte(id), 0})
+		r5.readAck(packets.Pubrec)
+	}
+	r5.send(packets.Publish<<4|2<<1, text("t"), []byte{n >> 8, n & 255, 0})
+	if got := r5.readEnd(); got != packets.ErrReceiveMaximum.Code {
+		t.Errorf("the MQTT 5 client is told %x", got)
+	}
+}
+
 // A client that asks for its will when it disconnects gets it, with or without properties.
 func TestDisconnectWithWill(t *testing.T) {
 	c := newCluster(t, 1)
