@@ -136,7 +136,7 @@ func (b *Broker) redeliver(d delivery) {
 		switch {
 		case !slices.Contains(f.shares, d.share):
 		case f.peer == "":
-			b.deliverShare(d.share, d.m, &p)
+			b.share(d.share, d.m, 0, nil, &p)
 		default:
 			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{d.share}}, d.m, nil, 0, new([]byte), nil, &p)
 		}

@@ -77,7 +77,7 @@ func (b *Broker) publish(m *message, w waits) pressure {
 	for _, f := range routes {
 		if f.peer == "" {
 			for _, share := range f.shares {
-				b.deliverShare(share, m, &p)
+				b.share(share, m, 0, w, &p)
 			}
 			continue
 		}
@@ -227,33 +227,30 @@ func (b *Broker) forward(f forward, m *message, retained *stamp, hops byte, plai
 
 // deliverShare gives a message to the member of the group whose turn it is. It is false if the group has no member here.
 func (b *Broker) deliverShare(filter string, m *message, p *pressure) bool {
-	b.mu.RLock()
-	s := b.groups[filter].pick()
-	b.mu.RUnlock()
-	if s == nil {
-		return false
+	for {
+		b.mu.RLock()
+		s := b.groups[filter].pick()
+		b.mu.RUnlock()
+		if s == nil {
+			return false
+		}
+		if over, ok := s.deliverShare(filter, m); ok {
+			if over {
+				p.sessions = append(p.sessions, s)
+			}
+			return true
+		}
 	}
-	s.mu.Lock()
-	sub, ok := s.subs[filter]
-	s.mu.Unlock()
-	if !ok {
-		return false
-	}
-	d := delivery{m: m, qos: min(m.qos, sub.qos), share: filter, retain: sub.asPublish && m.retain}
-	if sub.id != 0 {
-		d.ids = []int{sub.id}
-	}
-	if s.deliver(d) {
-		p.sessions = append(p.sessions, s)
-	}
-	return true
 }
 
-// pass finds another node for a message of a group that has no member here any longer.
-func (b *Broker) pass(filter string, m *message, hops byte, p *pressure) {
-	for _, f := range b.route(nil, m, hops, filter) {
+// share gives a message to a member of the group here, or to another node if the last one has just gone.
+func (b *Broker) share(filter string, m *message, hops byte, w waits, p *pressure) {
+	if b.deliverShare(filter, m, p) || hops >= maxHops {
+		return
+	}
+	for _, f := range b.route(nil, m, hops+1, filter) {
 		if f.peer != "" && len(f.shares) > 0 {
-			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{filter}}, m, nil, hops, new([]byte), nil, p)
+			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{filter}}, m, nil, hops+1, new([]byte), w, p)
 			return
 		}
 	}
@@ -278,9 +275,7 @@ func (b *Broker) received(body []byte) error {
 		p = b.deliver(m)
 	}
 	for _, filter := range head.shares {
-		if !b.deliverShare(filter, m, &p) && head.hops < maxHops {
-			b.pass(filter, m, head.hops+1, &p)
-		}
+		b.share(filter, m, head.hops, nil, &p)
 	}
 	p.peers = nil // the reader of one link doesn't wait for another
 	p.wait(b)

@@ -128,6 +128,25 @@ func (s *session) durable() bool { return s.expiry > 0 }
 func (s *session) deliver(d delivery) (over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.deliverLocked(d)
+}
+
+// deliverShare queues a message of a group; ok is false if the session has just left the group.
+func (s *session) deliverShare(filter string, m *message) (over, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub, ok := s.subs[filter]
+	if !ok {
+		return false, false
+	}
+	d := delivery{m: m, qos: min(m.qos, sub.qos), share: filter, retain: sub.asPublish && m.retain}
+	if sub.id != 0 {
+		d.ids = []int{sub.id}
+	}
+	return s.deliverLocked(d), true
+}
+
+func (s *session) deliverLocked(d delivery) (over bool) {
 	switch {
 	case s.moved != "":
 		s.b.handOver(s.moved, s.id, 0, []delivery{d})
