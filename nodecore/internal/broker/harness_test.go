@@ -44,6 +44,12 @@ func (n *testNode) addr(listener string) string {
 	return s
 }
 
+func (n *testNode) session(id string) *session {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.sessions[id]
+}
+
 // testCluster is some nodes that know each other.
 type testCluster struct {
 	t     testing.TB

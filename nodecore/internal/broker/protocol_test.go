@@ -3,7 +3,9 @@ package broker
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/eclipse/paho.golang/paho"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"onemore/nodecore/internal/topic"
@@ -76,6 +78,42 @@ func TestProtocolErrors(t *testing.T) {
 	all := c.raw5(0, "c", true, packets.PropRequestProblemInfo, 1, packets.PropReceiveMaximum, 0, 1, packets.PropUser, 0, 1, 'k', 0, 0,
 		packets.PropUser, 0, 1, 'k', 0, 0, packets.PropTopicAliasMaximum, 0, 0)
 	all.ping()
+}
+
+// A message that was sent before it expired is sent again until it is acknowledged; one that wasn't is not.
+func TestExpiresUnderWay(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	connect := func(clean bool) *raw {
+		return c.raw5(0, "sub", clean, packets.PropSessionExpiryInterval, 0, 0, 3, 232, packets.PropReceiveMaximum, 0, 1)
+	}
+	sub := connect(true)
+	sub.send(packets.Subscribe<<4|2, []byte{0, 9, 0}, text("t"), []byte{1})
+	sub.read()
+	pub := c.connect(0, "pub", nil)
+	expiry := uint32(1)
+	for _, payload := range []string{"sent", "waits"} {
+		if _, err := pub.Publish(t.Context(), &paho.Publish{Topic: "t", QoS: 1, Payload: []byte(payload), Properties: &paho.PublishProperties{MessageExpiry: &expiry}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pub.publish("t", 1, false, "lasts")
+	sub.readPublish()
+	sub.nc.Close()
+	s := c.nodes[0].session("sub")
+	eventually(t, "both have expired", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.conn == nil && s.queue.At(0).m.expired(time.Now())
+	})
+	sub = connect(false)
+	for _, want := range []string{"sent", "lasts"} {
+		p := sub.readPublish()
+		if !strings.HasSuffix(string(p.payload), want) || p.dup != (want == "sent") {
+			t.Errorf("got %q, dup %v, want %q", p.payload, p.dup, want)
+		}
+		sub.ack(packets.Puback, p.id)
+	}
 }
 
 // How many QoS 2 messages may wait for their PUBREL is something that only MQTT 5 clients are told.

@@ -252,7 +252,7 @@ func (s *session) fill(c *conn, buf []byte, limit int) []byte {
 			break
 		}
 		d := s.popLocked()
-		if d.m.expired(now) || !c.fits(d) {
+		if d.id == 0 && d.m.expired(now) || !c.fits(d) { // what was sent in time is sent again, unless the client now forbids it
 			s.b.stats.dropped.Add(1)
 			s.forgetLocked(d)
 			continue
