@@ -129,6 +129,7 @@ func Open(cfg Config) (*Broker, error) {
 	if err := b.load(); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
+	b.background.Go(b.keepPurging)
 	b.SetPeers(cfg.Peers) // whom clients' messages wait to hear
 	b.listen()
 	return b, nil
@@ -218,7 +219,7 @@ func (b *Broker) Reset(clusterID string) error {
 		s.mu.Unlock()
 	}
 	b.retained.mu.Lock()
-	b.retained.all, b.retained.sum, b.retained.live = map[string]keptMessage{}, digest{}, 0
+	b.retained.all, b.retained.sum, b.retained.live, b.retained.due = map[string]keptMessage{}, digest{}, 0, 0
 	b.retained.mu.Unlock()
 	b.certs.set(b.cfg, clusterID)
 	return b.store.Reset()

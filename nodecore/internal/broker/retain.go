@@ -17,6 +17,7 @@ import (
 const (
 	buckets  = 64             // of a digest
 	forget   = 24 * time.Hour // after which the mark of a removed message is dropped
+	purgeGap = time.Second    // between looks for what is over
 	chunkMax = 1 << 20        // bytes of retained messages in one frame
 )
 
@@ -29,12 +30,21 @@ type keptMessage struct {
 	m  *message // nil: removed
 }
 
+// end is when a change is over, in Unix milliseconds; 0 never.
+func (k keptMessage) end() int64 {
+	if k.m == nil {
+		return k.at.time().Add(forget).UnixMilli()
+	}
+	return k.m.expires
+}
+
 // retainedMessages is the cluster's retained messages as far as this node knows: of all changes to a topic, the last one wins.
 type retainedMessages struct {
 	mu   sync.RWMutex
 	all  map[string]keptMessage
 	sum  digest
 	live int
+	due  int64 // when the first of them is over, or may be, as end says it
 }
 
 // fingerprint is what a change adds to (and, as it is added by XOR, takes from) a digest.
@@ -65,7 +75,14 @@ func (r *retainedMessages) setLocked(name string, k keptMessage) bool {
 	}
 	r.all[name] = k
 	r.toggleLocked(name, k, 1)
+	r.expectLocked(k)
 	return true
+}
+
+func (r *retainedMessages) expectLocked(k keptMessage) {
+	if end := k.end(); end != 0 && (r.due == 0 || end < r.due) {
+		r.due = end
+	}
 }
 
 // retain makes m the retained message of its topic, or removes it, and returns when that was.
@@ -134,14 +151,34 @@ func (r *retainedMessages) match(filter string) (all []*message) {
 
 // purge drops what has expired, and old marks, on all nodes alike.
 func (r *retainedMessages) purge(b *Broker) {
-	now := time.Now()
+	now := time.Now().UnixMilli()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.due == 0 || now < r.due {
+		return
+	}
+	r.due = 0
 	for name, k := range r.all {
-		if k.m != nil && k.m.expired(now) || k.m == nil && now.Sub(k.at.time()) > forget {
-			r.toggleLocked(name, k, -1)
-			delete(r.all, name)
-			b.store.DeleteRetained(name)
+		if end := k.end(); end == 0 || now < end {
+			r.expectLocked(k)
+			continue
+		}
+		r.toggleLocked(name, k, -1)
+		delete(r.all, name)
+		b.store.DeleteRetained(name)
+	}
+}
+
+// keepPurging drops what is over until the broker is closed.
+func (b *Broker) keepPurging() {
+	tick := time.NewTicker(purgeGap)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			b.retained.purge(b)
+		case <-b.ctx.Done():
+			return
 		}
 	}
 }
