@@ -219,32 +219,36 @@ func (n *node[K, V]) match(rest string, literal bool, each func(K, V)) {
 
 // arrive goes along the node's label with what is left of the name.
 func (n *node[K, V]) arrive(name string, each func(K, V)) {
+	if rest, more, ok := n.follow(name); ok {
+		n.leave(rest, more, each)
+		return
+	}
 	for label := n.label; ; {
 		l, below, goesOn := strings.Cut(label, "/")
 		level, rest, more := strings.Cut(name, "/")
 		switch {
-		case l == "#":
+		case l == "#", goesOn && !more && below == "#" && (l == "+" || l == level): // "a/#" matches "a" too
 			n.all(each)
 			return
-		case l != "+" && l != level:
+		case l != "+" && l != level, goesOn && !more:
 			return
-		case goesOn && more:
-			label, name = below, rest
-			continue
-		case goesOn:
-			if below == "#" { // "a/#" matches "a" too
-				n.all(each)
-			}
-			return
-		case more:
-			n.match(rest, false, each)
+		case !goesOn:
+			n.leave(rest, more, each)
 			return
 		}
-		n.all(each)
-		if child := n.next["#"]; child != nil {
-			child.all(each)
-		}
+		label, name = below, rest
+	}
+}
+
+// leave goes on from the end of the node's label.
+func (n *node[K, V]) leave(rest string, more bool, each func(K, V)) {
+	if more {
+		n.match(rest, false, each)
 		return
+	}
+	n.all(each)
+	if child := n.next["#"]; child != nil { // "a/#" matches "a" too
+		child.all(each)
 	}
 }
 
