@@ -119,16 +119,13 @@ func (b *Broker) attach(c *conn, id string, pk packets.Packet, assigned string) 
 		return nil, &packets.ErrServerBusy // it connects elsewhere at the same moment, or we are closing
 	}
 	s.stopTimersLocked()
-	w := s.will
-	s.will = nil // the client is back before the delay is over
 	present := s.durable() && !clean
-	if clean {
-		if w != nil {
-			b.background.Go(func() { b.publishWill(w) }) // it is due with the end of the old session
-		}
-		s.clearLocked()
+	if clean { // ends the old session, if there is one
 		s.unsubscribeAllLocked()
+		s.bequeathLocked()
+		s.clearLocked()
 	}
+	s.will = nil // else the client is back before the delay is over
 	was := s.durable()
 	s.expiry, s.clean, s.fresh = expiry(pk), clean, false
 	if was != s.durable() {

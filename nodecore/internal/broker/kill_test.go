@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/eclipse/paho.golang/paho"
@@ -65,8 +64,8 @@ func TestKilledAmidQoS2(t *testing.T) {
 	pub.publish("t", "new", 2, 1, false)
 	pub.readAck(packets.Pubrec)
 	p := sub.readPublish()
-	if string(p.payload) != "new" || slices.Contains(ids, p.id) {
-		t.Errorf("got %q with id %d; %d are in use", p.payload, p.id, ids)
+	if string(p.payload) != "new" || p.id <= ids[2]+lostIDs {
+		t.Errorf("got %q with id %d; %d are in use, and more may be", p.payload, p.id, ids)
 	}
 	for _, id := range []uint16{ids[2], p.id} {
 		sub.ack(packets.Pubrec, id)

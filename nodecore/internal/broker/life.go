@@ -70,16 +70,28 @@ func (s *session) restLocked() {
 	}
 }
 
-// endLocked ends the session here. What groups have sent to it goes to their other members.
+// endLocked ends the session here.
 func (s *session) endLocked() {
 	if s.gone {
 		return
 	}
 	s.gone = true
 	s.stopTimersLocked()
-	w := s.will
-	s.will = nil
 	s.unsubscribeAllLocked()
+	s.bequeathLocked()
+	s.dropLocked()
+	b := s.b
+	b.mu.Lock()
+	if b.sessions[s.id] == s {
+		delete(b.sessions, s.id)
+	}
+	b.mu.Unlock()
+}
+
+// bequeathLocked publishes the will of a session that ends. What groups have sent to it goes to their other members.
+func (s *session) bequeathLocked() {
+	b, w := s.b, s.will
+	s.will = nil
 	var left []delivery
 	shared := func(d *delivery) bool {
 		if d.share != "" && d.qos > 0 {
@@ -91,13 +103,6 @@ func (s *session) endLocked() {
 		shared(&d)
 	}
 	s.queue.All(shared)
-	s.dropLocked()
-	b := s.b
-	b.mu.Lock()
-	if b.sessions[s.id] == s {
-		delete(b.sessions, s.id)
-	}
-	b.mu.Unlock()
 	if w == nil && len(left) == 0 {
 		return
 	}

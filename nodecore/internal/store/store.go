@@ -1,5 +1,5 @@
 // Package store is what a node keeps on disk about MQTT: retained messages, persistent sessions and
-// the messages waiting in them, as opaque values.
+// the messages waiting in them or under way, as opaque values.
 //
 // It is a write-behind store: a Put or Delete returns at once, is coalesced with what follows, and
 // reaches the file within FlushInterval, or by Flush or Close. A process that is killed loses at most
@@ -111,7 +111,7 @@ func (s *Store) PutSession(client string, value []byte) { s.put(key{sessions, cl
 // DeleteSession forgets a session's state. Its messages are deleted one by one.
 func (s *Store) DeleteSession(client string) { s.put(key{sessions, client}, nil) }
 
-// PutMessage keeps a message of a session; messages are ordered by seq.
+// PutMessage keeps a message of a session, or what is still to be known of one; they are ordered by seq.
 func (s *Store) PutMessage(client string, seq uint64, value []byte) {
 	s.put(messageKey(client, seq), value)
 }
