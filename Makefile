@@ -2,7 +2,6 @@
 GO      ?= go
 BIN     := bin/onemore
 FUZZFOR ?= 20s
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 .PHONY: build up test check lint cross bench soak fuzz servers clean
 

@@ -73,6 +73,28 @@ func TestPortTakenBefore(t *testing.T) {
 	h.nothingLeft()
 }
 
+// TestPortTakenOfStopped: a cluster keeps its ports, so of one that was stopped a taken port must be freed.
+func TestPortTakenOfStopped(t *testing.T) {
+	h := newHost(t)
+	h.ok("-c", "k", "up", "2", "--base", "auto", "-q")
+	st, _ := h.status("k")
+	h.ok("-c", "k", "down", "--keep-data", "-q")
+	l, err := net.Listen("tcp", st.Nodes[1].Listeners["mqtt"])
+	if err != nil {
+		t.Skipf("the freed port was taken meanwhile: %v", err)
+	}
+	for _, args := range [][]string{{"up"}, {"up", "--base", "auto"}, {"start"}} {
+		_, errs, code := h.run(append([]string{"-c", "k"}, args...)...)
+		if code != 1 || !strings.Contains(errs, fmt.Sprintf("pid %d", os.Getpid())) || !strings.Contains(errs, "hint: the cluster keeps its ports: free this one") ||
+			strings.Contains(errs, "undoing") {
+			t.Errorf("%v: exit %d, want 1, who has it and the way out:\n%s", args, code, errs)
+		}
+	}
+	l.Close()
+	h.ok("-c", "k", "up", "-q")
+	h.downClean("k", st)
+}
+
 // slowTemplate is the built-in node, which starts when a file appears.
 func slowTemplate(t *testing.T) (dir, gate string) {
 	t.Helper()

@@ -68,6 +68,11 @@ func TestDamagedRecord(t *testing.T) {
 			if out := h.ok("ls"); !strings.Contains(out, "\nd ") || !strings.Contains(out, "\nwell ") {
 				t.Errorf("ls lacks a cluster:\n%s", out)
 			}
+			for _, args := range [][]string{{"-c", "d", "status", "--json"}, {"ls", "--json"}} {
+				if out := h.ok(args...); strings.Contains(out, "null") {
+					t.Errorf("%v has a null:\n%s", args, out)
+				}
+			}
 			for _, args := range [][]string{{"up"}, {"stop"}, {"logs"}, {"env"}, {"ctl", "1"}} {
 				_, errs, code := h.run(append([]string{"-c", "d"}, args...)...)
 				if code != 1 || !strings.Contains(errs, "cluster.json") || !strings.Contains(errs, "`onemore down`") {

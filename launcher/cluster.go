@@ -149,7 +149,7 @@ func (c *Cluster) lookAlone(silent error) (*Status, error) {
 		} else if err != nil || !ok {
 			return nil, errors.Join(err, fmt.Errorf("%s was not made by onemore", c.dir))
 		}
-		st, err = &Status{Cluster: c.name, Dir: c.dir, State: keeper.Lost, Nodes: []NodeStatus{}}, nil
+		st, err = &Status{Cluster: c.name, Dir: c.dir, State: keeper.Lost, Nodes: []NodeStatus{}, FaultTable: keeper.FaultTable{Faults: []Fault{}}}, nil
 		if silent == nil {
 			st.Notes = []string{"an `up` or a `down` was killed half way: `onemore down` removes what is left"}
 		}

@@ -78,6 +78,9 @@ func (c *Cluster) greet(ctx context.Context, cl *keeper.Client) error {
 	if ctx.Err() == nil {
 		return err // it has just ended
 	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx) // nobody waits any more
+	}
 	pid, _ := state.LockHolder(c.dir)
 	return probe.Permanent(&Failure{Phase: fmt.Sprintf("ask the keeper of cluster %q", c.name), Why: fmt.Sprintf("pid %d does not answer: %v", pid, context.Cause(ctx)),
 		Hint: fmt.Sprintf("if it stands still, `kill -CONT %[1]d` lets it go on; `kill -KILL %[1]d` and `onemore down` end it with its nodes", pid)})

@@ -119,7 +119,11 @@ func (d *decision) inputs(ctx context.Context, rec *keeper.Record) (*templateT, 
 	}
 	t, asked, err := chooseTemplate(ctx, d.asked.Template, src)
 	if err != nil {
-		return nil, po, err
+		key := "template"
+		if d.asked.Template == "" {
+			key = "source"
+		}
+		return nil, po, o.placed(key, err)
 	}
 	d.asked.Template = asked
 	if err := cmp.Or(o.checkBin(t), o.checkHost()); err != nil {
@@ -296,7 +300,7 @@ func checkPaths(ctx context.Context, t *templateT, c *Cluster, po *plan.Options,
 	if err := checkVersions(ctx, t, po); err != nil {
 		return err
 	}
-	return checkSources(ctx, t, po)
+	return o.placed("source", checkSources(ctx, t, po))
 }
 
 func absolute(path string) (string, error) {

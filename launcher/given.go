@@ -156,6 +156,15 @@ func nodeKey(key string) (index int, what string, ok bool) {
 	return index, what, err == nil
 }
 
+// placed puts before an error where in the project's file the option stands that it is about.
+func (o Options) placed(key string, err error) error {
+	in, ok := errors.AsType[*InputError](err)
+	if place := o.places[key]; ok && place != "" {
+		return &InputError{Err: fmt.Errorf("%s: %w", place, in.Err), Hint: in.Hint}
+	}
+	return err
+}
+
 // named says for people where an option was given: a flag, or a place of the project's file.
 func (o Options) named(key string) string {
 	if place := o.places[key]; place != "" {

@@ -142,6 +142,9 @@ func (c *command) root() *cobra.Command {
 func (c *command) versionCommand() *cobra.Command {
 	return &cobra.Command{Use: "version", Short: "What build this is, as --version does", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if c.json {
+				return c.printJSON(map[string]string{"version": c.Version})
+			}
 			_, err := fmt.Fprintf(c.Stdout, "onemore %s\n", c.Version)
 			return err
 		}}
@@ -157,7 +160,11 @@ func wrapArgs(cmd *cobra.Command) {
 	}
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
+			err := check(cmd, args)
+			if err != nil && isUnknownCommand(err) && !cmd.HasSubCommands() {
+				return &launcher.InputError{Err: fmt.Errorf("`%s` takes no %q", cmd.CommandPath(), args[0]), Hint: "-c NAME names another cluster; see `" + cmd.CommandPath() + " --help`"}
+			}
+			if err != nil {
 				return usage(cmd, err)
 			}
 			return nil
@@ -182,7 +189,7 @@ func (c *command) report(ctx context.Context, err error) int {
 	case errors.As(err, &fail):
 		interrupted = interrupted || fail.Interrupted
 		if interrupted && fail.Hint != "" { // it stopped half way, and says where one is
-			c.say("error", "interrupted: "+fail.Error())
+			c.say("error", "interrupted: "+strings.TrimPrefix(fail.Error(), "interrupted; "))
 			c.say("hint", fail.Hint)
 			break
 		}

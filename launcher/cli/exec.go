@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -17,7 +18,11 @@ func (c *command) execCommand() *cobra.Command {
 		ValidArgsFunction: c.completeInNode,
 		Example:           "  onemore exec 2 -- sh -c 'ls data'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.inNode(cmd.Context(), args[0], func(launcher.NodePlan) ([]string, error) { return afterDash(args[1:]), nil })
+			command := afterDash(args[1:])
+			if len(command) == 0 {
+				return usage(cmd, errors.New("it names no command"))
+			}
+			return c.inNode(cmd.Context(), args[0], func(launcher.NodePlan) ([]string, error) { return command, nil })
 		}}
 	cmd.Flags().SetInterspersed(false) // what follows the node is not ours to read
 	return cmd
@@ -123,15 +128,23 @@ func (c *command) printEnv(vars []launcher.Variable, format string) error {
 		return c.printJSON(m)
 	case "shell", "dotenv":
 		for _, v := range vars {
-			prefix := ""
 			if format == "shell" {
-				prefix = "export "
+				fmt.Fprintf(c.Stdout, "export %s=%s\n", v.Name, shellQuote(v.Value))
+			} else {
+				fmt.Fprintf(c.Stdout, "%s=%s\n", v.Name, dotenvQuote(v.Value))
 			}
-			fmt.Fprintf(c.Stdout, "%s%s=%s\n", prefix, v.Name, shellQuote(v.Value))
 		}
 		return nil
 	}
 	return &launcher.InputError{Err: fmt.Errorf("--format %q", format), Hint: "use shell, dotenv or json"}
+}
+
+// dotenvQuote quotes as readers of .env files agree on: between single quotes nothing is special, and no single quote stands.
+func dotenvQuote(s string) string {
+	if strings.Contains(s, "'") {
+		return `"` + s + `"`
+	}
+	return shellQuote(s)
 }
 
 // shellQuote leaves plain values as they are.

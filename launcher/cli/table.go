@@ -38,6 +38,12 @@ func (c *command) show(st *launcher.Status, paste bool) error {
 			fmt.Fprintf(w, "node %d ended: %s; see `onemore logs %d`\n", n.Index, n.Exit, n.Index)
 		}
 	}
+	for _, n := range st.Nodes {
+		if n.Trouble != "" {
+			why, _, _ := strings.Cut(n.Trouble, "\n")
+			fmt.Fprintf(w, "node %d runs, but does not serve: %s\n", n.Index, why)
+		}
+	}
 	for _, f := range st.Audit {
 		fmt.Fprintf(w, "%s: node %d: %s\n", map[bool]string{true: "error", false: "warning"}[f.Kind == "stranger"], f.Node, f.Error())
 	}

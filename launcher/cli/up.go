@@ -53,11 +53,26 @@ func (f *planFlags) addServer(cmd *cobra.Command) {
 	f.given = fl.Changed
 }
 
+// named refuses flags that were given and name nothing, as an unset variable in a script does: what they leave open is
+// something else than what was meant.
+func (f *planFlags) named() error {
+	for name, value := range map[string]string{"template": f.o.Template, "source": f.o.Source, "bin": f.o.Bin, "host": f.o.Host, "join": f.o.Join,
+		"base": f.o.Base, "spread": f.o.Spread} {
+		if f.given(name) && value == "" {
+			return &launcher.InputError{Err: fmt.Errorf("--%s is empty", name), Hint: "give a value, or leave it out"}
+		}
+	}
+	return nil
+}
+
 // options turns the flags into what the launcher takes.
 func (f *planFlags) options(c *command) (launcher.Options, error) {
 	o := f.o
 	o.Cluster = c.cluster
 	if err := c.checkCluster(); err != nil {
+		return o, err
+	}
+	if err := f.named(); err != nil {
 		return o, err
 	}
 	project, err := c.readProject()
@@ -250,7 +265,10 @@ func (c *command) stay(ctx context.Context, cl *launcher.Cluster) error {
 	err = cl.Logs(logs, launcher.LogOptions{Follow: true}, c.logLine())
 	select {
 	case <-gone:
-		return errors.New("the cluster was taken down by somebody else")
+		if _, err := cl.Status(ctx); errors.Is(err, launcher.ErrNoCluster) {
+			return errors.New("the cluster was taken down by somebody else")
+		}
+		return fmt.Errorf("cluster %q has lost its keeper, and with it its nodes; `onemore up` starts it again, `onemore down` removes it", cl.Name())
 	default:
 	}
 	if err != nil && logs.Err() == nil && !errors.Is(err, launcher.ErrNoCluster) {

@@ -18,13 +18,13 @@ func (k *Keeper) leaseFor(ctx context.Context, p *plan.Plan) error {
 		k.audit.noteOthers() // nothing of ours runs before its ports are leased
 		l, err := ports.Acquire(ctx, ports.Want{Addrs: want}, p.Cluster)
 		if err != nil {
-			return leaseError(p, err)
+			return k.leaseError(p, err)
 		}
 		k.lease, k.leased = l, want
 		return nil
 	}
 	if err := k.lease.Add(ctx, ports.Want{Addrs: without(want, k.leased)}); err != nil {
-		return leaseError(p, err)
+		return k.leaseError(p, err)
 	}
 	err := k.lease.Release(ports.Want{Addrs: without(k.leased, want)})
 	k.leased = want
@@ -53,12 +53,15 @@ func addresses(p *plan.Plan) []ports.Addr {
 }
 
 // leaseError says whose the port would have been and who has it.
-func leaseError(p *plan.Plan, err error) error {
+func (k *Keeper) leaseError(p *plan.Plan, err error) error {
 	c, ok := errors.AsType[*ports.ClashError](err)
 	if !ok {
 		return err
 	}
 	e := &Error{Phase: "lease ports", Why: err.Error(), Clash: true, Hint: "choose other ports with --base auto, --offset or --set LISTENER=PORT"}
+	if k.rec != nil && k.rec.Formed && !k.adds(p, c.Addr.Port) {
+		e.Hint = "the cluster keeps its ports: free this one"
+	}
 	e.Taken = plan.Port{Proto: string(c.Addr.Proto), Host: c.Addr.Host, Port: c.Addr.Port}
 	for _, n := range p.Nodes {
 		for _, l := range n.Listeners {
@@ -69,4 +72,16 @@ func leaseError(p *plan.Plan, err error) error {
 		}
 	}
 	return e
+}
+
+// adds tells whether the port is one that the plan gives to a node that the cluster does not have yet.
+func (k *Keeper) adds(p *plan.Plan, port int) bool {
+	for _, n := range p.Nodes {
+		for _, l := range n.Listeners {
+			if l.Port == port {
+				return !k.rec.joined(n.Index)
+			}
+		}
+	}
+	return false
 }

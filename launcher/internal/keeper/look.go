@@ -214,7 +214,7 @@ func lookAtDamaged(dir string, why error) (*Status, error) {
 	if err != nil || !ok {
 		return nil, errors.Join(why, err)
 	}
-	st := &Status{Cluster: filepath.Base(dir), ID: id, Dir: dir, State: Stopped, Nodes: []NodeStatus{},
+	st := &Status{Cluster: filepath.Base(dir), ID: id, Dir: dir, State: Stopped, Nodes: []NodeStatus{}, FaultTable: FaultTable{Faults: []Fault{}},
 		Notes: []string{why.Error(), "`onemore down` removes it, with its data: nothing else can be done with it"}}
 	left, err := proc.Marked(MarkCluster, id, MarkNode)
 	if err != nil {

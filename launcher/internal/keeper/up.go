@@ -321,7 +321,9 @@ func (u *undertaking) unmake(ctx context.Context) error {
 		back.Revision = k.rec.Revision + 1 // what was planned on the record that is taken back is stale
 		errs = append(errs, back.write(k.dir))
 		k.adopt(&back)
-		errs = append(errs, k.leaseFor(ctx, back.Plan))
+		if k.lease != nil { // else it could not be taken
+			errs = append(errs, k.leaseFor(ctx, back.Plan))
+		}
 	}
 	return errors.Join(errs...)
 }

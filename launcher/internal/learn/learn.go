@@ -56,7 +56,7 @@ type Listener struct {
 	Port      int      `json:"port"`
 	Protocols []string `json:"protocols"`
 	Any       string   `json:"any,omitempty"`    // "0.0.0.0" or "::" if it binds all addresses
-	Where     []string `json:"where"`            // the places that have its number, in words
+	Where     []string `json:"where,omitempty"`  // the places that have its number, in words
 	Derive    string   `json:"derive,omitempty"` // what the server computes it from
 	Proven    bool     `json:"proven"`           // a second node listened where it was told to
 	Why       string   `json:"why,omitempty"`    // why it is not

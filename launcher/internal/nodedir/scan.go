@@ -190,7 +190,7 @@ func (s *scanner) visit(path string, d fs.DirEntry, err error) error {
 	case s.spec.Image:
 		return nil
 	default:
-		return s.problem(rel, "is %s: exclude it", kind(e.mode))
+		return s.problem(rel, "is %s: exclude it (copy.exclude of the template), or copy from a directory without it", kind(e.mode))
 	}
 	s.tree.entries = append(s.tree.entries, e)
 	return nil
@@ -226,12 +226,12 @@ func (s *scanner) target(path string) (string, error) {
 	place = s.resolved(place)
 	real, err := filepath.EvalSymlinks(path)
 	if err == nil && !within(root, real) || err != nil && !within(root, place) {
-		return "", fmt.Errorf("links out of the source, to %q: exclude it", to)
+		return "", fmt.Errorf("links out of the source, to %q: exclude it (copy.exclude of the template), or copy from a directory without it", to)
 	}
 	if !filepath.IsAbs(to) {
 		// Out and in again by the source's name would lead to the source.
 		if !filepath.IsLocal(filepath.Join(filepath.Dir(s.relative(path)), to)) {
-			return "", fmt.Errorf("reaches %q by a way out of the source: exclude it", to)
+			return "", fmt.Errorf("reaches %q by a way out of the source: exclude it (copy.exclude of the template), or copy from a directory without it", to)
 		}
 		return to, nil
 	}
