@@ -66,6 +66,9 @@ type Node struct {
 	err    error
 }
 
+// envFaults says that faults will be set as soon as the node is ready.
+const envFaults = "ONEMORE_FAULTS"
+
 // Open starts a node. When it returns without error, every listener is open
 // and served, and the node is on its way into its cluster. ctx bounds the
 // start only; the node ends with Close.
@@ -82,6 +85,9 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 			err = errors.Join(fmt.Errorf("open node %q: %w", cfg.Node.Name, err), n.release())
 		}
 	}()
+	if os.Getenv(envFaults) != "" {
+		n.faults.Hold()
+	}
 	if n.notify, err = newNotifier(os.Getenv("NOTIFY_SOCKET")); err != nil {
 		return nil, err
 	}

@@ -120,10 +120,15 @@ func (k *Keeper) callFaults(ctx context.Context, calls map[int][]plan.Call, emit
 
 // refault sets the faults of a node that has just been started again.
 func (k *Keeper) refault(ctx context.Context, n *node, emit func(Event)) error {
+	return k.calls(ctx, n, "set faults", k.faultsAtStart(n), emit)
+}
+
+// faultsAtStart are the orders for a node that starts: none without faults, as it has none by itself.
+func (k *Keeper) faultsAtStart(n *node) []plan.Call {
 	if t := k.faultTable(); len(t.Faults) == 0 {
 		return nil
 	}
-	return k.calls(ctx, n, "set faults", k.faultCalls(n), emit)
+	return k.faultCalls(n)
 }
 
 // faultCalls are a node's orders, which make its faults those of the table.

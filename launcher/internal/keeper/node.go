@@ -26,6 +26,9 @@ const (
 	MarkNode    = "ONEMORE_NODE_INDEX" // 0: the cluster's service
 )
 
+// faultsVariable tells a node at its start that faults will be set on it once it is ready.
+const faultsVariable = "ONEMORE_FAULTS"
+
 // node is one node as the plan in force has it. A change of the plan makes a new node with the same life, so that whoever
 // looks meanwhile sees the one or the other.
 type node struct {
@@ -155,6 +158,9 @@ func (k *Keeper) startProcess(ctx context.Context, n *node) error {
 		return err
 	}
 	env := k.environment(p.Index, slices.Concat(p.StartEnv, p.Env))
+	if len(k.faultsAtStart(n)) > 0 {
+		env = append(env, faultsVariable+"=1")
+	}
 	if p.Ready.Notify || p.Members.Notify {
 		if r.notify, err = probe.ListenNotify(fmt.Sprintf("%s-%d", k.id(), p.Index)); err != nil {
 			log.Close()

@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"onemore/launcher/internal/template"
@@ -66,6 +68,7 @@ func (x *expander) faultsOf(i int, links []Link) ([]Call, error) {
 		}
 		groups[to] = append(groups[to], peer)
 	}
+	slices.SortStableFunc(order, func(a, b Link) int { return cmp.Compare(blocked(a), blocked(b)) })
 	var out []Call
 	for _, l := range order {
 		from := &x.t.Fault.Set
@@ -83,6 +86,14 @@ func (x *expander) faultsOf(i int, links []Link) ([]Call, error) {
 		}
 	}
 	return out, nil
+}
+
+// blocked is 0 for a link that is cut: those are cut before others are let pass.
+func blocked(l Link) int {
+	if l.Block {
+		return 0
+	}
+	return 1
 }
 
 func faultText(l Link, peers []*template.Node) *template.Fault {

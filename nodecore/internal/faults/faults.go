@@ -69,9 +69,21 @@ type Entry struct {
 type Table struct {
 	active atomic.Bool
 	mu     sync.RWMutex
+	held   bool
 	out    map[string]Rule
 	in     map[string]Rule
 }
+
+// Hold lets nothing out until the first rule is set or cleared: whoever sets the
+// rules of a node that starts comes after its first words.
+func (t *Table) Hold() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.held = true
+	t.activateLocked()
+}
+
+func (t *Table) activateLocked() { t.active.Store(t.held || len(t.out)+len(t.in) > 0) }
 
 // Set replaces the rule for a peer (a node name, Name@Host) and direction. The
 // zero rule removes it.
@@ -84,13 +96,14 @@ func (t *Table) Set(peer string, dir Direction, r Rule) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.held = false
 	if dir != In {
 		put(&t.out, peer, r)
 	}
 	if dir != Out {
 		put(&t.in, peer, r)
 	}
-	t.active.Store(len(t.out)+len(t.in) > 0)
+	t.activateLocked()
 	return nil
 }
 
@@ -109,13 +122,14 @@ func put(m *map[string]Rule, peer string, r Rule) {
 func (t *Table) Clear(peer string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.held = false
 	if peer == "" {
 		clear(t.out)
 		clear(t.in)
 	}
 	delete(t.out, peer)
 	delete(t.in, peer)
-	t.active.Store(len(t.out)+len(t.in) > 0)
+	t.activateLocked()
 }
 
 // Active tells whether there is any rule at all.
@@ -128,6 +142,9 @@ func (t *Table) To(peer string) Rule {
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
+	if t.held {
+		return Rule{Block: true}
+	}
 	return t.out[peer]
 }
 

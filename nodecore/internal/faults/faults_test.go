@@ -56,3 +56,23 @@ func TestSetRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestHold: nothing goes out until somebody says what may.
+func TestHold(t *testing.T) {
+	for name, end := range map[string]func(*Table) error{
+		"set":   func(t *Table) error { return t.Set("b", Out, Rule{Block: true}) },
+		"clear": func(t *Table) error { t.Clear("a"); return nil },
+	} {
+		table := new(Table)
+		table.Hold()
+		if !table.Active() || !table.To("a").Block || table.From("a").Block {
+			t.Errorf("held: active %t, to %+v, from %+v", table.Active(), table.To("a"), table.From("a"))
+		}
+		if err := end(table); err != nil {
+			t.Fatal(err)
+		}
+		if table.To("a").Block || table.Active() != (name == "set") {
+			t.Errorf("after %s: active %t, to %+v", name, table.Active(), table.To("a"))
+		}
+	}
+}
