@@ -301,7 +301,7 @@ func (c *command) runDryRun(ctx context.Context, o launcher.Options) error {
 		}
 		for _, e := range n.Edits {
 			for _, s := range e.Edits {
-				fmt.Fprintf(c.Stdout, "  edit    %s: %s = %s\n", e.File, s.Key, s.Value)
+				fmt.Fprintf(c.Stdout, "  edit    %s: %s\n", e.File, s)
 			}
 		}
 		for _, kv := range n.Env {

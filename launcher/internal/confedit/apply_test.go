@@ -323,3 +323,25 @@ last: yes
 		{name: "no final newline", src: "a: 1", edits: []Edit{set("b", "")}, want: "a: 1\nb: \"\""},
 	}
 }
+
+// TestUnset: the lines of keys go, however often they stand there, and nothing else does.
+func TestUnset(t *testing.T) {
+	const src = "# amqp\nlisteners.tcp.1 = 127.0.0.1:5672\nlisteners.tcp.default = 5673\n  listeners.tcp.1 = \\\n  5674 # twice\nlisteners.ssl.1 = 5671\nlast = x"
+	const want = "# amqp\nlisteners.tcp.default = 1\nlisteners.ssl.1 = 5671\nlast = x"
+	edits := []Edit{{Key: "listeners.tcp.default", Value: "1"}, {Key: "listeners.tcp.*", Unset: true}, {Key: "other", Value: "y", Present: true}}
+	got := []byte(src)
+	for range 2 {
+		var err error
+		if got, err = Apply("properties", got, edits); err != nil || string(got) != want {
+			t.Fatalf("got %q, %v\nwant %q", got, err, want)
+		}
+	}
+	if got, err := Apply("properties", []byte("a = 1\nb = 2"), []Edit{{Key: "b", Unset: true}}); string(got) != "a = 1\n" || err != nil {
+		t.Errorf("the last line: %q, %v", got, err)
+	}
+	for _, bad := range []struct{ format, key string }{{"toml", "a"}, {"properties", "["}} {
+		if _, err := Apply(bad.format, []byte("a = 1\n"), []Edit{{Key: bad.key, Unset: true}}); err == nil {
+			t.Errorf("%v was taken out", bad)
+		}
+	}
+}

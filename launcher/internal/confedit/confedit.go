@@ -44,6 +44,20 @@ type Edit struct {
 	Raw bool `json:"raw,omitempty"`
 	// Present says that a file without the key stays without it.
 	Present bool `json:"present,omitempty"`
+	// Unset takes out the lines of all keys that match Key, in which * stands for anything, but of those that other edits
+	// set. It goes before all other edits, and only with formats of one key a line: CanUnset.
+	Unset bool `json:"unset,omitempty"`
+}
+
+// String is the edit for people.
+func (e Edit) String() string {
+	switch {
+	case e.Unset:
+		return e.Key + " goes"
+	case e.Present:
+		return fmt.Sprintf("%s = %s, if it is there", e.Key, e.Value)
+	}
+	return e.Key + " = " + e.Value
 }
 
 // Entry is a scalar key of a file.
@@ -77,15 +91,18 @@ func Apply(format string, src []byte, edits []Edit) ([]byte, error) {
 	d := draft{syn: syn, src: src, root: root}
 	var errs []error
 	for _, e := range edits {
-		if err := d.set(e); err != nil {
-			errs = append(errs, err)
+		if e.Unset {
+			errs = append(errs, d.unset(e.Key, edits))
 		}
 	}
-	if err := d.flush(); err != nil {
-		errs = append(errs, err)
+	for _, e := range edits {
+		if !e.Unset {
+			errs = append(errs, d.set(e))
+		}
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+	errs = append(errs, d.flush())
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	return bytes.Clone(d.src), nil
 }

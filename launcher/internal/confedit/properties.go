@@ -21,6 +21,7 @@ func propertiesSyntax() syntax {
 		quote: quoteProperty,
 		add:   addProperty,
 		plain: true,
+		lines: true,
 	}
 }
 

@@ -22,6 +22,8 @@ type syntax struct {
 	quote func(text, quotes string) (string, error)
 	// add returns the patch that adds a missing key with a value that is written already.
 	add func(src []byte, root *node, path []string, value string) (patch, error)
+	// lines says that every key has lines of its own.
+	lines bool
 	// plain says that a string that may stand bare is written so.
 	plain bool
 }

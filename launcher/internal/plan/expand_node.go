@@ -182,6 +182,9 @@ func (x *expander) values(e *template.Edit, d *template.Data) ([]confedit.Edit, 
 			list = append(list, confedit.Edit{Key: key, Value: value, Raw: part.raw, Present: part.present})
 		}
 	}
+	for _, pattern := range e.Unset {
+		list = append(list, confedit.Edit{Key: pattern, Unset: true})
+	}
 	slices.SortFunc(list, func(a, b confedit.Edit) int {
 		if a.Key < b.Key {
 			return -1

@@ -136,8 +136,16 @@ func (t *Template) checkEdits(found *problems) {
 		if !slices.Contains(confedit.Formats(), e.Format) {
 			found.add(key+".format", "%q of file %q is no format; give format = one of %s", e.Format, e.File, strings.Join(confedit.Formats(), ", "))
 		}
-		if len(e.Set)+len(e.Raw)+len(e.Present) == 0 {
-			found.add(key, "changes nothing; give set, raw or present")
+		if len(e.Set)+len(e.Raw)+len(e.Present)+len(e.Unset) == 0 {
+			found.add(key, "changes nothing; give set, raw, present or unset")
+		}
+		if len(e.Unset) > 0 && !confedit.CanUnset(e.Format) {
+			found.add(key+".unset", "no key can be taken out of %s files", e.Format)
+		}
+		for i, pattern := range e.Unset {
+			if _, err := path.Match(pattern, ""); err != nil {
+				found.add(fmt.Sprintf("%s.unset[%d]", key, i), "%q: %v", pattern, err)
+			}
 		}
 		for k := range e.Raw {
 			if _, both := e.Set[k]; both {

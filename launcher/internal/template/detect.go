@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -115,12 +116,17 @@ func (t *Template) Declared(dir fs.FS) (map[string]int, error) {
 			entries[l.File] = list
 		}
 		for _, e := range list { // the last one wins, as it does for servers
-			if port, ok := portIn(e.Value); ok && (e.Key == l.Key || slices.Contains(l.Also, e.Key)) {
+			if port, ok := portIn(e.Value); ok && (e.Key == l.Key || slices.ContainsFunc(l.Also, func(also string) bool { return matches(also, e.Key) })) {
 				ports[l.Name] = port
 			}
 		}
 	}
 	return ports, nil
+}
+
+func matches(pattern, key string) bool {
+	ok, err := path.Match(pattern, key)
+	return ok && err == nil
 }
 
 // formatOf is the format of a config file: that of an edit of the same file, else by its name.

@@ -139,7 +139,9 @@ type Edit struct {
 	Raw    map[string]string `toml:"raw"`    // key → text, written as it is (arrays, objects)
 	// Present is Set for keys that say the same in other words: one that the file does not have is not added.
 	Present map[string]string `toml:"present"`
-	When    string            `toml:"when"` // text; "false" skips this edit
+	// Unset are patterns of keys that are taken out, but for those that are set.
+	Unset []string `toml:"unset"`
+	When  string   `toml:"when"` // text; "false" skips this edit
 	// IfExists: skip when the source has no such file.
 	IfExists bool `toml:"if_exists"`
 }
