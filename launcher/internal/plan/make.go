@@ -53,7 +53,7 @@ func presentListeners(t *template.Template, o *Options) (map[string]bool, error)
 			if err != nil {
 				return nil, fmt.Errorf("plan listener %q: %w", list[i].Name, err)
 			}
-			present[list[i].Name] = on
+			present[list[i].Name] = on && (!list[i].IfDeclared || o.Declared[list[i].Name] > 0)
 		}
 	}
 	return present, nil

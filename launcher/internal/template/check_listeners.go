@@ -19,8 +19,8 @@ func (t *Template) checkListeners(found *problems) {
 		if l.Derive != "" && l.Key != "" {
 			found.add(key+".key", "a derived listener has no key; drop derive or file and key")
 		}
-		if len(l.Also) > 0 && l.Key == "" {
-			found.add(key+".also", "goes with file and key")
+		if (len(l.Also) > 0 || l.IfDeclared) && l.Key == "" {
+			found.add(key+".key", "is missing: also and if_declared go with file and key")
 		}
 		if (l.File == "") != (l.Key == "") {
 			found.add(key+".file", "file and key belong together; give both or neither")

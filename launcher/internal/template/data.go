@@ -33,6 +33,12 @@ func (n *Node) Port(listener string) (int, error) {
 	return p.Port, err
 }
 
+// Has tells whether the node has the listener: not one that is only there when a source declares it, and none does.
+func (n *Node) Has(listener string) bool {
+	_, err := find(n.Ports, listener)
+	return err == nil
+}
+
 // Addr is HOST:PORT of one of the node's listeners.
 func (n *Node) Addr(listener string) (string, error) {
 	p, err := find(n.Ports, listener)

@@ -122,7 +122,8 @@ type Listener struct {
 	File string `toml:"file"`
 	Key  string `toml:"key"`
 	// Also are other keys that declare it: `port` beside `listen`.
-	Also []string `toml:"also"`
+	Also       []string `toml:"also"`
+	IfDeclared bool     `toml:"if_declared"` // without such a key in the source there is no such listener
 }
 
 // Service is a process of the cluster that is not a node.
