@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -42,6 +43,9 @@ func (c *command) runLearn(ctx context.Context, o launcher.LearnOptions, out str
 	if out != "" {
 		if _, err := os.Lstat(out); err == nil {
 			return &launcher.InputError{Err: fmt.Errorf("%s is there already", out), Hint: "name another file with -o, or remove it first"}
+		}
+		if _, err := os.Stat(filepath.Dir(out)); err != nil {
+			return &launcher.InputError{Err: fmt.Errorf("the folder of %s: %w", out, err)}
 		}
 	}
 	if !c.quiet {

@@ -83,7 +83,7 @@ func ParseBase(s string) (Base, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < -65535 || n > 65535 {
 		return Base{}, &Refusal{
-			Text: fmt.Sprintf("read base %q: it is neither \"auto\" nor a number that is added to every port", s),
+			Text: fmt.Sprintf("read base %q: it is neither \"auto\" nor a number from -65535 to 65535 that is added to every port", s),
 			Hint: "--base auto finds free ports; --base 10000 makes 1883 to 11883",
 		}
 	}

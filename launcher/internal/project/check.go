@@ -166,7 +166,7 @@ func (p *Project) check(c *check) {
 		c.add(toml.Key{"offset"}, "%d is no step between ports", p.Offset)
 	}
 	if n, err := strconv.Atoi(string(p.Base)); (err != nil || n < -65535 || n > 65535) && p.Base != "" && p.Base != "auto" {
-		c.add(toml.Key{"base"}, `%q is neither "auto" nor a number that is added to every port`, p.Base)
+		c.add(toml.Key{"base"}, `%q is neither "auto" nor a number from -65535 to 65535 that is added to every port`, p.Base)
 	}
 	if p.Spread != "" && p.Spread != "port" && p.Spread != "address" {
 		c.add(toml.Key{"spread"}, "%q: use port or address", p.Spread)
