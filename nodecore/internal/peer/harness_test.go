@@ -28,12 +28,17 @@ type node struct {
 	got    map[string][]int // by sender
 	events []string
 	onMet  func(name string)
+	on     func(i int) // called for every frame, before it is handled
 }
 
 func (n *node) Receive(from string, kind byte, body []byte) {
+	i := int(binary.BigEndian.Uint32(body))
+	if n.on != nil {
+		n.on(i)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.got[from] = append(n.got[from], int(binary.BigEndian.Uint32(body)))
+	n.got[from] = append(n.got[from], i)
 }
 
 func (n *node) event(e, name string) {

@@ -30,6 +30,7 @@ func (l *link) pump(conn net.Conn, br *bufio.Reader) error {
 // writeQueue writes until the connection breaks.
 func (l *link) writeQueue(conn net.Conn, broken <-chan struct{}) error {
 	var buf []byte
+	var p progress
 	for {
 		out, in := l.m.cfg.Faults(l.name)
 		if out.Blocked || in.Blocked {
@@ -63,32 +64,49 @@ func (l *link) writeQueue(conn net.Conn, broken <-chan struct{}) error {
 		case cap(buf) > 2*batchBytes, !waiting && cap(buf) > 4096:
 			buf = nil // little is held while idle
 		}
-		if err := l.awaitWork(broken, waiting); err != nil {
+		if err := l.awaitWork(broken, &p); err != nil {
 			return err
 		}
 	}
 }
 
+// progress is since when the first frame of a queue has been the first; zero if there is none. However much is added behind it,
+// a peer that doesn't handle it has handled nothing.
+type progress struct {
+	first uint64
+	since time.Time
+}
+
+func (p *progress) note(q *queue) {
+	switch {
+	case q.items.Len() == 0:
+		p.since = time.Time{}
+	case p.since.IsZero() || p.first != q.first():
+		p.first, p.since = q.first(), time.Now()
+	}
+}
+
 // awaitWork returns when there may be something to write, with an error if acknowledgements don't come, or the
 // connection is broken.
-func (l *link) awaitWork(broken <-chan struct{}, waiting bool) error {
+func (l *link) awaitWork(broken <-chan struct{}, p *progress) error {
+	l.mu.Lock()
+	p.note(&l.q)
+	l.mu.Unlock()
 	var late <-chan time.Time
-	if waiting {
-		t := time.NewTimer(ackTimeout)
+	if !p.since.IsZero() {
+		t := time.NewTimer(time.Until(p.since.Add(ackTimeout)))
 		defer t.Stop()
 		late = t.C
 	}
-	l.mu.Lock()
-	first := l.q.first()
-	l.mu.Unlock()
 	select {
 	case <-l.wake:
 	case <-broken:
 		return net.ErrClosed
 	case <-late:
+		was := *p
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if l.q.items.Len() > 0 && l.q.first() == first {
+		if p.note(&l.q); *p == was {
 			return fmt.Errorf("nothing was handled for %v", ackTimeout)
 		}
 	case <-l.ctx.Done():
