@@ -35,9 +35,11 @@ type conn struct {
 	done      chan struct{} // closed when the connection has left its session
 	ended     chan struct{} // closed by end
 
-	mu      sync.Mutex // guards what follows; nothing is taken inside
-	will    *will      // nil after an orderly end
-	parting bool       // the writer closes after the next batch
+	mu      sync.Mutex    // guards what follows; nothing is taken inside
+	will    *will         // nil after an orderly end
+	parting bool          // the writer closes after the next batch
+	pauses  int           // of those to whom its messages go
+	resumed chan struct{} // closed when there are none any more; nil if there are none
 	cause   error
 }
 

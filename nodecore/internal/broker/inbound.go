@@ -29,9 +29,13 @@ func (c *conn) publish(p publish) error {
 	}
 	if p.qos == 0 {
 		if topic.ValidName(m.topic) {
-			c.b.publish(m, nil).wait(c.b)
+			c.b.publish(m, nil, c)
+			c.awaitResume()
 		}
 		return nil
+	}
+	if !c.b.hear(c.ended) {
+		return packets.CodeDisconnect
 	}
 	in, fresh := c.s.incoming(c, p)
 	if in == nil {
@@ -39,13 +43,13 @@ func (c *conn) publish(p publish) error {
 	}
 	if fresh {
 		if topic.ValidName(m.topic) {
-			c.b.hear()
-			c.b.publish(m, in).wait(c.b)
+			c.b.publish(m, in, c)
 		} else {
 			c.s.accepted(in)
 		}
 	}
 	c.awaitRoom()
+	c.awaitResume()
 	return nil
 }
 
@@ -124,6 +128,42 @@ func (c *conn) awaitRoom() {
 	s.mu.Unlock()
 	select {
 	case <-room:
+	case <-c.ended:
+	}
+}
+
+// Pause and Ended are peer.Sender's: somebody to whom the client's messages go has enough of them for now.
+func (c *conn) Pause() (resume func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pauses++; c.resumed == nil {
+		c.resumed = make(chan struct{})
+	}
+	return c.resume
+}
+
+// Ended is closed when the connection ends.
+func (c *conn) Ended() <-chan struct{} { return c.ended }
+
+func (c *conn) resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pauses--; c.pauses == 0 {
+		close(c.resumed)
+		c.resumed = nil
+	}
+}
+
+// awaitResume returns when nobody has enough of the client's messages, or the connection has ended.
+func (c *conn) awaitResume() {
+	c.mu.Lock()
+	resumed := c.resumed
+	c.mu.Unlock()
+	if resumed == nil {
+		return
+	}
+	select {
+	case <-resumed:
 	case <-c.ended:
 	}
 }

@@ -20,6 +20,12 @@ type raw struct {
 
 func (c *testCluster) raw(i int, id string, clean bool) *raw {
 	c.t.Helper()
+	return c.rawWith(i, id, clean, 60)
+}
+
+// rawWith is raw with a keep-alive time in seconds.
+func (c *testCluster) rawWith(i int, id string, clean bool, keepalive byte) *raw {
+	c.t.Helper()
 	nc, err := net.Dial("tcp", c.nodes[i].addr("mqtt"))
 	if err != nil {
 		c.t.Fatal(err)
@@ -30,7 +36,7 @@ func (c *testCluster) raw(i int, id string, clean bool) *raw {
 	if clean {
 		flags = 2
 	}
-	body := append([]byte{0, 4, 'M', 'Q', 'T', 'T', 4, flags, 0, 60, 0, byte(len(id))}, id...)
+	body := append([]byte{0, 4, 'M', 'Q', 'T', 'T', 4, flags, 0, keepalive, 0, byte(len(id))}, id...)
 	r.write(append([]byte{packets.Connect << 4, byte(len(body))}, body...))
 	head, ack := r.read()
 	if head>>4 != packets.Connack || ack[1] != 0 {

@@ -10,7 +10,7 @@ func TestHungUnderTraffic(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t, nil)
 	wake := make(chan struct{})
-	b.on = func(int) { <-wake }
+	b.on = func(int, Pauser) { <-wake }
 	t.Cleanup(func() { close(wake) }) // before the meshes are closed
 	done := make(chan bool, 1)
 	f := number(0)

@@ -115,19 +115,36 @@ func (l *link) awaitWork(broken <-chan struct{}, p *progress) error {
 	return nil
 }
 
-// readAcks removes from the queue what the peer has handled.
+// readAcks removes from the queue what the peer has handled. It has those senders wait of whom the peer wants no more, until it
+// does, at most as long as the connection lasts.
 func (l *link) readAcks(br *bufio.Reader) error {
 	var buf [headerLen]byte
 	var done []Waiter
+	paused := map[uint64]func(){} // by frame
+	defer func() {
+		for _, resume := range paused {
+			resume()
+		}
+	}()
 	for {
-		kind, seq, _, err := readFrame(br, buf[:0], 0)
+		kind, seq, body, err := readFrame(br, buf[:0], 8*maxTold)
 		if err != nil {
 			return err
 		}
 		if _, in := l.m.cfg.Faults(l.name); in.Blocked {
 			return errCut
 		}
-		if kind != kindAck {
+		switch kind {
+		case kindAck:
+		case kindResume:
+			for _, seq := range numbers(body) {
+				if resume := paused[seq]; resume != nil {
+					resume()
+					delete(paused, seq)
+				}
+			}
+			continue
+		default:
 			return fmt.Errorf("frame of kind %#x instead of an acknowledgement", kind)
 		}
 		l.mu.Lock()
@@ -135,12 +152,12 @@ func (l *link) readAcks(br *bufio.Reader) error {
 			l.mu.Unlock()
 			return fmt.Errorf("acknowledgement of frame %d, the last was %d", seq, l.q.next-1)
 		}
-		done = l.q.ack(seq, done[:0])
-		if l.q.bytes < l.m.cfg.QueueMax/16 {
-			l.stalled = false
-			l.shortLocked()
-		}
+		senders := l.q.senders(numbers(body))
+		done = l.handledLocked(seq, done[:0])
 		l.mu.Unlock()
+		for seq, s := range senders {
+			paused[seq] = s.Pause()
+		}
 		call(done, true)
 		if cap(done) > 1024 {
 			done = nil
