@@ -103,10 +103,8 @@ func (c *conn) readConnect() (packets.Packet, error) {
 // readLoop handles packets until the connection breaks, or the client ends it, which is no error.
 func (c *conn) readLoop() error {
 	for {
-		if c.br.Buffered() == 0 {
-			if c.keepalive > 0 {
-				c.nc.SetReadDeadline(time.Now().Add(c.keepalive))
-			}
+		if c.keepalive > 0 && !whole(c.br) { // the packets before may have had to wait long
+			c.nc.SetReadDeadline(time.Now().Add(c.keepalive))
 		}
 		head, body, err := readPacket(c.br, MaxPacket)
 		if err != nil {
