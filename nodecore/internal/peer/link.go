@@ -297,12 +297,12 @@ func (l *link) meet(incarnation uint64, forgot bool) {
 	l.meeting.Lock()
 	defer l.meeting.Unlock()
 	l.mu.Lock()
-	lost := l.lost && l.state == up
-	if lost {
+	again := l.lost && l.state == up && l.shortLocked()
+	if again = again || forgot || incarnation != l.met; again && l.state == up {
 		l.lost = false
 	}
 	l.mu.Unlock()
-	if incarnation == l.met && !lost && !forgot {
+	if !again {
 		return
 	}
 	l.met = incarnation

@@ -54,6 +54,9 @@ type Frame struct {
 	// Lossy says that nobody minds if the frame is dropped because the queue is half full. Dropping any other frame makes
 	// the peer be met again.
 	Lossy bool
+	// Must takes the frame however long the queue is, and doesn't count it: for the whole of what a peer should know, which would be
+	// sent again if a part were lost, and is not more than this node has anyway.
+	Must bool
 	// Waiter, if set, hears once what became of the frame.
 	Waiter Waiter
 	// Sender, if set, is made to wait in Send when the queue is long: with Hold until there is room or Config.Hold is over, else

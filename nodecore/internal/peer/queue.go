@@ -16,7 +16,13 @@ type item struct {
 // overhead is what a queued frame costs beside its content, in bytes.
 const overhead = 112
 
-func (f *Frame) size() int { return overhead + len(f.Head) + len(f.Body) }
+// size is what a frame counts for.
+func (f *Frame) size() int {
+	if f.Must {
+		return 0
+	}
+	return overhead + len(f.Head) + len(f.Body)
+}
 
 // queue holds what a peer has not yet handled, in the order of sequence numbers.
 type queue struct {

@@ -4,6 +4,13 @@ import "time"
 
 // send queues a frame, once its sender has waited for room.
 func (l *link) send(f Frame) {
+	if n := len(f.Head) + len(f.Body); n > MaxFrame { // it would break every connection anew
+		l.m.log.Error("frame for a peer is too large, and dropped", "peer", l.name, "kind", f.Kind, "bytes", n)
+		if f.Waiter != nil {
+			f.Waiter.Done(false)
+		}
+		return
+	}
 	for {
 		room, first := l.push(f)
 		if room == nil {
@@ -94,8 +101,7 @@ func (l *link) roomLocked() {
 	}
 }
 
-// dropLocked counts a frame that is not taken. If the peer will miss it, the connection is cut: whoever comes back after a
-// loss is met anew.
+// dropLocked counts a frame that is not taken. If the peer will miss it, it is to be met anew.
 func (l *link) dropLocked(f Frame) {
 	if l.closed || f.Kind == kindSkip {
 		return
@@ -103,11 +109,18 @@ func (l *link) dropLocked(f Frame) {
 	if l.q.dropped++; l.q.dropped == 1 {
 		l.m.log.Warn("frames for a peer are dropped", "peer", l.name, "queued_bytes", l.q.bytes)
 	}
-	if !f.Lossy && !l.lost {
-		l.lost = true
-		if l.conn != nil {
-			l.conn.Close()
-		}
+	l.lost = l.lost || !f.Lossy
+	l.anewLocked()
+}
+
+// shortLocked says whether there is room for all who wait for it.
+func (l *link) shortLocked() bool { return l.q.bytes < l.m.cfg.QueueMax/16 }
+
+// anewLocked cuts the connection to a peer that misses something, since whoever comes back after a loss is met anew. While the
+// queue is long, what is said then would be lost too.
+func (l *link) anewLocked() {
+	if l.lost && l.conn != nil && l.shortLocked() {
+		l.conn.Close()
 	}
 }
 
@@ -118,9 +131,10 @@ func (l *link) handledLocked(last uint64, done []Waiter) []Waiter {
 	if l.q.first() != first || l.q.items.Len() == 0 {
 		l.stopHoldLocked()
 	}
-	if l.q.bytes < l.m.cfg.QueueMax/16 {
+	if l.shortLocked() {
 		l.stalled = false
 		l.roomLocked()
+		l.anewLocked()
 	}
 	return done
 }

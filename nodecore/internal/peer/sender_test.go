@@ -129,3 +129,22 @@ func TestPause(t *testing.T) {
 		(<-resumes)()
 	}
 }
+
+// What a peer must know is taken however long the queue is; a frame that it would refuse breaks nothing.
+func TestMustAndTooLarge(t *testing.T) {
+	a, b := pair(t, func(c *Config) { c.QueueMax = 64 << 10 })
+	a.fault(map[string]Fault{"b": {Blocked: true}})
+	for i := range 200 {
+		f := number(i)
+		f.Body, f.Must = make([]byte, 1000), true
+		a.Send("b", f)
+	}
+	done := make(chan bool, 1)
+	a.Send("b", Frame{Kind: 1, Body: make([]byte, MaxFrame+1), Hold: true, Keep: true, Waiter: DoneFunc(func(ok bool) { done <- ok })})
+	if <-done {
+		t.Error("accepted, though it is too large")
+	}
+	a.Send("b", number(200))
+	a.fault(nil)
+	eventually(t, "all other frames", func() bool { return slices.Equal(b.received("a"), upTo(201)) })
+}
