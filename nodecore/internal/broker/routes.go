@@ -15,6 +15,9 @@ type route struct {
 	online  int  // members that are connected; only counted for groups
 }
 
+// routesMax is how much of the list of all that a node wants goes into a frame, about: the peer's clients wait while it takes that over.
+const routesMax = 64 << 10
+
 // Parts of the list of all that a node wants. A change has neither.
 const (
 	routesBegin = 1 << iota
@@ -111,7 +114,7 @@ func (b *Broker) announceAll(name string) {
 	send := func(body []byte) { b.mesh.Send(name, peer.Frame{Kind: frameRoutes, Body: body, Must: true}) }
 	body := []byte{routesBegin}
 	for filter, w := range b.announced.all {
-		if len(body) > chunkMax {
+		if len(body) > routesMax {
 			send(body)
 			body = []byte{0}
 		}
