@@ -16,6 +16,7 @@ const (
 	writeTime   = 30 * time.Second // a client that takes nothing for so long is gone
 	partTime    = time.Second      // for the last words to a client that is thrown out
 	receiveMax  = 1024             // QoS 1 and 2 messages of a client that are worked on at once
+	beyondMax   = 64 << 10         // bytes of such messages that are taken although there are enough of them
 	aliasMax    = 64               // topic aliases of a client
 	batchBytes  = 32 << 10         // written at once
 )
@@ -31,6 +32,7 @@ type conn struct {
 	maxPacket uint32        // largest packet that the client takes; 0 any
 	aliases   map[uint16]string
 	topic     string        // of the last PUBLISH; the next one often has the same
+	beyond    int           // bytes that were taken although there are enough
 	quit      chan struct{} // closed when the reader has ended
 	done      chan struct{} // closed when the connection has left its session
 	ended     chan struct{} // closed by end

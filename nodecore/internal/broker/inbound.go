@@ -30,7 +30,7 @@ func (c *conn) publish(p publish) error {
 	if p.qos == 0 {
 		if topic.ValidName(m.topic) {
 			c.b.publish(m, nil, c)
-			c.awaitResume()
+			c.awaitResume(0, len(p.payload))
 		}
 		return nil
 	}
@@ -49,7 +49,7 @@ func (c *conn) publish(p publish) error {
 		}
 	}
 	c.awaitRoom()
-	c.awaitResume()
+	c.awaitResume(p.qos, len(p.payload))
 	return nil
 }
 
@@ -151,15 +151,27 @@ func (c *conn) resume() {
 	if c.pauses--; c.pauses == 0 {
 		close(c.resumed)
 		c.resumed = nil
+		signal(c.s.wake) // for what was not acknowledged meanwhile
 	}
 }
 
-// awaitResume returns when nobody has enough of the client's messages, or the connection has ended.
-func (c *conn) awaitResume() {
+// paused returns what is closed when nobody has enough of the client's messages any more; nil if nobody has.
+func (c *conn) paused() <-chan struct{} {
 	c.mu.Lock()
-	resumed := c.resumed
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	return c.resumed
+}
+
+// awaitResume returns when nobody has enough of the client's messages, or the connection has ended. A few that are to be
+// acknowledged are taken before: they aren't until then, so that most clients send no more by themselves, and what they say
+// otherwise is heard.
+func (c *conn) awaitResume(qos byte, size int) {
+	resumed := c.paused()
 	if resumed == nil {
+		c.beyond = 0
+		return
+	}
+	if c.beyond += size + beyondMax/32; qos > 0 && c.beyond < beyondMax {
 		return
 	}
 	select {

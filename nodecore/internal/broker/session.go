@@ -236,6 +236,7 @@ func (s *session) fill(c *conn, buf []byte, limit int) []byte {
 	if s.conn != c {
 		return buf
 	}
+	s.flushAcksLocked() // the client may have been made to wait for them
 	buf = append(buf, s.out...)
 	if s.out = s.out[:0]; cap(s.out) > 4096 {
 		s.out = nil
@@ -331,7 +332,8 @@ func (s *session) flightLocked(id uint16) int {
 	return -1
 }
 
-// accepted says that an incoming message has been accepted everywhere, and acknowledges what is due, in order.
+// accepted says that an incoming message has been accepted everywhere, and acknowledges what is due, in order, unless the client is
+// to send no more for now.
 func (s *session) accepted(in *incoming) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -340,7 +342,7 @@ func (s *session) accepted(in *incoming) {
 }
 
 func (s *session) flushAcksLocked() {
-	if s.conn == nil || s.acks.Len() == 0 || !(*s.acks.At(0)).ready {
+	if s.conn == nil || s.acks.Len() == 0 || !(*s.acks.At(0)).ready || s.conn.paused() != nil {
 		return
 	}
 	for s.acks.Len() > 0 && (*s.acks.At(0)).ready {

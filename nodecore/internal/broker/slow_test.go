@@ -135,11 +135,24 @@ func TestThrottledPublisher(t *testing.T) {
 	pub.flood("t", 500, 100)
 	eventually(t, "the queue is long", func() bool { return c.queued(0) > window+longQueue })
 	before := s.acked.Load()
+	careful := c.raw(0, "careful", true) // has few messages unacknowledged, and hears that it is heard
+	for i := range 20 {
+		careful.publish("t", "x", 1, uint16(i+1), false)
+	}
+	careful.write([]byte{packets.Pingreq << 4, 0})
+	if head, _ := careful.read(); head>>4 != packets.Pingresp {
+		t.Errorf("got %x instead of a PINGRESP", head)
+	}
 	c.raw(0, "pub", true)
 	if took := s.acked.Load() - before; took > 30 {
 		t.Errorf("it took as long as %d messages to connect again", took)
 	}
 	close(s.fast)
+	for i := range 20 {
+		if id := careful.readAck(packets.Puback); int(id) != i+1 {
+			t.Errorf("acknowledged %d, want %d", id, i+1)
+		}
+	}
 }
 
 // However much is published while a node can't be reached, it is kept within bounds, and what is acknowledged arrives.

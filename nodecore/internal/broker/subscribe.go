@@ -83,7 +83,7 @@ func (c *conn) retained(f packets.Subscription) {
 			d.ids = []int{f.Identifier}
 		}
 		c.s.deliverAnew(d, c)
-		c.awaitResume()
+		c.awaitResume(0, 0)
 	}
 }
 
