@@ -31,11 +31,12 @@ type conn struct {
 	keepalive time.Duration // 0: none
 	maxPacket uint32        // largest packet that the client takes; 0 any
 	aliases   map[uint16]string
-	topic     string        // of the last PUBLISH; the next one often has the same
-	beyond    int           // bytes that were taken although there are enough
-	quit      chan struct{} // closed when the reader has ended
-	done      chan struct{} // closed when the connection has left its session
-	ended     chan struct{} // closed by end
+	topic     string          // of the last PUBLISH; the next one often has the same
+	pause     <-chan struct{} // of the last PUBLISH, see paused
+	beyond    int             // bytes that were taken during it
+	quit      chan struct{}   // closed when the reader has ended
+	done      chan struct{}   // closed when the connection has left its session
+	ended     chan struct{}   // closed by end
 
 	mu      sync.Mutex    // guards what follows; nothing is taken inside
 	will    *will         // nil after an orderly end

@@ -167,11 +167,10 @@ func (c *conn) paused() <-chan struct{} {
 // otherwise is heard.
 func (c *conn) awaitResume(qos byte, size int) {
 	resumed := c.paused()
-	if resumed == nil {
-		c.beyond = 0
-		return
+	if resumed != c.pause {
+		c.pause, c.beyond = resumed, 0
 	}
-	if c.beyond += size + beyondMax/32; qos > 0 && c.beyond < beyondMax {
+	if c.beyond += size + beyondMax/32; resumed == nil || qos > 0 && c.beyond < beyondMax {
 		return
 	}
 	select {

@@ -46,7 +46,7 @@ type link struct {
 	state   state
 	q       queue
 	conn    net.Conn      // while up
-	hold    *time.Timer   // runs while the peer, once wanted, is not reached
+	hold    *time.Timer   // runs while the peer, once wanted, is not reached, or handles nothing
 	given   bool          // hold has run out since the peer was last reached
 	lost    bool          // frames were given up that it will miss
 	room    chan struct{} // closed when senders may look again whether the queue is short; nil if nobody waits
