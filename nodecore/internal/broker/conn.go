@@ -15,7 +15,8 @@ const (
 	connectTime = 10 * time.Second // for the TLS handshake and CONNECT
 	writeTime   = 30 * time.Second // a client that takes nothing for so long is gone
 	partTime    = time.Second      // for the last words to a client that is thrown out
-	receiveMax  = 1024             // QoS 1 and 2 messages of a client that are worked on at once
+	receiveMax  = 1024             // QoS 1 and 2 messages of a client that it may have unacknowledged
+	acceptMax   = 512              // of these are on their way to other nodes at once, and so will come to a client there that has enough
 	beyondMax   = 64 << 10         // bytes of such messages that are taken although there are enough of them
 	aliasMax    = 64               // topic aliases of a client
 	batchBytes  = 32 << 10         // written at once

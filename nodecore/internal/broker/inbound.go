@@ -117,7 +117,7 @@ func (s *session) dueLocked(in *incoming) bool {
 func (c *conn) awaitRoom() {
 	s := c.s
 	s.mu.Lock()
-	if s.acks.Len() < receiveMax || s.conn != c {
+	if s.acks.Len() < acceptMax || s.conn != c {
 		s.mu.Unlock()
 		return
 	}

@@ -100,7 +100,7 @@ type session struct {
 	told    *message      // that the last of them was made to wait for
 	watched bool          // it is looked at whether the queue moves
 	taken   uint64        // so many messages were taken off the queue
-	stalled bool          // a wait for the queue was in vain; until it is short again nobody waits
+	stalled bool          // a wait for the queue was in vain; until something is taken off it nobody waits
 
 	away  time.Time // since when the client is away
 	rest  *timer    // ends the session
@@ -192,7 +192,8 @@ func (s *session) popLocked() delivery {
 	d := s.queue.Pop()
 	s.bytes -= d.m.size()
 	s.taken++
-	if (s.stalled || len(s.waiting) > 0) && s.queue.Len() <= shortQueue && s.bytes <= shortBytes {
+	s.stalled = false
+	if len(s.waiting) > 0 && s.queue.Len() <= shortQueue && s.bytes <= shortBytes {
 		s.shortLocked()
 	}
 	return d
@@ -352,7 +353,7 @@ func (s *session) flushAcksLocked() {
 		}
 		s.out = appendAck(s.out, ack{kind: kind, id: in.id}, s.conn.version)
 	}
-	if s.room != nil && s.acks.Len() < receiveMax/2 {
+	if s.room != nil && s.acks.Len() < acceptMax/2 {
 		close(s.room)
 		s.room = nil
 	}

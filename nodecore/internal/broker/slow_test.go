@@ -174,7 +174,7 @@ func TestFullLink(t *testing.T) {
 		}
 		return last > 0 && same > 50
 	})
-	if link() > 5<<20 {
+	if link() > 2<<20 {
 		t.Errorf("%d bytes are queued", link())
 	}
 	c.partition()
@@ -189,5 +189,31 @@ func TestFullLink(t *testing.T) {
 	}
 	if len(got) != n || c.nodes[0].Stats().Links[0].Dropped != 0 {
 		t.Errorf("%d messages came, %+v", len(got), c.nodes[0].Stats())
+	}
+}
+
+// A subscriber that took nothing for a while is waited for again as soon as it takes something.
+func TestStalledThenSlow(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2)
+	sub := c.raw(1, "sub", true)
+	sub.subscribe(1, "t")
+	const n = 4000
+	if err := <-c.raw(0, "first", true).flood("t", n, 0); err != nil { // nobody waits for long
+		t.Fatal(err)
+	}
+	s := sub.slowly(5*time.Millisecond, 3*n)
+	eventually(t, "it takes something", func() bool { return s.acked.Load() > 10 })
+	acked := c.raw(0, "second", true).flood("t", 2*n, 0)
+	eventually(t, "it takes more", func() bool { return s.acked.Load() > 100 })
+	if q := c.queued(1); q > n+2*receiveMax {
+		t.Errorf("%d messages are queued, so nobody waits", q)
+	}
+	close(s.fast)
+	if err := <-acked; err != nil {
+		t.Error(err)
+	}
+	if got := <-s.done; len(got) != 3*n {
+		t.Errorf("%d messages came", len(got))
 	}
 }

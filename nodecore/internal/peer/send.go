@@ -2,6 +2,10 @@ package peer
 
 import "time"
 
+// longPart is which part of Config.QueueMax is so long that senders wait: much less than all, since what the queues of all nodes
+// hold still comes when a client there has enough.
+const longPart = 32
+
 // send queues a frame, once its sender has waited for room.
 func (l *link) send(f Frame) {
 	if n := len(f.Head) + len(f.Body); n > MaxFrame { // it would break every connection anew
@@ -61,7 +65,7 @@ func (l *link) push(f Frame) (room <-chan struct{}, first uint64) {
 // tooLongLocked says whether the queue is so long that the frame's sender has to wait.
 func (l *link) tooLongLocked(f Frame) bool {
 	switch {
-	case f.Sender == nil, l.q.bytes <= l.m.cfg.QueueMax/8, l.closed, l.given, !f.Hold && (l.state != up || l.stalled):
+	case f.Sender == nil, l.q.bytes <= l.m.cfg.QueueMax/longPart, l.closed, l.given, !f.Hold && (l.state != up || l.stalled):
 		return false
 	}
 	select {
@@ -114,7 +118,7 @@ func (l *link) dropLocked(f Frame) {
 }
 
 // shortLocked says whether there is room for all who wait for it.
-func (l *link) shortLocked() bool { return l.q.bytes < l.m.cfg.QueueMax/16 }
+func (l *link) shortLocked() bool { return l.q.bytes < l.m.cfg.QueueMax/longPart/2 }
 
 // anewLocked cuts the connection to a peer that misses something, since whoever comes back after a loss is met anew. While the
 // queue is long, what is said then would be lost too.

@@ -21,7 +21,7 @@ func big(i int, s *sender, done func(ok bool)) Frame {
 
 // Senders of frames to be held wait for room: nothing is dropped, and not more than is allowed is kept.
 func TestSenderWaitsForRoom(t *testing.T) {
-	const max = 64 << 10
+	const max = 256 << 10
 	a, b := pair(t, func(c *Config) { c.QueueMax = max })
 	a.fault(map[string]Fault{"b": {Blocked: true}})
 	var sent, accepted atomic.Int64
@@ -35,9 +35,9 @@ func TestSenderWaitsForRoom(t *testing.T) {
 			sent.Add(1)
 		}
 	}()
-	eventually(t, "the queue is long", func() bool { return a.Stats()[0].Bytes > max/8 })
+	eventually(t, "the queue is long", func() bool { return a.Stats()[0].Bytes > max/longPart })
 	eventually(t, "the peer is seen to be unreachable", func() bool { return a.Stats()[0].State == "down" })
-	if s := a.Stats()[0]; s.Bytes > max/8+2000 || sent.Load() > 20 {
+	if s := a.Stats()[0]; s.Bytes > max/longPart+2000 || sent.Load() > 20 {
 		t.Errorf("%d sent, queue %+v", sent.Load(), s)
 	}
 	a.fault(nil)
@@ -49,7 +49,7 @@ func TestSenderWaitsForRoom(t *testing.T) {
 
 // Nobody waits for room any longer than for the peer, or when there is no point in it.
 func TestWaitForRoomEnds(t *testing.T) {
-	a, _ := pair(t, func(c *Config) { c.QueueMax, c.Hold = 64<<10, 300*time.Millisecond })
+	a, _ := pair(t, func(c *Config) { c.QueueMax, c.Hold = 256<<10, 300*time.Millisecond })
 	a.fault(map[string]Fault{"b": {Blocked: true}})
 	gone := &sender{ended: make(chan struct{})}
 	close(gone.ended)
