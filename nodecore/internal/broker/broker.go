@@ -83,7 +83,7 @@ type Broker struct {
 	groups   map[string]*group
 	remote   topic.Tree[string, route]
 	shared   topic.Tree[shareKey, route]
-	routes   map[string]map[string]struct{} // filters by peer
+	routes   map[string]map[string]bool // filters by peer; false while the peer tells all, and has not told this one yet
 }
 
 // questions are pulls that are not answered yet.
@@ -109,7 +109,7 @@ func Open(cfg Config) (*Broker, error) {
 	b := &Broker{
 		cfg: cfg, log: cfg.Logger, store: cfg.Store, clock: clock{node: cfg.Name}, incarnation: random(),
 		conns: map[*conn]struct{}{}, sessions: map[string]*session{}, stubs: map[string]*session{},
-		groups: map[string]*group{}, routes: map[string]map[string]struct{}{},
+		groups: map[string]*group{}, routes: map[string]map[string]bool{},
 	}
 	b.announced.all = map[string]wanted{}
 	b.hearing.from = map[string]chan struct{}{}

@@ -201,22 +201,23 @@ func (b *Broker) claimAnswer(from string, r *reader) error {
 
 // listSessions tells a peer which sessions are here, so that of those that are on both, the older one yields.
 func (b *Broker) listSessions(name string) {
-	var body []byte
 	b.mu.RLock()
 	all := make([]*session, 0, len(b.sessions))
 	for _, s := range b.sessions {
 		all = append(all, s)
 	}
 	b.mu.RUnlock()
-	for _, s := range all {
+	var body []byte
+	for i, s := range all {
 		s.mu.Lock()
 		if !s.gone && s.stamp.t != 0 {
 			body = s.stamp.append(appendString(body, s.id))
 		}
 		s.mu.Unlock()
-	}
-	if len(body) > 0 {
-		b.tell(name, frameSessions, body, nil)
+		if len(body) > chunkMax || len(body) > 0 && i == len(all)-1 {
+			b.mesh.Send(name, peer.Frame{Kind: frameSessions, Body: body, Must: true})
+			body = nil
+		}
 	}
 }
 

@@ -15,7 +15,9 @@ const (
 	connectTime = 10 * time.Second // for the TLS handshake and CONNECT
 	writeTime   = 30 * time.Second // a client that takes nothing for so long is gone
 	partTime    = time.Second      // for the last words to a client that is thrown out
-	receiveMax  = 1024             // QoS 1 and 2 messages of a client that are worked on at once
+	receiveMax  = 1024             // QoS 1 and 2 messages of a client that it may have unacknowledged
+	acceptMax   = 512              // of these are on their way to other nodes at once, and so will come to a client there that has enough
+	beyondMax   = 64 << 10         // bytes of such messages that are taken although there are enough of them
 	aliasMax    = 64               // topic aliases of a client
 	batchBytes  = 32 << 10         // written at once
 )
@@ -30,14 +32,18 @@ type conn struct {
 	keepalive time.Duration // 0: none
 	maxPacket uint32        // largest packet that the client takes; 0 any
 	aliases   map[uint16]string
-	topic     string        // of the last PUBLISH; the next one often has the same
-	quit      chan struct{} // closed when the reader has ended
-	done      chan struct{} // closed when the connection has left its session
-	ended     chan struct{} // closed by end
+	topic     string          // of the last PUBLISH; the next one often has the same
+	pause     <-chan struct{} // of the last PUBLISH, see paused
+	beyond    int             // bytes that were taken during it
+	quit      chan struct{}   // closed when the reader has ended
+	done      chan struct{}   // closed when the connection has left its session
+	ended     chan struct{}   // closed by end
 
-	mu      sync.Mutex // guards what follows; nothing is taken inside
-	will    *will      // nil after an orderly end
-	parting bool       // the writer closes after the next batch
+	mu      sync.Mutex    // guards what follows; nothing is taken inside
+	will    *will         // nil after an orderly end
+	parting bool          // the writer closes after the next batch
+	pauses  int           // of those to whom its messages go
+	resumed chan struct{} // closed when there are none any more; nil if there are none
 	cause   error
 }
 
@@ -107,10 +113,8 @@ func (c *conn) readConnect() (packets.Packet, error) {
 // readLoop handles packets until the connection breaks, or the client ends it, which is no error.
 func (c *conn) readLoop() error {
 	for {
-		if c.br.Buffered() == 0 {
-			if c.keepalive > 0 {
-				c.nc.SetReadDeadline(time.Now().Add(c.keepalive))
-			}
+		if c.keepalive > 0 && !whole(c.br) { // the packets before may have had to wait long
+			c.nc.SetReadDeadline(time.Now().Add(c.keepalive))
 		}
 		head, body, err := readPacket(c.br, MaxPacket)
 		if err != nil {

@@ -90,12 +90,12 @@ func (b *Broker) tell(to string, kind byte, body []byte, w waits) {
 }
 
 // Receive handles a frame of another node; see peer.Handler.
-func (b *Broker) Receive(from string, kind byte, body []byte) {
+func (b *Broker) Receive(from string, kind byte, body []byte, p peer.Pauser) {
 	r := &reader{b: body}
 	var err error
 	switch kind {
 	case framePublish:
-		err = b.received(body)
+		err = b.received(body, p)
 	case frameRoutes:
 		err = b.routesOf(from, r)
 	case frameOffer:

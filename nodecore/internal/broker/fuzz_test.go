@@ -56,7 +56,7 @@ func FuzzFrame(f *testing.F) {
 	at := stamp{5, "n2@127.0.0.1"}
 	st := sessionState{id: "c", stamp: at, subs: []subscription{{filter: "a/#", qos: 1}}, released: []uint16{1}, recv: []uint16{2}, messages: []delivery{{m: m, qos: 1}}}
 	f.Add(framePublish, m.append(appendPublishHead(nil, forward{plain: true, shares: []string{"$share/g/a"}}, &at, 1)))
-	f.Add(frameRoutes, appendRoute([]byte{1, 1}, "$share/g/a/+", true, route{durable: true, online: 2}))
+	f.Add(frameRoutes, appendRoute([]byte{routesBegin | routesEnd}, "$share/g/a/+", true, route{durable: true, online: 2}))
 	f.Add(frameOffer, digest{1}.append(nil))
 	f.Add(framePull, digest{1}.append(make([]byte, 8)))
 	f.Add(frameRetained, appendKept(appendString(nil, "a/b"), keptMessage{at: at, m: m}))
@@ -68,5 +68,5 @@ func FuzzFrame(f *testing.F) {
 	c := newCluster(f, 1)
 	b := c.nodes[0].Broker
 	b.SetPeers([]peer.Peer{{Name: "n2@127.0.0.1", ID: "x", Addr: "127.0.0.1:1"}})
-	f.Fuzz(func(t *testing.T, kind byte, body []byte) { b.Receive("n2@127.0.0.1", kind, body) })
+	f.Fuzz(func(t *testing.T, kind byte, body []byte) { b.Receive("n2@127.0.0.1", kind, body, nil) })
 }

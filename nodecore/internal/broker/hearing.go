@@ -51,11 +51,11 @@ func (h *hearing) open() map[string]<-chan struct{} {
 	return all
 }
 
-// hear returns when this node knows what the others want, as far as they can be asked. Links open when there is something to
-// say: to ask is that.
-func (b *Broker) hear() {
+// hear returns when this node knows what the others want, as far as they can be asked; false if ended was closed before. Links
+// open when there is something to say: to ask is that.
+func (b *Broker) hear(ended <-chan struct{}) bool {
 	if b.hearing.count.Load() == 0 {
-		return
+		return true
 	}
 	began := time.Now()
 	all := b.hearing.open()
@@ -63,25 +63,28 @@ func (b *Broker) hear() {
 		b.mesh.Connect(name)
 	}
 	for name, heard := range all {
-		b.hearOne(name, heard, began)
+		if !b.hearOne(name, heard, ended, began) {
+			return false
+		}
 	}
+	return true
 }
 
-func (b *Broker) hearOne(name string, heard <-chan struct{}, began time.Time) {
+func (b *Broker) hearOne(name string, heard, ended <-chan struct{}, began time.Time) bool {
 	t := time.NewTimer(time.Until(began.Add(hearGone)))
 	defer t.Stop()
 	for alive := false; ; alive = true {
 		select {
 		case <-heard:
-			return
-		case <-b.ctx.Done():
-			return
+			return true
+		case <-ended:
+			return false
 		case <-t.C:
 		}
 		if alive || !b.mesh.Alive(name) {
 			b.log.Warn("member does not say what it wants", "member", name)
 			b.hearing.done(name)
-			return
+			return true
 		}
 		t.Reset(time.Until(began.Add(hearAlive)))
 	}

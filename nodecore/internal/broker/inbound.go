@@ -29,9 +29,13 @@ func (c *conn) publish(p publish) error {
 	}
 	if p.qos == 0 {
 		if topic.ValidName(m.topic) {
-			c.b.publish(m, nil).wait(c.b)
+			c.b.publish(m, nil, c)
+			c.awaitResume(0, len(p.payload))
 		}
 		return nil
+	}
+	if !c.b.hear(c.ended) {
+		return packets.CodeDisconnect
 	}
 	in, fresh := c.s.incoming(c, p)
 	if in == nil {
@@ -39,13 +43,13 @@ func (c *conn) publish(p publish) error {
 	}
 	if fresh {
 		if topic.ValidName(m.topic) {
-			c.b.hear()
-			c.b.publish(m, in).wait(c.b)
+			c.b.publish(m, in, c)
 		} else {
 			c.s.accepted(in)
 		}
 	}
 	c.awaitRoom()
+	c.awaitResume(p.qos, len(p.payload))
 	return nil
 }
 
@@ -99,7 +103,8 @@ func (s *session) incoming(c *conn, p publish) (in *incoming, fresh bool) {
 	return in, true
 }
 
-// accepted says that an incoming message has been accepted everywhere, and acknowledges what is due, in order.
+// accepted says that an incoming message has been accepted everywhere, and acknowledges what is due, in order, unless the client is
+// to send no more for now.
 func (s *session) accepted(in *incoming) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +124,7 @@ func (s *session) keepReceivedLocked(in *incoming) {
 }
 
 func (s *session) flushAcksLocked() {
-	if s.conn == nil || s.acks.Len() == 0 || !(*s.acks.At(0)).ready {
+	if s.conn == nil || s.acks.Len() == 0 || !(*s.acks.At(0)).ready || s.conn.paused() != nil {
 		return
 	}
 	for s.acks.Len() > 0 && (*s.acks.At(0)).ready {
@@ -129,7 +134,7 @@ func (s *session) flushAcksLocked() {
 		}
 		s.out = appendAck(s.out, ack{kind: kind, id: in.id}, s.conn.version)
 	}
-	if s.room != nil && s.acks.Len() < receiveMax/2 {
+	if s.room != nil && s.acks.Len() < acceptMax/2 {
 		close(s.room)
 		s.room = nil
 	}
@@ -150,7 +155,7 @@ func (s *session) dueLocked(in *incoming) bool {
 func (c *conn) awaitRoom() {
 	s := c.s
 	s.mu.Lock()
-	if s.acks.Len() < receiveMax || s.conn != c {
+	if s.acks.Len() < acceptMax || s.conn != c {
 		s.mu.Unlock()
 		return
 	}
@@ -161,6 +166,53 @@ func (c *conn) awaitRoom() {
 	s.mu.Unlock()
 	select {
 	case <-room:
+	case <-c.ended:
+	}
+}
+
+// Pause and Ended are peer.Sender's: somebody to whom the client's messages go has enough of them for now.
+func (c *conn) Pause() (resume func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pauses++; c.resumed == nil {
+		c.resumed = make(chan struct{})
+	}
+	return c.resume
+}
+
+// Ended is closed when the connection ends.
+func (c *conn) Ended() <-chan struct{} { return c.ended }
+
+func (c *conn) resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pauses--; c.pauses == 0 {
+		close(c.resumed)
+		c.resumed = nil
+		signal(c.s.wake) // for what was not acknowledged meanwhile
+	}
+}
+
+// paused returns what is closed when nobody has enough of the client's messages any more; nil if nobody has.
+func (c *conn) paused() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.resumed
+}
+
+// awaitResume returns when nobody has enough of the client's messages, or the connection has ended. A few that are to be
+// acknowledged are taken before: they aren't until then, so that most clients send no more by themselves, and what they say
+// otherwise is heard.
+func (c *conn) awaitResume(qos byte, size int) {
+	resumed := c.paused()
+	if resumed != c.pause {
+		c.pause, c.beyond = resumed, 0
+	}
+	if c.beyond += size + beyondMax/32; resumed == nil || qos > 0 && c.beyond < beyondMax {
+		return
+	}
+	select {
+	case <-resumed:
 	case <-c.ended:
 	}
 }

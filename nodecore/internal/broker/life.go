@@ -136,14 +136,13 @@ func (s *session) dropLocked() {
 
 // redeliver gives a message of a group to another member.
 func (b *Broker) redeliver(d delivery) {
-	var p pressure
 	for _, f := range b.route(nil, d.m, 0, d.share) {
 		switch {
 		case !slices.Contains(f.shares, d.share):
 		case f.peer == "":
-			b.share(d.share, d.m, 0, nil, &p)
+			b.share(d.share, d.m, 0, nil, nil)
 		default:
-			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{d.share}}, d.m, nil, 0, new([]byte), nil, &p)
+			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{d.share}}, d.m, nil, 0, new([]byte), nil, nil)
 		}
 	}
 }

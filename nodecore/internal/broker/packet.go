@@ -20,6 +20,16 @@ const maxConnect = 256 << 10
 // grown is how much is allocated for a packet before its bytes have come.
 const grown = 64 << 10
 
+// whole says whether the next packet has come already, so that readPacket won't have to wait for it.
+func whole(br *bufio.Reader) bool {
+	b, _ := br.Peek(min(br.Buffered(), 5)) // they are there
+	if len(b) < 2 {
+		return false
+	}
+	n, k := binary.Uvarint(b[1:])
+	return k > 0 && n <= uint64(br.Buffered()-1-k)
+}
+
 // readPacket reads one packet; body is newly allocated.
 func readPacket(br *bufio.Reader, limit int) (head byte, body []byte, err error) {
 	if head, err = br.ReadByte(); err != nil {

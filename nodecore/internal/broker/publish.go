@@ -7,22 +7,6 @@ import (
 	"onemore/nodecore/internal/peer"
 )
 
-// pressure is who has a long queue after a message was sent to them.
-type pressure struct {
-	sessions []*session
-	peers    []string
-}
-
-// wait returns when the queues are short again, or don't move.
-func (p pressure) wait(b *Broker) {
-	for _, s := range p.sessions {
-		s.wait()
-	}
-	for _, name := range p.peers {
-		b.mesh.Wait(b.ctx, name)
-	}
-}
-
 // forward is what one peer is to do with a message.
 type forward struct {
 	peer   string
@@ -59,8 +43,8 @@ func (a *acceptance) Done(bool) {
 }
 
 // publish sends a message that this node took in to all who want it, and makes it the retained one if it is to be.
-// w, if set, is done when all nodes with a subscriber have it.
-func (b *Broker) publish(m *message, w waits) pressure {
+// w, if set, is done when all nodes with a subscriber have it; from, if set, is who is made to wait by those who have enough.
+func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 	m.node, m.seq = b.incarnation, b.seq.Add(1)
 	var retained *stamp
 	if m.retain {
@@ -70,18 +54,18 @@ func (b *Broker) publish(m *message, w waits) pressure {
 	if w != nil {
 		w.more()
 	}
-	p := b.deliver(m)
+	b.deliver(m, from)
 	var buf [4]forward
 	var plain []byte
 	routes := b.route(buf[:0], m, 0, "")
 	for _, f := range routes {
 		if f.peer == "" {
 			for _, share := range f.shares {
-				b.share(share, m, 0, w, &p)
+				b.share(share, m, 0, w, from)
 			}
 			continue
 		}
-		b.forward(f, m, retained, 0, &plain, w, &p)
+		b.forward(f, m, retained, 0, &plain, w, from)
 	}
 	if retained != nil {
 		b.spread(m, *retained, routes, w)
@@ -89,11 +73,10 @@ func (b *Broker) publish(m *message, w waits) pressure {
 	if w != nil {
 		w.Done(true)
 	}
-	return p
 }
 
 // deliver gives a message to those sessions of this node that subscribed by themselves.
-func (b *Broker) deliver(m *message) (p pressure) {
+func (b *Broker) deliver(m *message, from peer.Pauser) {
 	type target struct {
 		s *session
 		d delivery
@@ -127,11 +110,8 @@ func (b *Broker) deliver(m *message) (p pressure) {
 	b.mu.RUnlock()
 	for _, t := range targets {
 		slices.Sort(t.d.ids)
-		if t.s.deliver(t.d) {
-			p.sessions = append(p.sessions, t.s)
-		}
+		t.s.deliver(t.d, from)
 	}
-	return p
 }
 
 // route says what other nodes are to do with a message, and, under the name "", which groups are this node's turn.
@@ -212,21 +192,20 @@ func (b *Broker) choose(all []choice) choice {
 }
 
 // forward sends a message to a peer; see publishFrame.
-func (b *Broker) forward(f forward, m *message, retained *stamp, hops byte, plain *[]byte, w waits, p *pressure) {
+func (b *Broker) forward(f forward, m *message, retained *stamp, hops byte, plain *[]byte, w waits, from peer.Sender) {
 	frame := publishFrame(m, f, retained, hops, plain)
 	frame.Hold, frame.Keep, frame.Lossy = m.qos > 0, f.keep && m.qos > 0, m.qos == 0 && retained == nil
 	if w != nil {
 		w.more()
 		frame.Waiter = w
 	}
+	frame.Sender = from
 	b.stats.forwarded.Add(1)
-	if b.mesh.Send(f.peer, frame) {
-		p.peers = append(p.peers, f.peer)
-	}
+	b.mesh.Send(f.peer, frame)
 }
 
 // deliverShare gives a message to the member of the group whose turn it is. It is false if the group has no member here.
-func (b *Broker) deliverShare(filter string, m *message, p *pressure) bool {
+func (b *Broker) deliverShare(filter string, m *message, from peer.Pauser) bool {
 	for {
 		b.mu.RLock()
 		s := b.groups[filter].pick()
@@ -234,30 +213,27 @@ func (b *Broker) deliverShare(filter string, m *message, p *pressure) bool {
 		if s == nil {
 			return false
 		}
-		if over, ok := s.deliverShare(filter, m); ok {
-			if over {
-				p.sessions = append(p.sessions, s)
-			}
+		if s.deliverShare(filter, m, from) {
 			return true
 		}
 	}
 }
 
 // share gives a message to a member of the group here, or to another node if the last one has just gone.
-func (b *Broker) share(filter string, m *message, hops byte, w waits, p *pressure) {
-	if b.deliverShare(filter, m, p) || hops >= maxHops {
+func (b *Broker) share(filter string, m *message, hops byte, w waits, from peer.Pauser) {
+	if b.deliverShare(filter, m, from) || hops >= maxHops {
 		return
 	}
 	for _, f := range b.route(nil, m, hops+1, filter) {
 		if f.peer != "" && len(f.shares) > 0 {
-			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{filter}}, m, nil, hops+1, new([]byte), w, p)
+			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{filter}}, m, nil, hops+1, new([]byte), w, nil)
 			return
 		}
 	}
 }
 
-// received handles a message that another node took in.
-func (b *Broker) received(body []byte) error {
+// received handles a message that another node took in; from stands for its publisher there.
+func (b *Broker) received(body []byte, from peer.Pauser) error {
 	r := reader{b: body}
 	head := parsePublishHead(&r)
 	if r.bad {
@@ -270,14 +246,11 @@ func (b *Broker) received(body []byte) error {
 	if head.retained != nil {
 		b.retained.merge(b, m.topic, *head.retained, m)
 	}
-	var p pressure
 	if head.plain {
-		p = b.deliver(m)
+		b.deliver(m, from)
 	}
 	for _, filter := range head.shares {
-		b.share(filter, m, head.hops, nil, &p)
+		b.share(filter, m, head.hops, nil, from)
 	}
-	p.peers = nil // the reader of one link doesn't wait for another
-	p.wait(b)
 	return nil
 }

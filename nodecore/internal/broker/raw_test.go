@@ -34,12 +34,18 @@ func (c *testCluster) open(i int) *raw {
 
 func (c *testCluster) raw(i int, id string, clean bool) *raw {
 	c.t.Helper()
+	return c.rawWith(i, id, clean, 60)
+}
+
+// rawWith is raw with a keep-alive time in seconds.
+func (c *testCluster) rawWith(i int, id string, clean bool, keepalive byte) *raw {
+	c.t.Helper()
 	r := c.open(i)
 	flags := byte(0)
 	if clean {
 		flags = 2
 	}
-	r.send(packets.Connect<<4, []byte{0, 4, 'M', 'Q', 'T', 'T', 4, flags, 0, 60}, text(id))
+	r.send(packets.Connect<<4, []byte{0, 4, 'M', 'Q', 'T', 'T', 4, flags, 0, keepalive}, text(id))
 	r.connack()
 	return r
 }

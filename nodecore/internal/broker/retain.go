@@ -18,7 +18,7 @@ const (
 	buckets  = 64             // of a digest
 	forget   = 24 * time.Hour // after which the mark of a removed message is dropped
 	purgeGap = time.Second    // between looks for what is over
-	chunkMax = 1 << 20        // bytes of retained messages in one frame
+	chunkMax = 1 << 20        // bytes, about, of a list of all that a node has in one frame
 )
 
 // digest tells apart sets of retained messages, by buckets of topics.
@@ -261,7 +261,7 @@ func (b *Broker) pulled(from string, r *reader) error {
 	b.retained.mu.RUnlock()
 	for _, c := range append(chunks, chunk) {
 		if len(c) > 0 {
-			b.tell(from, frameRetained, c, nil)
+			b.mesh.Send(from, peer.Frame{Kind: frameRetained, Body: c, Must: true})
 		}
 	}
 	b.tell(from, framePulled, binary.BigEndian.AppendUint64(nil, id), nil)

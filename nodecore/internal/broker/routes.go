@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"onemore/nodecore/internal/peer"
 	"onemore/nodecore/internal/topic"
 )
 
@@ -13,6 +14,15 @@ type route struct {
 	durable bool // some session there outlives its connection
 	online  int  // members that are connected; only counted for groups
 }
+
+// routesMax is how much of the list of all that a node wants goes into a frame, about: the peer's clients wait while it takes that over.
+const routesMax = 64 << 10
+
+// Parts of the list of all that a node wants. A change has neither.
+const (
+	routesBegin = 1 << iota
+	routesEnd
+)
 
 // shareKey is a node with members of a group; the node is "" for this one.
 type shareKey struct{ filter, peer string }
@@ -78,7 +88,7 @@ func (b *Broker) want(filter string, d wanted, w waits) {
 		}
 		b.mu.Unlock()
 	}
-	body := appendRoute([]byte{0, 1}, filter, is.all > 0, is.route(group != ""))
+	body := appendRoute([]byte{0}, filter, is.all > 0, is.route(group != ""))
 	for _, name := range b.mesh.Peers() {
 		b.tell(name, frameRoutes, body, w)
 	}
@@ -97,27 +107,35 @@ func appendRoute(b []byte, filter string, wanted bool, r route) []byte {
 	return appendString(b, filter)
 }
 
-// announceAll tells a peer all that is wanted here; it forgets what it knew before.
+// announceAll tells a peer all that is wanted here, in as many frames as it takes; it forgets what it knew before.
 func (b *Broker) announceAll(name string) {
 	b.announced.mu.Lock()
 	defer b.announced.mu.Unlock()
-	body := binary.AppendUvarint([]byte{1}, uint64(len(b.announced.all)))
+	send := func(body []byte) { b.mesh.Send(name, peer.Frame{Kind: frameRoutes, Body: body, Must: true}) }
+	body := []byte{routesBegin}
 	for filter, w := range b.announced.all {
+		if len(body) > routesMax {
+			send(body)
+			body = []byte{0}
+		}
 		group, _, _ := topic.ParseFilter(filter)
 		body = appendRoute(body, filter, true, w.route(group != ""))
 	}
-	b.tell(name, frameRoutes, body, nil)
+	body[0] |= routesEnd
+	send(body)
 }
 
-// routesOf takes over what another node wants.
+// routesOf takes over what another node wants. While it tells all, what was known before stays known until the end.
 func (b *Broker) routesOf(from string, r *reader) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	full := r.bool()
-	if full {
-		b.dropRoutesLocked(from)
+	part := r.byte()
+	if part&routesBegin != 0 {
+		for filter := range b.routes[from] {
+			b.routes[from][filter] = false
+		}
 	}
-	for range r.count(3) {
+	for len(r.b) > 0 && !r.bad {
 		flags := r.byte()
 		rt := route{durable: flags&2 != 0, online: int(r.uvarint() & 0xffff)}
 		filter := r.string()
@@ -130,7 +148,8 @@ func (b *Broker) routesOf(from string, r *reader) error {
 	if r.bad {
 		return errMalformed
 	}
-	if full {
+	if part&routesEnd != 0 {
+		b.dropRoutesLocked(from, false)
 		b.hearing.done(from)
 	}
 	return nil
@@ -139,7 +158,7 @@ func (b *Broker) routesOf(from string, r *reader) error {
 func (b *Broker) setRouteLocked(from, filter, group, bare string, set bool, rt route) {
 	known := b.routes[from]
 	if known == nil {
-		known = map[string]struct{}{}
+		known = map[string]bool{}
 		b.routes[from] = known
 	}
 	switch {
@@ -153,7 +172,7 @@ func (b *Broker) setRouteLocked(from, filter, group, bare string, set bool, rt r
 		b.shared.Delete(bare, shareKey{filter, from})
 	}
 	if set {
-		known[filter] = struct{}{}
+		known[filter] = true
 	} else {
 		delete(known, filter)
 	}
@@ -162,16 +181,23 @@ func (b *Broker) setRouteLocked(from, filter, group, bare string, set bool, rt r
 func (b *Broker) dropRoutes(from string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.dropRoutesLocked(from)
+	b.dropRoutesLocked(from, true)
 }
 
-func (b *Broker) dropRoutesLocked(from string) {
-	for filter := range b.routes[from] {
+// dropRoutesLocked forgets all that a node wants, or only what it has not told again.
+func (b *Broker) dropRoutesLocked(from string, all bool) {
+	for filter, told := range b.routes[from] {
+		if told && !all {
+			continue
+		}
 		if group, bare, _ := topic.ParseFilter(filter); group == "" {
 			b.remote.Delete(bare, from)
 		} else {
 			b.shared.Delete(bare, shareKey{filter, from})
 		}
+		delete(b.routes[from], filter)
 	}
-	delete(b.routes, from)
+	if len(b.routes[from]) == 0 {
+		delete(b.routes, from)
+	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"onemore/nodecore/internal/peer"
 	"onemore/nodecore/internal/ring"
 )
 
@@ -17,6 +18,9 @@ const (
 	queueBytes   = 64 << 20 // likewise
 	longQueue    = 1000     // messages from which on publishers wait for a connected client
 	longBytes    = 4 << 20  // likewise
+	shortQueue   = 900      // messages from which on they go on, so few that a slow client doesn't hold them up for long at a time
+	shortBytes   = 3 << 20  // likewise
+	tellEvery    = 64       // messages of one publisher after which it is told to wait again
 	never        = math.MaxUint32
 	stallTimeout = 100 * time.Millisecond // without progress a client's queue is no longer waited for
 )
@@ -92,9 +96,12 @@ type session struct {
 	out  []byte                // encoded packets to be written before the queue
 
 	wake    chan struct{} // there is something to write; capacity 1
-	over    chan struct{} // closed when the queue is no longer long; nil if it isn't
 	room    chan struct{} // closed when acks is no longer long; nil if it isn't
-	stalled bool          // a wait for the queue was in vain
+	waiting []func()      // lets those publishers go on that wait for the queue
+	told    *message      // that the last of them was made to wait for
+	watched bool          // it is looked at whether the queue moves
+	taken   uint64        // so many messages were taken off the queue
+	stalled bool          // a wait for the queue was in vain; until something is taken off it nobody waits
 
 	away  time.Time // since when the client is away
 	rest  *timer    // ends the session
@@ -124,62 +131,70 @@ func signal(c chan struct{}) {
 // durable says whether the session outlives its connection. s.mu is held.
 func (s *session) durable() bool { return s.expiry > 0 }
 
-// deliver queues a message. over says that the queue is long and the caller should wait before the next one.
-func (s *session) deliver(d delivery) (over bool) {
+// deliver queues a message. from, if set, waits if the queue gets long.
+func (s *session) deliver(d delivery, from peer.Pauser) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.deliverLocked(d)
+	s.deliverLocked(d, from)
 }
 
-// deliverShare queues a message of a group; ok is false if the session has just left the group.
-func (s *session) deliverShare(filter string, m *message) (over, ok bool) {
+// deliverShare is deliver for a message of a group; false if the session has just left the group.
+func (s *session) deliverShare(filter string, m *message, from peer.Pauser) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sub, ok := s.subs[filter]
 	if !ok {
-		return false, false
+		return false
 	}
 	d := delivery{m: m, qos: min(m.qos, sub.qos), share: filter, retain: sub.asPublish && m.retain}
 	if sub.id != 0 {
 		d.ids = []int{sub.id}
 	}
-	return s.deliverLocked(d), true
+	s.deliverLocked(d, from)
+	return true
 }
 
-func (s *session) deliverLocked(d delivery) (over bool) {
+func (s *session) deliverLocked(d delivery, from peer.Pauser) {
 	switch {
 	case s.moved != "":
 		s.b.handOver(s.moved, s.id, 0, []delivery{d})
-		return false
 	case s.gone, s.conn == nil && d.qos == 0, s.knownLocked(d.m):
-		return false
+	default:
+		s.enqueueLocked(d, from)
 	}
-	return s.enqueueLocked(d)
 }
 
 // deliverAnew queues a retained message, which may have come before as a new one.
-func (s *session) deliverAnew(d delivery) (over bool) {
+func (s *session) deliverAnew(d delivery, from peer.Pauser) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.gone && s.enqueueLocked(d)
+	if !s.gone {
+		s.enqueueLocked(d, from)
+	}
 }
 
-func (s *session) enqueueLocked(d delivery) (over bool) {
+func (s *session) enqueueLocked(d delivery, from peer.Pauser) {
 	switch {
 	case s.queue.Len() >= queueMax, s.bytes+d.m.size() > queueBytes, s.conn == nil && !s.durable() && !s.fresh:
 		s.b.stats.dropped.Add(1)
-		return false
+		return
 	}
 	s.pushLocked(d)
 	if s.conn == nil {
-		return false
+		return
 	}
 	signal(s.wake)
-	over = !s.stalled && (s.queue.Len() > longQueue || s.bytes > longBytes)
-	if over && s.over == nil {
-		s.over = make(chan struct{})
+	if from != nil && !s.stalled && (s.queue.Len() > longQueue || s.bytes > longBytes) && !s.toldLocked(d.m) {
+		s.waiting = append(s.waiting, from.Pause())
+		s.told = d.m
+		s.watchLocked()
 	}
-	return over
+}
+
+// toldLocked says whether the message's publisher was made to wait a moment ago. If it is on another node, what it has sent until
+// it hears of that is still on the way.
+func (s *session) toldLocked(m *message) bool {
+	return s.told != nil && s.told.node == m.node && s.told.origin == m.origin && m.seq-s.told.seq < tellEvery
 }
 
 func (s *session) pushLocked(d delivery) {
@@ -195,44 +210,43 @@ func (s *session) pushLocked(d delivery) {
 func (s *session) popLocked() delivery {
 	d := s.queue.Pop()
 	s.bytes -= d.m.size()
-	if s.over != nil && s.queue.Len() < longQueue/2 && s.bytes < longBytes/2 {
+	s.taken++
+	s.stalled = false
+	if len(s.waiting) > 0 && s.queue.Len() <= shortQueue && s.bytes <= shortBytes {
 		s.shortLocked()
 	}
 	return d
 }
 
-// shortLocked lets those go who wait for the queue.
+// shortLocked lets those go on who wait for the queue.
 func (s *session) shortLocked() {
 	s.stalled = false
-	if s.over != nil {
-		close(s.over)
-		s.over = nil
+	for _, resume := range s.waiting {
+		resume()
 	}
+	s.waiting, s.told = nil, nil
 }
 
-// wait returns when the queue is no longer long, or there was no progress in it for stallTimeout, or the client is gone.
-func (s *session) wait() {
-	for {
+// watchLocked lets those go on who wait for the queue if nothing is taken off it for stallTimeout.
+func (s *session) watchLocked() {
+	if s.watched {
+		return
+	}
+	s.watched = true
+	taken := s.taken
+	s.b.after(stallTimeout, func() {
 		s.mu.Lock()
-		over, n := s.over, s.queue.Len()
-		s.mu.Unlock()
-		if over == nil {
-			return
-		}
-		t := time.NewTimer(stallTimeout)
-		select {
-		case <-over:
-			t.Stop()
-			return
-		case <-t.C:
-		}
-		s.mu.Lock()
-		if s.queue.Len() >= n && s.over == over {
+		defer s.mu.Unlock()
+		s.watched = false
+		switch {
+		case len(s.waiting) == 0:
+		case s.taken == taken:
 			s.shortLocked()
 			s.stalled = true
+		default:
+			s.watchLocked()
 		}
-		s.mu.Unlock()
-	}
+	})
 }
 
 // fill moves what may be sent now into buf, up to about limit bytes. It is the writer's, for connection c.
@@ -242,6 +256,7 @@ func (s *session) fill(c *conn, buf []byte, limit int) []byte {
 	if s.conn != c {
 		return buf
 	}
+	s.flushAcksLocked() // the client may have been made to wait for them
 	buf = append(buf, s.out...)
 	if s.out = s.out[:0]; cap(s.out) > 4096 {
 		s.out = nil

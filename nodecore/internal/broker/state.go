@@ -239,6 +239,6 @@ func (s *session) addLocked(all []delivery) {
 			continue
 		}
 		d.id, d.dup = 0, false
-		s.enqueueLocked(d)
+		s.enqueueLocked(d, nil)
 	}
 }

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"time"
@@ -14,14 +13,15 @@ import (
 // settleTime bounds how long a SUBACK waits for other nodes to know of the subscription.
 const settleTime = 5 * time.Second
 
-// await returns when all has been accepted, or it takes too long. There was one more() for itself.
-func (b *Broker) await(acc *acceptance) {
+// await returns when all has been accepted, or it takes too long, or the connection has ended. There was one more() for itself.
+func (c *conn) await(acc *acceptance) {
 	acc.Done(true)
-	ctx, cancel := context.WithTimeout(b.ctx, settleTime)
-	defer cancel()
+	t := time.NewTimer(settleTime)
+	defer t.Stop()
 	select {
 	case <-acc.all:
-	case <-ctx.Done():
+	case <-c.ended:
+	case <-t.C:
 	}
 }
 
@@ -53,7 +53,7 @@ func (c *conn) subscribe(pk packets.Packet) error {
 			reasons[i] = 0x80
 		}
 	}
-	c.b.await(acc)
+	c.await(acc)
 	c.s.mu.Lock()
 	c.s.saveLocked()
 	c.s.mu.Unlock()
@@ -82,9 +82,8 @@ func (c *conn) retained(f packets.Subscription) {
 		if f.Identifier != 0 {
 			d.ids = []int{f.Identifier}
 		}
-		if c.s.deliverAnew(d) {
-			c.s.wait()
-		}
+		c.s.deliverAnew(d, c)
+		c.awaitResume(0, 0)
 	}
 }
 

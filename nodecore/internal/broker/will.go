@@ -63,5 +63,5 @@ func (b *Broker) publishWill(w *will) {
 	if w.expiry > 0 {
 		m.expires = time.Now().UnixMilli() + int64(w.expiry)*1000
 	}
-	b.publish(m, nil).wait(b)
+	b.publish(m, nil, nil)
 }

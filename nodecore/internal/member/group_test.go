@@ -2,10 +2,13 @@ package member
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"onemore/nodecore/internal/faults"
 )
@@ -309,6 +312,47 @@ func TestRemovedBehindAPartition(t *testing.T) {
 	}
 	nodes[2].sees(t, "c", "")
 	allSee(t, nodes[:2], "a b", "")
+}
+
+// gate is a listener that hangs while it is closed, as the one of a process that is stopped.
+type gate struct {
+	net.Listener
+	mu sync.Mutex // held while it is closed
+}
+
+func (g *gate) Accept() (net.Conn, error) {
+	conn, err := g.Listener.Accept()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return conn, err
+}
+
+// A member that hangs while it is removed, or while another one is, learns of it as soon as it goes on.
+func TestRemovedWhileItHangs(t *testing.T) {
+	t.Parallel()
+	a, b, c := reserve(t, "a").start(t), reserve(t, "b"), reserve(t, "c")
+	hung := []*gate{{Listener: b.cfg.TCP}, {Listener: c.cfg.TCP}}
+	for i, n := range []*testNode{b, c} {
+		n.cfg.TCP = hung[i]
+		n.start(t).join(t, a)
+	}
+	for _, h := range hung {
+		h.mu.Lock()
+	}
+	err := a.ForceLeave(t.Context(), "b@127.0.0.1")
+	began := time.Now()
+	for _, h := range hung {
+		h.mu.Unlock()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.sees(t, "b", "")
+	a.sees(t, "a c", "")
+	c.sees(t, "a c", "")
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
 }
 
 func TestSeedsFormOneCluster(t *testing.T) {

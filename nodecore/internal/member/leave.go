@@ -3,11 +3,14 @@ package member
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
-// removeTime bounds the telling of the members of a removal.
-const removeTime = 3 * time.Second
+const (
+	removeTime = 3 * time.Second  // bounds the telling of the members of a removal
+	insistTime = 10 * time.Minute // likewise of those who hang; later they find out by themselves, after a while
+)
 
 // Leave takes this node out of its cluster, everywhere, and makes it the only
 // member of a new one. Its data is dropped.
@@ -47,14 +50,47 @@ func (g *Group) depart(ctx context.Context) error {
 	return nil
 }
 
-// tellRemoved tells all running members that an id is out.
-func (g *Group) tellRemoved(ctx context.Context, v View, id string) {
+// tellRemoved tells all running members that an id is out, and returns who may
+// not have heard it.
+func (g *Group) tellRemoved(ctx context.Context, v View, id string) (deaf []Member) {
 	ctx, cancel := context.WithTimeout(ctx, removeTime)
 	defer cancel()
-	r := request{Op: opRemove, From: v.Self, Cluster: v.Cluster, Known: notes{Removed: []string{id}}}
-	errs := g.askAll(ctx, v, r, func(Member, reply) error { return nil })
+	errs := g.askAll(ctx, v, removal(v, id), func(Member, reply) error { return nil })
+	for i, err := range errs {
+		if !heard(err) {
+			deaf = append(deaf, v.Running[i])
+		}
+	}
 	if err := errors.Join(errs...); err != nil {
 		g.log.Warn("tell members of a removal", "error", err)
+	}
+	return deaf
+}
+
+func removal(v View, id string) request {
+	return request{Op: opRemove, From: v.Self, Cluster: v.Cluster, Known: notes{Removed: []string{id}}}
+}
+
+// heard tells whether a member that was asked with this result knows now, or
+// has nothing to know any more.
+func heard(err error) bool {
+	_, refused := errors.AsType[*Refusal](err)
+	return err == nil || refused || nobodyThere(err)
+}
+
+// insist tells a member of a removal until it has heard it. One that hangs is
+// told as soon as it goes on; by itself it would find out when its gossip takes
+// the others for dead.
+func (g *Group) insist(m Member, r request) {
+	ctx, cancel := context.WithTimeout(g.ctx, insistTime)
+	defer cancel()
+	for pause := healFirst; wait(ctx, pause) == nil; pause = min(2*pause, healMost) {
+		actx, done := context.WithTimeout(ctx, removeTime)
+		_, err := g.askOnce(actx, m, r)
+		done()
+		if heard(err) {
+			return
+		}
 	}
 }
 
@@ -82,7 +118,13 @@ func (g *Group) ForceLeave(ctx context.Context, name string) error {
 	if err := g.save(true); err != nil {
 		return err
 	}
-	g.tellRemoved(ctx, v, m.ID)
+	deaf := g.tellRemoved(ctx, v, m.ID)
+	if slices.ContainsFunc(v.Stopped, func(o Member) bool { return o.ID == m.ID }) {
+		deaf = append(deaf, *m) // it may only hang
+	}
+	for _, d := range deaf {
+		g.wg.Go(func() { g.insist(d, removal(v, m.ID)) })
+	}
 	g.log.Info("removed member", "member", name)
 	return nil
 }

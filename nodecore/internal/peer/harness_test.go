@@ -28,12 +28,17 @@ type node struct {
 	got    map[string][]int // by sender
 	events []string
 	onMet  func(name string)
+	on     func(i int, p Pauser) // called for every frame, before it is handled
 }
 
-func (n *node) Receive(from string, kind byte, body []byte) {
+func (n *node) Receive(from string, kind byte, body []byte, p Pauser) {
+	i := int(binary.BigEndian.Uint32(body))
+	if n.on != nil {
+		n.on(i, p)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.got[from] = append(n.got[from], int(binary.BigEndian.Uint32(body)))
+	n.got[from] = append(n.got[from], i)
 }
 
 func (n *node) event(e, name string) {
@@ -71,6 +76,19 @@ func (n *node) count(event string) (c int) {
 func (n *node) fault(f map[string]Fault) { n.cut.Store(&f) }
 
 func (n *node) peer() Peer { return Peer{Name: n.name, ID: "id-" + n.name, Addr: n.addr, Alive: true} }
+
+// sender counts how often it was made to wait, and may go on.
+type sender struct {
+	pauses, resumes atomic.Int64
+	ended           chan struct{}
+}
+
+func (s *sender) Pause() (resume func()) {
+	s.pauses.Add(1)
+	return func() { s.resumes.Add(1) }
+}
+
+func (s *sender) Ended() <-chan struct{} { return s.ended }
 
 func listen(t *testing.T, addr string) net.Listener {
 	t.Helper()

@@ -111,6 +111,8 @@ func (l *link) serve(conn net.Conn, br *bufio.Reader, hello greeting) error {
 		return err
 	}
 	signal(l.kick) // it can be reached
+	t := newTeller(l, conn)
+	defer t.close()
 	var buf []byte
 	handled, acked := 0, time.Now()
 	for {
@@ -124,14 +126,14 @@ func (l *link) serve(conn net.Conn, br *bufio.Reader, hello greeting) error {
 		if _, in := l.m.cfg.Faults(l.name); in.Delay > 0 && handled == 0 && !pause(l.ctx, in.Delay) {
 			return l.ctx.Err()
 		}
-		if err := l.handle(kind, seq, body); err != nil {
+		if err := l.handle(t, kind, seq, body); err != nil {
 			return err
 		}
 		handled++
 		if br.Buffered() > 0 && handled < ackEvery && time.Since(acked) < ackAfter {
 			continue
 		}
-		if err := l.ack(conn); err != nil {
+		if err := t.ack(); err != nil {
 			return err
 		}
 		handled, acked = 0, time.Now()
@@ -139,7 +141,7 @@ func (l *link) serve(conn net.Conn, br *bufio.Reader, hello greeting) error {
 }
 
 // handle passes a frame on if it is the next one.
-func (l *link) handle(kind byte, seq uint64, body []byte) error {
+func (l *link) handle(t *teller, kind byte, seq uint64, body []byte) error {
 	_, in := l.m.cfg.Faults(l.name)
 	switch {
 	case l.blocked():
@@ -156,19 +158,8 @@ func (l *link) handle(kind byte, seq uint64, body []byte) error {
 	case kind >= KindOwn:
 		return fmt.Errorf("frame of kind %#x", kind)
 	}
-	l.m.cfg.Handler.Receive(l.name, kind, body)
+	t.seq = seq
+	l.m.cfg.Handler.Receive(l.name, kind, body, t)
 	l.in.last = seq
 	return nil
-}
-
-// ack says that all so far is handled.
-func (l *link) ack(conn net.Conn) error {
-	out, _ := l.m.cfg.Faults(l.name)
-	if out.Delay > 0 && !pause(l.ctx, out.Delay) {
-		return l.ctx.Err()
-	}
-	conn.SetWriteDeadline(time.Now().Add(ackTimeout))
-	var buf [headerLen]byte
-	_, err := conn.Write(appendFrame(buf[:0], kindAck, l.in.last, nil, nil))
-	return err
 }

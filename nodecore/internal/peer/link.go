@@ -15,7 +15,7 @@ const (
 	backoffMin  = 5 * time.Millisecond   // between attempts to reach a peer
 	backoffMax  = 400 * time.Millisecond // low: what a healed network costs is this plus a round trip
 	ackTimeout  = 3 * time.Second        // without progress a connection is taken for dead
-	waitTimeout = 100 * time.Millisecond // without progress a long queue is no longer waited for
+	waitTimeout = 100 * time.Millisecond // without progress only frames to be held wait for a long queue
 )
 
 type state int
@@ -45,12 +45,12 @@ type link struct {
 	alive   bool
 	state   state
 	q       queue
-	conn    net.Conn    // while up
-	hold    *time.Timer // runs while the peer, once wanted, is not reached
-	given   bool        // hold has run out since the peer was last reached
-	lost    bool        // frames were given up that it will miss
-	over    chan struct{}
-	stalled bool // a wait for the queue was in vain; until it is short again nobody waits
+	conn    net.Conn      // while up
+	hold    *time.Timer   // runs while the peer, once wanted, is not reached, or handles nothing
+	given   bool          // hold has run out since the peer was last reached
+	lost    bool          // frames were given up that it will miss
+	room    chan struct{} // closed when senders may look again whether the queue is short; nil if nobody waits
+	stalled bool          // a wait for the queue was in vain; until it is short again only frames to be held wait
 	closed  bool
 	sent    uint64
 
@@ -127,13 +127,17 @@ func (l *link) stopHoldLocked() {
 // holdOver gives the peer up: nothing waits for it any longer, only frames to be kept stay.
 func (l *link) holdOver() {
 	l.mu.Lock()
-	if l.hold == nil || l.state == up || l.closed {
+	if l.hold == nil || l.closed {
 		l.mu.Unlock()
 		return
 	}
 	l.hold, l.given = nil, true
 	done, lost := l.q.giveUp(false)
 	l.lost = l.lost || lost
+	if l.conn != nil {
+		l.conn.Close() // a connection by which nothing is handled; the next one tells of the loss
+	}
+	l.roomLocked()
 	l.mu.Unlock()
 	l.m.log.Warn("peer is not waited for any longer", "peer", l.name, "after", l.m.cfg.Hold)
 	call(done, false)
@@ -142,93 +146,6 @@ func (l *link) holdOver() {
 func call(done []Waiter, accepted bool) {
 	for _, w := range done {
 		w.Done(accepted)
-	}
-}
-
-// send queues a frame.
-func (l *link) send(f Frame) (over bool) {
-	done := f.Waiter
-	l.mu.Lock()
-	limit := l.m.cfg.QueueMax
-	if f.Lossy {
-		limit /= 2
-	}
-	switch {
-	case l.closed, l.given && !f.Keep, l.q.bytes+overhead+len(f.Head)+len(f.Body) > limit:
-		l.dropLocked(f)
-		l.mu.Unlock()
-		if done != nil {
-			done.Done(false)
-		}
-		return false
-	case l.given, l.state == down && !f.Hold:
-		f.Waiter = nil
-	default:
-		done = nil
-	}
-	l.q.push(f)
-	l.startLocked()
-	if over = l.state == up && !l.stalled && l.q.bytes > l.m.cfg.QueueMax/8; over && l.over == nil {
-		l.over = make(chan struct{})
-	}
-	l.mu.Unlock()
-	signal(l.wake)
-	if done != nil {
-		done.Done(false)
-	}
-	return over
-}
-
-// dropLocked counts a frame that is not taken. If the peer will miss it, the connection is cut: whoever comes back after a
-// loss is met anew.
-func (l *link) dropLocked(f Frame) {
-	if l.closed || f.Kind == kindSkip {
-		return
-	}
-	if l.q.dropped++; l.q.dropped == 1 {
-		l.m.log.Warn("frames for a peer are dropped", "peer", l.name, "queued_bytes", l.q.bytes)
-	}
-	if !f.Lossy && !l.lost {
-		l.lost = true
-		if l.conn != nil {
-			l.conn.Close()
-		}
-	}
-}
-
-// wait returns when the queue is short again, the link is not up, or there was no progress for waitTimeout.
-func (l *link) wait(ctx context.Context) {
-	for {
-		l.mu.Lock()
-		over, first := l.over, l.q.first()
-		l.mu.Unlock()
-		if over == nil {
-			return
-		}
-		t := time.NewTimer(waitTimeout)
-		select {
-		case <-over:
-			t.Stop()
-			return
-		case <-ctx.Done():
-			t.Stop()
-			return
-		case <-t.C:
-		}
-		l.mu.Lock()
-		if l.q.first() == first {
-			l.stalled = true
-			l.shortLocked()
-		}
-		l.mu.Unlock()
-	}
-}
-
-// shortLocked lets all waiters go.
-func (l *link) shortLocked() {
-	if l.over != nil {
-		close(l.over)
-		l.over = nil
 	}
 }
 
@@ -256,7 +173,7 @@ func (l *link) close() {
 	l.mu.Lock()
 	l.closed = true
 	l.stopHoldLocked()
-	l.shortLocked()
+	l.roomLocked()
 	done, _ := l.q.giveUp(true)
 	if l.conn != nil {
 		l.conn.Close()
@@ -286,7 +203,7 @@ func (l *link) run() {
 			}
 			l.state = dialing
 			l.holdLocked()
-			l.shortLocked()
+			l.roomLocked()
 			l.mu.Unlock()
 		} else {
 			l.mu.Lock()
@@ -365,10 +282,12 @@ func (l *link) complain(err error) {
 // established starts to use a connection; the peer has handled all up to last.
 func (l *link) established(conn net.Conn, last uint64) {
 	l.mu.Lock()
-	done := l.q.ack(last, nil)
+	done := l.handledLocked(last, nil)
 	l.q.sent = 0
 	l.state, l.conn, l.given, l.stalled = up, conn, false, false
-	l.stopHoldLocked()
+	if l.q.items.Len() > 0 {
+		l.holdLocked() // that it answers doesn't say that it will handle anything
+	}
 	l.mu.Unlock()
 	call(done, true)
 }
@@ -378,12 +297,12 @@ func (l *link) meet(incarnation uint64, forgot bool) {
 	l.meeting.Lock()
 	defer l.meeting.Unlock()
 	l.mu.Lock()
-	lost := l.lost && l.state == up
-	if lost {
+	again := l.lost && l.state == up && l.shortLocked()
+	if again = again || forgot || incarnation != l.met; again && l.state == up {
 		l.lost = false
 	}
 	l.mu.Unlock()
-	if incarnation == l.met && !lost && !forgot {
+	if !again {
 		return
 	}
 	l.met = incarnation

@@ -170,23 +170,13 @@ func (m *Mesh) Connect(name string) {
 	}
 }
 
-// Send queues a frame for a peer. It never blocks; over says that the queue is long, and that the caller should Wait
-// before the next one. A frame to somebody who is no peer is done at once.
-func (m *Mesh) Send(name string, f Frame) (over bool) {
-	l := m.link(name)
-	if l == nil {
-		if f.Waiter != nil {
-			f.Waiter.Done(false)
-		}
-		return false
-	}
-	return l.send(f)
-}
-
-// Wait returns when the queue of a peer is short again, or there is no progress in it, or ctx ends.
-func (m *Mesh) Wait(ctx context.Context, name string) {
+// Send queues a frame for a peer. It only blocks if the frame has a Sender, and the queue is long. A frame to somebody who is no
+// peer is done at once.
+func (m *Mesh) Send(name string, f Frame) {
 	if l := m.link(name); l != nil {
-		l.wait(ctx)
+		l.send(f)
+	} else if f.Waiter != nil {
+		f.Waiter.Done(false)
 	}
 }
 

@@ -37,9 +37,8 @@ func TestInOrderOnceEach(t *testing.T) {
 								refused.Add(1)
 							}
 						})
-						if from.Send(to.name, f) {
-							from.Wait(t.Context(), to.name)
-						}
+						f.Sender = &sender{}
+						from.Send(to.name, f)
 					}
 				})
 			}
@@ -347,10 +346,11 @@ func BenchmarkSend(b *testing.B) {
 	know(x, y)
 	x.Connect("y")
 	b.ResetTimer()
+	var s sender
 	for i := range b.N {
-		if x.Send("y", number(i)) {
-			x.Wait(b.Context(), "y")
-		}
+		f := number(i)
+		f.Sender = &s
+		x.Send("y", f)
 	}
 	x.Flush(b.Context())
 }

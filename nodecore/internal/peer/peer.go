@@ -7,7 +7,7 @@
 // until the other side has handled them, and sent again from the first unacknowledged one after a
 // reconnect. What a frame means is not known here; the handler (nodecore/internal/broker) knows.
 //
-// Start at Open and Mesh.Send; link.go is the sending half of a link, inbound.go the receiving one.
+// Start at Open and Mesh.Send; link.go, send.go and pump.go are the sending half of a link, inbound.go and teller.go the receiving one.
 package peer
 
 import (
@@ -28,8 +28,9 @@ type Peer struct {
 // Handler takes what links bring. Its methods are called without locks held.
 type Handler interface {
 	// Receive handles one frame of a peer. Frames of one peer come one at a time, in order; returning
-	// is the acceptance that the sender waits for. body is only valid during the call.
-	Receive(from string, kind byte, body []byte)
+	// is the acceptance that the sender waits for, and all other frames wait for it. So it must not wait for anybody: the frame's
+	// sender, wherever it is, can be made to wait by p. body and p are only valid during the call.
+	Receive(from string, kind byte, body []byte, p Pauser)
 	// Joined says that a peer is new in the list; call Mesh.Connect if there is something to tell it.
 	Joined(name string)
 	// Met says that a process was met for the first time under this name (it is new, it was restarted,
@@ -53,8 +54,27 @@ type Frame struct {
 	// Lossy says that nobody minds if the frame is dropped because the queue is half full. Dropping any other frame makes
 	// the peer be met again.
 	Lossy bool
+	// Must takes the frame however long the queue is, and doesn't count it: for the whole of what a peer should know, which would be
+	// sent again if a part were lost, and is not more than this node has anyway.
+	Must bool
 	// Waiter, if set, hears once what became of the frame.
 	Waiter Waiter
+	// Sender, if set, is made to wait in Send when the queue is long: with Hold until there is room or Config.Hold is over, else
+	// only while the queue moves. It also is what the peer's Handler can make wait.
+	Sender Sender
+}
+
+// Pauser is somebody from whom too much comes.
+type Pauser interface {
+	// Pause asks for no more until resume is called, once. Neither blocks.
+	Pause() (resume func())
+}
+
+// Sender is somebody who sends frames, one at a time.
+type Sender interface {
+	Pauser
+	// Ended is closed when there is no point in making it wait any more.
+	Ended() <-chan struct{}
 }
 
 // Waiter waits for a frame to be handled.

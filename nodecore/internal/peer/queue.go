@@ -1,6 +1,10 @@
 package peer
 
-import "onemore/nodecore/internal/ring"
+import (
+	"sort"
+
+	"onemore/nodecore/internal/ring"
+)
 
 // item is a frame in a queue, or what is left of frames that were given up: those have kind kindSkip and
 // no body, and stand for all sequence numbers since the item before.
@@ -10,9 +14,15 @@ type item struct {
 }
 
 // overhead is what a queued frame costs beside its content, in bytes.
-const overhead = 96
+const overhead = 112
 
-func (it *item) size() int { return overhead + len(it.Head) + len(it.Body) }
+// size is what a frame counts for.
+func (f *Frame) size() int {
+	if f.Must {
+		return 0
+	}
+	return overhead + len(f.Head) + len(f.Body)
+}
 
 // queue holds what a peer has not yet handled, in the order of sequence numbers.
 type queue struct {
@@ -49,6 +59,21 @@ func (q *queue) ack(seq uint64, done []Waiter) []Waiter {
 		q.sent = max(0, q.sent-1)
 	}
 	return done
+}
+
+// senders returns those who are the senders of these frames.
+func (q *queue) senders(seqs []uint64) map[uint64]Sender {
+	if len(seqs) == 0 {
+		return nil
+	}
+	all := map[uint64]Sender{}
+	for _, seq := range seqs {
+		i := sort.Search(q.items.Len(), func(i int) bool { return q.items.At(i).seq >= seq })
+		if i < q.items.Len() && q.items.At(i).seq == seq && q.items.At(i).Sender != nil {
+			all[seq] = q.items.At(i).Sender
+		}
+	}
+	return all
 }
 
 // take appends the next unsent items to buf, until it has about limit bytes, and counts them as sent. cut says that lose

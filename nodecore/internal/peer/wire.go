@@ -17,8 +17,9 @@ const (
 	kindProof                      // dialer → acceptor: my proof
 	kindWelcome                    // acceptor → dialer: seq is the last frame of yours that I have handled
 	kindRefuse                     // acceptor → dialer: the reason why not
-	kindAck                        // acceptor → dialer: all up to seq are handled
+	kindAck                        // acceptor → dialer: all up to seq are handled; the senders of those in the body are to wait
 	kindSkip                       // dialer → acceptor: frames up to seq won't come
+	kindResume                     // acceptor → dialer: the senders of the frames in the body needn't wait any more
 )
 
 // maxHandshake bounds what is read from somebody who has proved nothing yet.
@@ -53,6 +54,22 @@ func readFrame(r *bufio.Reader, buf []byte, limit int) (kind byte, seq uint64, b
 		return 0, 0, nil, err
 	}
 	return kind, seq, body, nil
+}
+
+// appendNumbers appends sequence numbers.
+func appendNumbers(b []byte, all []uint64) []byte {
+	for _, n := range all {
+		b = binary.BigEndian.AppendUint64(b, n)
+	}
+	return b
+}
+
+// numbers reads what appendNumbers wrote.
+func numbers(b []byte) (all []uint64) {
+	for ; len(b) >= 8; b = b[8:] {
+		all = append(all, binary.BigEndian.Uint64(b))
+	}
+	return all
 }
 
 // appendString appends a length-prefixed string.
