@@ -136,12 +136,25 @@ func (k *Keeper) trouble(ctx context.Context, n *node, state State) string {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	for _, c := range n.plan.Members.Require {
-		if _, err := k.call(ctx, n, c); err != nil {
+		if err := k.lastingly(ctx, n, c); err != nil {
 			return err.Error()
 		}
 	}
 	return ""
 }
+
+// lastingly is the error of a call that fails for troubleLasts: servers answer "not now" for moments, such as NATS when it is not
+// scheduled for a millisecond.
+func (k *Keeper) lastingly(ctx context.Context, n *node, c plan.Call) error {
+	for until := time.Now().Add(troubleLasts); ; {
+		_, err := k.call(ctx, n, c)
+		if err == nil || time.Now().After(until) || !waited(ctx, troubleLasts/10) {
+			return err
+		}
+	}
+}
+
+const troubleLasts = 200 * time.Millisecond
 
 // clusterState sums up: all running and each seeing all, none, or something in between.
 func clusterState(nodes []NodeStatus) State {

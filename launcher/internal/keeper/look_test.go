@@ -2,15 +2,22 @@ package keeper
 
 import (
 	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/probe"
 	"onemore/launcher/internal/proc"
 	"onemore/launcher/internal/state"
+	"onemore/launcher/internal/template"
 )
 
 // TestLookAtSilent: of a keeper that lives and does not answer, no one says that it has gone, and its nodes run.
@@ -62,5 +69,29 @@ func TestLookAtSilent(t *testing.T) {
 	says := fmt.Sprintf("(pid %d) does not answer, though it lives: ", os.Getpid())
 	if st := look(); st.Nodes[0].State != Running || !strings.Contains(st.Notes[0], says) {
 		t.Errorf("with a silent one: node %s, note %q", st.Nodes[0].State, st.Notes[0])
+	}
+}
+
+// TestTrouble: what a server answers for a moment is no trouble; what it goes on answering is.
+func TestTrouble(t *testing.T) {
+	var asked, bad atomic.Int64
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) <= bad.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer web.Close()
+	k := &Keeper{prober: probe.New(nil)}
+	defer k.prober.Close()
+	n := newNode(plan.Node{Members: plan.Members{Require: []plan.Call{{Call: template.Call{HTTP: web.URL, Timeout: template.Duration{Duration: time.Second}}}}}})
+	for _, c := range []struct {
+		bad     int64
+		trouble bool
+	}{{0, false}, {2, false}, {math.MaxInt64, true}} {
+		asked.Store(0)
+		bad.Store(c.bad)
+		if why := k.trouble(t.Context(), n, Running); (why != "") != c.trouble {
+			t.Errorf("%d bad answers: trouble %q", c.bad, why)
+		}
 	}
 }
