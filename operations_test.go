@@ -440,6 +440,36 @@ func TestRemovalCutShort(t *testing.T) {
 	}
 }
 
+// TestStartFails: the reason is what the process says that was started now, and not what one before it has said.
+func TestStartFails(t *testing.T) {
+	h := newHost(t)
+	h.ok("-c", "f", "up", "2", "--base", "auto", "-q")
+	h.ok("-c", "f", "stop", "2", "-q")
+	file := filepath.Join(h.home, "f", "2", "onemore", "etc", "node.toml")
+	if err := os.WriteFile(file, []byte("nonsense"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, errs, code := h.run("-c", "f", "start", "2")
+	for _, want := range []string{"| onemore: error:", "node.toml", "hint: the logs are in " + filepath.Join(h.home, "f", "2")} {
+		if code != 1 || !strings.Contains(errs, want) {
+			t.Errorf("exit %d, want 1 and %q:\n%s", code, want, errs)
+		}
+	}
+	if strings.Contains(errs, "msg=ready") {
+		t.Errorf("what an earlier process said is quoted:\n%s", errs)
+	}
+	// Others hear of a cluster that has lost its keeper.
+	h.killKeeper("f")
+	if _, errs, code := h.run("-c", "g", "up", "1", "--base", "auto"); code != 0 || !strings.Contains(errs, "note: cluster f has lost its keeper") {
+		t.Errorf("up of another cluster: exit %d: %s", code, errs)
+	}
+	h.ok("gc")
+	if _, errs, _ := h.run("-c", "g", "down"); strings.Contains(errs, "keeper") {
+		t.Errorf("down of the other one: %s", errs)
+	}
+	h.nothingLeft()
+}
+
 // TestExecSignals: a command in a node's directory gets the signals that onemore gets, each once, and answers for its exit.
 func TestExecSignals(t *testing.T) {
 	h := newHost(t)

@@ -300,7 +300,28 @@ func checkPaths(ctx context.Context, t *templateT, c *Cluster, po *plan.Options,
 	if err := checkVersions(ctx, t, po); err != nil {
 		return err
 	}
+	if err := apart(c.dir, po); err != nil {
+		return o.placed("source", err)
+	}
 	return o.placed("source", checkSources(ctx, t, po))
+}
+
+// apart refuses sources that the cluster would be made in: they are never written to.
+func apart(dir string, po *plan.Options) error {
+	sources := []string{po.Source}
+	for _, n := range po.Node {
+		sources = append(sources, n.Source)
+	}
+	home, err := filepath.EvalSymlinks(filepath.Dir(dir))
+	for _, src := range sources {
+		if real, rerr := filepath.EvalSymlinks(src); src != "" && err == nil && rerr == nil {
+			if rel, rerr := filepath.Rel(real, home); rerr == nil && filepath.IsLocal(rel) {
+				return &InputError{Err: fmt.Errorf("ONEMORE_HOME, %s, is in the source %s, which is never written to", home, src),
+					Hint: "set ONEMORE_HOME to a directory elsewhere"}
+			}
+		}
+	}
+	return nil
 }
 
 func absolute(path string) (string, error) {

@@ -76,28 +76,35 @@ func Up(ctx context.Context, o Options) (*Cluster, *Status, error) {
 // UpOwned is Up for a cluster that hangs on this process: when release is called, or the process dies in whatever way,
 // the keeper takes the cluster down.
 func UpOwned(ctx context.Context, o Options) (c *Cluster, st *Status, release func(), err error) {
-	return bring(ctx, o, true)
+	c, st, own, err := bring(ctx, o, true)
+	return c, st, own.release, err
 }
 
-func bring(ctx context.Context, o Options, own bool) (*Cluster, *Status, func(), error) {
+// ownership is what a cluster hangs on: gone is closed when its keeper has ended. The zero value is none.
+type ownership struct {
+	release func()
+	gone    <-chan struct{}
+}
+
+func bring(ctx context.Context, o Options, own bool) (*Cluster, *Status, ownership, error) {
 	first := startEarly(ctx, o)
 	defer first.close()
 	for try := 1; ; try++ {
 		d, err := decide(ctx, o)
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, nil, ownership{}, err
 		}
 		d.cluster.early = first
-		release := func() {}
+		held := ownership{release: func() {}}
 		var st *Status
 		if own {
-			release, _, err = d.cluster.own(ctx, d.request(), func(s *Status) { st = s })
+			held.release, held.gone, err = d.cluster.own(ctx, d.request(), func(s *Status) { st = s })
 		} else {
 			st, err = d.cluster.do(ctx, d.request())
 		}
 		fail, ok := errors.AsType[*Failure](err)
 		if again := ok && (fail.Stale || fail.Clash && !d.fixed); !again || try == planTries {
-			return d.cluster, st, release, err
+			return d.cluster, st, held, err
 		}
 		if fail.Clash { // a look does not show all that keeps a port from being bound, such as a client's end of a connection
 			o.taken = append(o.taken, fail.Taken)

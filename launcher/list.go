@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"onemore/launcher/internal/keeper"
@@ -65,6 +66,19 @@ func List(ctx context.Context) ([]*Status, error) {
 		}
 	}
 	return out, errors.Join(errs...)
+}
+
+// Lost lists the clusters whose keeper has gone without taking them down, as far as that can be told at no cost.
+func Lost() []string {
+	names, err := Names()
+	if err != nil {
+		return nil
+	}
+	home, err := state.Home()
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return !keeper.IsLost(filepath.Join(home, name)) })
 }
 
 // GC removes what crashed runs left: clusters whose keeper has gone, processes that carry a cluster's mark and have no

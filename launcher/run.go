@@ -49,11 +49,17 @@ func Run(ctx context.Context, o Options, r RunOptions, args []string) (code int,
 		return 0, "", err
 	}
 	defer unused()
-	c, release, err := upFor(ctx, o, r)
+	c, own, err := upFor(ctx, o, r)
 	if err != nil {
-		return 0, "", err
+		bundle, berr := bundleOfFailure(err, r.Bundle)
+		return 0, bundle, errors.Join(err, berr)
 	}
 	code, err = c.command(ctx, r.Streams, args)
+	select {
+	case <-own.gone: // never, if there is none
+		err = errors.Join(err, fmt.Errorf("cluster %q ended while the command ran: its keeper was killed, or somebody took it down", c.name))
+	default:
+	}
 	if code != 0 || err != nil {
 		b, berr := c.bundle(context.WithoutCancel(ctx), r.Bundle)
 		bundle, err = b, errors.Join(err, berr)
@@ -63,27 +69,25 @@ func Run(ctx context.Context, o Options, r RunOptions, args []string) (code int,
 			err = errors.Join(err, derr)
 		}
 	}
-	release()
+	own.release()
 	return code, bundle, err
 }
 
 // upFor is Up with this process as the owner from the first moment; a cluster that is to be reused has none.
-func upFor(ctx context.Context, o Options, r RunOptions) (*Cluster, func(), error) {
+func upFor(ctx context.Context, o Options, r RunOptions) (*Cluster, ownership, error) {
 	if r.Reuse {
 		c, err := warm(ctx, o)
-		return c, func() {}, err
+		return c, ownership{release: func() {}}, err
 	}
-	c, _, release, err := UpOwned(ctx, o)
-	return c, release, err
+	c, _, own, err := bring(ctx, o, true)
+	return c, own, err
 }
 
 // warm is Up for a cluster that a run before may have left. One that was made from what has changed since is made anew.
 func warm(ctx context.Context, o Options) (*Cluster, error) {
 	if c, err := Open(o.Cluster, o); err == nil {
-		var made origin
-		rec, err := c.record()
-		if err == nil && json.Unmarshal(rec.Options, &made) == nil && made.Stamp != "" && made.Stamp != o.stamp {
-			c.progress(Event{Phase: "making anew", Text: "as what it was made from has changed"})
+		if why := c.spoiled(ctx, o); why != "" {
+			c.progress(Event{Phase: "making anew", Text: why})
 			if err := c.Down(ctx, false); err != nil && !errors.Is(err, ErrNoCluster) {
 				return nil, err
 			}
@@ -91,6 +95,26 @@ func warm(ctx context.Context, o Options) (*Cluster, error) {
 	}
 	c, _, err := Up(ctx, o)
 	return c, err
+}
+
+// spoiled says why a cluster that a run before has left is not what one that is made anew would be; "" if it is, if somebody is at
+// it, or if it is no such cluster.
+func (c *Cluster) spoiled(ctx context.Context, o Options) string {
+	var made origin
+	rec, err := c.record()
+	if err != nil || json.Unmarshal(rec.Options, &made) != nil || made.Stamp == "" {
+		return ""
+	}
+	st, err := c.Status(ctx)
+	switch {
+	case err != nil || st.Busy != "" || !rec.Formed:
+		return ""
+	case made.Stamp != o.stamp:
+		return "as what it was made from has changed"
+	case st.State != keeper.Running || len(st.Faults) > 0 || o.Count > 0 && len(st.Nodes) != o.Count:
+		return "as the run before has changed it"
+	}
+	return ""
 }
 
 // reusable makes runs that want the same cluster the same: paths become absolute, the name, unless it is the user's own, is
@@ -218,6 +242,28 @@ func (c *Cluster) bundle(ctx context.Context, dir string) (string, error) {
 	}
 	for _, name := range []string{keeper.EventsFile, keeper.LogFile} {
 		errs = append(errs, copyIfThere(filepath.Join(c.dir, name), filepath.Join(dir, name)))
+	}
+	return dir, errors.Join(errs...)
+}
+
+// bundleOfFailure keeps, in the folder that was named for the evidence, the logs of nodes that did not come up.
+func bundleOfFailure(err error, dir string) (bundle string, _ error) {
+	fail, ok := errors.AsType[*Failure](err)
+	if !ok || fail.Logs == "" || dir == "" {
+		return "", nil
+	}
+	entries, err := os.ReadDir(fail.Logs)
+	if err != nil {
+		return "", err
+	}
+	if err := errors.Join(os.MkdirAll(dir, 0o755), removeBundle(dir)); err != nil {
+		return "", err
+	}
+	errs := []error{os.WriteFile(filepath.Join(dir, bundleMark), nil, 0o644)}
+	for _, e := range entries {
+		if nodeLogs().MatchString(e.Name()) {
+			errs = append(errs, copyIfThere(filepath.Join(fail.Logs, e.Name()), filepath.Join(dir, e.Name())))
+		}
 	}
 	return dir, errors.Join(errs...)
 }

@@ -5,11 +5,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,7 +81,8 @@ func (a App) Run(ctx context.Context, args []string) int {
 		c.completion(root)
 	}
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
+	c.noteLost(cmd)
 	if err == nil {
 		err = c.Stdout.err
 	}
@@ -89,6 +93,19 @@ func (a App) Run(ctx context.Context, args []string) int {
 		return code
 	}
 	return c.code // of the command that was run
+}
+
+// noteLost tells, after a command about one cluster, of others that nobody keeps any more.
+func (c *command) noteLost(cmd *cobra.Command) {
+	if c.quiet || !slices.Contains([]string{"up", "run", "status", "down"}, cmd.Name()) {
+		return
+	}
+	own := cmp.Or(c.cluster, "default")
+	for _, name := range launcher.Lost() {
+		if name != own {
+			c.say("note", fmt.Sprintf("cluster %s has lost its keeper: `onemore ls` shows what is left, `onemore gc` removes it", name))
+		}
+	}
 }
 
 func (c *command) root() *cobra.Command {
@@ -205,7 +222,7 @@ func (c *command) report(ctx context.Context, err error) int {
 			c.say("hint", "the logs are in "+fail.Logs)
 		}
 		if fail.Hint != "" {
-			c.say("hint", fail.Hint)
+			c.say("hint", c.ofCluster(fail.Hint))
 		}
 	case interrupted:
 		c.say("error", "interrupted")
@@ -230,6 +247,17 @@ func (c *command) report(ctx context.Context, err error) int {
 	}
 	return exitFailed
 }
+
+// ofCluster names the cluster in the commands of a hint, where it was named on the command line.
+func (c *command) ofCluster(hint string) string {
+	if c.cluster == "" || c.cluster == os.Getenv(clusterVariable) {
+		return hint
+	}
+	return aboutCluster.ReplaceAllString(hint, "`onemore -c "+c.cluster+" $1")
+}
+
+// aboutCluster is a command about a cluster, in a hint.
+var aboutCluster = regexp.MustCompile("`onemore (up|down|add|remove|stop|start|restart|kill|resume|logs|upgrade|status)\\b")
 
 // isUnknownCommand tells cobra's one error that has no type and no hook.
 func isUnknownCommand(err error) bool { return strings.HasPrefix(err.Error(), "unknown command ") }

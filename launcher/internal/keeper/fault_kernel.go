@@ -136,8 +136,8 @@ func (k *Keeper) rules(links []plan.Link) string {
 			}
 		}
 		what := "drop"
-		if !l.Block {
-			what = fmt.Sprintf("numgen random mod 10000 < %d drop", int(l.Drop*10000+0.5))
+		if share := max(1, int(l.Drop*10000+0.5)); !l.Block && share < 10000 {
+			what = fmt.Sprintf("numgen random mod 10000 < %d drop", share)
 		}
 		fmt.Fprintf(&cut, "\t\tct mark %#x th dport %s %s\n", labelOf(l.From, l.To), ports[l.To], what)
 		fmt.Fprintf(&cut, "\t\tct mark %#x th sport %s %s\n", labelOf(l.To, l.From), ports[l.From], what)

@@ -97,7 +97,7 @@ func TestLogRotates(t *testing.T) {
 	if most := 2*l.limit + 2*logMaxLine; total > most {
 		t.Errorf("the log takes %d bytes, more than %d", total, most)
 	}
-	if got := printed(path); len(got) == 0 || got[len(got)-1] != "the last line" {
+	if got := printed(path, time.Time{}); len(got) == 0 || got[len(got)-1] != "the last line" {
 		t.Errorf("the last line is not at the end: %.80q", got)
 	}
 }
@@ -118,7 +118,7 @@ func TestTell(t *testing.T) {
 	feed(t, l, b.String())
 	l.Close()
 	telling := func(path, want string) []string {
-		return tell(plan.Node{Log: path, Ready: plan.Ready{Log: want}})
+		return tell(plan.Node{Log: path, Ready: plan.Ready{Log: want}}, time.Time{})
 	}
 	if got := telling(path, "ERROR"); len(got) != 1 || got[0] != "ERROR: the port is taken" {
 		t.Errorf("telling lines: got %q", got)

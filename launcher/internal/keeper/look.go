@@ -247,6 +247,12 @@ func lookAtDamaged(dir string, why error) (*Status, error) {
 	return st, nil
 }
 
+// IsLost tells whether the keeper of the cluster in dir ended without saying so, and none has taken its place.
+func IsLost(dir string) bool {
+	_, held := state.LockHolder(dir)
+	return !held && keeperLeft(dir)
+}
+
 // keeperLeft tells whether a keeper ended without saying so: one that ends in order removes its file.
 func keeperLeft(dir string) bool {
 	var id proc.ID

@@ -41,9 +41,10 @@ type node struct {
 type life struct {
 	mu      sync.Mutex
 	state   State
-	run     *run   // the process, while one is there
-	exit    string // how the last one ended by itself
-	well    bool   // it ended with exit code 0
+	run     *run      // the process, while one is there
+	tried   time.Time // of the last start
+	exit    string    // how the last one ended by itself
+	well    bool      // it ended with exit code 0
 	changed chan struct{}
 }
 
@@ -152,6 +153,7 @@ func (k *Keeper) startProcess(ctx context.Context, n *node) error {
 		return gone
 	}
 	p := n.plan
+	n.update(func() { n.tried = time.Now().UTC().Truncate(time.Microsecond) }) // as its log's times are
 	r := &run{over: make(chan struct{}), group: k.groupOf(n)}
 	log, err := openLog(p.Log)
 	if err != nil {

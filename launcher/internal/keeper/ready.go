@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -146,7 +147,13 @@ func (k *Keeper) failed(n *node, phase string, err error) error {
 		}
 	}
 	e.Why += k.leftBehind(n, err)
-	e.Log = tell(n.plan)
+	n.mu.Lock()
+	tried := n.tried
+	n.mu.Unlock()
+	e.Log = tell(n.plan, tried)
+	if _, err := os.Stat(n.plan.Log); err == nil {
+		e.Logs = n.plan.Log
+	}
 	if f := k.strangerAt(n); f != nil {
 		if told, ok := errors.AsType[*Finding](err); !ok || told.Kind != Stranger {
 			e.Why += "; " + f.Error()

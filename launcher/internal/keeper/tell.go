@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"onemore/launcher/internal/plan"
 )
@@ -18,9 +19,9 @@ import (
 const tellingLines = 10
 
 // tell returns the lines of a node's logs that explain a failure: those that the template looks for, in what the node
-// printed and in the files that it logs to itself; if there are none, the last ones.
-func tell(p plan.Node) []string {
-	texts := [][]string{printed(p.Log)}
+// printed since it was started and in the files that it logs to itself; if there are none, the last ones.
+func tell(p plan.Node, since time.Time) []string {
+	texts := [][]string{printed(p.Log, since)}
 	for _, file := range ownLogs(p) {
 		texts = append(texts, tail(file))
 	}
@@ -77,15 +78,19 @@ func globLiteral(path string) string {
 	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`).Replace(path)
 }
 
-// printed returns the last lines that a node printed, without their times.
-func printed(log string) []string {
-	lines := tail(log)
-	for i, l := range lines {
-		if len(l) > len(LogTime) {
-			lines[i] = l[len(LogTime)+1:]
+// printed returns the last lines that a node printed since then, without their times.
+func printed(log string, since time.Time) []string {
+	var lines []string
+	for _, l := range tail(log) {
+		stamp, text, _ := strings.Cut(l, " ")
+		if at, err := time.Parse(LogTime, stamp); err == nil && at.Before(since) {
+			continue
+		}
+		if strings.TrimSpace(text) != "" {
+			lines = append(lines, text)
 		}
 	}
-	return slices.DeleteFunc(lines, func(l string) bool { return strings.TrimSpace(l) == "" })
+	return lines
 }
 
 // tail returns the last lines of a log.

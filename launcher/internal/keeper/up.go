@@ -298,7 +298,9 @@ func (u *undertaking) undo(cause error) error {
 	if u.fresh {
 		k.stopService(ctx)
 	}
-	e.Logs = k.keepLogs(u.made)
+	if len(u.made) > 0 {
+		e.Logs = k.keepLogs(u.made)
+	}
 	err := u.unmake(ctx)
 	if err != nil {
 		e.Why += fmt.Sprintf(" (and undoing it: %v)", err)
