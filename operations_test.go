@@ -75,7 +75,7 @@ func TestDamagedRecord(t *testing.T) {
 			}
 			for _, args := range [][]string{{"up"}, {"stop"}, {"logs"}, {"env"}, {"ctl", "1"}} {
 				_, errs, code := h.run(append([]string{"-c", "d"}, args...)...)
-				if code != 1 || !strings.Contains(errs, "cluster.json") || !strings.Contains(errs, "`onemore down`") {
+				if code != 1 || !strings.Contains(errs, "cluster.json") || !strings.Contains(errs, "`onemore -c d down`") {
 					t.Errorf("%v: exit %d, want 1 and the way out:\n%s", args, code, errs)
 				}
 			}
