@@ -277,7 +277,7 @@ func TestStopped(t *testing.T) {
 	h.ok("-c", "s", "pause", "2", "-q")
 	for _, args := range [][]string{{"up"}, {"start"}} {
 		_, errs, code := h.run(append([]string{"-c", "s"}, args...)...)
-		if code != 1 || !strings.Contains(errs, "it is paused") || !strings.Contains(errs, "hint: `onemore resume 2`") {
+		if code != 1 || !strings.Contains(errs, "it is paused") || !strings.Contains(errs, "hint: `onemore -c s resume 2`") {
 			t.Errorf("%v with a paused node: exit %d: %s", args, code, errs)
 		}
 	}
