@@ -252,6 +252,9 @@ func bundleOfFailure(err error, dir string) (bundle string, _ error) {
 	if !ok || fail.Logs == "" || dir == "" {
 		return "", nil
 	}
+	if fi, err := os.Stat(fail.Logs); err == nil && !fi.IsDir() {
+		return "", nil // of a node of a cluster that stays; the error names it
+	}
 	entries, err := os.ReadDir(fail.Logs)
 	if err != nil {
 		return "", err

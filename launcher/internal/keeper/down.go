@@ -91,7 +91,10 @@ func (k *Keeper) removeAll() error {
 	if err != nil || !ok {
 		return errors.Join(err, fmt.Errorf("remove %s: it does not carry our mark", k.dir))
 	}
-	if err := errors.Join(nodedir.RemoveIn(k.dir, id, recordFile), nodedir.Remove(k.dir, id)); err != nil {
+	if err := nodedir.RemoveIn(k.dir, id, recordFile); err != nil {
+		return err
+	}
+	if err := nodedir.Remove(k.dir, id); err != nil {
 		return err
 	}
 	if k.ln != nil {
