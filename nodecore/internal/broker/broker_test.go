@@ -271,10 +271,10 @@ func TestSharedSubscriptions(t *testing.T) {
 	eventually(t, "the last member has the rest", func() bool { return len(members[0].payloads()) == before+20 })
 }
 
-// A message that a member of a group leaves unfinished goes to another.
-func TestSharedMessagesAreNotLostWithAMember(t *testing.T) {
-	c := newCluster(t, 2)
-	lame := c.raw(0, "lame", true) // acknowledges nothing
+// unfinished is a group of two, of whom the lame one, on node 0, has been given five messages and acknowledged none.
+func (c *testCluster) unfinished(clean bool) (lame *raw, good *client) {
+	c.t.Helper()
+	lame = c.raw(0, "lame", clean)
 	lame.subscribe(1, "$share/g/t")
 	pub := c.connect(1, "pub", nil)
 	for i := range 5 {
@@ -283,8 +283,15 @@ func TestSharedMessagesAreNotLostWithAMember(t *testing.T) {
 	for range 5 {
 		lame.read()
 	}
-	good := c.connect(1, "good", nil)
+	good = c.connect(1, "good", nil)
 	good.subscribe(1, "$share/g/t")
+	return lame, good
+}
+
+// A message that a member of a group leaves unfinished goes to another.
+func TestSharedMessagesAreNotLostWithAMember(t *testing.T) {
+	c := newCluster(t, 2)
+	lame, good := c.unfinished(true)
 	lame.nc.Close()
 	good.expect(numbers("t", 5)...)
 }

@@ -8,17 +8,7 @@ import (
 // A clean start ends a session: what its group sent to it goes to another member.
 func TestSharedMessagesAreNotLostWithACleanStart(t *testing.T) {
 	c := newCluster(t, 2)
-	lame := c.raw(0, "lame", false) // acknowledges nothing
-	lame.subscribe(1, "$share/g/t")
-	pub := c.connect(1, "pub", nil)
-	for i := range 5 {
-		pub.publish("t", 1, false, fmt.Sprint(i))
-	}
-	for range 5 {
-		lame.read()
-	}
-	good := c.connect(1, "good", nil)
-	good.subscribe(1, "$share/g/t")
+	_, good := c.unfinished(false)
 	c.raw(0, "lame", true)
 	good.expect(numbers("t", 5)...)
 }
