@@ -148,13 +148,13 @@ func (k *Keeper) trouble(ctx context.Context, n *node, state State) string {
 func (k *Keeper) lastingly(ctx context.Context, n *node, c plan.Call) error {
 	for until := time.Now().Add(troubleLasts); ; {
 		_, err := k.call(ctx, n, c)
-		if err == nil || time.Now().After(until) || !waited(ctx, troubleLasts/10) {
+		if err == nil || time.Now().After(until) || !waited(ctx, troubleLasts/20) {
 			return err
 		}
 	}
 }
 
-const troubleLasts = 200 * time.Millisecond
+const troubleLasts = time.Second
 
 // clusterState sums up: all running and each seeing all, none, or something in between.
 func clusterState(nodes []NodeStatus) State {
