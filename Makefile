@@ -27,7 +27,7 @@ cross:
 	  echo "build $$os/$$arch"; GOOS=$$os GOARCH=$$arch $(GO) build -o /dev/null . && GOOS=$$os GOARCH=$$arch $(GO) vet ./... || exit 1; done; done
 
 # Ratios from one run on this machine: docs/benchmarks.md says how to read them.
-bench: build ; $(GO) run ./testdata/bench -onemore $(BIN)
+bench: build ; $(GO) run ./bench -onemore $(BIN)
 
 # Long stress tests with bounded counts.
 soak: build ; $(GO) test -tags soak -timeout 60m -count=1 -run "Kill|Run|Ups|Interrupt|Soak" ./...
