@@ -8,11 +8,11 @@ import (
 // messageID tells messages apart, over all nodes.
 type messageID struct{ node, seq uint64 }
 
-// seenMax is how many messages are remembered.
-const seenMax = 1 << 14
+// dedupMax is how many messages are remembered.
+const dedupMax = 1 << 14
 
-// seen remembers the last messages that came to a session, while another node may hand over the same.
-type seen struct {
+// dedup remembers the last messages that came to a session, while another node may hand over the same.
+type dedupWindow struct {
 	ids   map[messageID]struct{}
 	order []messageID // a ring once it is full
 	next  int         // oldest of a full ring
@@ -20,23 +20,23 @@ type seen struct {
 }
 
 // add remembers a message; known says that it was already.
-func (s *seen) add(id messageID) (known bool) {
+func (s *dedupWindow) add(id messageID) (known bool) {
 	if _, known = s.ids[id]; known {
 		return true
 	}
-	if len(s.order) < seenMax {
+	if len(s.order) < dedupMax {
 		s.order = append(s.order, id)
 	} else {
 		delete(s.ids, s.order[s.next])
 		s.order[s.next] = id
-		s.next = (s.next + 1) % seenMax
+		s.next = (s.next + 1) % dedupMax
 	}
 	s.ids[id] = struct{}{}
 	return false
 }
 
 // append encodes the ids, oldest first; nil is none.
-func (s *seen) append(b []byte) []byte {
+func (s *dedupWindow) append(b []byte) []byte {
 	if s == nil {
 		return binary.AppendUvarint(b, 0)
 	}
@@ -49,24 +49,24 @@ func (s *seen) append(b []byte) []byte {
 	return b
 }
 
-func (r *reader) seen() (ids []messageID) {
+func (r *reader) dedup() (ids []messageID) {
 	for range r.count(9) {
 		ids = append(ids, messageID{r.uint64(), r.uvarint()})
 	}
 	return ids
 }
 
-// knownLocked says whether the message has come before, and remembers it. It only knows while another node may hand over
+// duplicateLocked says whether the message has come before, and remembers it. It only knows while another node may hand over
 // what came here as well.
-func (s *session) knownLocked(m *message) bool {
-	return s.seen != nil && s.seen.add(messageID{m.node, m.seq})
+func (s *session) duplicateLocked(m *message) bool {
+	return s.dedup != nil && s.dedup.add(messageID{m.node, m.seq})
 }
 
-// rememberLocked starts to remember which messages have come, or goes on for a while.
-func (s *session) rememberLocked() {
-	if s.seen == nil {
-		s.seen = &seen{ids: map[messageID]struct{}{}}
-		s.queue.All(func(d *delivery) bool { s.knownLocked(d.m); return true })
+// dedupLocked starts to remember which messages have come, or goes on for a while.
+func (s *session) dedupLocked() {
+	if s.dedup == nil {
+		s.dedup = &dedupWindow{ids: map[messageID]struct{}{}}
+		s.outbox.queue.All(func(d *delivery) bool { s.duplicateLocked(d.m); return true })
 	}
-	s.seen.until = time.Now().Add(2 * passTime)
+	s.dedup.until = time.Now().Add(2 * forwardTime)
 }
