@@ -56,7 +56,7 @@ func (n *Node) Join(ctx context.Context, target string) error {
 	if err := n.group.Join(ctx, t); err != nil {
 		return err
 	}
-	n.passPeers()
+	n.updatePeers()
 	ctx, cancel := context.WithTimeout(ctx, syncTime)
 	defer cancel()
 	if err := n.broker.Sync(ctx, t.Name); err != nil {

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"os"
 	"strconv"
@@ -31,15 +30,15 @@ import (
 )
 
 const (
-	// notifyAgain is the pause before a supervisor that was busy is told again.
+	// notifyAgain is the pause before a report to a busy supervisor is repeated.
 	notifyAgain = 100 * time.Millisecond
-	// followQuiet is how long, for every member, no change must have come before
-	// the membership is looked at, and followMost how long it is put off at most,
-	// from followMany members on: among a hundred that arrive at once, not every
-	// step is worth a look.
-	followQuiet = 50 * time.Microsecond
-	followMost  = time.Millisecond
-	followMany  = 16
+	// debounceQuiet is how long, per member, no change must have come before the
+	// membership is read, and debounceMax per member the longest that reading is put
+	// off, from debounceFrom members on: among a hundred that join at once, most
+	// intermediate states need not be reported.
+	debounceQuiet = 50 * time.Microsecond
+	debounceMax   = time.Millisecond
+	debounceFrom  = 16
 )
 
 // Node is a running node.
@@ -52,11 +51,11 @@ type Node struct {
 	group   *member.Group
 	store   *store.Store
 	broker  *broker.Broker
-	http    *http.Server
+	http    *httpServer // nil if the listener is off
 	control *controlServer
 	notify  notifier
 
-	peersMu sync.Mutex // orders what the broker is told about the cluster
+	peersMu sync.Mutex // orders the calls of broker.SetPeers and Reset
 
 	ready  chan struct{}
 	done   chan struct{}
@@ -193,7 +192,7 @@ func (n *Node) openBroker() error {
 	return err
 }
 
-// start lets the world in; nothing that can fail for reasons of this host comes after it.
+// start begins to serve; nothing that can fail for reasons of this host comes after it.
 func (n *Node) start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
@@ -206,47 +205,47 @@ func (n *Node) start() error {
 	return nil
 }
 
-// follow passes every change of membership on: to the broker's links, and to
-// the supervisor.
+// follow reports every change of membership to the broker's links and to the
+// supervisor.
 func (n *Node) follow(ctx context.Context) {
-	told := 0 // number of members that the supervisor knows
+	reported := 0 // number of members that the supervisor knows
 	for ctx.Err() == nil {
-		v := n.passPeers()
+		v := n.updatePeers()
 		state := "X_ONEMORE_MEMBERS=" + strconv.Itoa(len(v.Running))
-		if told == 0 {
+		if reported == 0 {
 			state = "READY=1\n" + state
 			n.becomeReady(v)
 		}
-		if len(v.Running) != told {
+		if len(v.Running) != reported {
 			again, err := n.notify.send(ctx, state)
 			if err != nil {
 				n.log.Debug("tell state", "error", err)
 			}
 			if again {
-				rest(ctx, notifyAgain)
+				sleep(ctx, notifyAgain)
 				continue
 			}
-			told = len(v.Running)
+			reported = len(v.Running)
 		}
 		select {
 		case <-n.group.Changes():
 		case <-ctx.Done():
 		}
-		if told >= followMany {
-			n.gather(ctx, time.Duration(told))
+		if reported >= debounceFrom {
+			n.debounce(ctx, time.Duration(reported))
 		}
 	}
 }
 
-// gather lets changes come until there is a pause between them.
-func (n *Node) gather(ctx context.Context, members time.Duration) {
-	quiet, most := time.NewTimer(members*followQuiet), time.NewTimer(members*followMost)
+// debounce waits until no change has come for a while.
+func (n *Node) debounce(ctx context.Context, members time.Duration) {
+	quiet, most := time.NewTimer(members*debounceQuiet), time.NewTimer(members*debounceMax)
 	defer quiet.Stop()
 	defer most.Stop()
 	for {
 		select {
 		case <-n.group.Changes():
-			quiet.Reset(members * followQuiet)
+			quiet.Reset(members * debounceQuiet)
 		case <-quiet.C:
 			return
 		case <-most.C:
@@ -257,7 +256,7 @@ func (n *Node) gather(ctx context.Context, members time.Duration) {
 	}
 }
 
-// becomeReady is called by follow, until it has told.
+// becomeReady closes ready, once.
 func (n *Node) becomeReady(v member.View) {
 	select {
 	case <-n.ready:
@@ -267,8 +266,8 @@ func (n *Node) becomeReady(v member.View) {
 	}
 }
 
-// rest lets time pass unless ctx ends first.
-func rest(ctx context.Context, d time.Duration) {
+// sleep lets time pass unless ctx ends first.
+func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -277,8 +276,8 @@ func rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// passPeers tells the broker who the members are now.
-func (n *Node) passPeers() member.View {
+// updatePeers gives the broker the members of now.
+func (n *Node) updatePeers() member.View {
 	n.peersMu.Lock()
 	defer n.peersMu.Unlock()
 	v := n.group.View()
@@ -346,7 +345,7 @@ func (n *Node) release() error {
 		errs = append(errs, n.control.close())
 	}
 	if n.http != nil {
-		errs = append(errs, n.http.Close())
+		errs = append(errs, n.http.srv.Close())
 	}
 	n.wg.Wait()
 	if n.broker != nil {

@@ -1,7 +1,7 @@
 // Package member is a node's membership of a cluster: who the members are,
 // which of them run, and how a node gets in and out.
 //
-// It is not about what a cluster is for: it carries no application data beyond
+// It knows nothing of the application: it carries no application data beyond
 // an address for links between nodes, and it doesn't serve clients.
 //
 // A node is always in exactly one cluster, at first in one of its own, and is
@@ -11,9 +11,9 @@
 // disk. Joining, returning and being removed go over authenticated control
 // streams on the same port.
 //
-// Start at Open and View. group.go holds the node's place in its cluster,
-// seeds.go, enter.go and leave.go the ways in and out, serve.go what a node answers,
-// heal.go how members that lost each other meet again.
+// Start at Open and View. membership.go holds the state; transition (enter.go,
+// leave.go) and bootstrap (seeds.go) are the ways in and out, server (serve.go) is
+// what a node answers, spreader, watcher and healer keep the members agreed.
 package member
 
 import (

@@ -92,7 +92,7 @@ func (p *port) accept() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // out of files, for example: others may end, so go on after a breath
+		if err != nil { // out of files, for example: others may end, so go on after a pause
 			p.log.Warn("accept on the cluster port", "error", err)
 			pause.Reset(50 * time.Millisecond)
 			select {
@@ -116,7 +116,7 @@ func (p *port) accept() {
 	}
 }
 
-// track notes a stream so that close can end it; false if it came too late.
+// track records a stream so that close can end it; false if it came too late.
 func (p *port) track(s *stream) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -7,7 +7,7 @@
 // until the other side has handled them, and sent again from the first unacknowledged one after a
 // reconnect. What a frame means is not known here; the handler (nodecore/internal/broker) knows.
 //
-// Start at Open and Mesh.Send; link.go, send.go and pump.go are the sending half of a link, inbound.go and teller.go the receiving one.
+// Start at Open and Mesh.Send; link.go, send.go and pump.go are the sending half of a link, inbound.go and acker.go the receiving one.
 package peer
 
 import (

@@ -7,34 +7,34 @@ import (
 	"time"
 )
 
-// maxTold is how many frames one word about the end of pauses names at most; a word about their begin is about fewer.
-const maxTold = 1000
+// maxNumbers is how many frames one kindResume names at most; a kindAck names fewer.
+const maxNumbers = 1000
 
-// teller says to the sender of a connection how far its frames are handled, and for which of them their senders are to wait, which
-// is to be heard before they go on. As a Pauser, it stands for the sender of the frame that is handled at the moment.
-type teller struct {
-	l    *link
-	conn net.Conn
-	wg   sync.WaitGroup
-	wake chan struct{} // there are ended pauses; capacity 1
-	quit chan struct{}
-	turn sync.Mutex // held over the writing, so that the end of a pause is told after its begin
-	seq  uint64     // frame that is handled; the reader's
+// acker writes to the sending side of a connection how far its frames are handled, and which of their senders must pause: that
+// comes with or before the acknowledgement. As a Pauser, it stands for the sender of the frame that is handled at the moment.
+type acker struct {
+	l       *link
+	conn    net.Conn
+	wg      sync.WaitGroup
+	wake    chan struct{} // there are ended pauses; capacity 1
+	quit    chan struct{}
+	writing sync.Mutex // held over a write, so that the end of a pause is written after its begin
+	seq     uint64     // frame that is handled; the reader's
 
 	mu    sync.Mutex     // guards what follows
 	open  map[uint64]int // pauses by frame; nil once the connection is closed
-	begun []uint64       // frames of which it is to be told that they have one
-	ended []uint64       // likewise, that they have none any more
+	begun []uint64       // frames whose pause is not written yet
+	ended []uint64       // frames whose end of a pause is not written yet
 }
 
-func newTeller(l *link, conn net.Conn) *teller {
-	t := &teller{l: l, conn: conn, wake: make(chan struct{}, 1), quit: make(chan struct{}), open: map[uint64]int{}}
+func newAcker(l *link, conn net.Conn) *acker {
+	t := &acker{l: l, conn: conn, wake: make(chan struct{}, 1), quit: make(chan struct{}), open: map[uint64]int{}}
 	t.wg.Go(t.run)
 	return t
 }
 
 // close closes the connection too. Pauses that are open end by that, at the other side.
-func (t *teller) close() {
+func (t *acker) close() {
 	t.mu.Lock()
 	t.open = nil
 	t.mu.Unlock()
@@ -44,7 +44,7 @@ func (t *teller) close() {
 }
 
 // Pause is Pauser's.
-func (t *teller) Pause() (resume func()) {
+func (t *acker) Pause() (resume func()) {
 	seq := t.seq
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -54,7 +54,7 @@ func (t *teller) Pause() (resume func()) {
 	return func() { t.resume(seq) }
 }
 
-func (t *teller) resume(seq uint64) {
+func (t *acker) resume(seq uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := t.open[seq]
@@ -66,17 +66,17 @@ func (t *teller) resume(seq uint64) {
 	}
 	delete(t.open, seq)
 	if i := slices.Index(t.begun, seq); i >= 0 {
-		t.begun = slices.Delete(t.begun, i, i+1) // nobody has heard of it
+		t.begun = slices.Delete(t.begun, i, i+1) // its begin was not written yet
 		return
 	}
 	t.ended = append(t.ended, seq)
 	signal(t.wake)
 }
 
-// ack says that all so far is handled.
-func (t *teller) ack() error {
-	t.turn.Lock()
-	defer t.turn.Unlock()
+// ack writes that all frames so far are handled.
+func (t *acker) ack() error {
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	var body []byte
 	t.mu.Lock()
 	body, t.begun = appendNumbers(nil, t.begun), t.begun[:0]
@@ -84,26 +84,26 @@ func (t *teller) ack() error {
 	return t.write(kindAck, t.l.in.last, body)
 }
 
-// run tells of pauses that have ended.
-func (t *teller) run() {
+// run writes the ends of pauses.
+func (t *acker) run() {
 	for {
 		select {
 		case <-t.wake:
 		case <-t.quit:
 			return
 		}
-		if t.tellEnded() != nil {
+		if t.writeEnded() != nil {
 			t.conn.Close() // ends the reader
 			return
 		}
 	}
 }
 
-func (t *teller) tellEnded() error {
-	t.turn.Lock()
-	defer t.turn.Unlock()
+func (t *acker) writeEnded() error {
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	t.mu.Lock()
-	n := min(len(t.ended), maxTold)
+	n := min(len(t.ended), maxNumbers)
 	body := appendNumbers(nil, t.ended[:n])
 	if t.ended = t.ended[n:]; len(t.ended) == 0 {
 		t.ended = nil
@@ -114,7 +114,7 @@ func (t *teller) tellEnded() error {
 	return t.write(kindResume, 0, body)
 }
 
-func (t *teller) write(kind byte, seq uint64, body []byte) error {
+func (t *acker) write(kind byte, seq uint64, body []byte) error {
 	out, _ := t.l.m.cfg.Faults(t.l.name)
 	if out.Delay > 0 && !pause(t.l.ctx, out.Delay) {
 		return t.l.ctx.Err()
