@@ -5,7 +5,7 @@
 // It is not a launcher: what it starts, it stops, and it leaves nothing behind but its answer. It can't see how nodes
 // find each other: the draft says so in words. The source is never written to; Learn checks that by its hash.
 //
-// Start at Learn. run.go is one life of a node, places.go where ports stand, prove.go what was proven, draft.go the text.
+// Start at Learn. run.go is one trial of a node, occurrences.go where ports stand, prove.go what was proven, draft.go the text.
 package learn
 
 import (
@@ -118,7 +118,7 @@ func Learn(ctx context.Context, o Options) (d *Draft, err error) {
 // learn is the order of things.
 func (l *learner) learn(ctx context.Context) (*Draft, error) {
 	l.o.Log("start a node in a copy of " + l.self)
-	first, err := l.run(ctx, l.tree.find(l.command, l.pathTokens(), anyKey), filler{}, nil)
+	first, err := l.run(ctx, l.tree.find(l.command, l.pathTokens(), anyKey), substitution{}, nil)
 	if err != nil {
 		return nil, err
 	}

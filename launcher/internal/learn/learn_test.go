@@ -273,7 +273,7 @@ func TestMarked(t *testing.T) {
 		if got != want {
 			t.Errorf("marked %q is %q, want %q", s, got, want)
 		}
-		if back := (filler{dir: "/srv/kvd"}).fill(marked(s, tokens, false)); back != s {
+		if back := (substitution{dir: "/srv/kvd"}).fill(marked(s, tokens, false)); back != s {
 			t.Errorf("%q came back as %q", s, back)
 		}
 	}

@@ -31,8 +31,8 @@ type socket struct {
 	host  string
 }
 
-// life is what one life of a node showed.
-type life struct {
+// trial is what one run of a node in a scratch copy showed.
+type trial struct {
 	sockets map[socket]bool
 	http    map[int]httpAnswer
 	after   *tree
@@ -44,8 +44,8 @@ type httpAnswer struct {
 	path   string // answers with 2xx; "" if none of those tried does
 }
 
-// run lives one life of a node, in a new copy: until its ports are settled, or enough says that all is there.
-func (l *learner) run(ctx context.Context, p places, f filler, enough func(map[socket]bool) bool) (out *life, err error) {
+// run starts a node in a new copy, watches it and stops it: until its ports are settled, or enough says that all is there.
+func (l *learner) run(ctx context.Context, p occurrences, f substitution, enough func(map[socket]bool) bool) (out *trial, err error) {
 	l.copies++
 	dir := filepath.Join(l.scratch, strconv.Itoa(l.copies))
 	if _, err := nodedir.Copy(ctx, nodedir.CopySpec{From: l.self, To: dir, Exclude: l.tree.special}); err != nil {
@@ -64,7 +64,7 @@ func (l *learner) run(ctx context.Context, p places, f filler, enough func(map[s
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, n.log.Close()) }()
-	out = &life{}
+	out = &trial{}
 	watched := n.watch(ctx, enough)
 	if watched == nil {
 		out.sockets, out.http = n.seen, n.askHTTP(ctx)
@@ -94,7 +94,7 @@ type node struct {
 	seen map[socket]bool
 }
 
-func (l *learner) start(ctx context.Context, dir string, p places, f filler) (*node, error) {
+func (l *learner) start(ctx context.Context, dir string, p occurrences, f substitution) (*node, error) {
 	log, err := os.Create(dir + ".log")
 	if err != nil {
 		return nil, err

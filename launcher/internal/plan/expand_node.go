@@ -8,40 +8,21 @@ import (
 	"onemore/launcher/internal/template"
 )
 
-// text expands a text for a node.
-func (x *expander) text(src string, d *template.Data) (string, error) {
-	if x.same == nil || !x.t.SameForAll(src) {
-		return x.t.Expand(src, d)
-	}
-	if got, ok := x.same[src]; ok {
-		return got, nil
-	}
-	got, err := x.t.Expand(src, d)
-	if err != nil {
-		return "", err
-	}
-	// What an added node sees of the cluster grows with each.
-	if x.o.Formed == nil || !x.t.Reads(src, "Nodes") && !x.t.Reads(src, "N") && !x.t.Reads(src, "First") {
-		x.same[src] = got
-	}
-	return got, nil
-}
-
 // complete makes the rest of a new node.
 func (x *expander) complete(n *Node, d *template.Data) (err error) {
-	way := x.t.Join.Methods[x.o.Join]
-	if n.Edits, err = x.edits(d, x.t.Edits, way.Edits); err != nil {
+	method := x.t.Join.Methods[x.o.Join]
+	if n.Edits, err = x.edits(d, x.t.Edits, method.Edits); err != nil {
 		return err
 	}
 	if n.Files, err = x.files(n, d); err != nil {
 		return err
 	}
-	if err := x.process(n, d); err != nil {
+	if err := x.processSettings(n, d); err != nil {
 		return err
 	}
 	first := !n.Added && d.First == d.Node
 	if !first {
-		if n.Join, err = x.calls(d, way.Calls); err != nil {
+		if n.Join, err = x.calls(d, method.Calls); err != nil {
 			return err
 		}
 	}
@@ -50,13 +31,13 @@ func (x *expander) complete(n *Node, d *template.Data) (err error) {
 			return err
 		}
 	}
-	return x.talk(n, d)
+	return x.nodeCalls(n, d)
 }
 
-// process makes how a node's process is started and stopped.
-func (x *expander) process(n *Node, d *template.Data) (err error) {
-	way := x.t.Join.Methods[x.o.Join]
-	if n.Env, err = x.environment(d, x.t.Environment, way.Environment, x.o.Env, x.o.Node[n.Index].Env); err != nil {
+// processSettings makes how a node's process is started and stopped.
+func (x *expander) processSettings(n *Node, d *template.Data) (err error) {
+	method := x.t.Join.Methods[x.o.Join]
+	if n.Env, err = x.environment(d, x.t.Environment, method.Environment, x.o.Env, x.o.Node[n.Index].Env); err != nil {
 		return err
 	}
 	if n.StartEnv, err = x.environment(d, x.t.Start.Environment, nil); err != nil {
@@ -78,25 +59,25 @@ func (x *expander) process(n *Node, d *template.Data) (err error) {
 
 // renew makes anew what an upgrade changes of a present node.
 func (x *expander) renew(n *Node, d *template.Data) (err error) {
-	x.copied(n)
+	x.setSource(n)
 	if n.Files, err = x.files(n, d); err != nil {
 		return err
 	}
-	return x.process(n, d)
+	return x.processSettings(n, d)
 }
 
-// refresh makes the calls of a present node anew: who acts has changed. What is on its disk stays as it was planned.
-func (x *expander) refresh(n *Node, d *template.Data) (err error) {
+// renewCalls makes the calls of a present node anew: who acts has changed. What is on its disk stays as it was planned.
+func (x *expander) renewCalls(n *Node, d *template.Data) (err error) {
 	if len(n.Join) > 0 || n.Added {
 		if n.Join, err = x.calls(d, x.t.Join.Methods[x.o.Join].Calls); err != nil {
 			return err
 		}
 	}
-	return x.talk(n, d)
+	return x.nodeCalls(n, d)
 }
 
-// talk makes the calls by which the keeper, and people, talk to a node.
-func (x *expander) talk(n *Node, d *template.Data) (err error) {
+// nodeCalls makes the calls by which the keeper, and people, talk to a node.
+func (x *expander) nodeCalls(n *Node, d *template.Data) (err error) {
 	lists := []struct {
 		to   *[]Call
 		from []template.Call
@@ -222,9 +203,9 @@ func (x *expander) files(n *Node, d *template.Data) ([]File, error) {
 }
 
 // environment expands the texts of the template and of the way to join, and lays what people gave over them.
-func (x *expander) environment(d *template.Data, texts, way map[string]string, given ...map[string]string) ([]string, error) {
-	env := make(map[string]string, len(texts)+len(way))
-	for _, m := range []map[string]string{texts, way} {
+func (x *expander) environment(d *template.Data, texts, method map[string]string, overrides ...map[string]string) ([]string, error) {
+	env := make(map[string]string, len(texts)+len(method))
+	for _, m := range []map[string]string{texts, method} {
 		for key, src := range m {
 			value, err := x.text(src, d)
 			if err != nil {
@@ -233,7 +214,7 @@ func (x *expander) environment(d *template.Data, texts, way map[string]string, g
 			env[key] = value
 		}
 	}
-	for _, m := range given {
+	for _, m := range overrides {
 		maps.Copy(env, m)
 	}
 	var out []string
@@ -242,8 +223,4 @@ func (x *expander) environment(d *template.Data, texts, way map[string]string, g
 	}
 	slices.Sort(out)
 	return out, nil
-}
-
-func (x *expander) isOn(when string, d *template.Data) (bool, error) {
-	return isTrue(x.t, when, d)
 }

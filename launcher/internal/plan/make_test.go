@@ -49,8 +49,8 @@ func used(ports ...int) (list []Port) {
 	return list
 }
 
-// layout writes the ports of a plan as "1883 8883 | 2883 9883".
-func layout(p *Plan) string {
+// layoutText writes the ports of a plan as "1883 8883 | 2883 9883".
+func layoutText(p *Plan) string {
 	var nodes []string
 	for _, n := range p.Nodes {
 		var ports []string
@@ -127,7 +127,7 @@ func TestPorts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := layout(p); got != tt.want {
+			if got := layoutText(p); got != tt.want {
 				t.Errorf("ports %s\nwant  %s\nnotes %q", got, tt.want, p.Notes)
 			}
 			if notes := strings.Join(p.Notes, "\n"); !strings.Contains(notes, tt.note) || (tt.note == "" && notes != "" && len(tt.used) == 0) {

@@ -2,7 +2,11 @@
 // and their order. It is pure: no I/O, no clock, no randomness; the host's view, the secret and the ids are given to it,
 // and the same input gives the same Plan.
 //
-// Start at Make. A Plan is fully expanded: the keeper carries it out without knowing a template.
+// It is not the order in which an `up` acts, and it carries nothing out: a Plan is fully expanded, so that the keeper runs it
+// without knowing a template.
+//
+// Start at Make, which first lets a solver find a layout of the ports (solver.go: what is checked; search.go: which layouts
+// are tried; explain.go: why one does not work), and then expands the texts of the template for each node (expand.go).
 package plan
 
 import (
@@ -29,7 +33,7 @@ type Plan struct {
 	Service *Service   `json:"service,omitempty"`
 	Nodes   []Node     `json:"nodes"`
 	Notes   []string   `json:"notes,omitempty"` // what people should know: "offset 1000 makes … collide; 1001 is used"
-	// Options are what the plan was made from, so that nodes can be added to it later in the same way.
+	// Options are what the plan was made from, so that nodes can be added to it later in the same method.
 	Options Options `json:"options"`
 }
 

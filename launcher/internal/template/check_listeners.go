@@ -7,40 +7,40 @@ import (
 	"strings"
 )
 
-func (t *Template) checkListeners(found *problems) {
+func (t *checker) checkListeners() {
 	seen := make(map[string]bool)
 	for i := range t.Listeners {
 		l := &t.Listeners[i]
 		key := "listeners." + l.Name
-		checkListener(found, key, l, seen)
+		checkListener(t.found, key, l, seen)
 		if (l.Port == 0) == (l.Derive == "") {
-			found.add(key, "give either port (the default of node 1) or derive (a sum of other listeners, number, index)")
+			t.found.add(key, "give either port (the default of node 1) or derive (a sum of other listeners, number, index)")
 		}
 		if l.Derive != "" && l.Key != "" {
-			found.add(key+".key", "a derived listener has no key; drop derive or file and key")
+			t.found.add(key+".key", "a derived listener has no key; drop derive or file and key")
 		}
 		if (len(l.Also) > 0 || l.IfDeclared) && l.Key == "" {
-			found.add(key+".key", "is missing: also and if_declared go with file and key")
+			t.found.add(key+".key", "is missing: also and if_declared go with file and key")
 		}
 		if (l.File == "") != (l.Key == "") {
-			found.add(key+".file", "file and key belong together; give both or neither")
+			t.found.add(key+".file", "file and key belong together; give both or neither")
 		}
 		if l.File != "" {
-			checkRelative(found, key+".file", l.File)
+			checkRelative(t.found, key+".file", l.File)
 		}
 	}
 	if _, _, err := DeriveOrder(t.Listeners); err != nil {
-		found.add("listeners", "%v", err)
+		t.found.add("listeners", "%v", err)
 	}
 	for i := range t.Shared {
 		l := &t.Shared[i]
 		key := "shared." + l.Name
-		checkListener(found, key, l, seen)
+		checkListener(t.found, key, l, seen)
 		if l.Port == 0 {
-			found.add(key+".port", "is missing; a shared listener has a port of its own")
+			t.found.add(key+".port", "is missing; a shared listener has a port of its own")
 		}
 		if l.Derive != "" || l.File != "" || l.Key != "" {
-			found.add(key, "derive, file and key are for the listeners of nodes; drop them")
+			t.found.add(key, "derive, file and key are for the listeners of nodes; drop them")
 		}
 	}
 }
@@ -72,42 +72,42 @@ func checkListener(found *problems, key string, l *Listener, seen map[string]boo
 	}
 }
 
-func (t *Template) checkCalls(found *problems) {
-	t.callPlaces(func(key string, c *Call) {
+func (t *checker) checkCalls() {
+	t.eachCall(func(key string, c *Call) {
 		if c.isZero() && (key == "members.call" || key == "start.staged" || strings.HasPrefix(key, "fault.")) {
 			return
 		}
-		t.checkCall(found, key, c)
-		checkCallOn(found, key, c)
+		t.checkCall(key, c)
+		checkCallOn(t.found, key, c)
 	})
 	if t.Fault.Set.isZero() != t.Fault.Clear.isZero() {
-		found.add("fault", "give both set and clear, or neither")
+		t.found.add("fault", "give both set and clear, or neither")
 	}
 	if m := &t.Members.Call; !m.isZero() && m.Number == "" && m.Count == "" && m.JSON == "" {
-		found.add("members.call", "reads no number of members; give number, count or json")
+		t.found.add("members.call", "reads no number of members; give number, count or json")
 	}
 }
 
-func (t *Template) checkCall(found *problems, key string, c *Call) {
-	if given(c.HTTP != "", c.TCP != "", len(c.Exec) > 0) != 1 {
-		found.add(key, "give exactly one of http, tcp and exec")
+func (t *checker) checkCall(key string, c *Call) {
+	if countTrue(c.HTTP != "", c.TCP != "", len(c.Exec) > 0) != 1 {
+		t.found.add(key, "give exactly one of http, tcp and exec")
 	}
 	if c.HTTP == "" && (c.Method != "" || c.Body != "" || c.User != "" || len(c.Header) > 0) {
-		found.add(key, "method, body, header and user go with http")
+		t.found.add(key, "method, body, header and user go with http")
 	}
 	if c.TCP == "" && c.Send != "" {
-		found.add(key+".send", "goes with tcp")
+		t.found.add(key+".send", "goes with tcp")
 	}
-	if given(c.Number != "", c.Count != "", c.JSON != "") > 1 {
-		found.add(key, "give at most one of number, count and json")
+	if countTrue(c.Number != "", c.Count != "", c.JSON != "") > 1 {
+		t.found.add(key, "give at most one of number, count and json")
 	}
 	if c.User != "" && !isText(c.User) && !strings.Contains(c.User, ":") {
-		found.add(key+".user", "%q is not NAME:PASSWORD", c.User)
+		t.found.add(key+".user", "%q is not NAME:PASSWORD", c.User)
 	}
-	checkDuration(found, key+".timeout", c.Timeout)
-	checkDuration(found, key+".retry", c.Retry)
+	checkDuration(t.found, key+".timeout", c.Timeout)
+	checkDuration(t.found, key+".retry", c.Retry)
 	if c.Full && !strings.HasPrefix(key, "members.require") {
-		found.add(key+".full", "is for members.require")
+		t.found.add(key+".full", "is for members.require")
 	}
 	if c.Timeout.Duration == 0 {
 		c.Timeout.Duration = defaultTimeout
@@ -135,7 +135,7 @@ func (c *Call) isZero() bool {
 	return empty && !c.Full && c.On == "" && c.Timeout.Duration == 0 && c.Retry.Duration == 0
 }
 
-func given(conditions ...bool) int {
+func countTrue(conditions ...bool) int {
 	n := 0
 	for _, yes := range conditions {
 		if yes {

@@ -9,43 +9,43 @@ import (
 )
 
 // checkTexts parses every text and expands it for sample nodes, so that a text that could fail later fails here.
-func (t *Template) checkTexts(found *problems) {
+func (t *checker) checkTexts() {
 	t.texts = newTexts()
-	c := textCheck{t: t, found: found, names: placeNames(), listeners: listenerNames(t.Listeners), shared: listenerNames(t.Shared)}
+	c := textCheck{t: t.Template, found: t.found, names: scopeNames(), listeners: listenerNames(t.Listeners), shared: listenerNames(t.Shared)}
 	c.samples = t.samples()
-	t.eachText(func(key string, where place, src string) {
+	t.eachText(func(key string, where scope, src string) {
 		if isText(src) {
 			c.check(key, where, src)
 		} else if strings.HasSuffix(key, ".when") && src != "" && src != "true" && src != "false" {
-			found.add(key, "%q is neither true nor false", src)
+			t.found.add(key, "%q is neither true nor false", src)
 		}
 	})
 	if t.Node.Name == "" {
-		found.add("node.name", "is missing; such as node{{.NameIndex}}@{{.Host}}")
+		t.found.add("node.name", "is missing; such as node{{.NameIndex}}@{{.Host}}")
 	} else if !t.Reads(t.Node.Name, "NameIndex") && !t.Reads(t.Node.Name, "Index") && t.texts.bySrc[t.Node.Name] != nil {
-		found.add("node.name", "%q is the same for all nodes; write {{.NameIndex}} into it", t.Node.Name)
+		t.found.add("node.name", "%q is the same for all nodes; write {{.NameIndex}} into it", t.Node.Name)
 	} else if !isText(t.Node.Name) {
-		found.add("node.name", "%q is the same for all nodes; write {{.NameIndex}} into it", t.Node.Name)
+		t.found.add("node.name", "%q is the same for all nodes; write {{.NameIndex}} into it", t.Node.Name)
 	}
-	t.callPlaces(func(key string, call *Call) { c.checkRegexps(key, call) })
+	t.eachCall(func(key string, call *Call) { c.checkRegexps(key, call) })
 }
 
 type textCheck struct {
 	t                 *Template
 	found             *problems
-	names             map[place]map[string]bool
+	names             map[scope]map[string]bool
 	listeners, shared []string
 	samples           []*Data
 }
 
-func (c *textCheck) check(key string, where place, src string) {
+func (c *textCheck) check(key string, where scope, src string) {
 	one, err := c.t.texts.add(src)
 	if err != nil {
 		c.found.add(key, "%q: %v", src, err)
 		return
 	}
 	before := len(c.found.list)
-	mentions(one.parsed.Tree.Root, true, func(m mention) { c.checkMention(key, where, m) })
+	references(one.parsed.Tree.Root, true, func(m reference) { c.checkReference(key, where, m) })
 	if len(c.found.list) > before {
 		return
 	}
@@ -62,8 +62,8 @@ func (c *textCheck) check(key string, where place, src string) {
 	}
 }
 
-// checkMention refuses a name that no data has, also where the samples would not come by.
-func (c *textCheck) checkMention(key string, where place, m mention) {
+// checkReference refuses a name that no data has, also where the samples would not come by.
+func (c *textCheck) checkReference(key string, where scope, m reference) {
 	if len(m.path) == 0 {
 		return
 	}
@@ -124,8 +124,8 @@ func oneOf(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// placeNames are the names that texts may read, by place.
-func placeNames() map[place]map[string]bool {
+// scopeNames are the names that texts may read, by place.
+func scopeNames() map[scope]map[string]bool {
 	hidden := []string{"Node", "Ports", "Tools", "SharedPort"} // how Data holds what its methods give
 	of := func(v any, without ...string) map[string]bool {
 		names := make(map[string]bool)
@@ -144,7 +144,7 @@ func placeNames() map[place]map[string]bool {
 		}
 		return names
 	}
-	return map[place]map[string]bool{
+	return map[scope]map[string]bool{
 		inNode:    of(&Data{}, "Fault"),
 		inFault:   of(&Data{}),
 		inService: of(&Data{}, "Index", "NameIndex", "Number", "Name", "Salt", "Dir", "Folder", "Port", "Addr", "Others", "Peer", "Adding", "Fault"),

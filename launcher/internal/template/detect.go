@@ -21,29 +21,29 @@ var ErrUndetected = errors.New("can't tell what server this directory holds")
 // FindIn gives the template whose detect rules hold for a node directory. None, or two of the same priority, are an
 // error that says what was looked for and how to choose by hand.
 func FindIn(templates []*Template, dir fs.FS) (*Template, error) {
-	var fits []*Template
+	var matching []*Template
 	var looked []string
 	for _, t := range templates {
 		if len(t.Detect.Files)+len(t.Detect.Match) == 0 {
 			continue
 		}
 		looked = append(looked, fmt.Sprintf("%s (%s)", t.Name, t.Detect))
-		ok, err := t.Detect.fits(dir)
+		ok, err := t.Detect.matchesDir(dir)
 		if err != nil {
 			return nil, fmt.Errorf("look whether this is %s: %w", t.Name, err)
 		}
 		if ok {
-			fits = append(fits, t)
+			matching = append(matching, t)
 		}
 	}
-	slices.SortStableFunc(fits, func(a, b *Template) int { return b.Detect.Priority - a.Detect.Priority })
+	slices.SortStableFunc(matching, func(a, b *Template) int { return b.Detect.Priority - a.Detect.Priority })
 	switch {
-	case len(fits) == 0:
+	case len(matching) == 0:
 		return nil, fmt.Errorf("%w; looked for %s; name the template with -t", ErrUndetected, oneOf(looked))
-	case len(fits) > 1 && fits[0].Detect.Priority == fits[1].Detect.Priority:
-		return nil, fmt.Errorf("%w: it may be %s or %s; name the template with -t", ErrUndetected, fits[0].Name, fits[1].Name)
+	case len(matching) > 1 && matching[0].Detect.Priority == matching[1].Detect.Priority:
+		return nil, fmt.Errorf("%w: it may be %s or %s; name the template with -t", ErrUndetected, matching[0].Name, matching[1].Name)
 	}
-	return fits[0], nil
+	return matching[0], nil
 }
 
 // String says what the rules look for.
@@ -55,7 +55,7 @@ func (d Detect) String() string {
 	return strings.Join(parts, ", ")
 }
 
-func (d Detect) fits(dir fs.FS) (bool, error) {
+func (d Detect) matchesDir(dir fs.FS) (bool, error) {
 	for _, glob := range d.Files {
 		found, err := fs.Glob(dir, glob)
 		if err != nil || len(found) == 0 {
@@ -63,7 +63,7 @@ func (d Detect) fits(dir fs.FS) (bool, error) {
 		}
 	}
 	for _, m := range d.Match {
-		src, err := readSome(dir, m.File)
+		src, err := readLimited(dir, m.File)
 		if errors.Is(err, fs.ErrNotExist) {
 			return false, nil
 		}
@@ -78,7 +78,7 @@ func (d Detect) fits(dir fs.FS) (bool, error) {
 	return true, nil
 }
 
-func readSome(dir fs.FS, file string) ([]byte, error) {
+func readLimited(dir fs.FS, file string) ([]byte, error) {
 	info, err := fs.Stat(dir, file)
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (t *Template) Declared(dir fs.FS) (map[string]int, error) {
 		}
 		list, known := entries[l.File]
 		if !known {
-			src, err := readSome(dir, l.File)
+			src, err := readLimited(dir, l.File)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
@@ -132,7 +132,7 @@ func matches(pattern, key string) bool {
 // formatOf is the format of a config file: that of an edit of the same file, else by its name.
 func (t *Template) formatOf(file string) string {
 	format, _ := confedit.FormatOf(file)
-	t.editPlaces(func(_ string, e *Edit) {
+	t.eachEdit(func(_ string, e *Edit) {
 		if e.File == file {
 			format = e.Format
 		}

@@ -16,9 +16,9 @@ type document struct {
 }
 
 type joinTable struct {
-	Default string    `toml:"default"`
-	Config  *JoinWays `toml:"config"`
-	Command *JoinWays `toml:"command"`
+	Default string      `toml:"default"`
+	Config  *JoinMethod `toml:"config"`
+	Command *JoinMethod `toml:"command"`
 }
 
 // Parse reads a template.toml. The name is the template's unless the text says another; it is also what errors call it.
@@ -46,14 +46,14 @@ func (d *document) template(name string, keys []toml.Key) *Template {
 	t.Listeners = inOrder("listeners", d.Listeners, keys)
 	t.Shared = inOrder("shared", d.Shared, keys)
 	t.Join = Join{Default: d.Join.Default}
-	for method, ways := range map[string]*JoinWays{"config": d.Join.Config, "command": d.Join.Command} {
-		if ways == nil {
+	for name, method := range map[string]*JoinMethod{"config": d.Join.Config, "command": d.Join.Command} {
+		if method == nil {
 			continue
 		}
 		if t.Join.Methods == nil {
-			t.Join.Methods = make(map[string]JoinWays, 2)
+			t.Join.Methods = make(map[string]JoinMethod, 2)
 		}
-		t.Join.Methods[method] = *ways
+		t.Join.Methods[name] = *method
 	}
 	return &t
 }

@@ -49,7 +49,7 @@ func (t *Template) sampleNode(index int) *Node {
 }
 
 // sampleFor gives the data that texts of a place get.
-func sampleFor(where place, d *Data) any {
+func sampleFor(where scope, d *Data) any {
 	switch where {
 	case inName:
 		return NameData{Index: d.Index, NameIndex: d.NameIndex, Host: d.Host, Cluster: d.Cluster, Param: d.Param}

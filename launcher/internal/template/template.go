@@ -179,12 +179,12 @@ type Ready struct {
 // Join is how a node becomes a member. Method "config": by what is in its files or environment. "command": by calls run
 // for each joining node, one after another. "none": the server needs nothing.
 type Join struct {
-	Default string              `toml:"default"` // a key of Methods, or "none"
-	Methods map[string]JoinWays `toml:"-"`       // [join.config], [join.command]
+	Default string                `toml:"default"` // a key of Methods, or "none"
+	Methods map[string]JoinMethod `toml:"-"`       // [join.config], [join.command]
 }
 
-// JoinWays is what one method of joining adds.
-type JoinWays struct {
+// JoinMethod is what one method of joining adds.
+type JoinMethod struct {
 	Environment map[string]string `toml:"environment"`
 	Edits       []Edit            `toml:"edit"`
 	Calls       []Call            `toml:"call"`

@@ -20,9 +20,9 @@ type texts struct {
 }
 
 type text struct {
-	parsed *texttemplate.Template
-	names  map[string]bool // what it reads of its data, at the first level: "Peer", "Port"; "." for all of it
-	alike  bool            // reads nothing of perNode
+	parsed     *texttemplate.Template
+	names      map[string]bool // what it reads of its data, at the first level: "Peer", "Port"; "." for all of it
+	sameForAll bool            // reads nothing of perNode
 }
 
 // perNode are the names whose values differ between the nodes of one new cluster.
@@ -88,7 +88,7 @@ func (t *texts) add(src string) (*text, error) {
 	}
 	one := &text{parsed: parsed}
 	one.names = rootNames(parsed.Tree.Root)
-	one.alike = !slices.ContainsFunc(perNode[:], func(name string) bool { return one.names[name] })
+	one.sameForAll = !slices.ContainsFunc(perNode[:], func(name string) bool { return one.names[name] })
 	t.bySrc[src] = one
 	return one, nil
 }
@@ -143,7 +143,7 @@ func (t *Template) SameForAll(src string) bool {
 	if !isText(src) {
 		return true
 	}
-	return t.texts != nil && t.texts.bySrc[src] != nil && t.texts.bySrc[src].alike
+	return t.texts != nil && t.texts.bySrc[src] != nil && t.texts.bySrc[src].sameForAll
 }
 
 var templateWords = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^template: [^:]*:(\d+:)*\s*(executing "[^"]*" )?`) })

@@ -25,13 +25,13 @@ func (t token) mark() string { return "\x00" + strconv.Itoa(t.port) + "\x00" }
 
 var markPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("\x00([0-9]+)\x00") })
 
-// filler says what stands for the marks.
-type filler struct {
+// substitution says what stands for the marks.
+type substitution struct {
 	dir  string
 	port func(int) string // nil: the port itself
 }
 
-func (f filler) fill(s string) string {
+func (f substitution) fill(s string) string {
 	return markPattern().ReplaceAllStringFunc(s, func(m string) string {
 		n, _ := strconv.Atoi(strings.Trim(m, "\x00"))
 		switch {
@@ -44,24 +44,24 @@ func (f filler) fill(s string) string {
 	})
 }
 
-// places are all places that name a token, with marks in them.
-type places struct {
+// occurrences are all places that name a token, with marks in them.
+type occurrences struct {
 	args  []string
 	env   map[string]string // only those with marks
-	files []filePlace
+	files []fileOccurrence
 	left  []string // in words: keys that have a port's number, but not the look of a port
 }
 
-// filePlace is a file that has tokens: in values of known keys, or somewhere in its text.
-type filePlace struct {
+// fileOccurrence is a file that has tokens: in values of known keys, or somewhere in its text.
+type fileOccurrence struct {
 	path   string
 	mode   fs.FileMode
 	format string // "" if the text as a whole is written anew
-	keys   []keyPlace
+	keys   []keyOccurrence
 	text   string // of a file without format, marked
 }
 
-type keyPlace struct {
+type keyOccurrence struct {
 	key, value string // marked
 	line       int
 }
@@ -87,8 +87,8 @@ func (l *learner) pathTokens() []token {
 }
 
 // find looks for the tokens in the command, in the environment, and in the texts of the tree.
-func (t *tree) find(c command, tokens []token, takes keyFilter) places {
-	p := places{env: map[string]string{}}
+func (t *tree) find(c command, tokens []token, takes keyFilter) occurrences {
+	p := occurrences{env: map[string]string{}}
 	for i, a := range c.args {
 		if i == 0 {
 			p.args = append(p.args, a)
@@ -107,7 +107,7 @@ func (t *tree) find(c command, tokens []token, takes keyFilter) places {
 		if f.text == "" || marked(f.text, tokens, false) == f.text {
 			continue
 		}
-		if place, ok := placeIn(name, f, tokens, takes, &p.left); ok {
+		if place, ok := occurrencesIn(name, f, tokens, takes, &p.left); ok {
 			p.files = append(p.files, place)
 		}
 	}
@@ -125,10 +125,10 @@ func hasPort(m string) bool {
 	return false
 }
 
-// placeIn finds the keys of a file that hold tokens, in the format of its name, or in the first that fits it. Where no
+// occurrencesIn finds the keys of a file that hold tokens, in the format of its name, or in the first that fits it. Where no
 // format does, the whole text is the place.
-func placeIn(name string, f file, tokens []token, takes keyFilter, left *[]string) (filePlace, bool) {
-	out := filePlace{path: name, mode: f.mode}
+func occurrencesIn(name string, f file, tokens []token, takes keyFilter, left *[]string) (fileOccurrence, bool) {
+	out := fileOccurrence{path: name, mode: f.mode}
 	live := liveLines(f.text, tokens)
 	if live == 0 {
 		return out, false
@@ -144,7 +144,7 @@ func placeIn(name string, f file, tokens []token, takes keyFilter, left *[]strin
 		if err != nil {
 			continue
 		}
-		var keys, passed []keyPlace
+		var keys, passed []keyOccurrence
 		lines := map[int]bool{}
 		for _, e := range list {
 			m := marked(e.Value, tokens, false)
@@ -152,7 +152,7 @@ func placeIn(name string, f file, tokens []token, takes keyFilter, left *[]strin
 				continue
 			}
 			lines[e.Line] = true
-			if k := (keyPlace{e.Key, m, e.Line}); takes(e.Key) || !hasPort(m) {
+			if k := (keyOccurrence{e.Key, m, e.Line}); takes(e.Key) || !hasPort(m) {
 				keys = append(keys, k)
 			} else {
 				passed = append(passed, k)
@@ -162,7 +162,7 @@ func placeIn(name string, f file, tokens []token, takes keyFilter, left *[]strin
 			continue
 		}
 		for _, k := range passed {
-			*left = append(*left, fmt.Sprintf("%s, line %d: %s = %s", name, k.line, k.key, filler{}.fill(k.value)))
+			*left = append(*left, fmt.Sprintf("%s, line %d: %s = %s", name, k.line, k.key, substitution{}.fill(k.value)))
 		}
 		out.format, out.keys = format, keys
 		return out, len(keys) > 0
@@ -209,7 +209,9 @@ func liveLines(text string, tokens []token) (n int) {
 func marked(s string, tokens []token, option bool) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
-		k := slices.IndexFunc(tokens, func(t token) bool { return t.text != "" && strings.HasPrefix(s[i:], t.text) && alone(s, i, t, option) })
+		k := slices.IndexFunc(tokens, func(t token) bool {
+			return t.text != "" && strings.HasPrefix(s[i:], t.text) && standsAlone(s, i, t, option)
+		})
 		if k < 0 {
 			b.WriteByte(s[i])
 			i++
@@ -221,8 +223,8 @@ func marked(s string, tokens []token, option bool) string {
 	return b.String()
 }
 
-// alone tells whether the token at s[i:] is no part of a longer number or path.
-func alone(s string, i int, t token, option bool) bool {
+// standsAlone tells whether the token at s[i:] is no part of a longer number or path.
+func standsAlone(s string, i int, t token, option bool) bool {
 	end := i + len(t.text)
 	if t.port == 0 {
 		return (i == 0 || !isWord(s[i-1]) && s[i-1] != '/' || strings.HasSuffix(s[:i], "://")) && (end == len(s) || !isWord(s[end]) && !strings.ContainsRune(".-", rune(s[end])))
@@ -236,8 +238,8 @@ func isWord(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// configure lays the places into a copy, with what the filler says.
-func (p places) configure(dir string, f filler) error {
+// configure lays the places into a copy, with what the substitution says.
+func (p occurrences) configure(dir string, f substitution) error {
 	for _, place := range p.files {
 		text := []byte(f.fill(place.text))
 		if place.format != "" {
@@ -261,7 +263,7 @@ func (p places) configure(dir string, f filler) error {
 }
 
 // of tells, in words, where a port stands.
-func (p places) of(port int) []string {
+func (p occurrences) of(port int) []string {
 	var out []string
 	mark := token{port: port}.mark()
 	for _, f := range p.files {
@@ -276,7 +278,7 @@ func (p places) of(port int) []string {
 	}
 	for i, a := range p.args {
 		if strings.Contains(a, mark) {
-			out = append(out, fmt.Sprintf("argument %d: %s", i, filler{dir: "DIR"}.fill(a)))
+			out = append(out, fmt.Sprintf("argument %d: %s", i, substitution{dir: "DIR"}.fill(a)))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.env)) {

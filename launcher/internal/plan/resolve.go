@@ -11,10 +11,10 @@ import (
 	"onemore/launcher/internal/template"
 )
 
-// settle completes the options: what a formed cluster has recorded, and defaults. Its error joins all that is wrong.
-func (o Options) settle(t *template.Template) (Options, error) {
+// resolve completes the options: what a formed cluster has recorded, and defaults. Its error joins all that is wrong.
+func (o Options) resolve(t *template.Template) (Options, error) {
 	if o.Formed != nil {
-		o = o.following(o.Formed)
+		o = o.withRecorded(o.Formed)
 	}
 	if o.Host == "" {
 		o.Host = DefaultHost
@@ -34,8 +34,8 @@ func (o Options) settle(t *template.Template) (Options, error) {
 	return o, errors.Join(o.check(t)...)
 }
 
-// following gives the options of an addition: the recorded ones, and over them what may be given anew.
-func (o Options) following(f *Plan) Options {
+// withRecorded gives the options of an addition: the recorded ones, and over them what may be given anew.
+func (o Options) withRecorded(f *Plan) Options {
 	kept := f.Options
 	kept.Nodes, kept.Formed, kept.Acting, kept.Salt, kept.Renew, kept.Places = nil, f, o.Acting, o.Salt, o.Renew, o.Places
 	for _, index := range o.Nodes {
