@@ -41,6 +41,7 @@ var mayKnow = map[string][]string{
 	"template": {"confedit"},
 	"plan":     {"confedit", "template"},
 	"probe":    {"proc"},
+	"release":  {"archive", "state"},
 	"learn":    {"confedit", "nodedir", "ports", "probe", "proc", "state", "template"},
 	"keeper":   {"confedit", "nodedir", "plan", "ports", "probe", "proc", "state", "template"},
 }
