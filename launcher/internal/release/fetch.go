@@ -127,7 +127,7 @@ func (c *Cache) transfer(ctx context.Context, from, file string, progress func(P
 		idle.Reset(idleLimit)
 		progress(Progress{Phase: "fetch", Bytes: at + n, Total: total})
 	})
-	if cause := context.Cause(ctx); err != nil && cause != nil {
+	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
 	if err == nil && total > 0 && at+got < total {
