@@ -11,10 +11,10 @@ import (
 // Variable is one line of a cluster's environment.
 type Variable struct{ Name, Value string }
 
-// Environment returns every address of a cluster as variables, in a fixed order: ONEMORE_CLUSTER, ONEMORE_NODES (a
-// number), ONEMORE_<LISTENER> (the addresses of all nodes, comma
-// separated; a listener called "cluster", "nodes", "template" or "home" is ONEMORE_<LISTENER>_LISTENER there), and for every node ONEMORE_<N>_<LISTENER>,
-// ONEMORE_<N>_NAME and ONEMORE_<N>_DIR. Listener names are in upper case; an address is HOST:PORT.
+// Environment returns every address of a cluster as variables, in a fixed order: ONEMORE_CLUSTER, ONEMORE_TEMPLATE,
+// ONEMORE_NODES (a number), ONEMORE_<LISTENER> (the addresses of all nodes, comma separated; a listener called "cluster",
+// "nodes", "template" or "home" is ONEMORE_<LISTENER>_LISTENER there), and for every node ONEMORE_<N>_NAME, ONEMORE_<N>_DIR and
+// ONEMORE_<N>_<LISTENER>. Listener names are in upper case; an address is HOST:PORT.
 func Environment(p *Plan) []Variable {
 	out := []Variable{{"ONEMORE_CLUSTER", p.Cluster}, {"ONEMORE_TEMPLATE", p.Template}, {"ONEMORE_NODES", strconv.Itoa(len(p.Nodes))}}
 	all := map[string][]string{}
@@ -43,5 +43,5 @@ func Environment(p *Plan) []Variable {
 	return append(out, nodes...)
 }
 
-// reserved are variables that mean something else.
+// reserved are variables that no listener can have.
 var reserved = []string{"ONEMORE_CLUSTER", "ONEMORE_NODES", "ONEMORE_TEMPLATE", "ONEMORE_HOME"}

@@ -11,7 +11,7 @@ import (
 	"onemore/launcher/internal/template"
 )
 
-const givenTemplate = `
+const optionsTemplate = `
 [params.size]
 default = "2"
 [node]
@@ -24,9 +24,9 @@ port = 4369
 command = ["{{.Bin}}"]
 `
 
-// TestFit: options that a cluster has already been made with are fine, those that it can't take any more are not.
-func TestFit(t *testing.T) {
-	tpl, err := template.Parse("x", []byte(givenTemplate))
+// TestCompatible: options that a cluster has already been made with are fine, those that it can't take any more are not.
+func TestCompatible(t *testing.T) {
+	tpl, err := template.Parse("x", []byte(optionsTemplate))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestFit(t *testing.T) {
 			want: "f: line 3: offset: " + is + "with 1000, not 7"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := c.o.fit(p, c.added)
+			err := c.o.compatible(p, c.added)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
@@ -108,7 +108,7 @@ func TestPlaces(t *testing.T) {
 	o := Options{Host: "y", Set: map[string]int{"http": 3}}.Over(p.Options)
 	for key, want := range map[string]string{"host": "--host", "offset": path + ": line 2: offset", "set.ws": path + ": line 4: set.ws",
 		"set.a.b": path + `: line 5: set."a.b"`, "set.http": "--set http", "node.9.bin": path + ": line 7: node.9.bin"} {
-		if got := o.named(key); got != want {
+		if got := o.label(key); got != want {
 			t.Errorf("%s is named %q, want %q", key, got, want)
 		}
 	}
