@@ -24,14 +24,14 @@ func checkCommand(c *call) *cobra.Command {
 				return err
 			}
 			o.Template = args[0]
-			return runCheck(c, cmd.Context(), launcher.CheckOptions{Options: o, Lint: lint})
+			return runCheck(cmd.Context(), c, launcher.CheckOptions{Options: o, Lint: lint})
 		}}
 	f.addServer(cmd)
 	cmd.Flags().BoolVar(&lint, "lint", false, "only read it and plan with it; start nothing")
 	return cmd
 }
 
-func runCheck(c *call, ctx context.Context, o launcher.CheckOptions) error {
+func runCheck(ctx context.Context, c *call, o launcher.CheckOptions) error {
 	if !c.json {
 		o.Step = func(s launcher.Step) {
 			verdict := map[bool]string{true: "ok", false: "FAILED"}[s.OK]

@@ -22,7 +22,7 @@ func execCommand(c *call) *cobra.Command {
 			if len(command) == 0 {
 				return usage(cmd, errors.New("it names no command"))
 			}
-			return execInNode(c, cmd.Context(), args[0], func(launcher.NodePlan) ([]string, error) { return command, nil })
+			return execInNode(cmd.Context(), c, args[0], func(launcher.NodePlan) ([]string, error) { return command, nil })
 		}}
 	cmd.Flags().SetInterspersed(false) // flags after the node are the command's
 	return cmd
@@ -38,7 +38,7 @@ func ctlCommand(c *call) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return execInNode(c, cmd.Context(), args[0], func(n launcher.NodePlan) ([]string, error) {
+			return execInNode(cmd.Context(), c, args[0], func(n launcher.NodePlan) ([]string, error) {
 				if len(n.Ctl) == 0 {
 					return nil, fmt.Errorf("the template of this cluster has no control command; use `onemore exec %s -- CMD`", args[0])
 				}
@@ -74,7 +74,7 @@ func afterDash(args []string) []string {
 }
 
 // execInNode runs a command in a node's directory and environment, with our streams; its exit code becomes ours.
-func execInNode(c *call, ctx context.Context, node string, args func(launcher.NodePlan) ([]string, error)) error {
+func execInNode(ctx context.Context, c *call, node string, args func(launcher.NodePlan) ([]string, error)) error {
 	cl, err := c.open(0, nil)
 	if err != nil {
 		return err

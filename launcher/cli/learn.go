@@ -30,7 +30,7 @@ func learnCommand(c *call) *cobra.Command {
 		ValidArgsFunction: completeLearn,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Source, o.Command = args[0], args[1:]
-			return runLearn(c, cmd.Context(), o, out)
+			return runLearn(cmd.Context(), c, o, out)
 		}}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "file to write the draft to (default: stdout); it must not exist")
 	cmd.Flags().StringVar(&o.Name, "name", "", "name of the template (default: the directory's)")
@@ -39,7 +39,7 @@ func learnCommand(c *call) *cobra.Command {
 	return cmd
 }
 
-func runLearn(c *call, ctx context.Context, o launcher.LearnOptions, out string) error {
+func runLearn(ctx context.Context, c *call, o launcher.LearnOptions, out string) error {
 	if out != "" {
 		if _, err := os.Lstat(out); err == nil {
 			return &launcher.InputError{Err: fmt.Errorf("%s is there already", out), Hint: "name another file with -o, or remove it first"}

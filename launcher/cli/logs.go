@@ -31,7 +31,7 @@ func logsCommand(c *call) *cobra.Command {
 		Example: "  onemore logs -f\n  onemore logs 2 --since 5m --grep 'error|warn'\n  onemore logs --wait-for 'leader' --timeout 30s",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runLogs(c, cmd.Context(), append(args, f.node...), f)
+			return runLogs(cmd.Context(), c, append(args, f.node...), f)
 		}}
 	fl := cmd.Flags()
 	fl.BoolVarP(&f.follow, "follow", "f", false, "go on with what comes")
@@ -45,7 +45,7 @@ func logsCommand(c *call) *cobra.Command {
 	return cmd
 }
 
-func runLogs(c *call, ctx context.Context, nodes []string, f logFlags) error {
+func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
 	cl, err := c.open(0, nil)
 	if err != nil {
 		return err

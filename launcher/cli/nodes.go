@@ -130,7 +130,7 @@ func downCommand(c *call) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return runDown(c, cmd.Context(), name, timeout, keepData, c.progress())
+				return runDown(cmd.Context(), c, name, timeout, keepData, c.progress())
 			}
 			names, err := launcher.Names()
 			if err != nil {
@@ -139,7 +139,7 @@ func downCommand(c *call) *cobra.Command {
 			for _, name := range names { // an error with one is reported, and the others are taken down
 				p := c.progress()
 				p.cluster = name
-				if err := runDown(c, cmd.Context(), name, timeout, keepData, p); err != nil {
+				if err := runDown(cmd.Context(), c, name, timeout, keepData, p); err != nil {
 					c.say("error", fmt.Sprintf("cluster %q can't be taken down:", name))
 					c.code = c.report(cmd.Context(), err)
 				}
@@ -152,7 +152,7 @@ func downCommand(c *call) *cobra.Command {
 	return cmd
 }
 
-func runDown(c *call, ctx context.Context, name string, timeout time.Duration, keepData bool, p *progress) error {
+func runDown(ctx context.Context, c *call, name string, timeout time.Duration, keepData bool, p *progress) error {
 	defer p.end()
 	cl, err := launcher.Open(name, launcher.Options{Timeout: timeout, Progress: p.event})
 	if err == nil {

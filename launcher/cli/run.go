@@ -33,7 +33,7 @@ func runCommand(c *call) *cobra.Command {
 				opts.Base = "auto"
 			}
 			o.Named = cmd.Flags().Changed("cluster")
-			return runRun(c, cmd.Context(), opts, o, args[at:])
+			return runRun(cmd.Context(), c, opts, o, args[at:])
 		}}
 	f.add(cmd)
 	cmd.Flags().StringVar(&o.Bundle, "bundle", "", "folder for the logs and the status when CMD fails (default: one in the temporary folder)")
@@ -41,7 +41,7 @@ func runCommand(c *call) *cobra.Command {
 	return cmd
 }
 
-func runRun(c *call, ctx context.Context, o launcher.Options, r launcher.RunOptions, args []string) error {
+func runRun(ctx context.Context, c *call, o launcher.Options, r launcher.RunOptions, args []string) error {
 	p := c.progress()
 	p.quiet = p.quiet || !c.verbose
 	o.Progress = p.event

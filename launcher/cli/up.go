@@ -195,12 +195,12 @@ func upCommand(c *call) *cobra.Command {
 					return err
 				}
 				o.Cluster = c.cluster
-				return runUp(c, cmd.Context(), o, from, foreground)
+				return runUp(cmd.Context(), c, o, from, foreground)
 			}
 			if dryRun {
-				return runDryRun(c, cmd.Context(), o)
+				return runDryRun(cmd.Context(), c, o)
 			}
-			return runUp(c, cmd.Context(), o, "", foreground)
+			return runUp(cmd.Context(), c, o, "", foreground)
 		},
 	}
 	f.add(cmd)
@@ -225,7 +225,7 @@ func checkFrom(cmd *cobra.Command, args []string) error {
 }
 
 // runUp brings up a cluster; with from, that of the snapshot of this name.
-func runUp(c *call, ctx context.Context, o launcher.Options, from string, foreground bool) error {
+func runUp(ctx context.Context, c *call, o launcher.Options, from string, foreground bool) error {
 	p := c.progress()
 	o.Progress = p.event
 	up := launcher.Up
@@ -245,12 +245,12 @@ func runUp(c *call, ctx context.Context, o launcher.Options, from string, foregr
 	if !foreground {
 		return nil
 	}
-	return runForeground(c, ctx, cl)
+	return runForeground(ctx, c, cl)
 }
 
 // runForeground owns the cluster and prints its logs until the first signal; then it takes the cluster down. A second signal
 // ends this process at once (main) and with it the ownership: the keeper kills what is left.
-func runForeground(c *call, ctx context.Context, cl *launcher.Cluster) error {
+func runForeground(ctx context.Context, c *call, cl *launcher.Cluster) error {
 	release, gone, err := cl.Own(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
@@ -278,7 +278,7 @@ func runForeground(c *call, ctx context.Context, cl *launcher.Cluster) error {
 	return cl.Down(context.WithoutCancel(ctx), false)
 }
 
-func runDryRun(c *call, ctx context.Context, o launcher.Options) error {
+func runDryRun(ctx context.Context, c *call, o launcher.Options) error {
 	p, err := launcher.DryRun(ctx, o)
 	if err != nil {
 		return err
