@@ -35,6 +35,9 @@ func Open(name string, o Options) (*Cluster, error) {
 // ValidName says why a text can't be a cluster's name, or returns nil.
 func ValidName(name string) error { return state.ValidName(name) }
 
+// UniqueName is a cluster name that no other cluster has.
+func UniqueName(prefix string) string { return fmt.Sprintf("%s-%d-%s", prefix, os.Getpid(), random(3)) }
+
 // locate is the cluster of that name, which may or may not exist.
 func locate(name string, o Options) (*Cluster, error) {
 	if err := state.ValidName(name); err != nil {

@@ -241,31 +241,25 @@ func (o Options) withPlace(key string, err error) error {
 	return err
 }
 
-// absolutePaths makes all paths absolute, those of single nodes too. The maps of the caller stay as they are.
-func (o Options) absolutePaths() (_ Options, err error) {
+// absolutePaths makes all paths absolute, those of single nodes too. The caller's maps are not changed.
+func (o Options) absolutePaths() (Options, error) {
+	var errs []error
+	abs := func(path string) string {
+		path, err := absolute(path)
+		errs = append(errs, err)
+		return path
+	}
 	if template.IsPath(o.Template) {
-		if o.Template, err = absolute(o.Template); err != nil {
-			return o, err
-		}
+		o.Template = abs(o.Template)
 	}
-	if o.Source, err = absolute(o.Source); err != nil {
-		return o, err
-	}
-	if o.Bin, err = absolute(o.Bin); err != nil {
-		return o, err
-	}
+	o.Source, o.Bin = abs(o.Source), abs(o.Bin)
 	nodes := make(map[int]NodeOptions, len(o.Nodes))
 	for i, n := range o.Nodes {
-		if n.Source, err = absolute(n.Source); err != nil {
-			return o, err
-		}
-		if n.Bin, err = absolute(n.Bin); err != nil {
-			return o, err
-		}
+		n.Source, n.Bin = abs(n.Source), abs(n.Bin)
 		nodes[i] = n
 	}
 	o.Nodes = nodes
-	return o, nil
+	return o, errors.Join(errs...)
 }
 
 // absolute makes a path absolute; "" stays "".

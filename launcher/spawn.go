@@ -26,9 +26,6 @@ const (
 // InCluster tells whether this process was started for a node of a cluster.
 func InCluster() bool { return os.Getenv(keeper.MarkCluster) != "" }
 
-// UniqueName is a cluster name that nobody else has.
-func UniqueName(prefix string) string { return fmt.Sprintf("%s-%d-%s", prefix, os.Getpid(), random(3)) }
-
 // RunKeeper is what the process started as KeeperCommand does: it keeps the cluster in dir until it is down.
 func RunKeeper(ctx context.Context, dir string) error {
 	f := os.NewFile(3, "client")
