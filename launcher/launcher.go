@@ -28,7 +28,7 @@ type (
 	NodePlan   = plan.Node
 )
 
-// Failure is why an operation failed: node, phase, reason, the telling log lines, and where the logs were kept.
+// Failure is why an operation failed: node, phase, reason, the log lines that show it, and where the logs were kept.
 type Failure = keeper.Error
 
 // InputError says that the call or its input is wrong; nothing was touched.
