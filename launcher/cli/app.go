@@ -2,7 +2,8 @@
 // makes one call of package launcher; it decides nothing about clusters itself. No other package of launcher uses cobra. (The
 // built-in node has commands of its own, which main adds.)
 //
-// Start at App.Run. A command is in the file of its name; those on single nodes are in nodes.go.
+// Start at App.Run. A command is in the file of its name, or with its like: nodes.go (add, remove, stop, start, restart, kill,
+// pause, resume), exec.go (exec, ctl), status.go (status, ls), check.go (templates check), project.go (init).
 package cli
 
 import (
