@@ -138,20 +138,20 @@ func (s *scanner) table(member func(*node) error) (*node, error) {
 func (s *scanner) separator(n *node) bool {
 	if !s.rules.newline {
 		s.skipSpace()
-		return s.comma(n)
+		return comma(s, n)
 	}
-	if s.skipBlanks(); s.comma(n) {
+	if s.skipBlanks(); comma(s, n) {
 		return true
 	}
 	parted := s.atLineEnd() || s.rules.cr && s.peek() == '\r' || s.rules.comment(s)
 	if parted && s.rules.late {
 		s.skipSpace()
-		s.comma(n)
+		comma(s, n)
 	}
 	return parted
 }
 
-func (s *scanner) comma(n *node) bool {
+func comma(s *scanner, n *node) bool {
 	c := s.peek()
 	if c != ',' && (c != ';' || !s.rules.semicolon || n.kind != kindTable) {
 		return false

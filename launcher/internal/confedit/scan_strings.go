@@ -40,7 +40,7 @@ func (s *scanner) escape(b *strings.Builder) error {
 	}
 	code, ok := rune(0), false
 	if c != 0 && strings.IndexByte(e.hex, c) >= 0 {
-		code, ok = s.hex(map[byte]int{'x': 2, 'u': 4, 'U': 8}[c])
+		code, ok = hexDigits(s, map[byte]int{'x': 2, 'u': 4, 'U': 8}[c])
 	}
 	switch {
 	case !ok && e.lenient && c != 0:
@@ -50,7 +50,7 @@ func (s *scanner) escape(b *strings.Builder) error {
 	case c == 'x' && e.bytes:
 		b.WriteByte(byte(code))
 	case e.pairs && utf16.IsSurrogate(code):
-		b.WriteRune(s.surrogates(code))
+		b.WriteRune(surrogates(s, code))
 	case !utf8.ValidRune(code):
 		return s.errorf(start, "an escape in a string is no character")
 	default:
@@ -60,11 +60,11 @@ func (s *scanner) escape(b *strings.Builder) error {
 }
 
 // surrogates is the rune of a first surrogate and of the second one in the escape that comes next; U+FFFD for any other.
-func (s *scanner) surrogates(first rune) rune {
+func surrogates(s *scanner, first rune) rune {
 	start := s.pos
 	if s.has(`\u`) {
 		s.pos += 2
-		if second, ok := s.hex(4); ok {
+		if second, ok := hexDigits(s, 4); ok {
 			if r := utf16.DecodeRune(first, second); r != utf8.RuneError {
 				return r
 			}
@@ -74,8 +74,8 @@ func (s *scanner) surrogates(first rune) rune {
 	return utf8.RuneError
 }
 
-// hex reads a number of so many hexadecimal digits, and nothing when others come next.
-func (s *scanner) hex(width int) (rune, bool) {
+// hexDigits reads a number of so many hexadecimal digits, and nothing when others come next.
+func hexDigits(s *scanner, width int) (rune, bool) {
 	if s.pos+width > len(s.src) {
 		return 0, false
 	}

@@ -29,7 +29,7 @@ func parseYAML(src []byte) (*node, error) {
 		}
 	}
 	p := yamlParser{sc}
-	if err := p.prologue(); err != nil {
+	if err := prologue(&p); err != nil {
 		return nil, err
 	}
 	root := newTable(len(src), len(src))
@@ -60,7 +60,7 @@ func parseYAML(src []byte) (*node, error) {
 }
 
 // prologue passes directives and the start of the document.
-func (p *yamlParser) prologue() error {
+func prologue(p *yamlParser) error {
 	if err := p.toContent(); err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (p *yamlParser) content(parent int) (*node, error) {
 	var err error
 	switch c := p.peek(); {
 	case c == '|' || c == '>':
-		return p.blockText(parent)
+		return blockText(p, parent)
 	case c == '{' || c == '[' || c == '"' || c == '\'':
 		n, err = p.flow()
 	default:

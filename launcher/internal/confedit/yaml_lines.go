@@ -60,7 +60,7 @@ func (p *yamlParser) nextLine() bool {
 }
 
 // blockText reads a text under `|` or `>`.
-func (p *yamlParser) blockText(parent int) (*node, error) {
+func blockText(p *yamlParser, parent int) (*node, error) {
 	start := p.pos
 	fold := p.peek() == '>'
 	chomp, indent := byte(0), -1

@@ -8,7 +8,7 @@ import (
 func (p *yamlParser) plainText(parent int, flow bool) (*node, error) {
 	start := p.pos
 	c := p.peek()
-	if strings.IndexByte(",[]{}#|>%@`", c) >= 0 || strings.IndexByte("-?:", c) >= 0 && p.endsPlain(1, flow) {
+	if strings.IndexByte(",[]{}#|>%@`", c) >= 0 || strings.IndexByte("-?:", c) >= 0 && endsPlain(p, 1, flow) {
 		return nil, p.errorf(p.pos, "expected a value, got %s", p.what())
 	}
 	text := p.plainLine(flow)
@@ -26,7 +26,7 @@ func (p *yamlParser) plainText(parent int, flow bool) (*node, error) {
 		if breaks == 0 || p.column() <= parent || p.peek() == '#' || flow && strings.IndexByte(",[]{}:", p.peek()) >= 0 {
 			break
 		}
-		if flow && p.peek() == ':' && p.endsPlain(1, flow) {
+		if flow && p.peek() == ':' && endsPlain(p, 1, flow) {
 			break
 		}
 		text := p.plainLine(flow)
@@ -58,7 +58,7 @@ func folded(breaks int) string {
 }
 
 // endsPlain tells whether the byte so far ahead can't follow an indicator inside a bare text.
-func (p *yamlParser) endsPlain(ahead int, flow bool) bool {
+func endsPlain(p *yamlParser, ahead int, flow bool) bool {
 	c := p.at(ahead)
 	return p.blankAt(ahead) || flow && strings.IndexByte(",[]{}", c) >= 0
 }
@@ -68,7 +68,7 @@ func (p *yamlParser) plainLine(flow bool) string {
 	start, end := p.pos, p.pos
 	for ; !p.atLineEnd(); p.pos++ {
 		c := p.peek()
-		if c == ':' && p.endsPlain(1, flow) || c == '#' && p.pos > start && isBlank(p.src[p.pos-1]) {
+		if c == ':' && endsPlain(p, 1, flow) || c == '#' && p.pos > start && isBlank(p.src[p.pos-1]) {
 			break
 		}
 		if flow && strings.IndexByte(",[]{}", c) >= 0 {
@@ -87,7 +87,7 @@ func (p *yamlParser) plainLine(flow bool) string {
 }
 
 // quotedLine returns where the quoted text that starts here ends, -1 when that is not on the same line.
-func (p *yamlParser) quotedLine() int {
+func quotedLine(p *yamlParser) int {
 	q := p.peek()
 	for i := p.pos + 1; i < len(p.src) && p.src[i] != '\n'; i++ {
 		switch {
@@ -126,7 +126,7 @@ func (p *yamlParser) quotedText() (*node, error) {
 			for len(text) > solid && isBlank(text[len(text)-1]) {
 				text = text[:len(text)-1]
 			}
-			text = append(text, folded(p.breaks())...)
+			text = append(text, folded(lineBreaks(p))...)
 			solid = len(text)
 		default:
 			text = append(text, c)
@@ -136,8 +136,8 @@ func (p *yamlParser) quotedText() (*node, error) {
 	return nil, p.errorf(start, "a string is not closed")
 }
 
-// breaks passes line ends and the blanks around them and returns how many lines ended.
-func (p *yamlParser) breaks() int {
+// lineBreaks passes line ends and the blanks around them and returns how many lines ended.
+func lineBreaks(p *yamlParser) int {
 	n := 0
 	for ; !p.eof() && strings.IndexByte(" \t\r\n", p.peek()) >= 0; p.pos++ {
 		if p.peek() == '\n' {
@@ -172,7 +172,7 @@ func (p *yamlParser) tryKey() (string, bool, error) {
 	start := p.pos
 	switch c := p.peek(); c {
 	case '"', '\'':
-		end := p.quotedLine()
+		end := quotedLine(p)
 		if end < 0 {
 			return "", false, nil
 		}
