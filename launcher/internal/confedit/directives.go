@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// wordsSyntax is a directive and its arguments, a line each: `port 6379`, `save 900 1`, `requirepass "a b"`. Arguments
+// directivesSyntax is a directive and its arguments, a line each: `port 6379`, `save 900 1`, `requirepass "a b"`. Arguments
 // may be quoted; a # starts a comment only at the start of a line. Names of directives don't tell case apart.
 //
 // A directive with one argument has that argument as its value, unquoted; one with several has them as they are written.
@@ -14,25 +14,31 @@ import (
 //
 // A directive that stands several times is listed as `save.0`, `save.1`, …, and can be set so, also to add the next one;
 // `save` alone is the last, which is the one that wins.
-func wordsSyntax() syntax {
+func directivesSyntax() syntax {
 	return syntax{
-		parse: parseWords,
-		path:  wordsPath,
+		parse: parseDirectives,
+		path:  directivePath,
 		key:   func(path []string) string { return strings.Join(path, ".") },
-		find:  findWords,
+		find:  findDirective,
 		bare:  func(s string) (kind, bool) { return kindString, bareArgument(s) },
 		quote: quoteArgument,
-		add:   addWords,
+		add:   addDirective,
 		plain: true,
 	}
 }
 
 const (
 	severalArguments = " "         // the quote of a node that holds several
-	wordBlanks       = " \t\v\f\r" // what parts arguments
+	argumentSpace    = " \t\v\f\r" // what parts arguments
 )
 
-func wordBlank(c byte) bool { return c != 0 && strings.IndexByte(wordBlanks, c) >= 0 }
+var directiveRules = &rules{
+	space:   argumentSpace + "\n",
+	comment: commentBy("#"),
+	escapes: &escapes{letters: "nrtba", runes: []rune("\n\r\t\b\a"), hex: "x", bytes: true, lenient: true},
+}
+
+func isArgumentSpace(c byte) bool { return c != 0 && strings.IndexByte(argumentSpace, c) >= 0 }
 
 func bareArgument(s string) bool {
 	return s != "" && !hasControl(s) && !strings.ContainsAny(s, " \"'\\")
@@ -67,9 +73,9 @@ func quoteArgument(s, quotes string) (string, error) {
 
 // argumentsIn counts the arguments in a text without line ends; 0 when they are malformed.
 func argumentsIn(s string) int {
-	sc := scanner{src: []byte(s)}
+	sc := scanner{src: []byte(s), rules: directiveRules}
 	n := 0
-	for sc.skip(wordBlanks); !sc.eof(); sc.skip(wordBlanks) {
+	for sc.skip(argumentSpace); !sc.eof(); sc.skip(argumentSpace) {
 		if _, err := argument(&sc); err != nil {
 			return 0
 		}
@@ -78,26 +84,14 @@ func argumentsIn(s string) int {
 	return n
 }
 
-func parseWords(src []byte) (*node, error) {
-	sc, err := newScanner(src)
+func parseDirectives(src []byte) (*node, error) {
+	sc, err := newScanner(src, directiveRules)
 	if err != nil {
 		return nil, err
 	}
 	root := newTable(len(src), len(src))
 	root.spread = true
-	for p := &sc; ; {
-		p.skip(wordBlanks + "\n")
-		if p.eof() {
-			return root, nil
-		}
-		if p.peek() == '#' {
-			p.skipLine()
-			continue
-		}
-		if err := directive(p, root); err != nil {
-			return nil, err
-		}
-	}
+	return root, sc.lines(func() error { return directive(&sc, root) })
 }
 
 func directive(p *scanner, root *node) error {
@@ -110,7 +104,7 @@ func directive(p *scanner, root *node) error {
 	}
 	val := &node{from: p.pos, to: p.pos, lead: " "}
 	for n := 0; ; n++ {
-		p.skip(wordBlanks)
+		p.skip(argumentSpace)
 		if p.atLineEnd() {
 			break
 		}
@@ -134,9 +128,9 @@ func directive(p *scanner, root *node) error {
 	case old == nil:
 		root.put(key, val)
 	case old.kind == kindArray:
-		old.kids = append(old.kids, val)
+		old.children = append(old.children, val)
 	default:
-		root.put(key, &node{kind: kindArray, from: old.from, to: old.from, spread: true, kids: []*node{old, val}})
+		root.put(key, &node{kind: kindArray, from: old.from, to: old.from, spread: true, children: []*node{old, val}})
 	}
 	return nil
 }
@@ -145,7 +139,7 @@ func directive(p *scanner, root *node) error {
 func argument(p *scanner) (*node, error) {
 	n := &node{from: p.pos}
 	var b strings.Builder
-	for !p.atLineEnd() && !wordBlank(p.peek()) {
+	for !p.atLineEnd() && !isArgumentSpace(p.peek()) {
 		c := p.peek()
 		if c != '"' && c != '\'' {
 			b.WriteByte(c)
@@ -160,10 +154,12 @@ func argument(p *scanner) (*node, error) {
 			if p.atLineEnd() {
 				return nil, p.errorf(start, "a quote is not closed")
 			}
-			p.pos += argumentByte(p, c, &b)
+			if err := argumentByte(p, c, &b); err != nil {
+				return nil, err
+			}
 		}
 		p.pos++
-		if !p.atLineEnd() && !wordBlank(p.peek()) {
+		if !p.atLineEnd() && !isArgumentSpace(p.peek()) {
 			return nil, p.errorf(start, "expected white space after a closing quote, got %s", p.what())
 		}
 	}
@@ -171,46 +167,35 @@ func argument(p *scanner) (*node, error) {
 	return n, nil
 }
 
-// argumentByte writes the next byte of a quoted argument and returns how many it was written with.
-func argumentByte(p *scanner, quote byte, b *strings.Builder) int {
+// argumentByte reads the next byte of a quoted argument, or an escape.
+func argumentByte(p *scanner, quote byte, b *strings.Builder) error {
 	c, next := p.peek(), p.at(1)
-	switch {
-	case c != '\\' || quote == '\'' && next != '\'' || p.pos+1 >= len(p.src):
-		b.WriteByte(c)
-		return 1
-	case quote == '\'':
-		b.WriteByte(next)
-		return 2
-	case next == 'x' && isHex(p.at(2)) && isHex(p.at(3)):
-		code, _ := strconv.ParseUint(string(p.src[p.pos+2:p.pos+4]), 16, 8) // two hexadecimal digits always fit
-		b.WriteByte(byte(code))
-		return 4
+	if c == '\\' && quote == '"' && next != 0 && next != '\n' && next != '\r' {
+		return p.escape(b)
 	}
-	if next == '\n' || next == '\r' {
-		b.WriteByte(c)
-		return 1
+	if c == '\\' && quote == '\'' && next == '\'' {
+		c = next
+		p.pos++
 	}
-	if i := strings.IndexByte("nrtba", next); i >= 0 {
-		next = "\n\r\t\b\a"[i]
-	}
-	b.WriteByte(next)
-	return 2
+	b.WriteByte(c)
+	p.pos++
+	return nil
 }
 
-// wordsPath takes a number at the end of a key for an index, unless a directive is called so.
-func wordsPath(root *node, key string) ([]string, error) {
+// directivePath takes a number at the end of a key for an index, unless a directive is called so.
+func directivePath(root *node, key string) ([]string, error) {
 	if key == "" {
 		return nil, errors.New("the key is empty")
 	}
 	key = strings.ToLower(key)
-	if i := indexOfWord(key); i > 0 && root.child(key) == nil {
+	if i := indexOfDirective(key); i > 0 && root.child(key) == nil {
 		return []string{key[:i], key[i+1:]}, nil
 	}
 	return []string{key}, nil
 }
 
-// indexOfWord returns where the dot before the number is that a key ends with; 0 or less when it ends with none.
-func indexOfWord(key string) int {
+// indexOfDirective returns where the dot before the number is that a key ends with; 0 or less when it ends with none.
+func indexOfDirective(key string) int {
 	i := strings.LastIndexByte(key, '.')
 	if i+1 == len(key) || digits(key[i+1:]) < len(key)-i-1 {
 		return -1
@@ -218,28 +203,28 @@ func indexOfWord(key string) int {
 	return i
 }
 
-func findWords(root *node, path []string) *node {
+func findDirective(root *node, path []string) *node {
 	n := root.child(path[0])
 	switch {
 	case n == nil || len(path) == 1 && n.kind != kindArray:
 		return n
 	case len(path) == 1:
-		return n.kids[len(n.kids)-1]
+		return n.children[len(n.children)-1]
 	case n.kind != kindArray && path[1] == "0":
 		return n
 	}
 	return n.child(path[1])
 }
 
-func addWords(src []byte, root *node, path []string, value string) (patch, error) {
+func addDirective(src []byte, root *node, path []string, value string) (patch, error) {
 	// One that ends like an index could be taken for a directive that stands several times.
-	if !bareArgument(path[0]) || strings.HasPrefix(path[0], "#") || indexOfWord(path[0]) > 0 {
+	if !bareArgument(path[0]) || strings.HasPrefix(path[0], "#") || indexOfDirective(path[0]) > 0 {
 		return patch{}, errors.New("it can't be added: this is no name of a directive")
 	}
 	if len(path) == 2 {
 		have := 0
 		if n := root.child(path[0]); n != nil {
-			have = max(1, len(n.kids))
+			have = max(1, len(n.children))
 		}
 		if path[1] != strconv.Itoa(have) {
 			return patch{}, errors.New("it can't be added: the directives before it are missing")
