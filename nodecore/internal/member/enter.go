@@ -78,6 +78,7 @@ func (tr *transition) Join(ctx context.Context, t Target) error {
 	if err := tr.announce(l, a); err != nil {
 		return err
 	}
+	tr.arrived(a.Holders)
 	return tr.awaitListed(ctx)
 }
 
