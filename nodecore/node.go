@@ -95,7 +95,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := n.openData(); err != nil {
 		return nil, err
 	}
-	if n.sockets, err = openSockets(ctx, &cfg); err != nil {
+	if n.sockets, err = openSockets(ctx, &cfg, n.log); err != nil {
 		return nil, err
 	}
 	if err := n.openMembership(); err != nil {

@@ -31,7 +31,7 @@ import (
 type Config struct {
 	Name      string         // node name, Name@Host
 	Dir       string         // data directory; exists and is this process's alone
-	TCP       net.Listener   // cluster port, owned by the Group from Open on, even if Open fails
+	TCP       net.Listener   // cluster port, owned by the Group from Open on, even if Open fails; its Accept fails only when it is closed
 	UDP       net.PacketConn // the same port; owned likewise
 	Advertise netip.AddrPort // where other members reach the cluster port
 	Forward   string         // ip:port for links between nodes, told to all members
