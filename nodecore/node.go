@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,6 +56,7 @@ type Node struct {
 	control *controlServer
 	notify  notifier
 
+	data    catchUp
 	peersMu sync.Mutex // orders the calls of broker.SetPeers and Reset
 
 	ready  chan struct{}
@@ -75,7 +77,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, &ConfigError{Dir: cfg.Dir, Err: err}
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger, faults: new(faults.Table), ready: make(chan struct{}), done: make(chan struct{})}
+	n := &Node{cfg: cfg, log: cfg.Logger, faults: new(faults.Table), data: catchUp{changed: make(chan struct{})}, ready: make(chan struct{}), done: make(chan struct{})}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -93,7 +95,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := n.openData(); err != nil {
 		return nil, err
 	}
-	if n.sockets, err = openSockets(ctx, &cfg); err != nil {
+	if n.sockets, err = openSockets(ctx, &cfg, n.log); err != nil {
 		return nil, err
 	}
 	if err := n.openMembership(); err != nil {
@@ -162,7 +164,7 @@ func (n *Node) openMembership() error {
 	n.group, err = member.Open(member.Config{
 		Name: n.cfg.Node.Name, Dir: n.dataDir(), TCP: tcp, UDP: udp,
 		Advertise: advertise, Forward: forward.String(), Secret: []byte(n.cfg.Cluster.Secret), Seeds: seeds,
-		Reset: n.resetBroker, Faults: n.faults, Logger: n.log,
+		Reset: n.resetBroker, Holders: n.holders, Faults: n.faults, Logger: n.log,
 	})
 	return err
 }
@@ -187,7 +189,7 @@ func (n *Node) openBroker() error {
 		Name: v.Self.Name, NodeID: v.Self.Node, ClusterID: cluster, Secret: []byte(secret),
 		Dir: n.dataDir(), Store: n.store, Peers: peers(v), Forward: s.take("forward"),
 		MQTT: s.take("mqtt"), MQTTS: s.take("mqtts"), WS: s.take("ws"), WSS: s.take("wss"),
-		Faults: n.linkFaults, Logger: n.log,
+		Wait: true, Faults: n.linkFaults, Logger: n.log,
 	})
 	return err
 }
@@ -201,40 +203,63 @@ func (n *Node) start() error {
 	}
 	n.serveHTTP()
 	n.control.serve(n.answerControl)
+	n.wg.Go(func() { n.keepCaughtUp(ctx) })
 	n.wg.Go(func() { n.follow(ctx) })
 	return nil
 }
 
 // follow reports every change of membership to the broker's links and to the
-// supervisor.
+// supervisor, and that the node is ready.
 func (n *Node) follow(ctx context.Context) {
-	reported := 0 // number of members that the supervisor knows
+	reported, ready := "", false // to the supervisor
 	for ctx.Err() == nil {
 		v := n.updatePeers()
-		state := "X_ONEMORE_MEMBERS=" + strconv.Itoa(len(v.Running))
-		if reported == 0 {
-			state = "READY=1\n" + state
-			n.becomeReady(v)
-		}
-		if len(v.Running) != reported {
+		state, changed := n.supervisorState(v, ready)
+		if state != "" && !strings.HasSuffix(reported, state) {
 			again, err := n.notify.send(ctx, state)
 			if err != nil {
-				n.log.Debug("tell state", "error", err)
+				n.log.Debug("report state", "error", err)
 			}
 			if again {
 				sleep(ctx, notifyAgain)
 				continue
 			}
-			reported = len(v.Running)
+			reported, ready = state, ready || strings.HasPrefix(state, "READY=1")
 		}
 		select {
 		case <-n.group.Changes():
+		case <-changed:
 		case <-ctx.Done():
 		}
-		if reported >= debounceFrom {
-			n.debounce(ctx, time.Duration(reported))
+		if members := len(v.Running); members >= debounceFrom {
+			n.debounce(ctx, time.Duration(members))
 		}
 	}
+}
+
+// supervisorState is what the supervisor should know, in sd_notify's form; "" is
+// nothing yet. changed is closed when it may be another one, besides changes of
+// membership.
+func (n *Node) supervisorState(v member.View, readyReported bool) (state string, changed <-chan struct{}) {
+	cluster, progress, _, changed := n.data.state()
+	select {
+	case <-n.ready:
+	default:
+		// A supervisor that will set faults waits for the node, which is cut off until then.
+		if cluster == "" && os.Getenv(envFaults) == "" {
+			if progress != "" {
+				state = "STATUS=" + progress
+			}
+			return state, changed
+		}
+		n.log.Info("ready", "name", v.Self.Name, "cluster", v.Cluster)
+		close(n.ready)
+	}
+	state = "X_ONEMORE_MEMBERS=" + strconv.Itoa(len(v.Running))
+	if !readyReported {
+		state = "READY=1\n" + state
+	}
+	return state, changed
 }
 
 // debounce waits until no change has come for a while.
@@ -253,16 +278,6 @@ func (n *Node) debounce(ctx context.Context, members time.Duration) {
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-// becomeReady closes ready, once.
-func (n *Node) becomeReady(v member.View) {
-	select {
-	case <-n.ready:
-	default:
-		n.log.Info("ready", "name", v.Self.Name, "cluster", v.Cluster)
-		close(n.ready)
 	}
 }
 
@@ -292,6 +307,9 @@ func (n *Node) resetBroker(_ context.Context, cluster string) error {
 	return n.broker.Reset(cluster)
 }
 
+// holders is called by the membership from its start on, when the broker is open.
+func (n *Node) holders() []string { return n.broker.Holders() }
+
 func peers(v member.View) []peer.Peer {
 	list := make([]peer.Peer, 0, len(v.Running)+len(v.Stopped))
 	for _, m := range v.Running {
@@ -305,7 +323,8 @@ func peers(v member.View) []peer.Peer {
 	return list
 }
 
-// Ready is closed when the node serves and has said so.
+// Ready is closed when the node is in its cluster and has the cluster's data, as
+// far as members that hold some answer, and serves clients.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 // Done is closed when the node has ended.

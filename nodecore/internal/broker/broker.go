@@ -48,6 +48,7 @@ type Config struct {
 	WS      net.Listener // 8083
 	WSS     net.Listener // 8084
 
+	Wait   bool          // clients wait, at first and after every Reset, until Admit is called
 	Faults peer.Faults   // faults between this node and others; nil: none
 	Hold   time.Duration // how long a publisher waits for a node that can't be reached; 0: peer.DefaultHold
 	Logger *slog.Logger  // nil: discard
@@ -69,6 +70,7 @@ type Broker struct {
 	cancel     context.CancelCauseFunc
 	background sync.WaitGroup // timers and what is done later
 
+	admission admission
 	server    server
 	sessions  registry
 	routes    routing
@@ -81,7 +83,12 @@ type Broker struct {
 type questions struct {
 	sync.Mutex
 	last uint64
-	open map[uint64]chan struct{}
+	open map[uint64]question
+}
+
+type question struct {
+	peer   string
+	answer chan struct{} // closed by the answer
 }
 
 type counters struct {
@@ -120,12 +127,16 @@ func Open(cfg Config) (*Broker, error) {
 func newBroker(cfg Config) *Broker {
 	b := &Broker{cfg: cfg, log: cfg.Logger, store: cfg.Store, clock: clock{node: cfg.Name}, incarnation: random()}
 	b.server.b = b
+	b.admission.reset(cfg.ClusterID)
+	if !cfg.Wait {
+		b.Admit(cfg.ClusterID)
+	}
 	b.sessions = registry{b: b, conns: map[*conn]struct{}{}, all: map[string]*session{}, moved: map[string]*session{}}
 	b.routes = routing{
 		b: b, groups: map[string]*group{}, peers: map[string]map[string]bool{}, announced: announced{all: map[string]filterCount{}},
 	}
 	b.synced = routeSync{b: b, from: map[string]chan struct{}{}}
-	b.retained = retainedMessages{b: b, all: map[string]retainedEntry{}, asked: questions{open: map[uint64]chan struct{}{}}}
+	b.retained = retainedMessages{b: b, all: map[string]retainedEntry{}, asked: questions{open: map[uint64]question{}}}
 	b.takeovers = takeovers{b: b, open: map[uint64]*takeover{}}
 	return b
 }
@@ -160,6 +171,9 @@ func (b *Broker) isClosed() bool {
 // Reset makes the broker a fresh one in another cluster: clients are disconnected, sessions, retained messages and peers
 // are dropped, from disk too. The listeners stay open.
 func (b *Broker) Reset(clusterID string) error {
+	if b.cfg.Wait {
+		b.admission.reset(clusterID)
+	}
 	b.mesh.Reset(clusterID)
 	b.sessions.disconnectAll(packets.ErrAdministrativeAction)
 	for _, s := range append(b.sessions.list(), b.sessions.listMoved()...) {

@@ -87,7 +87,7 @@ func TestOtherClusterAtTheAddress(t *testing.T) {
 	two.cfg.Advertise, two.addr = one[0].addr, one[0].addr
 	two.start(t)
 	one[1].restart(t)
-	err := one[1].reconnect(t.Context(), one[1].View().Stopped[0])
+	err := one[1].reconnect(t.Context(), one[1].View().Stopped[0], nil)
 	if !refused(err, CodeOther) {
 		t.Errorf("greet a node of another cluster: got %v", err)
 	}

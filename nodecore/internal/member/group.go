@@ -69,7 +69,7 @@ func newGroup(cfg Config, st state) *Group {
 	ms := &membership{
 		cfg: cfg, log: cfg.Logger, st: st, roster: newRoster(st.rosterData),
 		changes: make(chan struct{}, 1), dirty: make(chan struct{}, 1),
-		memberLost: make(chan struct{}, 1), neighbourChanged: make(chan struct{}, 1), entered: make(chan struct{}),
+		memberLost: make(chan struct{}, 1), neighbourChanged: make(chan struct{}, 1), arrivals: make(chan Arrival, 1),
 	}
 	ms.st.rosterData = rosterData{}
 	ms.ctx, ms.cancel = context.WithCancel(context.Background())
@@ -82,8 +82,10 @@ func newGroup(cfg Config, st state) *Group {
 // share one. There is one channel: it has one reader.
 func (g *Group) Changes() <-chan struct{} { return g.changes }
 
-// Entered is closed when the node is in a cluster for the first time since Open.
-func (g *Group) Entered() <-chan struct{} { return g.entered }
+// Arrivals delivers how this node came into its cluster: once after Start, as soon
+// as it is in its cluster and has met a running member (if there is one), and
+// after every change of clusters. There is one channel: it has one reader.
+func (g *Group) Arrivals() <-chan Arrival { return g.arrivals }
 
 // Garbage counts packets and streams on the cluster port that were neither
 // this cluster's gossip nor a control stream.

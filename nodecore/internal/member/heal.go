@@ -3,6 +3,8 @@ package member
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +23,7 @@ type healer struct{ *transition }
 // Gossip by itself never tries the dead again. It also is where a node acts when
 // the others have removed it or take it for stopped.
 func (h *healer) run() {
+	h.meetFirst()
 	pause := healMin
 	for round := 0; h.ctx.Err() == nil; round++ {
 		h.recoverSelf()
@@ -40,6 +43,44 @@ func (h *healer) run() {
 			h.waitUntil(0, func() bool { return true })
 			pause = healMin
 		}
+	}
+}
+
+// meetFirst reconnects to the members of the cluster that this node returns to,
+// several at a time, until one has answered, and reports the arrival then, or
+// when none does: one that is paused is waited for until dialTime is over.
+func (h *healer) meetFirst() {
+	if h.pending() {
+		return // bootstrap reports it
+	}
+	lost, _ := h.unreachable()
+	var found atomic.Bool
+	met := func(a reply) bool {
+		first := found.CompareAndSwap(false, true)
+		if first {
+			h.arrived(a.Holders)
+		}
+		return first
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, healTries)
+	for _, m := range lost {
+		slots <- struct{}{}
+		if found.Load() || h.ctx.Err() != nil {
+			break
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			ctx, cancel := context.WithTimeout(h.ctx, handshakeTime)
+			defer cancel()
+			if err := h.reconnect(ctx, m, met); err != nil {
+				h.log.Debug("reconnect to member", "member", m.Name, "error", err)
+			}
+		})
+	}
+	wg.Wait()
+	if !found.Load() {
+		h.arrived(nil)
 	}
 }
 
@@ -98,7 +139,7 @@ func (h *healer) reconnectSome(missing []Member, round int) bool {
 	}
 	for _, m := range tries {
 		ctx, cancel := context.WithTimeout(h.ctx, handshakeTime)
-		err := h.reconnect(ctx, m)
+		err := h.reconnect(ctx, m, nil)
 		cancel()
 		if err == nil {
 			return true

@@ -29,7 +29,16 @@ func (tr *transition) Leave(ctx context.Context) error {
 	if err := tr.leaveCurrent(ctx); err != nil {
 		return err
 	}
-	return tr.switchCluster(ctx, reply{Cluster: newID()}, newID(), true)
+	return tr.formNew(ctx)
+}
+
+// formNew makes this node the only member of a new cluster.
+func (tr *transition) formNew(ctx context.Context) error {
+	if err := tr.switchCluster(ctx, reply{Cluster: newID()}, newID(), true); err != nil {
+		return err
+	}
+	tr.arrived(nil)
+	return nil
 }
 
 // leaveCurrent tells the members of the present cluster, if there are any, that this
@@ -142,7 +151,7 @@ func (tr *transition) restartAlone() {
 		return // it has left or joined meanwhile
 	}
 	tr.log.Warn("removed from the cluster by another member: this node is now alone in a cluster of its own")
-	if err := tr.switchCluster(ctx, reply{Cluster: newID()}, newID(), true); err != nil {
+	if err := tr.formNew(ctx); err != nil {
 		tr.log.Error("form a cluster of one after removal", "error", err)
 	}
 }

@@ -31,7 +31,7 @@ import (
 type Config struct {
 	Name      string         // node name, Name@Host
 	Dir       string         // data directory; exists and is this process's alone
-	TCP       net.Listener   // cluster port, owned by the Group from Open on, even if Open fails
+	TCP       net.Listener   // cluster port, owned by the Group from Open on, even if Open fails; its Accept fails only when it is closed
 	UDP       net.PacketConn // the same port; owned likewise
 	Advertise netip.AddrPort // where other members reach the cluster port
 	Forward   string         // ip:port for links between nodes, told to all members
@@ -41,9 +41,12 @@ type Config struct {
 	// Reset is called when the node is about to enter another cluster: its own
 	// data must be gone, and nothing may go on in the name of the old one,
 	// when it returns. Nil: there is no data.
-	Reset  func(ctx context.Context, cluster string) error
-	Faults *faults.Table // nil: none
-	Logger *slog.Logger  // nil: discard
+	Reset func(ctx context.Context, cluster string) error
+	// Holders names the members that hold data of the cluster which a joining node should fetch, as far as this node
+	// knows; it may include this node. Joining and returning nodes are told. Nil: nobody holds any.
+	Holders func() []string
+	Faults  *faults.Table // nil: none
+	Logger  *slog.Logger  // nil: discard
 }
 
 // View is what a node knows about its cluster at one moment.
@@ -52,6 +55,12 @@ type View struct {
 	Self    Member   // this node
 	Running []Member // members that are reached, this one included, in the order of names
 	Stopped []Member // members that are not
+}
+
+// Arrival says how this node came into its present cluster.
+type Arrival struct {
+	Cluster string
+	Holders []string // members that hold data which this node may lack, by Config.Holders of the member it met first
 }
 
 // Code tells why a node was refused, for callers that branch on it.

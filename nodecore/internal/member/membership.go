@@ -36,7 +36,7 @@ type membership struct {
 	memberLost       chan struct{} // for the healer: a member may be unreachable
 	neighbourChanged chan struct{} // for the watcher
 
-	entered chan struct{} // closed when the first cluster was entered
+	arrivals chan Arrival // for the caller of the package; holds the latest one that was not taken
 
 	mu     sync.Mutex // guards what follows
 	st     state      // without its roster, which is in roster
@@ -78,13 +78,26 @@ func (ms *membership) enter(sync bool) error {
 	ms.mu.Lock()
 	ms.gossip = gs
 	ms.mu.Unlock()
-	select {
-	case <-ms.entered:
-	default:
-		close(ms.entered)
-	}
 	ms.changed()
 	return nil
+}
+
+// arrived reports that this node is in its cluster, and who holds data there.
+func (ms *membership) arrived(holders []string) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock() // held so that the latest arrival stays in the channel; the sends never block
+	a := Arrival{Cluster: ms.st.Cluster, Holders: holders}
+	for {
+		select {
+		case ms.arrivals <- a:
+			return
+		default:
+		}
+		select {
+		case <-ms.arrivals: // one that nobody has taken yet
+		default:
+		}
+	}
 }
 
 // selfLocked is this node's own entry.

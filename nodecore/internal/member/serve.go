@@ -94,6 +94,9 @@ func (sv *server) answer(r request) reply {
 	sv.mu.Lock()
 	a.From, a.Cluster = sv.selfLocked(), sv.st.Cluster
 	sv.mu.Unlock()
+	if err == nil && (r.Op == opJoin || r.Op == opHello) && sv.cfg.Holders != nil {
+		a.Holders = sv.cfg.Holders()
+	}
 	if err != nil {
 		a.Code, a.Text = CodeBusy, err.Error()
 		if f, ok := errors.AsType[*Refusal](err); ok {

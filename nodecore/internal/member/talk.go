@@ -39,6 +39,7 @@ type reply struct {
 	Cluster string     `json:"cluster,omitempty"`
 	Known   rosterData `json:"known,omitzero"`    // join, hello
 	Running []string   `json:"running,omitempty"` // list: ids
+	Holders []string   `json:"holders,omitempty"` // join, hello: see Config.Holders
 }
 
 // peerLink is a control stream to a node, with the name to use in errors.
@@ -137,8 +138,9 @@ func (ms *membership) askAll(ctx context.Context, v View, r request, check func(
 	return errs
 }
 
-// reconnect exchanges state with a member that this node did not reach.
-func (ms *membership) reconnect(ctx context.Context, m Member) error {
+// reconnect tells a member that this node is here again, and exchanges state with
+// it. met, if set, gets the answer; if it returns false, there is no exchange.
+func (ms *membership) reconnect(ctx context.Context, m Member, met func(reply) bool) error {
 	gs, ros := ms.current()
 	l, err := ms.talk(ctx, m.Name, m.Addr)
 	if err != nil {
@@ -156,6 +158,9 @@ func (ms *membership) reconnect(ctx context.Context, m Member) error {
 	}
 	if err != nil {
 		return err
+	}
+	if met != nil && !met(a) {
+		return nil
 	}
 	// In the first exchange each side learns that the other takes it for dead and
 	// refutes it; the second carries the refutations.

@@ -129,7 +129,7 @@ func (w *watcher) checkMember(m Member) {
 	case err != nil:
 		w.log.Debug("check member", "member", m.Name, "error", err)
 	case a.From.ID == m.ID && a.From.Boot > m.Boot:
-		if err := w.reconnect(ctx, m); err != nil {
+		if err := w.reconnect(ctx, m, nil); err != nil {
 			w.log.Debug("reconnect to restarted member", "member", m.Name, "error", err)
 		}
 	}

@@ -297,14 +297,7 @@ func (m *Mesh) accept() {
 	for {
 		conn, err := m.cfg.Listener.Accept()
 		if err != nil {
-			if m.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return
-			}
-			m.log.Warn("accept of a link", "error", err)
-			if !pause(m.ctx, 50*time.Millisecond) { // out of file descriptors, for one
-				return
-			}
-			continue
+			return
 		}
 		select {
 		case m.slots <- struct{}{}:

@@ -115,7 +115,7 @@ type Config struct {
 	NodeID    string       // our node id
 	ClusterID string       // cluster that both ends of a link must belong to
 	Secret    []byte       // proves membership; never sent
-	Listener  net.Listener // forward port, open; owned by the mesh from Open on
+	Listener  net.Listener // forward port, open; owned by the mesh from Open on. Its Accept fails only when it is closed
 	Handler   Handler
 	Faults    Faults        // nil: none
 	Hold      time.Duration // how long an unreachable peer is waited for; default 15 s
