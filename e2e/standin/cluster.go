@@ -51,6 +51,7 @@ type cluster struct {
 	entering bool              // joined, and not yet connected to all: whom it sees is all or none
 	manual   bool              // a command has changed membership: static discovery is over
 	licensed bool              // this node or a member that it has met has a licence for clusters
+	weighing bool              // a peer that was cut off is back: which side is smaller?
 	healing  bool              // being restarted, since it was on the smaller side of a cut
 	healed   bool              // was restarted so, and has not been cut off since
 	frozen   bool              // stopping: what is on disk stays as it is
@@ -158,7 +159,7 @@ func (c *cluster) greet(ctx context.Context) {
 		if answer.Error != "" || !c.welcomed(peer, r.Schema, answer, conn) {
 			conn.Close()
 			if answer.Error == reasonParted {
-				c.wg.Go(func() { changer{c}.heal(ctx, answer.Members) })
+				c.wg.Go(func() { changer{c}.heal(ctx, peer) })
 			}
 			continue
 		}
@@ -270,7 +271,7 @@ func (c *cluster) hello(r request, conn net.Conn) reply {
 	case c.healing:
 		return reply{Error: reasonBusy}
 	case c.links.cut[r.From] && !r.Healed && !c.healed, r.Cut && !c.healed && !r.Healed:
-		return c.parted()
+		return reply{Error: reasonParted}
 	}
 	c.enter(r.From)
 	c.linkUp(r.From, conn, r.Loaded)

@@ -100,7 +100,9 @@ func TestFollowsSeed(t *testing.T) {
 				}
 				continue
 			}
-			eventually(t, "the other to follow", func() bool { return strings.Count(r.text(), "Start ") > 2*strings.Count(a.ctl("cluster", "status").out, "@") && b.count() == 2 }, r.text)
+			eventually(t, "the other to follow", func() bool {
+				return strings.Count(r.text(), "Start ") > 2*strings.Count(a.ctl("cluster", "status").out, "@") && b.count() == 2
+			}, r.text)
 			if got := b.retained("kept"); got != "" {
 				t.Errorf("the node that followed still has %q", got)
 			}
