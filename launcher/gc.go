@@ -102,11 +102,13 @@ func sweep(dir string, match func(name string) bool) ([]string, error) {
 		if _, held := state.LockHolder(path); held || !match(e.Name()) {
 			continue
 		}
-		if err := removeOurs(path); err != nil {
+		switch err := removeOurs(path); {
+		case errors.Is(err, fs.ErrNotExist): // the `up` that made it has given it its name meanwhile
+		case err != nil:
 			errs = append(errs, err)
-			continue
+		default:
+			done = append(done, "removed "+path)
 		}
-		done = append(done, "removed "+path)
 	}
 	return done, errors.Join(errs...)
 }

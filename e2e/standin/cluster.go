@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
-	"io"
+	"maps"
 	"net"
 	"slices"
 	"sync"
+	"time"
 )
 
 // What nodes ask each other.
@@ -17,49 +18,60 @@ const (
 	opDrop   = "drop"   // Node has left
 	opExpel  = "expel"  // you have been thrown out
 	opSurvey = "survey" // which cluster are you in, and who of it runs?
+	opRetain = "retain" // keep this message
 )
 
 // Reasons of a reply that is no answer.
 const (
 	reasonStranger = "stranger"
 	reasonBusy     = "busy"
+	reasonParted   = "parted" // the network between us was cut: one side must be restarted
 )
 
 // cluster is what one node knows of the others. Membership outlives the process (schema.go); who runs is known from the
 // connections that are open right now.
 type cluster struct {
-	self      nodeName
-	cookie    string
-	dir       string // data/mnesia/NODE
-	log       *nodeLog
-	neverJoin bool
+	self     nodeName
+	started  time.Time
+	dir      string // data/mnesia/NODE
+	settings        // cookie, tick, autoheal, licence
+	log      *nodeLog
+	pace     pace
+	apps     *apps
+	alone    bool // a fault: it never joins
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards what follows
 	schema   schema
-	links    map[nodeName]map[net.Conn]bool
-	loaded   map[nodeName]bool // peers that said so
+	links    links
+	retained retained
 	ready    bool              // own tables are loaded
-	fresh    bool              // no running member's list was taken over since the start
+	fresh    bool              // no running member's list and messages were taken over since the start
 	dropped  map[nodeName]bool // who has left since the start: another's old list does not bring it back
 	joining  bool              // or leaving: membership is being changed
 	entering bool              // joined, and not yet connected to all: whom it sees is all or none
 	manual   bool              // a command has changed membership: static discovery is over
+	licensed bool              // this node or a member that it has met has a licence for clusters
+	weighing bool              // a peer that was cut off is back: which side is smaller?
+	healing  bool              // being restarted, since it was on the smaller side of a cut
+	healed   bool              // was restarted so, and has not been cut off since
 	frozen   bool              // stopping: what is on disk stays as it is
 	changed  chan struct{}
 	wg       sync.WaitGroup
 }
 
 // openCluster reads what the node remembers, or begins a cluster of its own.
-func openCluster(self nodeName, cookie, dir string, log *nodeLog) (*cluster, error) {
-	s, err := readSchema(dir, self)
+func (v *vm) openCluster(fail func(error)) (*cluster, error) {
+	s, err := readSchema(v.mnesiaDir(), v.name)
 	if err != nil {
 		return nil, err
 	}
 	c := &cluster{
-		self: self, cookie: cookie, dir: dir, log: log, schema: s, fresh: true,
-		links: map[nodeName]map[net.Conn]bool{}, loaded: map[nodeName]bool{}, dropped: map[nodeName]bool{}, changed: make(chan struct{}),
+		self: v.name, started: time.Now(), dir: v.mnesiaDir(), settings: v.settings, log: v.log, pace: v.pace,
+		apps: &apps{open: v.openApps, fail: fail}, alone: v.faults[faultNoJoin],
+		schema: s, links: newLinks(), retained: retained{}, fresh: true, licensed: v.licensed(),
+		dropped: map[nodeName]bool{}, changed: make(chan struct{}),
 	}
-	return c, writeSchema(dir, s)
+	return c, writeSchema(c.dir, s)
 }
 
 // touch saves the schema and wakes who waits for a change. The caller holds the lock.
@@ -74,34 +86,41 @@ func (c *cluster) touch() {
 }
 
 // load greets every member that is remembered and returns when the tables are loaded: at once for a node that was
-// alone when it stopped, else when one that outlived it is up and loaded, or all of those are up and waiting too.
+// alone when it stopped, else when one that outlived it is up and loaded, or all of those are up and waiting too. One that has
+// to wait looks again only after some time.
 func (c *cluster) load(ctx context.Context) error {
-	c.greet(ctx)
 	for {
-		c.mu.Lock()
-		if c.mayLoad() {
-			c.ready, c.fresh = true, false
-			c.touch()
-			peers := c.runningPeers()
-			c.mu.Unlock()
-			c.tell(ctx, peers, request{Op: opLoaded})
+		c.greet(ctx)
+		if c.loadNow(ctx) {
 			return nil
 		}
-		changed := c.changed
-		c.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		c.log.printf("warning", "Mnesia: timed out waiting for tables, trying again")
+		if err := c.pace.wait(ctx, retryTime); err != nil {
+			return err
 		}
 	}
+}
+
+// loadNow loads the tables if that can be, and tells the peers.
+func (c *cluster) loadNow(ctx context.Context) bool {
+	c.mu.Lock()
+	if !c.mayLoad() {
+		c.mu.Unlock()
+		return false
+	}
+	c.ready, c.fresh = true, false
+	c.touch()
+	peers := c.runningPeers()
+	c.mu.Unlock()
+	c.tell(ctx, peers, request{Op: opLoaded})
+	return true
 }
 
 func (c *cluster) mayLoad() bool {
 	all := true
 	for _, peer := range c.schema.Outlived {
-		if up := len(c.links[peer]) > 0; up && c.loaded[peer] {
-			return true
+		if up := c.links.up(peer); up && c.links.loaded[peer] {
+			return !c.fresh // what it has was taken over
 		} else if !up {
 			all = false
 		}
@@ -110,8 +129,8 @@ func (c *cluster) mayLoad() bool {
 }
 
 // mend greets, now and then, who should be connected and is not: a greeting can be lost on a busy machine.
-func (c *cluster) mend(ctx context.Context, p pace) {
-	for p.wait(ctx, mendTime) == nil {
+func (c *cluster) mend(ctx context.Context) {
+	for c.pace.wait(ctx, mendTime) == nil {
 		c.greet(ctx)
 	}
 }
@@ -139,6 +158,9 @@ func (c *cluster) greet(ctx context.Context) {
 		}
 		if answer.Error != "" || !c.welcomed(peer, r.Schema, answer, conn) {
 			conn.Close()
+			if answer.Error == reasonParted {
+				c.wg.Go(func() { changer{c}.heal(ctx, peer) })
+			}
 			continue
 		}
 		c.wg.Go(func() { c.hold(peer, conn) })
@@ -148,18 +170,18 @@ func (c *cluster) greet(ctx context.Context) {
 func (c *cluster) nextHello(tried map[nodeName]bool) (request, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.joining {
+	if c.joining || c.healing || c.frozen {
 		return request{}, false
 	}
 	for _, peer := range c.schema.Members {
-		if !tried[peer] && len(c.links[peer]) == 0 {
-			return request{Op: opHello, From: c.self, To: peer, Schema: c.schema.ID, Loaded: c.ready}, true
+		if !tried[peer] && (c.fresh || !c.links.up(peer)) {
+			return request{Op: opHello, From: c.self, To: peer, Schema: c.schema.ID, Loaded: c.ready, Cut: c.links.cut[peer], Healed: c.healed}, true
 		}
 	}
 	return request{}, false
 }
 
-// welcomed takes a running member's list of members: instead of the remembered one right after a start, else beside it.
+// welcomed takes a running member's list of members and its messages: instead of the own ones right after a start, else beside them.
 func (c *cluster) welcomed(peer nodeName, schemaID string, answer reply, conn net.Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -168,46 +190,40 @@ func (c *cluster) welcomed(peer nodeName, schemaID string, answer reply, conn ne
 	}
 	if c.fresh && answer.Loaded {
 		c.schema.Members = []nodeName{c.self}
+		c.retained = answer.messages()
 		c.fresh = false
 	}
 	c.schema.add(slices.DeleteFunc(answer.Members, func(n nodeName) bool { return c.dropped[n] })...)
+	c.licensed = c.licensed || answer.Licensed
 	c.linkUp(peer, conn, answer.Loaded)
 	return true
 }
 
 // linkUp notes an open connection to a peer. The caller holds the lock.
 func (c *cluster) linkUp(peer nodeName, conn net.Conn, loaded bool) {
-	if c.links[peer] == nil {
-		c.links[peer] = map[net.Conn]bool{}
-	}
-	c.links[peer][conn] = true
-	c.loaded[peer] = c.loaded[peer] || loaded
+	c.links.add(peer, conn, loaded)
 	c.schema.outlive(peer, true)
 	c.touch()
 }
 
-// hold keeps a connection until one end is gone: then the peer is stopped, as far as this node knows.
+// hold keeps a connection until one end is gone or silent for too long: then the peer is stopped, as far as this node knows.
 func (c *cluster) hold(peer nodeName, conn net.Conn) {
 	c.mu.Lock()
-	listed := c.links[peer][conn]
+	listed := c.links.open[peer][conn]
 	c.mu.Unlock()
-	if listed {
-		// The other end sends nothing more: this returns when the connection ends.
-		_, _ = io.Copy(io.Discard, conn)
-	}
+	silent := listed && listenTo(conn, c.tick)
 	conn.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.links[peer][conn] {
+	known, last := c.links.remove(peer, conn)
+	if !known {
 		return
 	}
-	delete(c.links[peer], conn)
-	if len(c.links[peer]) == 0 {
-		delete(c.links, peer)
-		delete(c.loaded, peer)
-		if !c.frozen && c.ready {
-			c.schema.outlive(peer, false)
-		}
+	if last && silent {
+		c.links.cut[peer], c.healed = true, false
+	}
+	if last && !c.frozen && c.ready {
+		c.schema.outlive(peer, false)
 	}
 	c.touch()
 }
@@ -229,8 +245,10 @@ func (c *cluster) serve(ctx context.Context, r request, conn net.Conn) reply {
 	}
 	switch r.Op {
 	case opLoaded:
-		c.loaded[r.From] = true
+		c.links.loaded[r.From] = true
 		c.touch()
+	case opRetain:
+		c.retained.set(r.Topic, r.Payload)
 	case opAdd:
 		c.enter(r.Node)
 		c.touch()
@@ -247,12 +265,17 @@ func (c *cluster) serve(ctx context.Context, r request, conn net.Conn) reply {
 func (c *cluster) hello(r request, conn net.Conn) reply {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r.Schema != c.schema.ID || c.frozen {
+	switch {
+	case r.Schema != c.schema.ID || c.frozen:
 		return reply{Error: reasonStranger}
+	case c.healing:
+		return reply{Error: reasonBusy}
+	case c.links.cut[r.From] && !r.Healed && !c.healed, r.Cut && !c.healed && !r.Healed:
+		return reply{Error: reasonParted}
 	}
 	c.enter(r.From)
 	c.linkUp(r.From, conn, r.Loaded)
-	return reply{Schema: c.schema.ID, Members: slices.Clone(c.schema.Members), Loaded: c.ready}
+	return reply{Schema: c.schema.ID, Members: slices.Clone(c.schema.Members), Loaded: c.ready, Retained: maps.Clone(c.retained), Licensed: c.licensed}
 }
 
 func (c *cluster) survey() reply {
@@ -261,19 +284,19 @@ func (c *cluster) survey() reply {
 	if !c.ready || c.frozen {
 		return reply{Error: reasonBusy}
 	}
-	return reply{Schema: c.schema.ID, Members: append(c.runningPeers(), c.self)}
+	return reply{Schema: c.schema.ID, Members: append(c.runningPeers(), c.self), Started: c.started}
 }
 
 // admit lets a node in and tells the members that run.
 func (c *cluster) admit(ctx context.Context, joiner nodeName) reply {
 	c.mu.Lock()
-	if c.joining || !c.ready || c.frozen || c.neverJoin {
+	if c.joining || !c.ready || c.frozen || c.alone {
 		c.mu.Unlock()
 		return reply{Error: reasonBusy}
 	}
 	c.enter(joiner)
 	c.touch()
-	answer := reply{Schema: c.schema.ID, Members: slices.Clone(c.schema.Members)}
+	answer := reply{Schema: c.schema.ID, Members: slices.Clone(c.schema.Members), Retained: maps.Clone(c.retained), Licensed: c.licensed}
 	peers := c.runningPeers()
 	c.mu.Unlock()
 	c.tell(ctx, peers, request{Op: opAdd, Node: joiner, Schema: answer.Schema})
@@ -309,21 +332,16 @@ func (c *cluster) enter(peer nodeName) {
 func (c *cluster) forget(peer nodeName) {
 	c.dropped[peer] = true
 	c.schema.drop(peer)
-	for conn := range c.links[peer] {
-		conn.Close()
-	}
+	c.links.hangUp(peer)
 	c.touch()
 }
 
-// reset replaces the schema and drops every connection: the others see this node stop. The caller holds the lock.
+// reset replaces the schema, without any message, and drops every connection: the others see this node stop. The caller holds
+// the lock.
 func (c *cluster) reset(s schema) {
-	for _, conns := range c.links {
-		for conn := range conns {
-			conn.Close()
-		}
-	}
-	c.links = map[nodeName]map[net.Conn]bool{}
-	c.loaded, c.dropped = map[nodeName]bool{}, map[nodeName]bool{}
+	c.links.hangUpAll()
+	c.links = newLinks()
+	c.dropped, c.retained = map[nodeName]bool{}, retained{}
 	if err := wipe(c.dir); err != nil {
 		c.log.printf("error", "mnesia: %v", err)
 	}
@@ -335,7 +353,7 @@ func (c *cluster) reset(s schema) {
 func (c *cluster) runningPeers() []nodeName {
 	var peers []nodeName
 	for _, peer := range c.schema.Members {
-		if peer != c.self && len(c.links[peer]) > 0 {
+		if peer != c.self && c.links.up(peer) {
 			peers = append(peers, peer)
 		}
 	}
@@ -347,7 +365,7 @@ func (c *cluster) view() (running, stopped []nodeName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, member := range c.schema.Members {
-		if member == c.self || len(c.links[member]) > 0 && !c.entering {
+		if member == c.self || c.links.up(member) && !c.entering {
 			running = append(running, member)
 		} else {
 			stopped = append(stopped, member)
@@ -367,11 +385,7 @@ func (c *cluster) freeze() {
 func (c *cluster) close() {
 	c.freeze()
 	c.mu.Lock()
-	for _, conns := range c.links {
-		for conn := range conns {
-			conn.Close()
-		}
-	}
+	c.links.hangUpAll()
 	c.mu.Unlock()
 	c.wg.Wait()
 }

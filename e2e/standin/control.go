@@ -51,13 +51,13 @@ func (k controls) command(ctx context.Context, args []string) string {
 	case line == "cluster status --json" && k.is5():
 		return k.statusJSON()
 	case line == "cluster leave":
-		return k.outcome(k.cluster.leave(ctx), "Leave the cluster successfully.\n", "leave the cluster", "")
+		return k.outcome(changer{k.cluster}.leave(ctx), "Leave the cluster successfully.\n", "leave the cluster", "")
 	case len(args) == 3 && args[0] == "cluster" && args[1] == "join":
 		node := nodeName(args[2])
 		return k.outcome(k.join(ctx, node), "Join the cluster successfully.\n", "join the cluster", node)
 	case len(args) == 3 && args[0] == "cluster" && args[1] == "force-leave":
 		node := nodeName(args[2])
-		err := k.cluster.forceLeave(ctx, node)
+		err := changer{k.cluster}.forceLeave(ctx, node)
 		return k.outcome(err, "Remove the node from cluster successfully.\n", "remove the node from cluster", node)
 	}
 	return k.usage()
@@ -89,7 +89,7 @@ func (k controls) join(ctx context.Context, target nodeName) error {
 	defer cancel()
 	var err error
 	until(ctx, func() bool {
-		err = k.cluster.join(ctx, target)
+		err = changer{k.cluster}.join(ctx, target)
 		return !errors.Is(err, errBusy)
 	})
 	return err

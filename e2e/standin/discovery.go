@@ -4,14 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
-)
-
-// Rounds of static discovery; a round that changes nothing doubles the time until the next.
-const (
-	firstRound = 20 * time.Millisecond
-	lastRound  = 500 * time.Millisecond
 )
 
 var (
@@ -22,125 +17,144 @@ var (
 	errBusy             = errors.New("busy")
 )
 
-// discover joins the cluster of the seeds. It ends when every seed is in this node's cluster, or a command has changed
-// membership. A node that remembers a cluster does not look for one.
-func (c *cluster) discover(ctx context.Context, seeds []nodeName, p pace) {
-	c.mu.Lock()
-	member := len(c.schema.Members) > 1
-	c.mu.Unlock()
-	if member {
-		return
-	}
-	for pause := firstRound; ; pause = min(2*pause, lastRound) {
-		target, over := c.round(ctx, seeds)
+// seeker looks for the cluster of the seeds.
+type seeker struct {
+	changer
+	seeds []nodeName
+}
+
+// run tries again for as long as the discovery is not complete: for ever, if this node is not among the seeds.
+func (s seeker) run(ctx context.Context) {
+	for pause := firstRound; ; pause = min(2*pause, roundTime) {
+		joined, over := s.round(ctx)
 		if over {
 			return
 		}
-		if target != "" {
-			if err := c.join(ctx, target); err != nil {
-				c.log.printf("debug", "autocluster: join '%s': %v", target, err)
-			}
+		s.log.printf("warning", "Ekka(AutoCluster): discovery did not succeed; retrying in 5000 ms")
+		if joined {
 			pause = firstRound
 		}
-		if p.wait(ctx, pause) != nil {
+		if s.pace.wait(ctx, pause) != nil {
 			return
 		}
 	}
 }
 
-// standing orders clusters: everyone in a smaller one joins the greater. One with members beats a lone node, then the
-// one with the earlier seed wins, so that nodes which start at once end up in one cluster. Only members that run count:
-// one that has moved on is still listed in its old cluster, and would make the two equal for ever.
-type standing struct {
-	alone bool
-	rank  int
-}
-
-func standingOf(running, seeds []nodeName) standing {
-	rank := slices.IndexFunc(seeds, func(seed nodeName) bool { return slices.Contains(running, seed) })
-	if rank < 0 {
-		rank = len(seeds)
+// round joins the node that has run longest of the seeds that are alive, unless they are just the members that are known. It is
+// complete when this node is one of the seeds, and all of them run in its cluster.
+func (s seeker) round(ctx context.Context) (joined, over bool) {
+	alive := s.aliveSeeds(ctx)
+	s.mu.Lock()
+	stop := s.manual || s.alone
+	known := slices.Clone(s.schema.Members)
+	s.mu.Unlock()
+	if stop {
+		return false, true
 	}
-	return standing{alone: len(running) == 1, rank: rank}
-}
-
-func (s standing) beats(other standing) bool {
-	if s.alone != other.alone {
-		return other.alone
+	if target := oldest(alive); len(alive) > 0 && !slices.Equal(slices.Sorted(maps.Keys(alive)), known) && target != s.self {
+		err := s.join(ctx, target)
+		joined = err == nil
+		if err != nil && !errors.Is(err, errAlreadyInCluster) {
+			s.log.printf("warning", "Ekka(AutoCluster): join '%s': %v", target, err)
+		}
 	}
-	return s.rank < other.rank
+	running, _ := s.view()
+	outside := func(seed nodeName) bool { return !slices.Contains(running, seed) }
+	return joined, slices.Contains(s.seeds, s.self) && !slices.ContainsFunc(s.seeds, outside)
 }
 
-// round asks every seed which cluster it is in, and names the one to join, if any.
-func (c *cluster) round(ctx context.Context, seeds []nodeName) (target nodeName, over bool) {
+// aliveSeeds says since when each of the seeds has run that answer.
+func (s seeker) aliveSeeds(ctx context.Context) map[nodeName]time.Time {
+	alive := map[nodeName]time.Time{}
+	for _, seed := range s.seeds {
+		if seed == s.self {
+			alive[seed] = s.started
+			continue
+		}
+		if answer, err := ask(ctx, s.cookie, request{Op: opSurvey, From: s.self, To: seed}); err == nil && answer.Error == "" {
+			alive[seed] = answer.Started
+		}
+	}
+	return alive
+}
+
+func oldest(alive map[nodeName]time.Time) nodeName {
+	var first nodeName
+	for _, seed := range slices.Sorted(maps.Keys(alive)) {
+		if first == "" || alive[seed].Before(alive[first]) {
+			first = seed
+		}
+	}
+	return first
+}
+
+// changer changes the cluster that a node is in. One change at a time: who finds another under way is refused.
+type changer struct{ *cluster }
+
+// join leaves the present cluster without a word, drops this node's data and enters the target's. Meanwhile the applications
+// are stopped. If the target has gone by then the node stays alone, and from 5.8 on without its applications.
+func (c changer) join(ctx context.Context, target nodeName) error {
+	if err := c.beginJoin(target); err != nil {
+		return err
+	}
+	err := c.enterCluster(ctx, target)
 	c.mu.Lock()
-	own, running, manual := c.schema.ID, append(c.runningPeers(), c.self), c.manual
+	c.joining, c.entering = false, false
+	c.touch()
 	c.mu.Unlock()
-	if manual || c.neverJoin {
-		return "", true
+	if err == nil || !errors.Is(err, errBusy) && !errors.Is(err, errNodeDown) && !c.since(5, 8) {
+		c.apps.start(ctx)
 	}
-	best, over := standingOf(running, seeds), true
-	for _, seed := range seeds {
-		if seed == c.self {
-			continue
-		}
-		answer, err := ask(ctx, c.cookie, request{Op: opSurvey, From: c.self, To: seed})
-		if err != nil || answer.Error != "" {
-			over = false
-			continue
-		}
-		if answer.Schema == own {
-			continue
-		}
-		over = false
-		if other := standingOf(answer.Members, seeds); other.beats(best) {
-			target, best = seed, other
-		}
-	}
-	return target, over
+	return err
 }
 
-// join leaves the present cluster without a word, drops this node's data and enters the target's.
-func (c *cluster) join(ctx context.Context, target nodeName) error {
+func (c changer) beginJoin(target nodeName) error {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
 	case target == c.self:
-		c.mu.Unlock()
 		return errIgnored
-	case c.schema.has(target) && len(c.links[target]) > 0:
-		c.mu.Unlock()
+	case c.schema.has(target) && c.links.up(target):
 		return errAlreadyInCluster
-	case c.joining || c.neverJoin:
-		c.mu.Unlock()
+	case c.joining || c.healing || c.alone:
 		return errNodeDown
 	}
 	c.joining = true
-	c.mu.Unlock()
-	answer, err := ask(ctx, c.cookie, request{Op: opAdmit, From: c.self, To: target})
-	if err == nil && answer.Error != "" {
-		err = errBusy
-	}
-	c.mu.Lock()
-	c.joining = false
-	if err != nil {
-		c.mu.Unlock()
-		return fmt.Errorf("%w: %w", errNodeDown, err)
-	}
-	s := schema{ID: answer.Schema, Members: answer.Members}
-	s.add(c.self)
-	c.reset(s)
-	c.entering = true
-	c.mu.Unlock()
-	c.greet(ctx)
-	c.mu.Lock()
-	c.entering = false
-	c.touch()
-	c.mu.Unlock()
 	return nil
 }
 
-// leave tells the members that run, and begins anew.
-func (c *cluster) leave(ctx context.Context) error {
+// enterCluster returns errNodeDown or errBusy if nothing was begun.
+func (c changer) enterCluster(ctx context.Context, target nodeName) error {
+	answer, err := ask(ctx, c.cookie, request{Op: opSurvey, From: c.self, To: target})
+	if err == nil && answer.Error != "" {
+		err = errBusy
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNodeDown, err)
+	}
+	c.apps.stop()
+	if err := c.pace.wait(ctx, joinTime); err != nil {
+		return err
+	}
+	if answer, err = ask(ctx, c.cookie, request{Op: opAdmit, From: c.self, To: target}); err != nil || answer.Error != "" {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.reset(newSchema(c.self))
+		return fmt.Errorf("join '%s': it has gone meanwhile: %v %s", target, err, answer.Error)
+	}
+	s := schema{ID: answer.Schema, Members: answer.Members}
+	s.add(c.self)
+	c.mu.Lock()
+	c.reset(s)
+	c.retained, c.licensed = answer.messages(), c.licensed || answer.Licensed
+	c.joining, c.entering = false, true
+	c.mu.Unlock()
+	c.greet(ctx)
+	return nil
+}
+
+// leave tells the members that run and begins anew: that takes its time, in which it is a node like others.
+func (c changer) leave(ctx context.Context) error {
 	c.mu.Lock()
 	if len(c.schema.Members) == 1 {
 		c.mu.Unlock()
@@ -151,16 +165,21 @@ func (c *cluster) leave(ctx context.Context) error {
 	c.mu.Unlock()
 	c.tell(ctx, peers, request{Op: opDrop, Node: c.self})
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.joining = false
 	c.reset(newSchema(c.self))
+	c.mu.Unlock()
+	c.apps.stop()
+	if err := c.pace.wait(ctx, leaveTime); err != nil {
+		return err
+	}
+	c.apps.start(ctx)
 	return nil
 }
 
 // forceLeave throws another node out. One that is down does not hear of it, and is back when it starts with its data.
-func (c *cluster) forceLeave(ctx context.Context, node nodeName) error {
+func (c changer) forceLeave(ctx context.Context, node nodeName) error {
 	c.mu.Lock()
-	known, runs := c.schema.has(node), len(c.links[node]) > 0
+	known, runs := c.schema.has(node), c.links.up(node)
 	peers := c.runningPeers()
 	c.mu.Unlock()
 	switch {

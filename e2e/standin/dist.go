@@ -24,6 +24,11 @@ type request struct {
 	Loaded bool     `json:"loaded,omitempty"`
 	Node   nodeName `json:"node,omitempty"`
 	Args   []string `json:"args,omitempty"`
+	Cut    bool     `json:"cut,omitempty"`    // who asks has not heard of the other for too long
+	Healed bool     `json:"healed,omitempty"` // who asks was restarted since
+
+	Topic   string `json:"topic,omitempty"`
+	Payload []byte `json:"payload,omitempty"`
 }
 
 type reply struct {
@@ -35,6 +40,18 @@ type reply struct {
 	Waiting bool       `json:"waiting,omitempty"` // for the tables of a node that outlived this one
 	Text    string     `json:"text,omitempty"`
 	Pid     int        `json:"pid,omitempty"`
+
+	Started  time.Time `json:"started,omitzero"`
+	Licensed bool      `json:"licensed,omitempty"`
+	Retained retained  `json:"retained,omitempty"`
+}
+
+// messages are the retained ones that an answer brings.
+func (r reply) messages() retained {
+	if r.Retained == nil {
+		return retained{}
+	}
+	return r.Retained
 }
 
 const longestLine = 1 << 20

@@ -54,17 +54,20 @@ type node struct {
 	env   []string
 }
 
-var listenersOf = map[string]map[string]string{
-	"4.4": {
-		"tcp": "EMQX_LISTENER__TCP__EXTERNAL", "internal": "EMQX_LISTENER__TCP__INTERNAL", "ssl": "EMQX_LISTENER__SSL__EXTERNAL",
-		"ws": "EMQX_LISTENER__WS__EXTERNAL", "wss": "EMQX_LISTENER__WSS__EXTERNAL",
-		"management": "EMQX_MANAGEMENT__LISTENER__HTTP", "dashboard": "EMQX_DASHBOARD__LISTENER__HTTP",
-	},
-	"5.0": {
+// listenersOf are the variables of a version's listeners.
+func listenersOf(version string) map[string]string {
+	if version == "4.4" {
+		return map[string]string{
+			"tcp": "EMQX_LISTENER__TCP__EXTERNAL", "internal": "EMQX_LISTENER__TCP__INTERNAL", "ssl": "EMQX_LISTENER__SSL__EXTERNAL",
+			"ws": "EMQX_LISTENER__WS__EXTERNAL", "wss": "EMQX_LISTENER__WSS__EXTERNAL",
+			"management": "EMQX_MANAGEMENT__LISTENER__HTTP", "dashboard": "EMQX_DASHBOARD__LISTENER__HTTP",
+		}
+	}
+	return map[string]string{
 		"tcp": "EMQX_LISTENERS__TCP__DEFAULT__BIND", "ssl": "EMQX_LISTENERS__SSL__DEFAULT__BIND",
 		"ws": "EMQX_LISTENERS__WS__DEFAULT__BIND", "wss": "EMQX_LISTENERS__WSS__DEFAULT__BIND",
 		"dashboard": "EMQX_DASHBOARD__LISTENERS__HTTP__BIND",
-	},
+	}
 }
 
 // newNodes lays out count nodes; nothing of them outlives the test.
@@ -103,7 +106,7 @@ func newNodes(t *testing.T, version string, count int) []*node {
 		}
 		n.set("STANDIN_SPEED", "20")
 		n.set("EMQX_NODE__NAME", string(n.name))
-		for label, variable := range listenersOf[version] {
+		for label, variable := range listenersOf(version) {
 			port, _ := hold("127.0.0.1:0")
 			n.ports[label] = port
 			n.set(variable, fmt.Sprintf("127.0.0.1:%d", port))

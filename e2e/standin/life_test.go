@@ -21,7 +21,10 @@ import (
 
 func eachVersion(t *testing.T, test func(t *testing.T, version string)) {
 	for _, version := range []string{"4.4", "5.0"} {
-		t.Run(version, func(t *testing.T) { test(t, version) })
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			test(t, version)
+		})
 	}
 }
 

@@ -1,4 +1,4 @@
-// Command standin behaves as a release of EMQX 4.4 or 5.0 does towards whoever starts, configures, probes, clusters and
+// Command standin behaves as a release of EMQX 4.4, 5 or 6 does towards whoever starts, configures, probes, clusters and
 // stops it: script names, texts, exit codes, ports, files, processes, and the traps. It is not a broker: a client gets
 // its CONNACK and no more.
 //
@@ -62,7 +62,7 @@ func (p process) run() int {
 		}
 		return 0
 	}
-	fmt.Fprintln(p.stderr, "usage: standin release 4.4|5.0 DIR")
+	fmt.Fprintln(p.stderr, "usage: standin release 4.4|5.0|5.8|5.10|6.0 DIR")
 	return 2
 }
 

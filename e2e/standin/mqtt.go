@@ -25,42 +25,50 @@ import (
 // MQTT packet types, in the upper four bits of a packet's first byte.
 const (
 	packetConnect    = 1
+	packetPublish    = 3
+	packetSubscribe  = 8
 	packetPing       = 12
 	packetDisconnect = 14
 	longestPacket    = 1 << 20
 	mqtt5            = 5
 )
 
-// serveMQTT answers CONNECT and PINGREQ, and reads over everything else: this is no broker.
-func serveMQTT(conn io.ReadWriter) error {
+// serveMQTT answers CONNECT, PINGREQ, and what is about retained messages; it reads over everything else: this is no broker.
+func serveMQTT(conn io.ReadWriter, m messages) error {
 	reader := bufio.NewReader(conn)
+	var version byte
 	for connected := false; ; connected = true {
-		kind, body, err := readPacket(reader)
+		first, body, err := readPacket(reader)
 		if err != nil {
 			return err
 		}
+		kind := first >> 4
+		var answer []byte
 		switch {
 		case kind == packetDisconnect:
 			return nil
 		case !connected && kind != packetConnect:
 			return fmt.Errorf("read packet: the first one is of type %d, want CONNECT", kind)
 		case kind == packetConnect:
-			answer := []byte{0x20, 2, 0, 0}
-			if level(body) == mqtt5 {
+			answer, version = []byte{0x20, 2, 0, 0}, level(body)
+			if version == mqtt5 {
 				answer = []byte{0x20, 3, 0, 0, 0} // no properties
 			}
-			_, err = conn.Write(answer)
+		case kind == packetPublish:
+			answer = m.published(first, version, body)
+		case kind == packetSubscribe:
+			answer = m.subscribed(version, body)
 		case kind == packetPing:
-			_, err = conn.Write([]byte{0xd0, 0})
+			answer = []byte{0xd0, 0}
 		}
-		if err != nil {
+		if _, err := conn.Write(answer); err != nil {
 			return fmt.Errorf("answer packet: %w", err)
 		}
 	}
 }
 
-func readPacket(reader *bufio.Reader) (kind byte, body []byte, err error) {
-	first, err := reader.ReadByte()
+func readPacket(reader *bufio.Reader) (first byte, body []byte, err error) {
+	first, err = reader.ReadByte()
 	if err != nil {
 		return 0, nil, fmt.Errorf("read packet: %w", err)
 	}
@@ -82,7 +90,7 @@ func readPacket(reader *bufio.Reader) (kind byte, body []byte, err error) {
 	if _, err := io.ReadFull(reader, body); err != nil {
 		return 0, nil, fmt.Errorf("read packet: %w", err)
 	}
-	return first >> 4, body, nil
+	return first, body, nil
 }
 
 // level is the protocol level of a CONNECT: it follows the protocol's name.
@@ -98,7 +106,7 @@ func level(body []byte) byte {
 }
 
 // openMQTT opens one listener; certificate makes the TLS ones' at first use.
-func openMQTT(l listener, certificate func() (*tls.Certificate, error)) (io.Closer, error) {
+func openMQTT(l listener, certificate func() (*tls.Certificate, error), m messages) (io.Closer, error) {
 	socket, err := listen(l.addr)
 	if err != nil {
 		return nil, err
@@ -109,10 +117,10 @@ func openMQTT(l listener, certificate func() (*tls.Certificate, error)) (io.Clos
 		})
 	}
 	if l.kind == "ws" || l.kind == "wss" {
-		return serveHTTP(socket, http.HandlerFunc(serveWebSocket)), nil
+		return serveHTTP(socket, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serveWebSocket(w, r, m) })), nil
 	}
 	return accept(socket, func(conn net.Conn) {
-		_ = serveMQTT(conn) // what a client does wrong ends its connection, and no more
+		_ = serveMQTT(conn, m) // what a client does wrong ends its connection, and no more
 	}), nil
 }
 
@@ -124,7 +132,7 @@ func listen(addr string) (net.Listener, error) {
 	return net.Listen("tcp4", addr)
 }
 
-func serveWebSocket(w http.ResponseWriter, r *http.Request) {
+func serveWebSocket(w http.ResponseWriter, r *http.Request, m messages) {
 	if r.URL.Path != "/mqtt" {
 		http.NotFound(w, r)
 		return
@@ -136,7 +144,7 @@ func serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		return // Accept has answered
 	}
 	defer conn.CloseNow()
-	_ = serveMQTT(websocket.NetConn(r.Context(), conn, websocket.MessageBinary))
+	_ = serveMQTT(websocket.NetConn(r.Context(), conn, websocket.MessageBinary), m)
 }
 
 // webServer is an HTTP server whose Close waits for every handler, those of web sockets too.

@@ -19,6 +19,12 @@ const (
 	giveUp50     = 1940 * time.Millisecond // 194 s
 	slowProbe    = 80 * time.Millisecond   // HTTP port open, no answer yet
 	mendTime     = time.Second
+	firstRound   = 20 * time.Millisecond  // of discovery; ours: the real one looks while the others boot
+	roundTime    = 250 * time.Millisecond // 5 s between two tries of discovery
+	joinTime     = 50 * time.Millisecond  // 1 s and more: applications stop and start
+	leaveTime    = 450 * time.Millisecond // 7–12 s
+	retryTime    = 500 * time.Millisecond // 10–12 s, of a node that waits for others' tables
+	healTime     = time.Second            // 20 s
 	pollInterval = 15 * time.Millisecond
 	dialTimeout  = 2 * time.Second        // not scaled: loopback answers or it does not
 	pingTimeout  = 300 * time.Millisecond // not scaled: one of many tries

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 const ertsDir = "erts-13.1.5"
@@ -25,11 +28,17 @@ root="$(cd "$(dirname "$self")/.." && pwd -P)"
 exec "$root/` + ertsDir + `/bin/beam.smp" ` + scriptMark + ` %s "$root" "$@"
 `
 
+// releases are those that the stand-in knows, and the versions that they call themselves.
+var releases = map[string]string{"4.4": "4.4.19", "5.0": "5.0.26", "5.8": "5.8.8", "5.10": "5.10.1", "6.0": "6.0.0"}
+
 // layOut makes a release directory of this program: what tree.txt shows, with the real configuration files.
 func layOut(version, dir string) error {
-	full, ok := map[string]string{"4.4": "4.4.19", "5.0": "5.0.26"}[version]
+	full, ok := releases[version]
 	if !ok {
-		return fmt.Errorf("lay out release: unknown version %q, want 4.4 or 5.0", version)
+		return fmt.Errorf("lay out release: unknown version %q, want one of %s", version, strings.Join(slices.Sorted(maps.Keys(releases)), ", "))
+	}
+	if version != "4.4" {
+		version = "5.0" // the files are alike
 	}
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return fmt.Errorf("lay out release: directory %q is not empty", dir)

@@ -139,7 +139,11 @@ func (s *script) seen(named nodeName) (*vmProcess, error) {
 
 // lastStarted reads the newest data/configs/vm.<time>.args.
 func (s *script) lastStarted() (target, error) {
-	files, err := filepath.Glob(s.path("data", "configs", "vm.*.args"))
+	loaded, err := s.load(s.env)
+	if err != nil {
+		return target{}, err
+	}
+	files, err := filepath.Glob(loaded.configs("vm.*.args"))
 	if err != nil {
 		return target{}, fmt.Errorf("list vm.*.args: %w", err)
 	}

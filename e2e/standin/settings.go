@@ -11,11 +11,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
 	defaultName   = "emqx@127.0.0.1"
 	defaultCookie = "emqxsecretcookie"
+	defaultTick   = 120 * time.Second // in real time: a busy machine is no cut network
 )
 
 // listener is a port that the configuration asks for.
@@ -37,7 +39,24 @@ type settings struct {
 	web       []listener
 	apiID     string
 	apiSecret string
+
+	tick       time.Duration // net_ticktime: how long a peer may be silent
+	autoheal   bool
+	license    string // license.key
+	guardStats bool   // prometheus.enable_basic_auth
 }
+
+// configs is where a start puts what it has made of the configuration: in 5.0 with the data, in 4.4 with the release.
+func (s settings) configs(name ...string) string {
+	dir := s.path("data")
+	if s.is5() {
+		dir = s.dataDir
+	}
+	return filepath.Join(append([]string{dir, "configs"}, name...)...)
+}
+
+// licensed says that the licence is good for more than one node. Up to 5.8 none is needed.
+func (s settings) licensed() bool { return !s.since(5, 9) || s.license != "default" }
 
 // release is what a directory says of itself in releases/emqx_vars.
 type release struct {
@@ -45,7 +64,17 @@ type release struct {
 	version string // 4.4.19
 }
 
-func (r release) is5() bool { return strings.HasPrefix(r.version, "5.") }
+// is5 says that the release is 5.0 or later: HOCON, one script, no plugins.
+func (r release) is5() bool { return r.since(5, 0) }
+
+// since tells whether the release is that version or a later one.
+func (r release) since(major, minor int) bool {
+	var own [2]int
+	if _, err := fmt.Sscanf(r.version, "%d.%d", &own[0], &own[1]); err != nil {
+		return false
+	}
+	return own[0] > major || own[0] == major && own[1] >= minor
+}
 
 func (r release) path(parts ...string) string {
 	return filepath.Join(append([]string{r.root}, parts...)...)
@@ -138,8 +167,11 @@ func (r release) settings44(values map[string]string) (settings, error) {
 		seeds:     splitSeeds(values["cluster.static.seeds"]),
 		apiID:     cmp.Or(values["management.default_application.id"], "admin"),
 		apiSecret: cmp.Or(values["management.default_application.secret"], "public"),
+		autoheal:  cmp.Or(values["cluster.autoheal"], "on") == "on",
 	}
 	var errs []error
+	tick, err := ticktime(values["node.dist_net_ticktime"])
+	s.tick, errs = tick, append(errs, err)
 	for _, key := range sortedKeys(values) {
 		parts := strings.Split(key, ".")
 		if len(parts) != 3 || parts[0] != "listener" || !slices.Contains([]string{"tcp", "ssl", "ws", "wss"}, parts[1]) {
@@ -218,7 +250,12 @@ func (r release) settings50(all object) (settings, error) {
 			s.seeds = append(s.seeds, splitSeeds(fmt.Sprint(seed))...)
 		}
 	}
-	var errs []error
+	s.autoheal = all.text("cluster.autoheal", "true") == "true"
+	s.license = all.text("license.key", "default")
+	s.guardStats = s.since(5, 3) && all.text("prometheus.enable_basic_auth", "false") == "true"
+	tick, err := ticktime(all.text("node.dist_net_ticktime", ""))
+	s.tick = tick
+	errs := []error{err, s.checkStorage(all)}
 	for _, kind := range []string{"tcp", "ssl", "ws", "wss"} {
 		named, _ := all.at("listeners." + kind).(object)
 		if named["default"] == nil {
@@ -226,7 +263,7 @@ func (r release) settings50(all object) (settings, error) {
 		}
 		for _, name := range sortedKeys(named) {
 			one, _ := named[name].(object)
-			if one.text("enabled", one.text("enable", "true")) == "false" {
+			if s.listenerOff(one) {
 				continue
 			}
 			addr, err := bindAddress("listeners."+kind+"."+name+".bind", one.text("bind", port50(kind)))
@@ -234,12 +271,46 @@ func (r release) settings50(all object) (settings, error) {
 			s.mqtt = append(s.mqtt, listener{kind: kind, label: kind + ":" + name, addr: addr})
 		}
 	}
-	addr, err := bindAddress("dashboard.listeners.http.bind", all.text("dashboard.listeners.http.bind", "18083"))
-	errs = append(errs, err)
-	if !strings.HasSuffix(addr, ":0") { // bind = 0 turns it off
-		s.web = []listener{{kind: "dashboard", label: "http:dashboard", addr: addr}}
+	for kind, port := range map[string]string{"http": "18083", "https": "0"} {
+		key := "dashboard.listeners." + kind + ".bind"
+		addr, err := bindAddress(key, all.text(key, port))
+		errs = append(errs, err)
+		if !strings.HasSuffix(addr, ":0") { // bind = 0 turns it off
+			s.web = append(s.web, listener{kind: kind, label: kind + ":dashboard", addr: addr})
+		}
 	}
 	return s, errors.Join(errs...)
+}
+
+// listenerOff reads the switch of a listener: enabled in 5.0; from 5.1 on enable, and the old word is taken too.
+func (r release) listenerOff(one object) bool {
+	if r.since(5, 1) && one.text("enable", "true") == "false" {
+		return true
+	}
+	return one.text("enabled", "true") == "false"
+}
+
+// checkStorage: durable storage that is this node's alone goes with no cluster.
+func (s settings) checkStorage(all object) error {
+	if s.since(5, 8) && s.discovery != "singleton" && all.text("durable_storage.messages.backend", "") == "builtin_local" {
+		return fmt.Errorf("durable_storage.messages.backend: builtin_local needs cluster.discovery_strategy = singleton, and it is %s", s.discovery)
+	}
+	return nil
+}
+
+// ticktime reads net_ticktime: seconds, or a number with a unit.
+func ticktime(text string) (time.Duration, error) {
+	if text == "" {
+		return defaultTick, nil
+	}
+	if _, err := strconv.Atoi(text); err == nil {
+		text += "s"
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return defaultTick, fmt.Errorf("set node.dist_net_ticktime: %q is no duration", text)
+	}
+	return d, nil
 }
 
 // port50 is the schema's default, which no shipped file shows.

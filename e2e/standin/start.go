@@ -28,8 +28,8 @@ func (s *script) prepare() (settings, string, error) {
 	}
 	stamp := time.Now().Format(fileStamp)
 	files := map[string]string{
-		s.path("data", "configs", "app."+stamp+".config"): fmt.Sprintf("[{node,[{name,'%s'}]}].\n", loaded.name),
-		s.path("data", "configs", "vm."+stamp+".args"):    fmt.Sprintf("-name %s\n-setcookie %s\n", loaded.name, loaded.cookie),
+		loaded.configs("app." + stamp + ".config"): fmt.Sprintf("[{node,[{name,'%s'}]}].\n", loaded.name),
+		loaded.configs("vm." + stamp + ".args"):    fmt.Sprintf("-name %s\n-setcookie %s\n", loaded.name, loaded.cookie),
 	}
 	if s.is5() {
 		for _, name := range []string{"cluster.uuid", "node.uuid", "trace/.keep"} {
@@ -141,7 +141,7 @@ func (s *script) prepareDaemon(ctx context.Context) (settings, string, error) {
 
 // daemon starts run_erl in a session of its own; the channel closes when it, and with it the VM, has ended.
 func (s *script) daemon(loaded settings, stamp string) (<-chan struct{}, error) {
-	pipes := s.path("data", whoami(s.env)+"_erl_pipes", string(loaded.name))
+	pipes := filepath.Join(filepath.Dir(loaded.configs()), whoami(s.env)+"_erl_pipes", string(loaded.name))
 	if err := os.MkdirAll(pipes, 0o755); err != nil {
 		return nil, fmt.Errorf("start node: %w", err)
 	}

@@ -26,7 +26,6 @@ type vm struct {
 	cluster *cluster
 	dist    *acceptor
 	rpc     io.Closer
-	front   []io.Closer // what clients see: closed first
 	booted  atomic.Bool
 	seeking sync.WaitGroup // what goes out to other nodes
 	wg      sync.WaitGroup // everything that ends when the helpers do
@@ -44,8 +43,8 @@ func vmArgs(s settings, mode, stamp string) []string {
 	return []string{
 		s.name.short(), vmMark, "-noshell", "--", "-root", s.root, "-progname", "erl", "--", "-home", s.root, "--",
 		"-boot", s.path("releases", s.version, "emqx"), "-mnesia", "dir", `"` + s.mnesiaDir() + `"`,
-		"-config", s.path("data", "configs", "app."+stamp+".config"),
-		"-args_file", s.path("data", "configs", "vm."+stamp+".args"),
+		"-config", s.configs("app." + stamp + ".config"),
+		"-args_file", s.configs("vm." + stamp + ".args"),
 		"-name", string(s.name), "-setcookie", s.cookie, "--", mode,
 	}
 }
@@ -156,10 +155,8 @@ func (v *vm) boot(ctx context.Context, stop context.CancelCauseFunc) error {
 	if err := v.cluster.load(ctx); err != nil {
 		return err
 	}
-	if err := v.openFront(ctx); err != nil {
-		return err
-	}
-	if err := v.openWeb(); err != nil {
+	v.cluster.apps.start(ctx)
+	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	if err := v.pace.wait(ctx, bootTime/3); err != nil {
@@ -168,7 +165,7 @@ func (v *vm) boot(ctx context.Context, stop context.CancelCauseFunc) error {
 	v.booted.Store(true)
 	v.log.say("EMQX %s is running now!", v.version)
 	if v.discovery == "static" && !v.faults[faultNoJoin] {
-		v.seeking.Go(func() { v.cluster.discover(ctx, v.seeds, v.pace) })
+		v.seeking.Go(func() { seeker{changer{v.cluster}, v.seeds}.run(ctx) })
 	}
 	return nil
 }
@@ -183,11 +180,10 @@ func (v *vm) openDist(ctx context.Context, stop context.CancelCauseFunc) error {
 	if err != nil {
 		return crash{fmt.Sprintf("Protocol 'inet_tcp': register/listen error: %s", reasonOf(err))}
 	}
-	if v.cluster, err = openCluster(v.name, v.cookie, v.mnesiaDir(), v.log); err != nil {
+	if v.cluster, err = v.openCluster(func(err error) { stop(err) }); err != nil {
 		socket.Close()
 		return crash{err.Error()}
 	}
-	v.cluster.neverJoin = v.faults[faultNoJoin]
 	k := controls{settings: v.settings, cluster: v.cluster, booted: v.booted.Load, stop: func() {
 		if !v.faults[faultIgnoreTerm] {
 			stop(errStopped)
@@ -202,7 +198,7 @@ func (v *vm) openDist(ctx context.Context, stop context.CancelCauseFunc) error {
 		return v.cluster.serve(ctx, r, conn)
 	}
 	v.dist = accept(socket, func(conn net.Conn) { server.handle(ctx, conn) })
-	v.seeking.Go(func() { v.cluster.mend(ctx, v.pace) })
+	v.seeking.Go(func() { v.cluster.mend(ctx) })
 	if v.rpc, err = openRPC(number); err != nil {
 		return crash{fmt.Sprintf("{application_start_failure,gen_rpc,{{shutdown,{failed_to_start_child,"+
 			"gen_rpc_server_tcp,%s}},port %d}}", reasonOf(err), rpcBase+number)}
@@ -211,54 +207,52 @@ func (v *vm) openDist(ctx context.Context, stop context.CancelCauseFunc) error {
 }
 
 // openFront opens the MQTT listeners; one that is taken ends the node.
-func (v *vm) openFront(ctx context.Context) error {
+func (v *vm) openFront(ctx context.Context) (front []io.Closer, err error) {
 	certificate := sync.OnceValues(selfSigned)
 	for _, l := range v.mqtt {
 		if l.kind == "wss" && v.faults[faultMissing] {
 			v.log.printf("error", "Failed to start %s on %s: fault", l.label, l.addr)
 			continue
 		}
-		open, err := openMQTT(l, certificate)
+		open, err := openMQTT(l, certificate, messages{v.cluster})
 		if err != nil {
 			v.log.say("Failed to start listener %s on %s: %s", l.label, l.addr, reasonOf(err))
 			// The real one takes its time to die of it.
 			if err := v.pace.wait(ctx, bootTime/2); err != nil {
-				return err
+				return front, err
 			}
-			return crash{fmt.Sprintf("{application_start_failure,emqx,{{shutdown,{failed_to_start_child,'%s',"+
+			return front, crash{fmt.Sprintf("{application_start_failure,emqx,{{shutdown,{failed_to_start_child,'%s',"+
 				"{listen_error,\\\"%s\\\",%s}}},{emqx_app,start,[normal,[]]}}}", l.label, l.addr, reasonOf(err))}
 		}
-		v.front = append(v.front, open)
+		front = append(front, open)
 		v.log.say("Start %s listener on %s successfully.", l.label, l.addr)
 	}
-	return nil
+	return front, nil
 }
 
 // openWeb opens the management and dashboard ports. In 4.4 they are plugins, and the node lives on without one.
-func (v *vm) openWeb() error {
+func (v *vm) openWeb() (front []io.Closer, err error) {
 	w := web{settings: v.settings, view: v.cluster.view, booted: v.booted.Load}
 	for _, l := range v.web {
 		open, err := w.open(l, v.pace)
 		switch {
 		case err == nil:
-			v.front = append(v.front, open)
+			front = append(front, open)
 			v.log.say("Start %s listener on %s successfully.", l.label, l.addr)
 		case v.is5():
-			return crash{fmt.Sprintf("{application_start_failure,emqx_dashboard,{listen_error,\\\"%s\\\",%s}}", l.addr, reasonOf(err))}
+			return front, crash{fmt.Sprintf("{application_start_failure,emqx_dashboard,{listen_error,\\\"%s\\\",%s}}", l.addr, reasonOf(err))}
 		default:
 			v.log.printf("error", "Load plugin emqx_%s failed: start %s listener on %s: %s", l.kind, l.label, l.addr, reasonOf(err))
 		}
 	}
-	return nil
+	return front, nil
 }
 
 // shutDown closes what clients see first, then leaves its peers.
 func (v *vm) shutDown() {
 	if v.cluster != nil {
 		v.cluster.freeze()
-	}
-	for _, open := range v.front {
-		open.Close()
+		v.cluster.apps.stopForGood()
 	}
 	v.booted.Store(false)
 	if v.cluster != nil {

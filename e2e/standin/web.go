@@ -105,6 +105,11 @@ func (w web) nodes44(rw http.ResponseWriter, r *http.Request) {
 }
 
 func (w web) metrics(rw http.ResponseWriter, _ *http.Request) {
+	if w.guardStats {
+		rw.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(rw, `{"code":"API_KEY_NOT_EXIST","message":"Get login token."}`)
+		return
+	}
 	running, stopped := w.view()
 	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	fmt.Fprintf(rw, "# TYPE emqx_cluster_nodes_running gauge\n# HELP emqx_cluster_nodes_running \n"+
