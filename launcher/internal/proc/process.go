@@ -96,7 +96,7 @@ type Process struct {
 // called there, after the process was reaped and before Done is closed.
 func begin(c *exec.Cmd, ended func(*Process)) (*Process, error) {
 	if err := c.Start(); err != nil {
-		return nil, fmt.Errorf("start %q: %w", c.Args[0], cause(err))
+		return nil, startError(c, err)
 	}
 	p := &Process{cmd: c, done: make(chan struct{})}
 	// The child is not reaped yet, so the pid is its own, even as a zombie.
@@ -110,14 +110,6 @@ func begin(c *exec.Cmd, ended func(*Process)) (*Process, error) {
 		ended(p)
 	}()
 	return p, nil
-}
-
-// cause strips what repeats the program's name from the errors of os/exec.
-func cause(err error) error {
-	if e, ok := errors.AsType[*exec.Error](err); ok {
-		return e.Err
-	}
-	return err
 }
 
 func (p *Process) reap() {
