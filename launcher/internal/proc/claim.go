@@ -39,6 +39,12 @@ func (c Claim) Find() ([]Info, error) {
 	return found.Own, err
 }
 
+// IDs is Find for those who want to know no more.
+func (c Claim) IDs() ([]ID, error) {
+	found, err := c.Find()
+	return IDs(found), err
+}
+
 // FindAll is Find that also names the strangers in the folder, for which it looks at the open files of every process.
 func (c Claim) FindAll() (Found, error) { return c.find(true) }
 
