@@ -21,6 +21,8 @@ type Claim struct {
 	// only when it has no controlling terminal, and its environment is overwritten or emptied: a whole one without the mark is that
 	// of a stranger, such as a shell, an editor, or tail.
 	Dir string
+	// Cgroup is the folder of a control group that was made for it: Cgroup.Path. Its members belong.
+	Cgroup string
 	// Spare are never taken for users of Dir, nor are their ancestors: who asked.
 	Spare []int
 }
@@ -57,8 +59,10 @@ func (c Claim) find(strangers bool) (found Found, err error) {
 	if s.Dir != "" {
 		s.Dir = resolved(s.Dir)
 	}
+	members := membersOf(s.Cgroup)
 	for i := range table {
-		s.own[table[i].ID.PID] = s.marked(&table[i])
+		pid := table[i].ID.PID
+		s.own[pid] = s.marked(&table[i]) || members[pid] && pid != os.Getpid()
 	}
 	s.adopt()
 	for _, p := range s.users(strangers) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -205,6 +206,42 @@ func TestForeignProcIsSaid(t *testing.T) {
 	got := readLine(t, lines)
 	if want := "/proc is that of another PID namespace: it shows this process as " + strconv.Itoa(p.ID().PID) + ", which is 1 here"; !strings.Contains(got, want) {
 		t.Errorf("got %q, want %q in it", got, want)
+	}
+}
+
+// TestClaimByCgroup: what nothing else tells is found by the group that it was started in.
+func TestClaimByCgroup(t *testing.T) {
+	g, err := MakeCgroup("onemore-test-" + strconv.Itoa(unix.Getpid()))
+	if err != nil {
+		t.Skip(err)
+	}
+	s := newSpawner(t, SpawnerOptions{})
+	spec, lines := program(t, "fork:titled")
+	spec.Cgroup = g
+	p := start(t, s, spec)
+	child, err := strconv.Atoi(readLine(t, lines))
+	if err != nil {
+		t.Fatal(err)
+	}
+	readLine(t, lines)
+	out, err := s.Run(t.Context(), Spec{Args: []string{"cat", "/proc/self/cgroup"}, Cgroup: g})
+	if err != nil || !strings.Contains(string(out.Stdout), "/onemore-test-") {
+		t.Errorf("a command in the group says %q, %v", out.Stdout, err)
+	}
+	c := Claim{Cgroup: g.Path()}
+	if got := find(t, c); !slices.Equal(got, sorted(p.ID().PID, child)) {
+		t.Errorf("got %v, want %d and %d", got, p.ID().PID, child)
+	}
+	if err := g.Close(); err == nil {
+		t.Error("a group with members was removed")
+	}
+	if _, err := Stop(t.Context(), c.IDs, 0); err != nil {
+		t.Fatal(err)
+	}
+	<-p.Done()
+	eventually(t, "the group is removed", func() bool { return RemoveCgroup(c.Cgroup) == nil })
+	if got := find(t, c); got != nil {
+		t.Errorf("in a group that is gone: got %v", got)
 	}
 }
 
