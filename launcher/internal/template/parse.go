@@ -10,9 +10,10 @@ import (
 // document is template.toml as it is written: Template plus the tables whose order or presence counts.
 type document struct {
 	Template
-	Listeners map[string]Listener `toml:"listeners"`
-	Shared    map[string]Listener `toml:"shared"`
-	Join      joinTable           `toml:"join"`
+	Listeners   map[string]Listener `toml:"listeners"`
+	Shared      map[string]Listener `toml:"shared"`
+	Join        joinTable           `toml:"join"`
+	Environment environmentTable    `toml:"environment"`
 }
 
 type joinTable struct {
@@ -43,6 +44,7 @@ func (d *document) template(name string, keys []toml.Key) *Template {
 	if t.Name == "" {
 		t.Name = name
 	}
+	t.Environment, t.OwnEnvironment = d.Environment.variables, d.Environment.own
 	t.Listeners = inOrder("listeners", d.Listeners, keys)
 	t.Shared = inOrder("shared", d.Shared, keys)
 	t.Join = Join{Default: d.Join.Default}
