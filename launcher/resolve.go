@@ -283,11 +283,11 @@ func checkSources(ctx context.Context, t *template.Template, po *plan.Options) e
 	if err := nodedir.CheckSource(ctx, po.Source, t.Copy.Exclude...); err != nil {
 		return &InputError{Err: err, Hint: sourceHint}
 	}
-	declared, err := t.Declared(os.DirFS(po.Source))
+	config, err := t.ReadConfig(os.DirFS(po.Source), po.Source)
 	if err != nil {
 		return &InputError{Err: fmt.Errorf("source %s: %w", po.Source, err)}
 	}
-	po.Declared = declared
+	po.Config = config
 	return nil
 }
 

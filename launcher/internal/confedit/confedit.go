@@ -45,6 +45,8 @@ type Edit struct {
 	Raw bool `json:"raw,omitempty"`
 	// Present says that a file without the key stays without it.
 	Present bool `json:"present,omitempty"`
+	// Default says that a file with the key keeps its value.
+	Default bool `json:"default,omitempty"`
 	// Unset takes out the lines of all keys that match Key, in which * stands for anything, but of those that other edits
 	// set. It goes before all other edits, and only with formats of one key a line: CanUnset.
 	Unset bool `json:"unset,omitempty"`
@@ -57,6 +59,8 @@ func (e Edit) String() string {
 		return "remove " + e.Key
 	case e.Present:
 		return fmt.Sprintf("%s = %s, if it is there", e.Key, e.Value)
+	case e.Default:
+		return fmt.Sprintf("%s = %s, if it is not there", e.Key, e.Value)
 	}
 	return e.Key + " = " + e.Value
 }
@@ -209,7 +213,7 @@ func (d *draft) set(e Edit) error {
 		return fail(fmt.Errorf("the key is longer than %d bytes", maxKey))
 	}
 	n := d.syn.find(d.root, path)
-	if n == nil && e.Present {
+	if n == nil && e.Present || n != nil && e.Default {
 		return nil
 	}
 	if n == nil || e.Raw || d.touches(n) {

@@ -49,7 +49,10 @@ func (k *Keeper) fill(ctx context.Context, p plan.Node) error {
 		return err
 	}
 	for _, f := range p.Files {
-		text, err := edited(p, f.Path, []byte(f.Text))
+		text, err := laid(p, f)
+		if err == nil {
+			text, err = edited(p, f.Path, text)
+		}
 		if err != nil {
 			return err
 		}
@@ -63,6 +66,21 @@ func (k *Keeper) fill(ctx context.Context, p plan.Node) error {
 		}
 	}
 	return nil
+}
+
+// laid is the text of a file of the plan, over what the source has there.
+func laid(p plan.Node, f plan.File) ([]byte, error) {
+	if f.Existing == "" {
+		return []byte(f.Text), nil
+	}
+	present, err := nodedir.ReadFile(p.Dir, f.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return []byte(f.Text), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.Over(present)
 }
 
 // edited is a file's text with the plan's edits of it.

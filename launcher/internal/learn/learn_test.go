@@ -104,9 +104,9 @@ func TestLearn(t *testing.T) {
 	if len(tpl.Files) != 1 || !strings.Contains(tpl.Files[0].Text, `{{.Port "udp"}}`) || !strings.Contains(tpl.Files[0].Text, `{{"{{"}}braces}}`) || tpl.Files[0].Mode != "0755" {
 		t.Errorf("files %+v", tpl.Files)
 	}
-	declared, err := tpl.Declared(os.DirFS(dir))
-	if err != nil || declared["client"] != p[0] || declared["http"] != p[1] {
-		t.Errorf("declared %v, %v", declared, err)
+	config, err := tpl.ReadConfig(os.DirFS(dir), dir)
+	if err != nil || config.Listeners["client"].Port != p[0] || config.Listeners["http"].Port != p[1] {
+		t.Errorf("declared %+v, %v", config, err)
 	}
 }
 

@@ -90,7 +90,7 @@ func (x *texts) call(d *template.Data, c *template.Call) (*Call, error) {
 	}
 	out.When = ""
 	for _, s := range []*string{
-		&out.HTTP, &out.Method, &out.Body, &out.User, &out.TCP, &out.Send, &out.Expect, &out.Refuse, &out.Number, &out.Count, &out.JSON,
+		&out.HTTP, &out.Method, &out.Body, &out.User, &out.TLS, &out.Cert, &out.Key, &out.TCP, &out.Send, &out.Expect, &out.Refuse, &out.Number, &out.Count, &out.JSON,
 	} {
 		if *s, err = x.text(*s, d); err != nil {
 			return nil, fmt.Errorf("call: %w", err)

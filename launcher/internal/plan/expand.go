@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -23,7 +24,7 @@ func newExpander(t *template.Template, o *Options, p *Plan, enabled map[string]b
 	x := &expander{texts: texts{t: t, grows: o.Formed != nil}, o: o, p: p, enabled: enabled}
 	x.base = template.Data{
 		Cluster: o.Cluster, ID: o.ID, Secret: o.Secret, ClusterDir: p.Dir, Onemore: o.Onemore, Join: o.Join,
-		Param: o.Params, Tools: o.Tools,
+		Param: o.Params, Tools: o.Tools, Sources: template.Sources{Config: o.Config},
 	}
 	return x
 }
@@ -54,6 +55,13 @@ func (x *expander) fill(slots []placedSlot) error {
 	}
 	for _, l := range x.p.Shared {
 		x.base.SharedPort = append(x.base.SharedPort, template.Port{Listener: l.Name, Host: l.Host, Port: l.Port})
+	}
+	if x.o.Formed == nil {
+		notes, err := x.placeNotes()
+		if err != nil {
+			return err
+		}
+		x.p.Notes = append(x.p.Notes, notes...)
 	}
 	if x.o.Formed == nil && len(x.t.Service.Command) > 0 {
 		if err := x.service(); err != nil {
@@ -135,8 +143,10 @@ func (x *expander) keptByUpgrade() []string {
 }
 
 func (x *expander) listener(l *template.Listener, host string, port int) (Listener, error) {
+	declared := x.o.Config.Listeners[l.Name]
 	out := Listener{
-		Name: l.Name, Protocols: l.Protocols, Host: host, Bind: host, Port: port, Optional: l.Optional, Derived: l.Derive != "",
+		Name: l.Name, Protocols: l.Protocols, Host: host, Bind: host, Port: port, Optional: l.Optional, Derived: l.Derive != "" && declared.Port == 0,
+		Scheme: cmp.Or(declared.Scheme, l.Scheme),
 	}
 	if l.Bind != "" {
 		out.Bind = l.Bind
@@ -148,12 +158,19 @@ func (x *expander) listener(l *template.Listener, host string, port int) (Listen
 	if l.URL == "" {
 		return out, nil
 	}
-	url, err := x.t.Expand(l.URL, template.URLData{Addr: out.URL, Host: out.Host, Port: port})
+	url, err := x.t.Expand(l.URL, x.urlData(&out))
 	if err != nil {
 		return out, fmt.Errorf("listener %q: %w", l.Name, err)
 	}
 	out.URL = url
 	return out, nil
+}
+
+// urlData is what the texts of a planned listener see.
+func (x *expander) urlData(at *Listener) template.URLData {
+	return template.URLData{
+		Sources: x.base.Sources, Addr: net.JoinHostPort(at.Host, strconv.Itoa(at.Port)), Host: at.Host, Port: at.Port, Scheme: at.Scheme,
+	}
 }
 
 // textNode is what texts see of a planned node.
@@ -166,7 +183,7 @@ func (x *expander) textNode(n *Node) *template.Node {
 		seen.Bin = own
 	}
 	for i, l := range n.Listeners {
-		seen.Ports[i] = template.Port{Listener: l.Name, Host: l.Host, Port: l.Port}
+		seen.Ports[i] = template.Port{Listener: l.Name, Host: l.Host, Port: l.Port, Scheme: l.Scheme, URL: l.URL}
 	}
 	return seen
 }

@@ -4,14 +4,13 @@ import (
 	"maps"
 	"slices"
 
-	"onemore/launcher/internal/confedit"
 	"onemore/launcher/internal/template"
 )
 
 // complete makes the rest of a new node.
 func (x *expander) complete(n *Node, d *template.Data) (err error) {
 	method := x.t.Join.Methods[x.o.Join]
-	if n.Edits, err = x.edits(d, x.t.Edits, method.Edits); err != nil {
+	if n.Edits, err = x.allEdits(n, d, method.Edits); err != nil {
 		return err
 	}
 	if n.Files, err = x.files(n, d); err != nil {
@@ -121,85 +120,6 @@ func (x *expander) nodeCalls(n *Node, d *template.Data) (err error) {
 		n.Client = append(n.Client, line)
 	}
 	return nil
-}
-
-// edits expands edits, those of one file that follow each other as one.
-func (x *expander) edits(d *template.Data, lists ...[]template.Edit) ([]FileEdit, error) {
-	var out []FileEdit
-	for i := range lists {
-		for j := range lists[i] {
-			e := &lists[i][j]
-			if on, err := x.isOn(e.When, d); err != nil || !on {
-				if err != nil {
-					return nil, err
-				}
-				continue
-			}
-			list, err := x.values(e, d)
-			if err != nil {
-				return nil, err
-			}
-			if last := len(out) - 1; last >= 0 && out[last].File == e.File && out[last].Format == e.Format && out[last].IfExists == e.IfExists {
-				out[last].Edits = append(out[last].Edits, list...)
-				continue
-			}
-			out = append(out, FileEdit{File: e.File, Format: e.Format, Edits: list, IfExists: e.IfExists})
-		}
-	}
-	return out, nil
-}
-
-func (x *expander) values(e *template.Edit, d *template.Data) ([]confedit.Edit, error) {
-	list := make([]confedit.Edit, 0, len(e.Set)+len(e.Raw)+len(e.Present))
-	for _, part := range []struct {
-		values       map[string]string
-		raw, present bool
-	}{{e.Set, false, false}, {e.Raw, true, false}, {e.Present, false, true}} {
-		for key, src := range part.values {
-			value, err := x.text(src, d)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, confedit.Edit{Key: key, Value: value, Raw: part.raw, Present: part.present})
-		}
-	}
-	for _, pattern := range e.Unset {
-		list = append(list, confedit.Edit{Key: pattern, Unset: true})
-	}
-	slices.SortFunc(list, func(a, b confedit.Edit) int {
-		if a.Key < b.Key {
-			return -1
-		}
-		return 1
-	})
-	return list, nil
-}
-
-// files are the template's own, for a node that has no source, those that it writes into every node, and what people
-// lay over both.
-func (x *expander) files(n *Node, d *template.Data) ([]File, error) {
-	var out []File
-	if n.Source == "" {
-		for _, f := range x.t.Own {
-			mode, err := f.Perm()
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, File{Path: f.Path, Text: f.Text, Mode: mode})
-		}
-	}
-	for _, f := range x.t.Files {
-		mode, err := f.Perm()
-		if err != nil {
-			return nil, err
-		}
-		text, err := x.text(f.Text, d)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, File{Path: f.Path, Text: text, Mode: mode})
-	}
-	return slices.Concat(out, x.o.Files, x.o.Node[n.Index].Files), nil
 }
 
 // environment expands the texts of the template and of the way to join, and lays what people gave over them.

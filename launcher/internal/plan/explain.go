@@ -30,6 +30,8 @@ func (s explainer) describeConflict(bad conflict) string {
 		return fmt.Sprintf("%s%s would need port %d; ports are 1 to 65535", cause, owner, bad.port)
 	case takenByCluster:
 		return fmt.Sprintf("%s%s would be given to %s and to %s", cause, port, s.otherClaimant(bad), owner)
+	case takenBySource:
+		return fmt.Sprintf("%s%s, for %s, stands in the source's config too (%s)", cause, port, owner, s.reserved[bad.port])
 	case heldByOther:
 		return fmt.Sprintf("%s%s, for %s, is in use", cause, port, owner)
 	case inEphemeralRange:

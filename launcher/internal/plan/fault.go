@@ -24,7 +24,7 @@ func (l Link) harmless() bool { return !l.Block && l.Delay.Duration == 0 && l.Dr
 // Faults are the calls by which each node of the formed cluster o.Formed is made to treat what it sends as links say, and all
 // else as usual. A link that is not given, or is harmless, is as usual. The template must have a [fault].
 func Faults(t *template.Template, o Options, links []Link) (map[int][]Call, error) {
-	o, err := o.resolve(t)
+	t, o, err := o.resolve(t)
 	if err != nil {
 		return nil, err
 	}

@@ -13,13 +13,18 @@ import (
 // nodes are made anew, for the members that are Acting). The template is one that Parse gave. The error is a *Refusal, a
 // *PortError, or several of them joined.
 func Make(t *template.Template, o Options, h Host) (*Plan, error) {
-	o, err := o.resolve(t)
+	config := o.Config
+	if o.Formed != nil {
+		config = o.Formed.Options.Config
+	}
+	t, o, err := o.resolve(t)
 	if err != nil {
 		return nil, err
 	}
 	p := &Plan{
 		Cluster: o.Cluster, ID: o.ID, Template: t.Name, Dir: o.Dir, Staged: t.Start.Order == "staged", Options: o,
 	}
+	p.Options.Config = config
 	p.Options.Nodes, p.Options.Formed, p.Options.Acting, p.Options.Renew, p.Options.Places = nil, nil, nil, nil, nil
 	enabled, err := enabledListeners(t, &o)
 	if err != nil {
@@ -48,17 +53,22 @@ func (p *Plan) adopt(f *Plan) {
 // enabledListeners tells which listeners the options leave on, by name.
 func enabledListeners(t *template.Template, o *Options) (map[string]bool, error) {
 	enabled := make(map[string]bool, len(t.Listeners)+len(t.Shared))
-	data := template.WhenData{Cluster: o.Cluster, Join: o.Join, Param: o.Params}
+	data := o.whenData()
 	for _, list := range [][]template.Listener{t.Listeners, t.Shared} {
 		for i := range list {
 			on, err := isTrue(t, list[i].When, data)
 			if err != nil {
 				return nil, fmt.Errorf("plan listener %q: %w", list[i].Name, err)
 			}
-			enabled[list[i].Name] = on && (!list[i].IfDeclared || o.Declared[list[i].Name] > 0)
+			declared := o.Config.Listeners[list[i].Name]
+			enabled[list[i].Name] = on && !declared.Off && (!list[i].IfDeclared || declared.Port > 0)
 		}
 	}
 	return enabled, nil
+}
+
+func (o *Options) whenData() template.WhenData {
+	return template.WhenData{Sources: template.Sources{Config: o.Config}, Cluster: o.Cluster, Join: o.Join, Param: o.Params}
 }
 
 // isTrue expands a when; the empty one is true.

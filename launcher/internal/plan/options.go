@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+
+	"onemore/launcher/internal/template"
 )
 
 // DefaultOffset is the step between the ports of neighbouring nodes, where it works.
@@ -43,10 +45,11 @@ type Options struct {
 	Offset int    `json:"offset,omitempty"` // 0: DefaultOffset, or the nearest that works; else kept, or refused
 	Base   Base   `json:"base,omitzero"`
 
-	Set      map[string]int    `json:"set,omitempty"`      // listener → port of node 1, or of a shared listener
-	Declared map[string]int    `json:"declared,omitempty"` // listener → port that the source's config has; Set wins
-	Params   map[string]string `json:"params,omitempty"`
-	Join     string            `json:"join,omitempty"` // "" is the template's default
+	Set    map[string]int    `json:"set,omitempty"` // listener → port of node 1, or of a shared listener
+	Params map[string]string `json:"params,omitempty"`
+	Join   string            `json:"join,omitempty"` // "" is the template's default
+	// Config is what the source's config files say (template.ReadConfig); nil without a source: the template's own files count.
+	Config *template.Config `json:"config,omitempty"`
 
 	Env map[string]string `json:"env,omitempty"`
 	// CleanEnv keeps all but a few variables of who makes the cluster from its processes: Inherit.Clean.

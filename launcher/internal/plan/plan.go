@@ -97,6 +97,7 @@ type Listener struct {
 	Bind      string   `json:"bind"` // what the server binds: Host, or 0.0.0.0
 	Port      int      `json:"port"`
 	URL       string   `json:"url"`
+	Scheme    string   `json:"scheme,omitempty"` // of the source\'s value, or the template\'s
 	Optional  bool     `json:"optional,omitempty"`
 	Derived   bool     `json:"derived,omitempty"`
 }
@@ -114,6 +115,10 @@ type File struct {
 	Path string `json:"path"`
 	Text string `json:"text"`
 	Mode uint32 `json:"mode"`
+	// Existing says what becomes of a file that the source has there: "" replaces it, "keep" leaves it, "merge" adds the
+	// values of Text, which is of Format, that it does not have.
+	Existing string `json:"existing,omitempty"`
+	Format   string `json:"format,omitempty"`
 }
 
 // Ready is how the keeper knows that a node serves.

@@ -11,8 +11,9 @@ import (
 	"onemore/launcher/internal/template"
 )
 
-// resolve completes the options: what a formed cluster has recorded, and defaults. Its error joins all that is wrong.
-func (o Options) resolve(t *template.Template) (Options, error) {
+// resolve completes the options: what a formed cluster has recorded, and defaults; and the template by what the source
+// says. Its error joins all that is wrong.
+func (o Options) resolve(t *template.Template) (*template.Template, Options, error) {
 	if o.Formed != nil {
 		o = o.withRecorded(o.Formed)
 	}
@@ -22,16 +23,25 @@ func (o Options) resolve(t *template.Template) (Options, error) {
 	if o.Join == "" {
 		o.Join = t.Join.Default
 	}
+	var err error
+	if o.Config == nil {
+		if o.Config, err = t.OwnConfig(); err != nil {
+			return nil, o, err
+		}
+	}
+	t = t.With(o.Config)
 	params := make(map[string]string, len(t.Params))
 	for name, p := range t.Params {
-		params[name] = p.Default
+		if params[name], err = t.Expand(p.Default, template.DefaultData{Sources: template.Sources{Config: o.Config}}); err != nil {
+			return nil, o, fmt.Errorf("plan parameter %q: %w", name, err)
+		}
 	}
 	maps.Copy(params, o.Params)
 	o.Params = params
 	if len(params) == 0 {
 		o.Params = nil
 	}
-	return o, errors.Join(o.check(t)...)
+	return t, o, errors.Join(o.check(t)...)
 }
 
 // withRecorded gives the options of an addition: the recorded ones, and over them what may be given anew.
@@ -158,7 +168,7 @@ func (o *Options) checkNodes(t *template.Template, refuse func(hint, format stri
 
 // checkRefused asks the template whether n nodes with these settings can be a cluster.
 func (o *Options) checkRefused(t *template.Template, n int, refuse func(hint, format string, args ...any)) {
-	data := template.RefuseData{N: n, Host: o.Host, Cluster: o.Cluster, Join: o.Join, Param: o.Params}
+	data := template.RefuseData{Sources: template.Sources{Config: o.Config}, N: n, Host: o.Host, Cluster: o.Cluster, Join: o.Join, Param: o.Params}
 	for _, r := range t.Refuse {
 		no, err := isTrue(t, r.When, data)
 		reason := r.Reason
@@ -197,7 +207,7 @@ func (o *Options) checkSets(t *template.Template, refuse func(hint, format strin
 			switch {
 			case !ok:
 				refuse(fmt.Sprintf("%s takes %s", flag, strings.Join(slices.Sorted(maps.Keys(known)), ", ")), "%stemplate %q has no listener %q", at, t.Name, name)
-			case l.Derive != "":
+			case l.Derive != "" && o.Config.Listeners[name].Port == 0:
 				refuse("set what it is derived from", "%slistener %q can't be set: its port is %s", at, name, l.Derive)
 			case set[name] < 1 || set[name] > 65535:
 				refuse("ports are 1 to 65535", "%slistener %q can't be set to port %d", at, name, set[name])

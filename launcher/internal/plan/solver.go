@@ -65,6 +65,7 @@ type solver struct {
 	spread bool
 
 	used     *portSet           // others' ports
+	reserved map[int]string     // ports that stand in the source's config at keys of no listener, and where
 	formed   *portSet           // those of the cluster's present nodes
 	existing []existingListener // the same, with their owners' names
 	low      int                // the ephemeral range
@@ -123,6 +124,7 @@ const (
 	noConflict       conflictKind = iota
 	outOfRange                    // not 1…65535
 	takenByCluster                // by another listener of this cluster
+	takenBySource                 // by something in the source's config that no listener stands for
 	heldByOther                   // by somebody else
 	inEphemeralRange              // in the range of outgoing connections
 )
@@ -160,11 +162,26 @@ func newSolver(t *template.Template, o *Options, h Host, enabled map[string]bool
 			s.shared = append(s.shared, s.newRule(&t.Shared[i], o, template.Sum{}, nil))
 		}
 	}
+	s.reserve(o)
 	for _, p := range h.Used {
 		s.used.add(protoIndex(p.Proto), p.Host, p.Port)
 	}
 	s.row = make([]int, len(s.rules))
 	return s, nil
+}
+
+// reserve keeps out of the search what stands in the source's config, but for ports that a listener has there: what speaks
+// of those means that listener.
+func (s *solver) reserve(o *Options) {
+	s.reserved = make(map[int]string, len(o.Config.Ports))
+	for _, p := range o.Config.Ports {
+		s.reserved[p.Port] = p.File + ": " + p.Key
+	}
+	for _, rules := range [][]listenerRule{s.rules, s.shared} {
+		for i := range rules {
+			delete(s.reserved, rules[i].base)
+		}
+	}
 }
 
 func (s *solver) newRule(l *template.Listener, o *Options, sum template.Sum, position map[string]int) listenerRule {
@@ -175,8 +192,8 @@ func (s *solver) newRule(l *template.Listener, o *Options, sum template.Sum, pos
 	for _, p := range l.Protocols {
 		one.protos = append(one.protos, protoIndex(p))
 	}
-	if port := o.Declared[l.Name]; port > 0 && !one.derived {
-		one.base = port
+	if port := o.Config.Listeners[l.Name].Port; port > 0 {
+		one.base, one.derived, sum = port, false, template.Sum{}
 	}
 	if port := o.Set[l.Name]; port > 0 {
 		one.base, one.pinned = port, true
@@ -299,6 +316,8 @@ func (s *solver) claim(l *listenerRule, host string, port int, strict bool) (con
 			return takenByCluster, proto
 		case s.formed.blocks(proto, host, l.any, port):
 			return takenByCluster, proto
+		case s.reserved[port] != "":
+			return takenBySource, proto
 		case s.used.blocks(proto, host, l.any, port):
 			return heldByOther, proto
 		case strict && !l.exempt && s.isEphemeral(port):

@@ -59,6 +59,7 @@ func (t *checker) check() {
 	t.checkCopy()
 	t.checkEnvironment()
 	t.checkListeners()
+	t.checkPlaces()
 	t.checkEdits()
 	t.checkFiles()
 	t.checkStart()
@@ -81,7 +82,7 @@ func (t *checker) checkParams() {
 		switch {
 		case err != nil:
 			t.found.add(key+".match", "%v", err)
-		case p.Default != "" && !re.MatchString(p.Default):
+		case p.Default != "" && !isText(p.Default) && !re.MatchString(p.Default):
 			t.found.add(key+".default", "%q does not match %q", p.Default, p.Match)
 		}
 	}
@@ -145,8 +146,8 @@ func (t *checker) checkEdits() {
 		if !slices.Contains(confedit.Formats(), e.Format) {
 			t.found.add(key+".format", "%q of file %q is no format; give format = one of %s", e.Format, e.File, strings.Join(confedit.Formats(), ", "))
 		}
-		if len(e.Set)+len(e.Raw)+len(e.Present)+len(e.Unset) == 0 {
-			t.found.add(key, "changes nothing; give set, raw, present or unset")
+		if len(e.Set)+len(e.Raw)+len(e.Present)+len(e.Default)+len(e.Unset) == 0 {
+			t.found.add(key, "changes nothing; give set, default, raw, present or unset")
 		}
 		if len(e.Unset) > 0 && !confedit.CanUnset(e.Format) {
 			t.found.add(key+".unset", "no key can be taken out of %s files", e.Format)
@@ -161,9 +162,13 @@ func (t *checker) checkEdits() {
 				t.found.add(key+".raw", "key %q is in set and in raw; leave one of them out", k)
 			}
 		}
-		for k := range e.Present {
-			if e.Set[k] != "" || e.Raw[k] != "" {
-				t.found.add(key+".present", "key %q is set anyway; leave one of them out", k)
+		for name, weaker := range map[string]map[string]string{"present": e.Present, "default": e.Default} {
+			for k := range weaker {
+				_, set := e.Set[k]
+				_, raw := e.Raw[k]
+				if set || raw {
+					t.found.add(key+"."+name, "key %q is set anyway; leave one of them out", k)
+				}
 			}
 		}
 	})
@@ -178,6 +183,16 @@ func (t *checker) checkFiles() {
 		}
 		if _, err := f.Perm(); err != nil {
 			t.found.add(key+".mode", "%v", err)
+		}
+		if f.Existing == "" {
+			f.Existing = "replace"
+		}
+		checkOneOf(t.found, key+".existing", f.Existing, "replace", "keep", "merge")
+		if f.Format == "" {
+			f.Format, _ = confedit.FormatOf(f.Path)
+		}
+		if f.Existing == "merge" && !slices.Contains(confedit.Formats(), f.Format) {
+			t.found.add(key+".format", "%q of file %q is no format; give format = one of %s", f.Format, f.Path, strings.Join(confedit.Formats(), ", "))
 		}
 	}
 }

@@ -13,21 +13,13 @@ func (t *checker) checkListeners() {
 		l := &t.Listeners[i]
 		key := "listeners." + l.Name
 		checkListener(t.found, key, l, seen)
-		if (l.Port == 0) == (l.Derive == "") {
+		switch {
+		case l.IsFamily() && (l.Port != 0 || l.Derive != "" || len(l.Also) > 0):
+			t.found.add(key, "a listener whose key has a * is there for each key of a source that matches; drop port, derive and also")
+		case !l.IsFamily() && !(l.IfDeclared && l.Derive == "") && (l.Port == 0) == (l.Derive == ""):
 			t.found.add(key, "give either port (the default of node 1) or derive (a sum of other listeners, number, index)")
 		}
-		if l.Derive != "" && l.Key != "" {
-			t.found.add(key+".key", "a derived listener has no key; drop derive or file and key")
-		}
-		if (len(l.Also) > 0 || l.IfDeclared) && l.Key == "" {
-			t.found.add(key+".key", "is missing: also and if_declared go with file and key")
-		}
-		if (l.File == "") != (l.Key == "") {
-			t.found.add(key+".file", "file and key belong together; give both or neither")
-		}
-		if l.File != "" {
-			checkRelative(t.found, key+".file", l.File)
-		}
+		t.checkListenerKey(key, l)
 	}
 	if _, _, err := DeriveOrder(t.Listeners); err != nil {
 		t.found.add("listeners", "%v", err)
@@ -39,8 +31,58 @@ func (t *checker) checkListeners() {
 		if l.Port == 0 {
 			t.found.add(key+".port", "is missing; a shared listener has a port of its own")
 		}
-		if l.Derive != "" || l.File != "" || l.Key != "" {
-			t.found.add(key, "derive, file and key are for the listeners of nodes; drop them")
+		if l.Derive != "" || l.File != "" || l.Key != "" || l.Value != "" {
+			t.found.add(key, "derive, file, key and value are for the listeners of nodes; drop them")
+		}
+	}
+}
+
+// checkListenerKey looks at where a listener stands in a config file.
+func (t *checker) checkListenerKey(key string, l *Listener) {
+	if (len(l.Also) > 0 || len(l.Off) > 0 || l.IfDeclared || l.Value != "") && l.Key == "" {
+		t.found.add(key+".key", "is missing: also, if_declared, off and value go with file and key")
+	}
+	if (l.File == "") != (l.Key == "") {
+		t.found.add(key+".file", "file and key belong together; give both or neither")
+	}
+	if l.File == "" {
+		return
+	}
+	checkRelative(t.found, key+".file", l.File)
+	if t.FormatOf(l.File) == "" {
+		t.found.add(key+".file", "the format of file %q is not known; give an [[edit]] of it a format", l.File)
+	}
+	for off, expr := range l.Off {
+		checkRegexp(t.found, key+".off."+off, expr)
+		if strings.Count(off, "*") > strings.Count(l.Key, "*") {
+			t.found.add(key+".off", "%q has more * than key %q; each stands for what that of the key has found", off, l.Key)
+		}
+	}
+}
+
+// checkPlaces looks at the files and directories that a config names.
+func (t *checker) checkPlaces() {
+	for i := range t.Places {
+		p, key := &t.Places[i], "places."+t.Places[i].Name
+		if !listenerName().MatchString(p.Name) {
+			t.found.add(key, "%q is no name; it begins with a letter and has a-z, 0-9 and _", p.Name)
+		}
+		checkRelative(t.found, key+".file", p.File)
+		if t.FormatOf(p.File) == "" {
+			t.found.add(key+".file", "the format of file %q is not known; give an [[edit]] of it a format", p.File)
+		}
+		if p.Key == "" || p.Path == "" {
+			t.found.add(key, "give key, which names the place in the file, and path, where it is in a node")
+		}
+		if p.Write == "" {
+			p.Write = "outside"
+		}
+		checkOneOf(t.found, key+".write", p.Write, "outside", "missing", "always")
+		if strings.Contains(p.Key, "*") && p.Write == "missing" {
+			t.found.add(key+".write", "a key with * can't be written where it is missing; give one without")
+		}
+		if !isText(p.Path) {
+			checkRelative(t.found, key+".path", p.Path)
 		}
 	}
 }
@@ -95,8 +137,17 @@ func (t *checker) checkCall(key string, c *Call) {
 	if c.HTTP == "" && (c.Method != "" || c.Body != "" || c.User != "" || len(c.Header) > 0) {
 		t.found.add(key, "method, body, header and user go with http")
 	}
+	if c.Cert != "" && c.HTTP == "" && c.TLS == "" {
+		t.found.add(key+".cert", "goes with http, or with tcp and tls")
+	}
+	if (c.Cert == "") != (c.Key == "") {
+		t.found.add(key+".cert", "cert and key belong together; give both or neither")
+	}
 	if c.TCP == "" && c.Send != "" {
 		t.found.add(key+".send", "goes with tcp")
+	}
+	if c.TCP == "" && c.TLS != "" {
+		t.found.add(key+".tls", "goes with tcp; http has it by its URL")
 	}
 	if countTrue(c.Number != "", c.Count != "", c.JSON != "") > 1 {
 		t.found.add(key, "give at most one of number, count and json")

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"onemore/launcher/internal/confedit"
@@ -92,60 +90,20 @@ func readLimited(dir fs.FS, file string) ([]byte, error) {
 	return fs.ReadFile(dir, file)
 }
 
-// Declared reads the ports that the config files of a source declare, by listener: those whose file and key are there.
-// They are the defaults of node 1.
-func (t *Template) Declared(dir fs.FS) (map[string]int, error) {
-	ports := make(map[string]int)
-	entries := make(map[string][]confedit.Entry)
-	for _, l := range t.Listeners {
-		if l.Key == "" {
-			continue
-		}
-		list, known := entries[l.File]
-		if !known {
-			src, err := readLimited(dir, l.File)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return nil, fmt.Errorf("read %q: %w", l.File, err)
-			}
-			if list, err = confedit.List(t.formatOf(l.File), src); err != nil {
-				return nil, fmt.Errorf("read %q: %w", l.File, err)
-			}
-			entries[l.File] = list
-		}
-		for _, e := range list { // the last one wins, as it does for servers
-			if port, ok := portIn(e.Value); ok && (e.Key == l.Key || slices.ContainsFunc(l.Also, func(also string) bool { return matches(also, e.Key) })) {
-				ports[l.Name] = port
-			}
-		}
-	}
-	return ports, nil
-}
-
-func matches(pattern, key string) bool {
-	ok, err := path.Match(pattern, key)
-	return ok && err == nil
-}
-
-// formatOf is the format of a config file: that of an edit of the same file, else by its name.
-func (t *Template) formatOf(file string) string {
+// FormatOf is the format of a config file: that of an edit of the same file, else by its name.
+func (t *Template) FormatOf(file string) string {
 	format, _ := confedit.FormatOf(file)
 	t.eachEdit(func(_ string, e *Edit) {
-		if e.File == file {
+		if e.File == file && e.Format != "" {
 			format = e.Format
 		}
 	})
 	return format
 }
 
-// portIn reads the port of "1883", "0.0.0.0:1883", ":1883" and "tcp://127.0.0.1:1883/".
-func portIn(value string) (int, bool) {
-	value = strings.TrimRight(strings.TrimSpace(value), "/")
-	if i := strings.LastIndex(value, ":"); i >= 0 {
-		value = value[i+1:]
-	}
-	port, err := strconv.Atoi(value)
-	return port, err == nil && port > 0 && port <= 65535
+// MayLack tells whether a node directory may be without a file that is edited.
+func (t *Template) MayLack(file string) bool {
+	lacks := false
+	t.eachEdit(func(_ string, e *Edit) { lacks = lacks || e.File == file && e.IfExists })
+	return lacks
 }

@@ -12,6 +12,7 @@ type document struct {
 	Template
 	Listeners   map[string]Listener `toml:"listeners"`
 	Shared      map[string]Listener `toml:"shared"`
+	Places      map[string]Place    `toml:"places"`
 	Join        joinTable           `toml:"join"`
 	Environment environmentTable    `toml:"environment"`
 }
@@ -45,8 +46,9 @@ func (d *document) template(name string, keys []toml.Key) *Template {
 		t.Name = name
 	}
 	t.Environment, t.OwnEnvironment = d.Environment.variables, d.Environment.own
-	t.Listeners = inOrder("listeners", d.Listeners, keys)
-	t.Shared = inOrder("shared", d.Shared, keys)
+	t.Listeners = inOrder("listeners", d.Listeners, keys, func(l *Listener, name string) { l.Name = name })
+	t.Shared = inOrder("shared", d.Shared, keys, func(l *Listener, name string) { l.Name = name })
+	t.Places = inOrder("places", d.Places, keys, func(p *Place, name string) { p.Name = name })
 	t.Join = Join{Default: d.Join.Default}
 	for name, method := range map[string]*JoinMethod{"config": d.Join.Config, "command": d.Join.Command} {
 		if method == nil {
@@ -60,18 +62,18 @@ func (d *document) template(name string, keys []toml.Key) *Template {
 	return &t
 }
 
-// inOrder gives the listeners of one table in the order in which the file has them.
-func inOrder(table string, byName map[string]Listener, keys []toml.Key) []Listener {
-	var list []Listener
+// inOrder gives the entries of one table in the order in which the file has them, each with its name.
+func inOrder[T any](table string, byName map[string]T, keys []toml.Key, setName func(*T, string)) []T {
+	var list []T
 	seen := make(map[string]bool, len(byName))
 	for _, key := range keys {
 		if len(key) < 2 || key[0] != table || seen[key[1]] {
 			continue
 		}
 		seen[key[1]] = true
-		l := byName[key[1]]
-		l.Name = key[1]
-		list = append(list, l)
+		one := byName[key[1]]
+		setName(&one, key[1])
+		list = append(list, one)
 	}
 	return list
 }

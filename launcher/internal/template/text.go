@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -26,7 +28,7 @@ type text struct {
 }
 
 // perNode are the names whose values differ between the nodes of one new cluster.
-var perNode = [...]string{".", "Index", "NameIndex", "Number", "Name", "Salt", "Host", "Dir", "Folder", "Bin", "Port", "Addr", "Others", "Peer"}
+var perNode = [...]string{".", "Index", "NameIndex", "Number", "Name", "Salt", "Host", "Dir", "Folder", "Bin", "Port", "Addr", "URL", "Others", "Peer"}
 
 func newTexts() *texts {
 	return &texts{
@@ -54,10 +56,17 @@ func functions() texttemplate.FuncMap {
 			}
 			return a % b, nil
 		},
-		"int":     strconv.Atoi,
-		"quote":   quote,
-		"replace": func(old, with, s string) string { return strings.ReplaceAll(s, old, with) },
-		"next":    func() string { return nextArgument },
+		"int":      strconv.Atoi,
+		"quote":    quote,
+		"userinfo": func(user, password string) string { return url.UserPassword(user, password).String() },
+		"replace":  func(old, with, s string) string { return strings.ReplaceAll(s, old, with) },
+		"inDir": func(dir, name string) string {
+			if name == "" || path.IsAbs(name) {
+				return name
+			}
+			return path.Join(dir, name)
+		},
+		"next": func() string { return nextArgument },
 	}
 }
 

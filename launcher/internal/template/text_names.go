@@ -6,7 +6,21 @@ import "text/template/parse"
 type reference struct {
 	root bool     // read of the text's own data, not of what a range or with has put in its place
 	path []string // Peer, Name
-	arg  string   // the first argument where it is a literal: the listener of Port "http"
+	args []argument
+}
+
+// argument is one that a name is called with; the listener of Port "http" is a literal.
+type argument struct {
+	text    string
+	literal bool
+}
+
+// arg is the first argument where it is a literal, else "".
+func (r reference) arg() string {
+	if len(r.args) == 0 {
+		return ""
+	}
+	return r.args[0].text
 }
 
 // references calls visit for every name that is read in a parsed text. It knows where dot stands for something else.
@@ -44,16 +58,18 @@ func references(node parse.Node, dotIsRoot bool, visit func(reference)) {
 }
 
 func referencesInCommand(c *parse.CommandNode, dotIsRoot bool, visit func(reference)) {
-	literal := ""
-	if len(c.Args) > 1 {
-		if s, ok := c.Args[1].(*parse.StringNode); ok {
-			literal = s.Text
+	var args []argument
+	for _, arg := range c.Args[1:] {
+		one := argument{}
+		if s, ok := arg.(*parse.StringNode); ok {
+			one = argument{s.Text, true}
 		}
+		args = append(args, one)
 	}
 	for i, arg := range c.Args {
-		first := literal
+		first := args
 		if i > 0 {
-			first = ""
+			first = nil
 		}
 		switch n := arg.(type) {
 		case *parse.FieldNode:
@@ -62,10 +78,10 @@ func referencesInCommand(c *parse.CommandNode, dotIsRoot bool, visit func(refere
 			if len(n.Ident) > 1 {
 				visit(reference{n.Ident[0] == "$", n.Ident[1:], first})
 			} else if n.Ident[0] == "$" {
-				visit(reference{true, nil, ""})
+				visit(reference{true, nil, nil})
 			}
 		case *parse.DotNode:
-			visit(reference{dotIsRoot, nil, ""})
+			visit(reference{dotIsRoot, nil, nil})
 		case *parse.ChainNode:
 			references(n.Node, dotIsRoot, visit)
 			visit(reference{false, n.Field, first})

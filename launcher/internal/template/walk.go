@@ -18,6 +18,7 @@ const (
 	inURL                  // URLData
 	inRefuse               // RefuseData
 	inFault                // *Data with a Fault
+	inDefault              // DefaultData
 )
 
 // eachCall calls visit for every call of the template, with the key under which it stands.
@@ -69,6 +70,9 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 		}
 	}
 	visit("node.name", inName, t.Node.Name)
+	for _, name := range slices.Sorted(maps.Keys(t.Params)) {
+		visit("params."+name+".default", inDefault, t.Params[name].Default)
+	}
 	for i, r := range t.Refuse {
 		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
 		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
@@ -77,8 +81,13 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 		for _, l := range list {
 			key := [...]string{"listeners.", "shared."}[i] + l.Name
 			visit(key+".url", inURL, l.URL)
+			visit(key+".value", inURL, l.Value)
 			visit(key+".when", inWhen, l.When)
 		}
+	}
+	for _, p := range t.Places {
+		visit("places."+p.Name+".path", inNode, p.Path)
+		visit("places."+p.Name+".when", inWhen, p.When)
 	}
 	args("program.version", inService, t.Program.Version)
 	args("service.command", inService, t.Service.Command)
@@ -89,6 +98,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 		table(key+".set", inNode, e.Set)
 		table(key+".raw", inNode, e.Raw)
 		table(key+".present", inNode, e.Present)
+		table(key+".default", inNode, e.Default)
 	})
 	for i, f := range t.Files {
 		visit(fmt.Sprintf("file[%d].text", i), inNode, f.Text)
@@ -114,7 +124,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 // eachText calls visit for every text of the call.
 func (c *Call) eachText(visit func(key, src string)) {
 	for _, one := range [...]struct{ key, src string }{
-		{"http", c.HTTP}, {"method", c.Method}, {"body", c.Body}, {"user", c.User}, {"tcp", c.TCP}, {"send", c.Send},
+		{"http", c.HTTP}, {"method", c.Method}, {"body", c.Body}, {"user", c.User}, {"tls", c.TLS}, {"cert", c.Cert}, {"key", c.Key}, {"tcp", c.TCP}, {"send", c.Send},
 		{"expect", c.Expect}, {"refuse", c.Refuse}, {"number", c.Number}, {"count", c.Count}, {"json", c.JSON}, {"when", c.When},
 	} {
 		visit(one.key, one.src)
