@@ -40,7 +40,8 @@ var mayKnow = map[string][]string{
 	"plan":     {"confedit", "template"},
 	"probe":    {"proc"},
 	"learn":    {"confedit", "nodedir", "ports", "probe", "proc", "state", "template"},
-	"keeper":   {"confedit", "nodedir", "plan", "ports", "probe", "proc", "state", "template"},
+	"control":  {"plan"},
+	"keeper":   {"confedit", "control", "nodedir", "plan", "ports", "probe", "proc", "state", "template"},
 }
 
 func TestImports(t *testing.T) {

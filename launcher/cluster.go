@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
@@ -22,17 +23,17 @@ import (
 
 // The forms in which a cluster tells about itself; `--json` prints them as they are.
 type (
-	Status     = keeper.Status
-	NodeStatus = keeper.NodeStatus
-	Finding    = keeper.Finding
-	Event      = keeper.Event
-	State      = keeper.State
+	Status     = control.Status
+	NodeStatus = control.NodeStatus
+	Finding    = control.Finding
+	Event      = control.Event
+	State      = control.State
 	Plan       = plan.Plan
 	NodePlan   = plan.Node
 )
 
 // Failure is why an operation failed: node, phase, reason, the telling log lines, and where the logs were kept.
-type Failure = keeper.Error
+type Failure = control.Error
 
 // ErrNoCluster is wrapped by errors about a cluster that does not exist.
 var ErrNoCluster = errors.New("there is no such cluster")
@@ -133,7 +134,7 @@ func (c *Cluster) askStatus(ctx context.Context) (*Status, error) {
 	}
 	defer cl.Close()
 	defer context.AfterFunc(ctx, func() { cl.Close() })()
-	st, err := cl.Do(ctx, keeper.Request{Op: keeper.OpStatus}, nil)
+	st, err := cl.Do(ctx, control.Request{Op: control.OpStatus}, nil)
 	if st == nil && err == nil {
 		err = errors.New("it has recorded nothing")
 	}
@@ -149,7 +150,7 @@ func (c *Cluster) lookAlone(silent error) (*Status, error) {
 		} else if err != nil || !ok {
 			return nil, errors.Join(err, fmt.Errorf("%s was not made by onemore", c.dir))
 		}
-		st, err = &Status{Cluster: c.name, Dir: c.dir, State: keeper.Lost, Nodes: []NodeStatus{}, FaultTable: keeper.FaultTable{Faults: []Fault{}}}, nil
+		st, err = &Status{Cluster: c.name, Dir: c.dir, State: control.Lost, Nodes: []NodeStatus{}, FaultTable: control.FaultTable{Faults: []Fault{}}}, nil
 		if silent == nil {
 			st.Notes = []string{"an `up` or a `down` was killed half way: `onemore down` removes what is left"}
 		}
@@ -172,7 +173,7 @@ func (c *Cluster) Down(ctx context.Context, keepData bool) error {
 		return fmt.Errorf("cluster %q: %w", c.name, ErrNoCluster)
 	}
 	pid, _ := c.keeperID()
-	_, err := c.do(ctx, keeper.Request{Op: keeper.OpDown, KeepData: keepData})
+	_, err := c.do(ctx, control.Request{Op: control.OpDown, KeepData: keepData})
 	if err != nil {
 		return err
 	}
@@ -187,48 +188,48 @@ func (c *Cluster) Down(ctx context.Context, keepData bool) error {
 
 // Stop stops nodes (none given: all) and waits until the rest has settled. Data, ports and names stay.
 func (c *Cluster) Stop(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpStop, Nodes: nodes})
+	return c.do(ctx, control.Request{Op: control.OpStop, Nodes: nodes})
 }
 
 // Start starts stopped nodes (none given: all) and waits until the cluster has settled.
 func (c *Cluster) Start(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpStart, Nodes: nodes})
+	return c.do(ctx, control.Request{Op: control.OpStart, Nodes: nodes})
 }
 
 // Restart stops and starts nodes; rolling: one after the other, with the cluster settled in between.
 func (c *Cluster) Restart(ctx context.Context, rolling bool, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpRestart, Nodes: nodes, Rolling: rolling})
+	return c.do(ctx, control.Request{Op: control.OpRestart, Nodes: nodes, Rolling: rolling})
 }
 
 // Kill kills nodes with SIGKILL, as a crash would, and returns when their processes are gone.
 func (c *Cluster) Kill(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpKill, Nodes: nodes})
+	return c.do(ctx, control.Request{Op: control.OpKill, Nodes: nodes})
 }
 
 // Pause stops the nodes' processes where they are (SIGSTOP).
 func (c *Cluster) Pause(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpPause, Nodes: nodes})
+	return c.do(ctx, control.Request{Op: control.OpPause, Nodes: nodes})
 }
 
 // Resume lets paused nodes go on and waits until the cluster has settled.
 func (c *Cluster) Resume(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpResume, Nodes: nodes})
+	return c.do(ctx, control.Request{Op: control.OpResume, Nodes: nodes})
 }
 
 // WaitSettled returns when every running node itself says that it sees all running ones.
 func (c *Cluster) WaitSettled(ctx context.Context) error {
-	_, err := c.do(ctx, keeper.Request{Op: keeper.OpSettle})
+	_, err := c.do(ctx, control.Request{Op: control.OpSettle})
 	return err
 }
 
 // Own hangs the cluster on this process: when release is called or the process dies, the keeper takes the cluster down,
 // unless another process owns it too; release returns when it has. gone is closed when the cluster's keeper has ended.
 func (c *Cluster) Own(ctx context.Context) (release func(), gone <-chan struct{}, err error) {
-	return c.own(ctx, keeper.Request{Op: keeper.OpHold}, nil)
+	return c.own(ctx, control.Request{Op: control.OpHold}, nil)
 }
 
 // own is Own by a request that does something else first: there is no moment at which its work has no owner.
-func (c *Cluster) own(ctx context.Context, req keeper.Request, took func(*Status)) (release func(), gone <-chan struct{}, err error) {
+func (c *Cluster) own(ctx context.Context, req control.Request, took func(*Status)) (release func(), gone <-chan struct{}, err error) {
 	req.Own = true
 	cl, st, err := c.ask(ctx, req)
 	if err != nil {
@@ -255,7 +256,7 @@ func (c *Cluster) own(ctx context.Context, req keeper.Request, took func(*Status
 const releaseTimeout = time.Minute
 
 // do sends one changing request, to a new keeper where none runs.
-func (c *Cluster) do(ctx context.Context, req keeper.Request) (*Status, error) {
+func (c *Cluster) do(ctx context.Context, req control.Request) (*Status, error) {
 	cl, st, err := c.ask(ctx, req)
 	if cl != nil {
 		cl.Close()

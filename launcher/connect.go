@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/probe"
 	"onemore/launcher/internal/proc"
@@ -22,8 +23,8 @@ import (
 const answerTimeout = 10 * time.Second
 
 // ask is do, and leaves the connection to the caller unless it fails.
-func (c *Cluster) ask(ctx context.Context, req keeper.Request) (*keeper.Client, *Status, error) {
-	if _, err := os.Stat(c.dir); errors.Is(err, fs.ErrNotExist) && req.Op != keeper.OpUp && req.Op != keeper.OpRestore {
+func (c *Cluster) ask(ctx context.Context, req control.Request) (*control.Client, *Status, error) {
+	if _, err := os.Stat(c.dir); errors.Is(err, fs.ErrNotExist) && req.Op != control.OpUp && req.Op != control.OpRestore {
 		return nil, nil, fmt.Errorf("cluster %q: %w", c.name, ErrNoCluster)
 	}
 	req.From = fmt.Sprintf("(pid %d)", os.Getpid())
@@ -39,7 +40,7 @@ func (c *Cluster) ask(ctx context.Context, req keeper.Request) (*keeper.Client, 
 			return cl, st, nil
 		}
 		cl.Close()
-		again := errors.Is(err, keeper.ErrBusy) || errors.Is(err, keeper.ErrUnheard)
+		again := errors.Is(err, control.ErrBusy) || errors.Is(err, control.ErrUnheard)
 		if !again || time.Now().After(deadline) {
 			return nil, st, err
 		}
@@ -47,11 +48,11 @@ func (c *Cluster) ask(ctx context.Context, req keeper.Request) (*keeper.Client, 
 }
 
 // connect returns a connection to the cluster's keeper, and starts one where none answers.
-func (c *Cluster) connect(ctx context.Context) (*keeper.Client, error) {
+func (c *Cluster) connect(ctx context.Context) (*control.Client, error) {
 	if cl := c.early.take(); cl != nil {
 		return cl, nil
 	}
-	var cl *keeper.Client
+	var cl *control.Client
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, errors.New("no keeper answers"))
 	defer cancel()
 	err := probe.Until(ctx, nil, func(ctx context.Context) (err error) {
@@ -68,9 +69,9 @@ func (c *Cluster) connect(ctx context.Context) (*keeper.Client, error) {
 }
 
 // greet makes sure that the keeper at the other end is not one that stands still. cl is closed when it is.
-func (c *Cluster) greet(ctx context.Context, cl *keeper.Client) error {
+func (c *Cluster) greet(ctx context.Context, cl *control.Client) error {
 	stop := context.AfterFunc(ctx, func() { cl.Close() })
-	_, err := cl.Do(ctx, keeper.Request{Op: keeper.OpHold}, nil)
+	_, err := cl.Do(ctx, control.Request{Op: control.OpHold}, nil)
 	if stop() && err == nil {
 		return nil
 	}
@@ -86,16 +87,16 @@ func (c *Cluster) greet(ctx context.Context, cl *keeper.Client) error {
 		Hint: fmt.Sprintf("if it stands still, `kill -CONT %[1]d` lets it go on; `kill -KILL %[1]d` and `onemore down` end it with its nodes", pid)})
 }
 
-func (c *Cluster) dial() (*keeper.Client, error) {
-	conn, err := net.Dial("unix", filepath.Join(c.dir, keeper.SocketFile))
+func (c *Cluster) dial() (*control.Client, error) {
+	conn, err := net.Dial("unix", filepath.Join(c.dir, control.SocketFile))
 	if err != nil {
 		return nil, err
 	}
-	return keeper.NewClient(conn), nil
+	return control.NewClient(conn), nil
 }
 
 // spawn starts a keeper whose first client we are, over a socket pair, so that there is nothing to wait for.
-func (c *Cluster) spawn(ctx context.Context) (*keeper.Client, error) {
+func (c *Cluster) spawn(ctx context.Context) (*control.Client, error) {
 	fds, err := socketPair()
 	if err != nil {
 		return nil, err
@@ -119,7 +120,7 @@ func (c *Cluster) spawn(ctx context.Context) (*keeper.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return keeper.NewClient(conn), nil
+	return control.NewClient(conn), nil
 }
 
 // socketPair makes two connected sockets that no child inherits by chance: one that held our end would pass for us, so

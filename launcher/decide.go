@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
@@ -39,12 +40,12 @@ type origin struct {
 	Stamp    string `json:"stamp,omitempty"` // Options.stamp
 }
 
-func (d *decision) request() keeper.Request {
+func (d *decision) request() control.Request {
 	asked, err := json.Marshal(d.asked)
 	if err != nil {
 		panic(err) // plain strings
 	}
-	return keeper.Request{Op: keeper.OpUp, Options: asked, Plan: d.plan, Revision: d.base, Nodes: d.nodes, Keep: d.options.Keep, Groups: d.groups}
+	return control.Request{Op: control.OpUp, Options: asked, Plan: d.plan, Revision: d.base, Nodes: d.nodes, Keep: d.options.Keep, Groups: d.groups}
 }
 
 // decide looks at everything that an `up` depends on, and plans. It touches nothing but ONEMORE_HOME itself.
@@ -233,7 +234,7 @@ func (d *decision) wanted(po *plan.Options) error {
 func running(st *Status) []int {
 	out := []int{}
 	for _, n := range st.Nodes {
-		if n.State == keeper.Running {
+		if n.State == control.Running {
 			out = append(out, n.Index)
 		}
 	}
@@ -279,7 +280,7 @@ func refusal(err error, v ports.View) error {
 
 // checkPaths finds the programs and checks the folders that a plan relies on.
 func checkPaths(ctx context.Context, t *templateT, c *Cluster, po *plan.Options, o Options) error {
-	if err := keeper.CheckDir(c.dir); err != nil {
+	if err := control.CheckDir(c.dir); err != nil {
 		return &InputError{Err: err, Hint: "set ONEMORE_HOME to a shorter path, or give the cluster a shorter name"}
 	}
 	if err := findPrograms(t, po, o); err != nil {

@@ -7,13 +7,13 @@ import (
 	"io/fs"
 	"os"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
 )
 
 // early is a keeper that was started before it was decided what to ask of it: its start and the planning take about the
 // same time. It touches nothing before it is asked. The zero value is none.
 type early struct {
-	started chan *keeper.Client // nil, or it delivers one client, which is nil if the start failed
+	started chan *control.Client // nil, or it delivers one client, which is nil if the start failed
 }
 
 // startEarly starts a keeper for a cluster that does not exist yet. What is wrong with the options is for decide to say.
@@ -25,7 +25,7 @@ func startEarly(ctx context.Context, o Options) *early {
 	if _, err := os.Lstat(c.dir); !errors.Is(err, fs.ErrNotExist) {
 		return &early{}
 	}
-	e := &early{started: make(chan *keeper.Client, 1)}
+	e := &early{started: make(chan *control.Client, 1)}
 	go func() {
 		cl, _ := c.spawn(ctx) // connect will meet the error again
 		e.started <- cl
@@ -34,7 +34,7 @@ func startEarly(ctx context.Context, o Options) *early {
 }
 
 // take hands the keeper over, once; nil if there is none.
-func (e *early) take() *keeper.Client {
+func (e *early) take() *control.Client {
 	if e == nil || e.started == nil {
 		return nil
 	}

@@ -10,14 +10,14 @@ import (
 	"strings"
 	"time"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/template"
 )
 
 // Fault is one thing that is wrong with the network between a cluster's nodes. Clients of the nodes are not affected.
-type Fault = keeper.Fault
+type Fault = control.Fault
 
 // Partition is a fault: nodes of different groups don't reach each other. Nodes that are in no group reach all.
 func Partition(groups ...[]int) Fault {
@@ -249,17 +249,17 @@ func (c *Cluster) changeFaults(ctx context.Context, change func([]Fault) ([]Faul
 		if err != nil {
 			return nil, err
 		}
-		return c.do(ctx, keeper.Request{Op: keeper.OpFault, Faults: req})
+		return c.do(ctx, control.Request{Op: control.OpFault, Faults: req})
 	})
 }
 
 // faultChange plans a change of the faults that there are.
-func (c *Cluster) faultChange(ctx context.Context, had keeper.FaultTable, change func([]Fault) ([]Fault, error)) (*keeper.FaultChange, error) {
+func (c *Cluster) faultChange(ctx context.Context, had control.FaultTable, change func([]Fault) ([]Fault, error)) (*control.FaultChange, error) {
 	now, err := change(had.Faults)
 	if err != nil {
 		return nil, err
 	}
-	req := &keeper.FaultChange{Base: had.Revision, Faults: now}
+	req := &control.FaultChange{Base: had.Revision, Faults: now}
 	return req, c.planFaults(ctx, req, had.Faults)
 }
 
@@ -278,7 +278,7 @@ func without(faults []Fault, gone []int) []Fault {
 }
 
 // planFaults completes a change by the calls that bring it about, where the server has its own.
-func (c *Cluster) planFaults(ctx context.Context, req *keeper.FaultChange, had []Fault) error {
+func (c *Cluster) planFaults(ctx context.Context, req *control.FaultChange, had []Fault) error {
 	rec, err := c.record()
 	if err != nil {
 		return err

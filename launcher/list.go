@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/learn"
 	"onemore/launcher/internal/nodedir"
@@ -96,14 +97,14 @@ func GC(ctx context.Context) ([]string, error) {
 			continue
 		}
 		st, err := c.Status(ctx)
-		if err == nil && st.State != keeper.Lost {
+		if err == nil && st.State != control.Lost {
 			continue
 		}
 		if err == nil {
 			err = c.downLost(ctx)
 		}
 		switch {
-		case errors.Is(err, keeper.ErrBusy) || errors.Is(err, ErrNoCluster):
+		case errors.Is(err, control.ErrBusy) || errors.Is(err, ErrNoCluster):
 		case err != nil:
 			errs = append(errs, fmt.Errorf("cluster %q: %w", name, err))
 		default:
@@ -123,13 +124,13 @@ func GC(ctx context.Context) ([]string, error) {
 	return done, errors.Join(append(errs, err)...)
 }
 
-// downLost takes down a cluster that has no keeper. keeper.ErrBusy says that it has one again, and is nobody's to clean up.
+// downLost takes down a cluster that has no keeper. control.ErrBusy says that it has one again, and is nobody's to clean up.
 func (c *Cluster) downLost(ctx context.Context) error {
 	cl, err := c.spawn(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err = cl.Do(ctx, keeper.Request{Op: keeper.OpDown, From: "(gc)"}, c.progress); err == nil {
+	if _, err = cl.Do(ctx, control.Request{Op: control.OpDown, From: "(gc)"}, c.progress); err == nil {
 		<-cl.Gone()
 	}
 	return errors.Join(err, cl.Close())

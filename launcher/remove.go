@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
@@ -43,7 +44,7 @@ func (c *Cluster) remove(ctx context.Context, nodes []int) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	req := keeper.Request{Op: keeper.OpRemove, Plan: p, Revision: rec.Revision, Nodes: nodes, Options: rec.Options}
+	req := control.Request{Op: control.OpRemove, Plan: p, Revision: rec.Revision, Nodes: nodes, Options: rec.Options}
 	if st.FaultTable.Touches(nodes) {
 		req.Faults, err = c.faultChange(ctx, st.FaultTable, func(had []Fault) ([]Fault, error) { return without(had, nodes), nil })
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"sync"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/proc"
@@ -111,7 +112,7 @@ func (c *Cluster) spoiled(ctx context.Context, o Options) string {
 		return ""
 	case made.Stamp != o.stamp:
 		return "as what it was made from has changed"
-	case st.State != keeper.Running || len(st.Faults) > 0 || o.Count > 0 && len(st.Nodes) != o.Count:
+	case st.State != control.Running || len(st.Faults) > 0 || o.Count > 0 && len(st.Nodes) != o.Count:
 		return "as the run before has changed it"
 	}
 	return ""

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/state"
@@ -36,7 +37,7 @@ func (c *Cluster) SaveSnapshot(ctx context.Context, name string) (*Snapshot, err
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.do(ctx, keeper.Request{Op: keeper.OpSnapshot, Snapshot: dir}); err != nil {
+	if _, err := c.do(ctx, control.Request{Op: control.OpSnapshot, Snapshot: dir}); err != nil {
 		return nil, err
 	}
 	return openSnapshot(name)
@@ -104,7 +105,7 @@ func Restore(ctx context.Context, name string, o Options) (*Cluster, *Status, er
 		return nil, nil, &InputError{Err: fmt.Errorf("snapshot %q is of a cluster in %s; here it would be in %s", name, s.Plan.Dir, c.dir),
 			Hint: "its nodes have their paths in their files: set ONEMORE_HOME to what it was"}
 	}
-	st, err := c.do(ctx, keeper.Request{Op: keeper.OpRestore, Snapshot: dir, Keep: o.Keep})
+	st, err := c.do(ctx, control.Request{Op: control.OpRestore, Snapshot: dir, Keep: o.Keep})
 	return c, st, err
 }
 

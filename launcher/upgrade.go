@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
@@ -52,13 +53,13 @@ func (c *Cluster) upgrade(ctx context.Context, o UpgradeOptions) (*Status, error
 	if err != nil {
 		return nil, err
 	}
-	return c.do(ctx, keeper.Request{Op: keeper.OpUpgrade, Plan: p, Revision: rec.Revision, Nodes: nodes})
+	return c.do(ctx, control.Request{Op: control.OpUpgrade, Plan: p, Revision: rec.Revision, Nodes: nodes})
 }
 
 // Rollback takes upgraded nodes (none given: all that were) back to what they were when their upgrade stopped them: program,
 // files and data. What a node stored since then is gone, but for what the cluster gives it back.
 func (c *Cluster) Rollback(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpUpgrade, Rollback: true, Nodes: nodes})
+	return c.do(ctx, control.Request{Op: control.OpUpgrade, Rollback: true, Nodes: nodes})
 }
 
 // upgraded plans the cluster with the nodes made from the new source or program.

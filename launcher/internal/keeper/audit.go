@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/proc"
@@ -16,7 +17,7 @@ import (
 
 // missing returns a listener of a node that is not open and its own: one that a stranger holds, else the first. nil when
 // all are as planned.
-func (k *Keeper) missing(n *node) (*Finding, error) {
+func (k *Keeper) missing(n *node) (*control.Finding, error) {
 	if n.current() == nil {
 		return nil, errExited
 	}
@@ -25,8 +26,8 @@ func (k *Keeper) missing(n *node) (*Finding, error) {
 		return nil, err
 	}
 	fs, err := k.inspect(n, table)
-	fs = slices.DeleteFunc(fs, func(f Finding) bool { return n.optional(f.Listener) })
-	if i := slices.IndexFunc(fs, func(f Finding) bool { return f.Kind == Stranger }); i >= 0 {
+	fs = slices.DeleteFunc(fs, func(f control.Finding) bool { return n.optional(f.Listener) })
+	if i := slices.IndexFunc(fs, func(f control.Finding) bool { return f.Kind == control.Stranger }); i >= 0 {
 		return &fs[i], nil
 	}
 	if len(fs) > 0 {
@@ -41,7 +42,7 @@ func (n *node) optional(listener string) bool {
 
 // inspect compares the planned listeners of a node with the host's sockets; what is as planned is left out. The whole
 // family is looked up only when a listener is held, and not by the node's own process.
-func (k *Keeper) inspect(n *node, table []ports.Socket) ([]Finding, error) {
+func (k *Keeper) inspect(n *node, table []ports.Socket) ([]control.Finding, error) {
 	var own []proc.ID
 	if r := n.current(); r != nil {
 		own = []proc.ID{r.proc.ID()}
@@ -51,7 +52,7 @@ func (k *Keeper) inspect(n *node, table []ports.Socket) ([]Finding, error) {
 		if err != nil {
 			return nil, err
 		}
-		var out []Finding
+		var out []control.Finding
 		for _, l := range n.plan.Listeners {
 			for _, proto := range l.Protocols {
 				if f := inspectOne(n, l, proto, table, owned); f != nil {
@@ -59,7 +60,7 @@ func (k *Keeper) inspect(n *node, table []ports.Socket) ([]Finding, error) {
 				}
 			}
 		}
-		if deep || !slices.ContainsFunc(out, func(f Finding) bool { return f.Kind == Stranger }) {
+		if deep || !slices.ContainsFunc(out, func(f control.Finding) bool { return f.Kind == control.Stranger }) {
 			return k.nameHolders(out), nil // what nobody holds, no other process of the node holds either
 		}
 		own = k.family(n)
@@ -67,8 +68,8 @@ func (k *Keeper) inspect(n *node, table []ports.Socket) ([]Finding, error) {
 }
 
 // inspectOne looks for one protocol of a listener among the sockets of the host and those of the node.
-func inspectOne(n *node, l plan.Listener, proto string, table []ports.Socket, owned map[uint64]int) *Finding {
-	f := &Finding{Node: n.plan.Index, Kind: Closed, Listener: l.Name, Proto: proto, Address: net.JoinHostPort(l.Host, strconv.Itoa(l.Port))}
+func inspectOne(n *node, l plan.Listener, proto string, table []ports.Socket, owned map[uint64]int) *control.Finding {
+	f := &control.Finding{Node: n.plan.Index, Kind: control.Closed, Listener: l.Name, Proto: proto, Address: net.JoinHostPort(l.Host, strconv.Itoa(l.Port))}
 	for _, s := range table {
 		if string(s.Proto) != proto || s.Port != l.Port || !serves(s, l) {
 			continue
@@ -76,16 +77,16 @@ func inspectOne(n *node, l plan.Listener, proto string, table []ports.Socket, ow
 		if _, ok := owned[s.Inode]; ok {
 			return nil
 		}
-		f.Kind = Stranger
+		f.Kind = control.Stranger
 	}
 	return f
 }
 
 // nameHolders finds out who the strangers are. One that carries our mark is none: it was forked since the look.
-func (k *Keeper) nameHolders(fs []Finding) []Finding {
+func (k *Keeper) nameHolders(fs []control.Finding) []control.Finding {
 	for i := range fs {
 		f := &fs[i]
-		if f.Kind != Stranger {
+		if f.Kind != control.Stranger {
 			continue
 		}
 		host, port, err := net.SplitHostPort(f.Address)
@@ -95,7 +96,7 @@ func (k *Keeper) nameHolders(fs []Finding) []Finding {
 		n, _ := strconv.Atoi(port)
 		h, ok := ports.Holder(ports.Addr{Proto: ports.Proto(f.Proto), Host: host, Port: n})
 		if !ok || k.ours(h.PID) {
-			f.Kind = Closed
+			f.Kind = control.Closed
 			continue
 		}
 		f.PID, f.Program = h.PID, h.Name
@@ -312,14 +313,14 @@ func (k *Keeper) holders(nodes []*node, table []ports.Socket) (map[int]map[uint6
 }
 
 // strangerAt returns the listener of a node that another program holds, if any: the usual reason of a failed start.
-func (k *Keeper) strangerAt(n *node) *Finding {
+func (k *Keeper) strangerAt(n *node) *control.Finding {
 	table, err := k.audit.sockets()
 	if err != nil {
 		return nil
 	}
 	fs, _ := k.inspect(n, table)
 	for i := range fs {
-		if fs[i].Kind == Stranger {
+		if fs[i].Kind == control.Stranger {
 			return &fs[i]
 		}
 	}
@@ -328,14 +329,14 @@ func (k *Keeper) strangerAt(n *node) *Finding {
 
 // auditNode compares a running node's listeners with the plan: strangers on its ports, ports that are not open, and ports
 // that nobody planned.
-func auditNode(n *node, table []ports.Socket, owned map[uint64]int) []Finding {
-	if !n.is(Running) {
+func auditNode(n *node, table []ports.Socket, owned map[uint64]int) []control.Finding {
+	if !n.is(control.Running) {
 		return nil
 	}
-	var found []Finding
+	var found []control.Finding
 	for _, l := range n.plan.Listeners {
 		for _, proto := range l.Protocols {
-			if f := inspectOne(n, l, proto, table, owned); f != nil && !(l.Optional && f.Kind == Closed) {
+			if f := inspectOne(n, l, proto, table, owned); f != nil && !(l.Optional && f.Kind == control.Closed) {
 				found = append(found, *f)
 			}
 		}
@@ -345,7 +346,7 @@ func auditNode(n *node, table []ports.Socket, owned map[uint64]int) []Finding {
 		if !mine || planned(n.plan.Listeners, s) || (s.Proto == ports.UDP && ephemeral(s)) {
 			continue
 		}
-		found = append(found, Finding{Node: n.plan.Index, Kind: Undeclared, Proto: string(s.Proto),
+		found = append(found, control.Finding{Node: n.plan.Index, Kind: control.Undeclared, Proto: string(s.Proto),
 			Address: net.JoinHostPort(s.Host.String(), strconv.Itoa(s.Port)), PID: pid, Program: proc.Name(pid)})
 	}
 	return found

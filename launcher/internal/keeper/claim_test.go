@@ -1,11 +1,9 @@
 package keeper
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -13,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 )
@@ -59,15 +58,15 @@ func TestWatchFolder(t *testing.T) {
 // TestStale: a plan is taken only for the cluster, and the state of it, that it was made from.
 func TestStale(t *testing.T) {
 	k := claimed(t)
-	if err := k.current(Request{Op: OpUp, Plan: &plan.Plan{ID: "id"}}); err != nil {
+	if err := k.current(control.Request{Op: control.OpUp, Plan: &plan.Plan{ID: "id"}}); err != nil {
 		t.Errorf("first plan: %v", err)
 	}
 	k.adopt(&Record{Plan: &plan.Plan{ID: "id", Nodes: []plan.Node{{Index: 1}}}, Revision: 1})
-	seen := Request{Op: OpUp, Plan: &plan.Plan{ID: "id"}, Revision: 1} // by who looked while it was being formed
+	seen := control.Request{Op: control.OpUp, Plan: &plan.Plan{ID: "id"}, Revision: 1} // by who looked while it was being formed
 	if err := k.current(seen); err != nil {
 		t.Errorf("plan of the record in force: %v", err)
 	}
-	if err := k.current(Request{Op: OpUp, Plan: &plan.Plan{ID: "another"}, Revision: 1}); !stale(err) {
+	if err := k.current(control.Request{Op: control.OpUp, Plan: &plan.Plan{ID: "another"}, Revision: 1}); !stale(err) {
 		t.Errorf("plan of another cluster of that name: %v, want stale", err)
 	}
 	u := &undertaking{k: k, made: k.all()}
@@ -129,27 +128,7 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// TestUnheard tells a keeper that ended before it said anything from one that ended in between.
-func TestUnheard(t *testing.T) {
-	for _, says := range []string{"", `{"event":{"phase":"stopping"}}` + "\n"} {
-		ours, theirs := net.Pipe()
-		var keeper sync.WaitGroup
-		keeper.Go(func() {
-			_, _ = bufio.NewReader(theirs).ReadString('\n')
-			_, _ = theirs.Write([]byte(says))
-			theirs.Close()
-		})
-		c := NewClient(ours)
-		_, err := c.Do(t.Context(), Request{Op: OpStop}, nil)
-		if !errors.Is(err, ErrLost) || errors.Is(err, ErrUnheard) != (says == "") {
-			t.Errorf("it said %q: %v", says, err)
-		}
-		keeper.Wait()
-		c.Close()
-	}
-}
-
 func stale(err error) bool {
-	e, ok := errors.AsType[*Error](err)
+	e, ok := errors.AsType[*control.Error](err)
 	return ok && e.Stale
 }

@@ -9,13 +9,14 @@ import (
 	"slices"
 	"time"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/probe"
 )
 
 // down stops everything; unless data is to be kept it removes everything too.
-func (k *Keeper) down(ctx context.Context, req Request, emit func(Event)) error {
+func (k *Keeper) down(ctx context.Context, req control.Request, emit func(control.Event)) error {
 	if k.rec == nil {
 		return k.downUnknown(ctx, req)
 	}
@@ -39,7 +40,7 @@ func (k *Keeper) down(ctx context.Context, req Request, emit func(Event)) error 
 }
 
 // downUnknown is down for a folder without a record that can be read: what runs is found by the folder's mark.
-func (k *Keeper) downUnknown(ctx context.Context, req Request) error {
+func (k *Keeper) downUnknown(ctx context.Context, req control.Request) error {
 	if k.unlock == nil {
 		return nil
 	}
@@ -112,7 +113,7 @@ func (k *Keeper) removeAll() error {
 
 // discardAll ends and removes the nodes of an `up` that never came to its end.
 func (k *Keeper) discardAll(ctx context.Context) error {
-	if err := k.stopNodes(ctx, k.all(), true, func(Event) {}); err != nil {
+	if err := k.stopNodes(ctx, k.all(), true, func(control.Event) {}); err != nil {
 		return err
 	}
 	k.stopService(ctx)

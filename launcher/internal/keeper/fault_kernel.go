@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/proc"
@@ -57,7 +58,7 @@ func (k *Keeper) canGroup() error {
 // cutInKernel makes the kernel treat the traffic between the nodes as links say.
 func (k *Keeper) cutInKernel(ctx context.Context, links []plan.Link) error {
 	const phase = "set faults"
-	refuse := func(why, hint string) error { return &Error{Phase: phase, Why: why, Hint: hint} }
+	refuse := func(why, hint string) error { return &control.Error{Phase: phase, Why: why, Hint: hint} }
 	if len(links) == 0 {
 		return k.healKernel(ctx, k.id())
 	}
@@ -107,7 +108,7 @@ func (k *Keeper) nft(ctx context.Context, orders ...string) error {
 		err = fmt.Errorf("nft: exit code %d: %s", out.Code, strings.TrimSpace(string(out.Stderr)))
 	}
 	if err != nil {
-		return &Error{Phase: "set faults", Why: err.Error(), Hint: "the rules are in " + filepath.Join(k.dir, faultsFile)}
+		return &control.Error{Phase: "set faults", Why: err.Error(), Hint: "the rules are in " + filepath.Join(k.dir, faultsFile)}
 	}
 	return nil
 }

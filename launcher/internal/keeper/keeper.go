@@ -25,6 +25,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/probe"
@@ -88,11 +89,11 @@ func Run(ctx context.Context, dir string, first net.Conn) (err error) {
 	k.prober = probe.New(k.spawner.Run)
 	defer k.close()
 	err = k.claim()
-	if errors.Is(err, errTaken) {
-		return json.NewEncoder(first).Encode(Reply{Error: asError(err)})
+	if errors.Is(err, control.ErrBusy) {
+		return json.NewEncoder(first).Encode(control.Reply{Error: control.AsError(err)})
 	}
 	if err != nil {
-		_ = json.NewEncoder(first).Encode(Reply{Error: &Error{Phase: "take charge of " + dir, Why: err.Error()}})
+		_ = json.NewEncoder(first).Encode(control.Reply{Error: &control.Error{Phase: "take charge of " + dir, Why: err.Error()}})
 		return err
 	}
 	k.background.Go(func() { k.serve(first) })
@@ -138,14 +139,11 @@ func (k *Keeper) takeOver(id string) error {
 	return k.mendSwaps()
 }
 
-// errTaken says that another keeper has the cluster's folder.
-var errTaken = errors.New("another keeper is in charge")
-
 // lock takes the lock on the cluster's folder; the kernel frees it with the process.
 func (k *Keeper) lock() error {
 	unlock, ok, err := state.TryLockDir(k.dir)
 	if err == nil && !ok {
-		err = errTaken
+		err = control.ErrBusy
 	}
 	if err != nil {
 		return err
@@ -203,7 +201,7 @@ func (k *Keeper) open() (err error) {
 	if err := remember(filepath.Join(k.dir, KeeperFile), k.self); err != nil {
 		k.log.Error("say who keeps the cluster", "err", err)
 	}
-	sock := filepath.Join(k.dir, SocketFile)
+	sock := filepath.Join(k.dir, control.SocketFile)
 	if err := os.Remove(sock); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -248,7 +246,7 @@ func (k *Keeper) close() {
 	}
 	if k.unlock != nil {
 		if k.inPlace(k.folder) {
-			_ = os.Remove(filepath.Join(k.dir, SocketFile))
+			_ = os.Remove(filepath.Join(k.dir, control.SocketFile))
 			_ = os.Remove(filepath.Join(k.dir, KeeperFile)) // that it is gone says that we ended in order
 		}
 		_ = k.unlock()
@@ -293,14 +291,14 @@ func (k *Keeper) id() string {
 }
 
 // do carries out one request.
-func (k *Keeper) do(ctx context.Context, req Request, emit func(Event)) (*Status, error) {
+func (k *Keeper) do(ctx context.Context, req control.Request, emit func(control.Event)) (*control.Status, error) {
 	switch req.Op {
-	case OpStatus:
+	case control.OpStatus:
 		return k.status(ctx, true), nil
-	case OpHold:
+	case control.OpHold:
 		return nil, nil
 	}
-	if req.Op == OpDown {
+	if req.Op == control.OpDown {
 		defer k.hasten()()
 	} else if err := k.standsInTheWay(); err != nil {
 		return nil, err
@@ -315,7 +313,7 @@ func (k *Keeper) do(ctx context.Context, req Request, emit func(Event)) (*Status
 		return nil, err
 	}
 	defer release()
-	if req.Op == OpDown {
+	if req.Op == control.OpDown {
 		var cancel context.CancelFunc
 		ctx, cancel = k.unhurried(ctx) // who asked may go; half a cluster helps nobody
 		defer cancel()
@@ -325,11 +323,11 @@ func (k *Keeper) do(ctx context.Context, req Request, emit func(Event)) (*Status
 	if err := k.change(ctx, req, k.tee(emit)); err != nil {
 		k.log.Error(string(req.Op), "err", err)
 		if errors.Is(context.Cause(ctx), errTakenDown) {
-			err = &Error{Why: errTakenDown.Error()}
+			err = &control.Error{Why: errTakenDown.Error()}
 		}
 		return nil, err
 	}
-	if req.Op == OpDown {
+	if req.Op == control.OpDown {
 		k.free()
 		k.over() // before anybody else has the turn
 		return nil, nil
@@ -341,14 +339,14 @@ func (k *Keeper) do(ctx context.Context, req Request, emit func(Event)) (*Status
 	return st, nil
 }
 
-func (k *Keeper) change(ctx context.Context, req Request, emit func(Event)) error {
-	if req.Op == OpUp {
+func (k *Keeper) change(ctx context.Context, req control.Request, emit func(control.Event)) error {
+	if req.Op == control.OpUp {
 		return k.up(ctx, req, emit)
 	}
-	if req.Op == OpDown {
+	if req.Op == control.OpDown {
 		return k.down(ctx, req, emit)
 	}
-	if req.Op == OpRestore {
+	if req.Op == control.OpRestore {
 		return k.restore(ctx, req, emit)
 	}
 	nodes, err := k.pick(req.Nodes)
@@ -356,42 +354,42 @@ func (k *Keeper) change(ctx context.Context, req Request, emit func(Event)) erro
 		return err
 	}
 	switch req.Op {
-	case OpRemove:
+	case control.OpRemove:
 		return k.remove(ctx, req, nodes, emit)
-	case OpStop:
+	case control.OpStop:
 		return k.stop(ctx, nodes, emit)
-	case OpStart:
+	case control.OpStart:
 		return k.start(ctx, nodes, emit)
-	case OpRestart:
+	case control.OpRestart:
 		return k.restart(ctx, req, nodes, emit)
-	case OpKill:
+	case control.OpKill:
 		return k.kill(ctx, nodes, emit)
-	case OpPause:
+	case control.OpPause:
 		return k.pause(nodes, emit)
-	case OpResume:
+	case control.OpResume:
 		return k.resume(ctx, nodes, emit)
-	case OpSettle:
+	case control.OpSettle:
 		return k.settle(ctx, emit)
-	case OpUpgrade:
+	case control.OpUpgrade:
 		return k.upgrade(ctx, req, nodes, emit)
-	case OpFault:
+	case control.OpFault:
 		return k.fault(ctx, req, emit)
-	case OpSnapshot:
+	case control.OpSnapshot:
 		return k.snapshot(ctx, req, emit)
 	}
 	return fmt.Errorf("this keeper does not know %q: it is of another onemore version; `onemore down` and `up` again", req.Op)
 }
 
 // tee stamps events and writes them to the event log besides handing them to the client.
-func (k *Keeper) tee(emit func(Event)) func(Event) {
-	return func(e Event) {
+func (k *Keeper) tee(emit func(control.Event)) func(control.Event) {
+	return func(e control.Event) {
 		e.Time = time.Now()
 		k.record(e)
 		emit(e)
 	}
 }
 
-func (k *Keeper) record(e Event) {
+func (k *Keeper) record(e control.Event) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 )
@@ -58,7 +59,7 @@ func (k *Keeper) leaseError(p *plan.Plan, err error) error {
 	if !ok {
 		return err
 	}
-	e := &Error{Phase: "lease ports", Why: err.Error(), Clash: true, Hint: "choose other ports with --base auto, --offset or --set LISTENER=PORT"}
+	e := &control.Error{Phase: "lease ports", Why: err.Error(), Clash: true, Hint: "choose other ports with --base auto, --offset or --set LISTENER=PORT"}
 	if k.rec != nil && k.rec.Formed && !k.adds(p, c.Addr.Port) {
 		e.Hint = "the cluster keeps its ports: free this one"
 	}

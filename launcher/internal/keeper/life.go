@@ -9,17 +9,18 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/proc"
 )
 
 // stop stops running nodes as their template says, all at once, and waits until the rest has settled.
-func (k *Keeper) stop(ctx context.Context, nodes []*node, emit func(Event)) error {
+func (k *Keeper) stop(ctx context.Context, nodes []*node, emit func(control.Event)) error {
 	running := slices.DeleteFunc(slices.Clone(nodes), func(n *node) bool { return n.current() == nil })
 	if err := whole(running, "stop"); err != nil {
 		return err
 	}
-	if len(running) == 0 && !slices.ContainsFunc(nodes, func(n *node) bool { return n.is(Exited) }) {
+	if len(running) == 0 && !slices.ContainsFunc(nodes, func(n *node) bool { return n.is(control.Exited) }) {
 		emit(nothing(nodes, "runs"))
 	}
 	if err := k.stopNodes(ctx, nodes, false, emit); err != nil {
@@ -42,11 +43,11 @@ func whole(nodes []*node, phase string) error {
 const idle = "nothing to do"
 
 // nothing tells that there is nothing to do for nodes, as none of them is what it takes.
-func nothing(nodes []*node, takes string) Event {
+func nothing(nodes []*node, takes string) control.Event {
 	if len(nodes) == 1 {
-		return Event{Phase: idle, Text: fmt.Sprintf("as node %d is %s", nodes[0].plan.Index, nodes[0].stateNow())}
+		return control.Event{Phase: idle, Text: fmt.Sprintf("as node %d is %s", nodes[0].plan.Index, nodes[0].stateNow())}
 	}
-	return Event{Phase: idle, Text: fmt.Sprintf("as none of the %d nodes %s", len(nodes), takes)}
+	return control.Event{Phase: idle, Text: fmt.Sprintf("as none of the %d nodes %s", len(nodes), takes)}
 }
 
 // running refuses to work with nodes that don't run. Of all nodes, one that does is enough.
@@ -61,16 +62,16 @@ func (k *Keeper) running(nodes []*node, phase string) error {
 		return nil
 	}
 	n := off[0]
-	e := &Error{Node: n.plan.Index, Name: n.plan.Name, Phase: phase, Why: fmt.Sprintf("it does not run, it is %s", n.stateNow()),
+	e := &control.Error{Node: n.plan.Index, Name: n.plan.Name, Phase: phase, Why: fmt.Sprintf("it does not run, it is %s", n.stateNow()),
 		Hint: fmt.Sprintf("`onemore start %d` starts it", n.plan.Index)}
-	if n.is(Absent) {
+	if n.is(control.Absent) {
 		e.Hint = "`onemore up` makes it"
 	}
 	return e
 }
 
 // start starts nodes that are made and don't run, and waits until the cluster has settled.
-func (k *Keeper) start(ctx context.Context, nodes []*node, emit func(Event)) error {
+func (k *Keeper) start(ctx context.Context, nodes []*node, emit func(control.Event)) error {
 	if err := k.leaseFor(ctx, k.rec.Plan); err != nil {
 		return err
 	}
@@ -106,16 +107,16 @@ func (k *Keeper) stopAgain(ctx context.Context, nodes []*node) {
 }
 
 // startable returns those of the nodes that are to be started. One that a stop left half way is stopped first.
-func (k *Keeper) startable(ctx context.Context, nodes []*node, emit func(Event)) ([]*node, error) {
+func (k *Keeper) startable(ctx context.Context, nodes []*node, emit func(control.Event)) ([]*node, error) {
 	var out, half []*node
 	for _, n := range nodes {
 		switch {
-		case n.is(Paused):
+		case n.is(control.Paused):
 			return nil, paused(n, "start")
-		case n.is(Stopping):
+		case n.is(control.Stopping):
 			half = append(half, n)
 			out = append(out, n)
-		case n.is(Stopped, Exited):
+		case n.is(control.Stopped, control.Exited):
 			out = append(out, n)
 		}
 	}
@@ -127,11 +128,11 @@ func (k *Keeper) startable(ctx context.Context, nodes []*node, emit func(Event))
 
 // paused is the refusal to work with a node that is.
 func paused(n *node, phase string) error {
-	return &Error{Node: n.plan.Index, Name: n.plan.Name, Phase: phase, Why: "it is paused", Hint: fmt.Sprintf("`onemore resume %d` lets it go on", n.plan.Index)}
+	return &control.Error{Node: n.plan.Index, Name: n.plan.Name, Phase: phase, Why: "it is paused", Hint: fmt.Sprintf("`onemore resume %d` lets it go on", n.plan.Index)}
 }
 
 // restart stops and starts nodes: all at once, or one after the other with the cluster settled in between.
-func (k *Keeper) restart(ctx context.Context, req Request, nodes []*node, emit func(Event)) error {
+func (k *Keeper) restart(ctx context.Context, req control.Request, nodes []*node, emit func(control.Event)) error {
 	if err := whole(nodes, "restart"); err != nil {
 		return err
 	}
@@ -154,7 +155,7 @@ func (k *Keeper) restart(ctx context.Context, req Request, nodes []*node, emit f
 }
 
 // restartTogether stops nodes and starts them again, also when who asked goes in between.
-func (k *Keeper) restartTogether(ctx context.Context, req Request, nodes []*node, emit func(Event)) error {
+func (k *Keeper) restartTogether(ctx context.Context, req control.Request, nodes []*node, emit func(control.Event)) error {
 	if err := k.drain(ctx, req, nodes, emit); err != nil {
 		return err
 	}
@@ -167,12 +168,12 @@ func (k *Keeper) restartTogether(ctx context.Context, req Request, nodes []*node
 }
 
 // drain gives the template's orders for a planned stop, where nodes are restarted one by one.
-func (k *Keeper) drain(ctx context.Context, req Request, nodes []*node, emit func(Event)) error {
+func (k *Keeper) drain(ctx context.Context, req control.Request, nodes []*node, emit func(control.Event)) error {
 	if !req.Rolling {
 		return nil
 	}
 	for _, n := range nodes {
-		if !n.is(Running) {
+		if !n.is(control.Running) {
 			continue
 		}
 		if err := k.calls(ctx, n, "drain", n.plan.Drain, emit); err != nil {
@@ -183,7 +184,7 @@ func (k *Keeper) drain(ctx context.Context, req Request, nodes []*node, emit fun
 }
 
 // kill sends SIGKILL to a node's whole family and returns when it is gone: a crash, so nothing else is done.
-func (k *Keeper) kill(ctx context.Context, nodes []*node, emit func(Event)) error {
+func (k *Keeper) kill(ctx context.Context, nodes []*node, emit func(control.Event)) error {
 	if err := k.running(nodes, "kill"); err != nil {
 		return err
 	}
@@ -198,7 +199,7 @@ func (k *Keeper) kill(ctx context.Context, nodes []*node, emit func(Event)) erro
 		if err := n.await(ctx, func() bool { return n.run == nil }); err != nil {
 			return k.failed(n, "kill", err)
 		}
-		emit(Event{Node: n.plan.Index, Phase: "killed"})
+		emit(control.Event{Node: n.plan.Index, Phase: "killed"})
 	}
 	return nil
 }
@@ -207,16 +208,16 @@ func (k *Keeper) kill(ctx context.Context, nodes []*node, emit func(Event)) erro
 type shift struct {
 	doing, done string
 	sig         syscall.Signal
-	from, to    State
+	from, to    control.State
 }
 
 var (
-	pausing  = shift{"pause", "paused", syscall.SIGSTOP, Running, Paused}
-	resuming = shift{"resume", "resumed", syscall.SIGCONT, Paused, Running}
+	pausing  = shift{"pause", "paused", syscall.SIGSTOP, control.Running, control.Paused}
+	resuming = shift{"resume", "resumed", syscall.SIGCONT, control.Paused, control.Running}
 )
 
 // pause stops every process of the nodes where it is.
-func (k *Keeper) pause(nodes []*node, emit func(Event)) error {
+func (k *Keeper) pause(nodes []*node, emit func(control.Event)) error {
 	if err := k.running(nodes, pausing.doing); err != nil {
 		return err
 	}
@@ -224,8 +225,8 @@ func (k *Keeper) pause(nodes []*node, emit func(Event)) error {
 }
 
 // resume lets nodes go on, with the faults that were set or healed while they stood still.
-func (k *Keeper) resume(ctx context.Context, nodes []*node, emit func(Event)) error {
-	still := slices.DeleteFunc(slices.Clone(nodes), func(n *node) bool { return !n.is(Paused) })
+func (k *Keeper) resume(ctx context.Context, nodes []*node, emit func(control.Event)) error {
+	still := slices.DeleteFunc(slices.Clone(nodes), func(n *node) bool { return !n.is(control.Paused) })
 	if err := k.shift(nodes, resuming, emit); err != nil {
 		return err
 	}
@@ -237,7 +238,7 @@ func (k *Keeper) resume(ctx context.Context, nodes []*node, emit func(Event)) er
 	return k.settle(ctx, emit)
 }
 
-func (k *Keeper) shift(nodes []*node, s shift, emit func(Event)) error {
+func (k *Keeper) shift(nodes []*node, s shift, emit func(control.Event)) error {
 	if !slices.ContainsFunc(nodes, func(n *node) bool { return n.is(s.from) }) {
 		emit(nothing(nodes, "is "+string(s.from)))
 	}
@@ -255,14 +256,14 @@ func (k *Keeper) shift(nodes []*node, s shift, emit func(Event)) error {
 				n.state = s.to
 			}
 		})
-		emit(Event{Node: n.plan.Index, Phase: s.done})
+		emit(control.Event{Node: n.plan.Index, Phase: s.done})
 	}
 	return nil
 }
 
 // remove makes nodes leave the cluster, stops them, and removes their folders. req.Plan is the cluster with them, its calls
 // made for the members that stay; req.Faults are theirs, where nodes that go have some.
-func (k *Keeper) remove(ctx context.Context, req Request, nodes []*node, emit func(Event)) error {
+func (k *Keeper) remove(ctx context.Context, req control.Request, nodes []*node, emit func(control.Event)) error {
 	if err := k.current(req); err != nil {
 		return err
 	}
@@ -292,12 +293,12 @@ func (k *Keeper) remove(ctx context.Context, req Request, nodes []*node, emit fu
 
 // removeNode removes one node. Once it has begun to leave, it is no member that anybody could rely on: who asked may go. The
 // record says so before its folder goes, and is without it after.
-func (k *Keeper) removeNode(ctx context.Context, n *node, emit func(Event)) error {
+func (k *Keeper) removeNode(ctx context.Context, n *node, emit func(control.Event)) error {
 	index := n.plan.Index
 	ctx, finish := k.unhurried(ctx)
 	defer finish()
 	if err := k.calls(ctx, n, "leave", leaving(n), emit); err != nil {
-		if e, ok := errors.AsType[*Error](err); ok && e.Hint == "" && n.is(Running) {
+		if e, ok := errors.AsType[*control.Error](err); ok && e.Hint == "" && n.is(control.Running) {
 			e.Hint = fmt.Sprintf("`onemore kill %d` first removes it without asking it", index)
 		}
 		return err
@@ -322,13 +323,13 @@ func (k *Keeper) removeNode(ctx context.Context, n *node, emit func(Event)) erro
 	if err != nil {
 		return k.failed(n, "record that it is gone", err)
 	}
-	emit(Event{Node: index, Phase: "removed"})
+	emit(control.Event{Node: index, Phase: "removed"})
 	return k.leaseFor(ctx, k.rec.Plan)
 }
 
 // leaving is the calls by which a node leaves: of one that does not run, those that are asked of another member.
 func leaving(n *node) []plan.Call {
-	if n.is(Running) {
+	if n.is(control.Running) {
 		return n.plan.Leave
 	}
 	return slices.DeleteFunc(slices.Clone(n.plan.Leave), func(c plan.Call) bool { return c.Node == n.plan.Index })

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/proc"
@@ -24,7 +25,7 @@ const lookTimeout = 4 * time.Second
 
 // status looks: at processes, sockets, and what each node says. Nodes that announce what they see are asked all the same
 // with ask.
-func (k *Keeper) status(ctx context.Context, ask bool) *Status {
+func (k *Keeper) status(ctx context.Context, ask bool) *control.Status {
 	rec, nodes, busy := k.view()
 	if rec == nil {
 		return nil
@@ -32,7 +33,7 @@ func (k *Keeper) status(ctx context.Context, ask bool) *Status {
 	st := describe(rec)
 	st.Keeper, st.Busy = k.self.PID, busy
 	if st.FaultTable = k.faultTable(); st.FaultTable.Faults == nil {
-		st.FaultTable.Faults = []Fault{}
+		st.FaultTable.Faults = []control.Fault{}
 	}
 	for _, f := range st.FaultTable.Faults {
 		st.Faults = append(st.Faults, f.Text)
@@ -78,12 +79,12 @@ func (k *Keeper) view() (*Record, []*node, string) {
 }
 
 // describe is a status of what the record alone tells: every node absent or stopped.
-func describe(rec *Record) *Status {
+func describe(rec *Record) *control.Status {
 	p := rec.Plan
-	st := &Status{Cluster: p.Cluster, Template: p.Template, ID: p.ID, Dir: p.Dir, Notes: slices.Clone(p.Notes), State: Stopped, Nodes: []NodeStatus{},
-		FaultTable: FaultTable{Faults: []Fault{}}}
+	st := &control.Status{Cluster: p.Cluster, Template: p.Template, ID: p.ID, Dir: p.Dir, Notes: slices.Clone(p.Notes), State: control.Stopped, Nodes: []control.NodeStatus{},
+		FaultTable: control.FaultTable{Faults: []control.Fault{}}}
 	for _, n := range p.Nodes {
-		ns := NodeStatus{Index: n.Index, Name: n.Name, Dir: n.Dir, Log: n.Log, Client: n.Client, State: newNode(n).state,
+		ns := control.NodeStatus{Index: n.Index, Name: n.Name, Dir: n.Dir, Log: n.Log, Client: n.Client, State: newNode(n).state,
 			Listeners: map[string]string{}, URLs: map[string]string{}}
 		for _, l := range n.Listeners {
 			ns.Listeners[l.Name] = address(l)
@@ -96,9 +97,9 @@ func describe(rec *Record) *Status {
 
 func address(l plan.Listener) string { return net.JoinHostPort(l.Host, strconv.Itoa(l.Port)) }
 
-func (k *Keeper) lookAt(ctx context.Context, n *node, ns *NodeStatus, ask bool) {
+func (k *Keeper) lookAt(ctx context.Context, n *node, ns *control.NodeStatus, ask bool) {
 	n.mu.Lock()
-	if ns.State = n.state; n.state == Exited {
+	if ns.State = n.state; n.state == control.Exited {
 		ns.Exit = n.exit
 	}
 	r := n.run
@@ -110,12 +111,12 @@ func (k *Keeper) lookAt(ctx context.Context, n *node, ns *NodeStatus, ask bool) 
 		return
 	}
 	if !n.plan.Members.Notify && n.plan.Members.Call == nil {
-		ns.Members = MembersUnknown
+		ns.Members = control.MembersUnknown
 	}
 	id := r.proc.ID()
 	ns.PID, ns.Since = id.PID, &r.began
 	ns.RSSBytes, ns.CPUPercent, _ = proc.Usage(id) // zero: it has just ended
-	if c := n.plan.Members.Call; c != nil && ns.State == Running && (ask || !n.plan.Members.Notify) {
+	if c := n.plan.Members.Call; c != nil && ns.State == control.Running && (ask || !n.plan.Members.Notify) {
 		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
 		a, err := k.call(ctx, n, *c)
@@ -129,8 +130,8 @@ func (k *Keeper) lookAt(ctx context.Context, n *node, ns *NodeStatus, ask bool) 
 }
 
 // trouble is why a running node does not serve though it is up; "" if it does.
-func (k *Keeper) trouble(ctx context.Context, n *node, state State) string {
-	if state != Running {
+func (k *Keeper) trouble(ctx context.Context, n *node, state control.State) string {
+	if state != control.Running {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
@@ -157,31 +158,31 @@ func (k *Keeper) lastingly(ctx context.Context, n *node, c plan.Call) error {
 const troubleLasts = time.Second
 
 // clusterState sums up: all running and each seeing all, none, or something in between.
-func clusterState(nodes []NodeStatus) State {
+func clusterState(nodes []control.NodeStatus) control.State {
 	full, alive := 0, 0
 	for _, n := range nodes {
-		if n.State == Starting {
-			return Starting
+		if n.State == control.Starting {
+			return control.Starting
 		}
 		if n.PID != 0 {
 			alive++
 		}
-		if n.State == Running && n.Trouble == "" && (n.Members >= len(nodes) || n.Members == MembersUnknown) {
+		if n.State == control.Running && n.Trouble == "" && (n.Members >= len(nodes) || n.Members == control.MembersUnknown) {
 			full++
 		}
 	}
 	switch {
 	case full == len(nodes):
-		return Running
+		return control.Running
 	case alive == 0:
-		return Stopped
+		return control.Stopped
 	}
-	return Degraded
+	return control.Degraded
 }
 
 // LookAlone is the status of a cluster that has no keeper, or one that does not answer: what the disk and the process table
 // tell. It changes nothing. The error wraps fs.ErrNotExist when there is no such cluster, or its folder has no record yet.
-func LookAlone(dir string) (*Status, error) {
+func LookAlone(dir string) (*control.Status, error) {
 	rec, err := ReadRecord(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -195,9 +196,9 @@ func LookAlone(dir string) (*Status, error) {
 		return nil, err
 	}
 	pid, kept := state.LockHolder(dir)
-	runs := Lost
+	runs := control.Lost
 	if kept {
-		runs = Running
+		runs = control.Running
 	}
 	for i := range st.Nodes {
 		for _, p := range left {
@@ -209,7 +210,7 @@ func LookAlone(dir string) (*Status, error) {
 	}
 	clean := rec.Formed && len(left) == 0 && !keeperLeft(dir)
 	if !clean {
-		st.State = Lost
+		st.State = control.Lost
 	}
 	switch {
 	case kept:
@@ -222,28 +223,28 @@ func LookAlone(dir string) (*Status, error) {
 }
 
 // lookAtDamaged is LookAlone for a cluster whose record can't be read: its mark tells which processes are its.
-func lookAtDamaged(dir string, why error) (*Status, error) {
+func lookAtDamaged(dir string, why error) (*control.Status, error) {
 	id, ok, err := nodedir.Marked(dir)
 	if err != nil || !ok {
 		return nil, errors.Join(why, err)
 	}
-	st := &Status{Cluster: filepath.Base(dir), ID: id, Dir: dir, State: Stopped, Nodes: []NodeStatus{}, FaultTable: FaultTable{Faults: []Fault{}},
+	st := &control.Status{Cluster: filepath.Base(dir), ID: id, Dir: dir, State: control.Stopped, Nodes: []control.NodeStatus{}, FaultTable: control.FaultTable{Faults: []control.Fault{}},
 		Notes: []string{why.Error(), "`onemore down` removes it, with its data: nothing else can be done with it"}}
 	left, err := proc.Marked(MarkCluster, id, MarkNode)
 	if err != nil {
 		return nil, err
 	}
 	if len(left) > 0 || keeperLeft(dir) {
-		st.State = Lost
+		st.State = control.Lost
 	}
 	for _, p := range left {
 		index, err := strconv.Atoi(p.Env[MarkNode])
-		known := slices.ContainsFunc(st.Nodes, func(n NodeStatus) bool { return n.Index == index })
+		known := slices.ContainsFunc(st.Nodes, func(n control.NodeStatus) bool { return n.Index == index })
 		if err == nil && index > 0 && !known {
-			st.Nodes = append(st.Nodes, NodeStatus{Index: index, State: Lost, PID: p.ID.PID, Listeners: map[string]string{}})
+			st.Nodes = append(st.Nodes, control.NodeStatus{Index: index, State: control.Lost, PID: p.ID.PID, Listeners: map[string]string{}})
 		}
 	}
-	slices.SortFunc(st.Nodes, func(a, b NodeStatus) int { return cmp.Compare(a.Index, b.Index) })
+	slices.SortFunc(st.Nodes, func(a, b control.NodeStatus) int { return cmp.Compare(a.Index, b.Index) })
 	return st, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/probe"
 	"onemore/launcher/internal/proc"
@@ -45,17 +46,17 @@ func TestLookAtSilent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _, _ = stdin.Close(), node.Wait() }()
-	look := func() *Status {
+	look := func() *control.Status {
 		st, err := LookAlone(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(st.Notes) != 1 || st.State != Lost || st.Nodes[0].PID != node.Process.Pid {
+		if len(st.Notes) != 1 || st.State != control.Lost || st.Nodes[0].PID != node.Process.Pid {
 			t.Fatalf("got %+v, want it lost with node 1 as pid %d and one note", st, node.Process.Pid)
 		}
 		return st
 	}
-	if st := look(); st.Nodes[0].State != Lost || !strings.Contains(st.Notes[0], "has gone") {
+	if st := look(); st.Nodes[0].State != control.Lost || !strings.Contains(st.Notes[0], "has gone") {
 		t.Errorf("without a keeper: node %s, note %q", st.Nodes[0].State, st.Notes[0])
 	}
 	unlock, ok, err := state.TryLockDir(dir)
@@ -67,7 +68,7 @@ func TestLookAtSilent(t *testing.T) {
 		t.Skip("who holds a lock can't be told here")
 	}
 	says := fmt.Sprintf("(pid %d) does not answer, though it lives: ", os.Getpid())
-	if st := look(); st.Nodes[0].State != Running || !strings.Contains(st.Notes[0], says) {
+	if st := look(); st.Nodes[0].State != control.Running || !strings.Contains(st.Notes[0], says) {
 		t.Errorf("with a silent one: node %s, note %q", st.Nodes[0].State, st.Notes[0])
 	}
 }
@@ -90,7 +91,7 @@ func TestTrouble(t *testing.T) {
 	}{{0, false}, {2, false}, {math.MaxInt64, true}} {
 		asked.Store(0)
 		bad.Store(c.bad)
-		if why := k.trouble(t.Context(), n, Running); (why != "") != c.trouble {
+		if why := k.trouble(t.Context(), n, control.Running); (why != "") != c.trouble {
 			t.Errorf("%d bad answers: trouble %q", c.bad, why)
 		}
 	}

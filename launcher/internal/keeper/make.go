@@ -11,15 +11,16 @@ import (
 	"strings"
 
 	"onemore/launcher/internal/confedit"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 )
 
 // makeNode makes a node's folder from nothing: what an earlier, interrupted try left is removed first. The start script
 // is written last; until it is there the node counts as not made.
-func (k *Keeper) makeNode(ctx context.Context, n *node, emit func(Event)) error {
+func (k *Keeper) makeNode(ctx context.Context, n *node, emit func(control.Event)) error {
 	p := n.plan
-	emit(Event{Node: p.Index, Phase: "copying", Text: p.Source})
+	emit(control.Event{Node: p.Index, Phase: "copying", Text: p.Source})
 	if err := k.removeFolder(n); err != nil {
 		return k.failed(n, "clear its folder", err)
 	}
@@ -35,7 +36,7 @@ func (k *Keeper) makeNode(ctx context.Context, n *node, emit func(Event)) error 
 	if err := os.WriteFile(filepath.Join(p.Folder, startFile), []byte(k.startScript(p)), 0o755); err != nil {
 		return k.failed(n, "write its start script", err)
 	}
-	n.update(func() { n.state = Stopped })
+	n.update(func() { n.state = control.Stopped })
 	return nil
 }
 
@@ -128,7 +129,7 @@ func (k *Keeper) removeFolder(n *node) error {
 	}
 	err := nodedir.Remove(n.plan.Folder, k.rec.Plan.ID)
 	if err == nil {
-		n.update(func() { n.state = Absent })
+		n.update(func() { n.state = control.Absent })
 	}
 	return err
 }

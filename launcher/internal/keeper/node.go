@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/probe"
@@ -40,7 +41,7 @@ type node struct {
 // waiting is by event.
 type life struct {
 	mu      sync.Mutex
-	state   State
+	state   control.State
 	run     *run      // the process, while one is there
 	tried   time.Time // of the last start
 	exit    string    // how the last one ended by itself
@@ -65,9 +66,9 @@ type run struct {
 var errExited = errors.New("the process ended")
 
 func newNode(p plan.Node) *node {
-	st := Absent
+	st := control.Absent
 	if _, err := os.Stat(filepath.Join(p.Folder, startFile)); err == nil {
-		st = Stopped
+		st = control.Stopped
 	}
 	return &node{plan: p, life: &life{state: st, changed: make(chan struct{})}}
 }
@@ -98,7 +99,7 @@ func (n *node) await(ctx context.Context, cond func() bool) error {
 	}
 }
 
-func (n *node) is(states ...State) bool {
+func (n *node) is(states ...control.State) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, s := range states {
@@ -110,7 +111,7 @@ func (n *node) is(states ...State) bool {
 }
 
 // stateNow is the node's state.
-func (n *node) stateNow() State {
+func (n *node) stateNow() control.State {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.state
@@ -125,8 +126,8 @@ func (n *node) current() *run {
 
 // deleted is the error about a node whose folder somebody has deleted: it may run on, but can't be started again. nil if the
 // folder is there, or was never made.
-func (n *node) deleted(phase string) *Error {
-	if n.is(Absent) {
+func (n *node) deleted(phase string) *control.Error {
+	if n.is(control.Absent) {
 		return nil
 	}
 	for _, dir := range []string{n.plan.Folder, n.plan.Dir, n.plan.Workdir} {
@@ -141,7 +142,7 @@ func (n *node) deleted(phase string) *Error {
 		if n.current() != nil {
 			hint = fmt.Sprintf("`onemore kill %d`, ", n.plan.Index) + hint
 		}
-		return &Error{Node: n.plan.Index, Name: n.plan.Name, Phase: phase, Why: what + dir + " has been deleted", Hint: hint}
+		return &control.Error{Node: n.plan.Index, Name: n.plan.Name, Phase: phase, Why: what + dir + " has been deleted", Hint: hint}
 	}
 	return nil
 }
@@ -187,7 +188,7 @@ func (k *Keeper) startProcess(ctx context.Context, n *node) error {
 		return err
 	}
 	r.began = time.Now().UTC()
-	n.update(func() { n.run, n.state, n.exit = r, Starting, "" })
+	n.update(func() { n.run, n.state, n.exit = r, control.Starting, "" })
 	k.background.Go(func() { k.watch(n, r) })
 	return nil
 }
@@ -225,16 +226,16 @@ func (k *Keeper) watch(n *node, r *run) {
 	}
 	end, asked := r.proc.Exit(), false
 	n.update(func() {
-		asked = n.state == Stopping
+		asked = n.state == control.Stopping
 		n.run, n.well = nil, end.Code == 0
 		if asked {
-			n.state = Stopped
+			n.state = control.Stopped
 		} else {
-			n.state, n.exit = Exited, end.String()
+			n.state, n.exit = control.Exited, end.String()
 		}
 	})
 	if !asked {
-		k.record(Event{Node: n.plan.Index, Phase: string(Exited), Text: end.String()})
+		k.record(control.Event{Node: n.plan.Index, Phase: string(control.Exited), Text: end.String()})
 	}
 	close(r.over)
 	r.close()

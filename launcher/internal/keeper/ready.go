@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/probe"
 	"onemore/launcher/internal/proc"
@@ -15,13 +16,13 @@ import (
 
 // launch starts a stopped node and waits until it serves: it says so (where it can), every planned listener is open and
 // held by this node's own processes, and the template's calls answer.
-func (k *Keeper) launch(ctx context.Context, n *node, emit func(Event)) error {
+func (k *Keeper) launch(ctx context.Context, n *node, emit func(control.Event)) error {
 	if t := n.plan.Ready.Timeout.Duration; t > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, t, fmt.Errorf("not ready within %v", t))
 		defer cancel()
 	}
-	emit(Event{Node: n.plan.Index, Phase: "starting"})
+	emit(control.Event{Node: n.plan.Index, Phase: "starting"})
 	if err := k.clearLeft(ctx, n); err != nil {
 		return k.failed(n, "start", err)
 	}
@@ -35,11 +36,11 @@ func (k *Keeper) launch(ctx context.Context, n *node, emit func(Event)) error {
 		return err
 	}
 	n.update(func() {
-		if n.state == Starting {
-			n.state = Running
+		if n.state == control.Starting {
+			n.state = control.Running
 		}
 	})
-	emit(Event{Node: n.plan.Index, Phase: "ready"})
+	emit(control.Event{Node: n.plan.Index, Phase: "ready"})
 	return nil
 }
 
@@ -58,7 +59,7 @@ func (k *Keeper) ready(ctx context.Context, n *node) error {
 			return err
 		case f == nil:
 			return nil
-		case f.Kind == Stranger:
+		case f.Kind == control.Stranger:
 			return probe.Permanent(f) // it won't go away by itself
 		}
 		return f
@@ -99,7 +100,7 @@ func (k *Keeper) call(ctx context.Context, n *node, c plan.Call) (probe.Answer, 
 }
 
 // calls gives the orders of one phase, one after another; an order is tried again while its Retry lasts.
-func (k *Keeper) calls(ctx context.Context, n *node, phase string, cs []plan.Call, emit func(Event)) error {
+func (k *Keeper) calls(ctx context.Context, n *node, phase string, cs []plan.Call, emit func(control.Event)) error {
 	for _, c := range cs {
 		err := func() error {
 			life := ctx
@@ -124,21 +125,21 @@ func (k *Keeper) calls(ctx context.Context, n *node, phase string, cs []plan.Cal
 		}
 	}
 	if len(cs) > 0 {
-		emit(Event{Node: n.plan.Index, Phase: "called", Text: phase})
+		emit(control.Event{Node: n.plan.Index, Phase: "called", Text: phase})
 	}
 	return nil
 }
 
 // failed makes the error that a person can work with: node, phase, why, and the lines of its log that tell.
 func (k *Keeper) failed(n *node, phase string, err error) error {
-	var e *Error
+	var e *control.Error
 	if errors.As(err, &e) {
 		return err
 	}
-	if errors.Is(err, context.Canceled) && !errors.Is(err, errGone) {
+	if errors.Is(err, context.Canceled) && !errors.Is(err, control.ErrInterrupted) {
 		return err // a sibling failed first; its error is the one to show
 	}
-	e = &Error{Node: n.plan.Index, Name: n.plan.Name, Phase: phase, Why: err.Error(), Interrupted: errors.Is(err, errGone)}
+	e = &control.Error{Node: n.plan.Index, Name: n.plan.Name, Phase: phase, Why: err.Error(), Interrupted: errors.Is(err, control.ErrInterrupted)}
 	if r := n.current(); r != nil {
 		select {
 		case <-r.proc.Done():
@@ -155,7 +156,7 @@ func (k *Keeper) failed(n *node, phase string, err error) error {
 		e.Logs = n.plan.Log
 	}
 	if f := k.strangerAt(n); f != nil {
-		if told, ok := errors.AsType[*Finding](err); !ok || told.Kind != Stranger {
+		if told, ok := errors.AsType[*control.Finding](err); !ok || told.Kind != control.Stranger {
 			e.Why += "; " + f.Error()
 		}
 		e.Hint = "free the port, shift the whole cluster with --base auto, or choose --set " + f.Listener + "=PORT"

@@ -33,7 +33,6 @@ const (
 // Files of a cluster's folder and of a node's folder.
 const (
 	recordFile = "cluster.json"
-	SocketFile = "keeper.sock"
 	KeeperFile = "keeper.json" // the keeper's process
 	LogFile    = "keeper.log"
 	EventsFile = "events.jsonl"
@@ -71,13 +70,4 @@ func readRecordIfAny(dir string) (*Record, error) {
 		return nil, nil
 	}
 	return r, err
-}
-
-// CheckDir says whether a cluster's folder can have a keeper: a unix socket's path is short.
-func CheckDir(dir string) error {
-	const longest = 103 // of the smallest sun_path, macOS's, with its end
-	if sock := filepath.Join(dir, SocketFile); len(sock) > longest {
-		return fmt.Errorf("the keeper's socket %s would have a path of %d bytes; the system allows %d", sock, len(sock), longest)
-	}
-	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"onemore/launcher/internal/control"
 )
 
 // accept serves every client until the socket is closed.
@@ -53,16 +55,16 @@ func (k *Keeper) serve(conn net.Conn) {
 	stop := context.AfterFunc(k.life, func() { closeRead(conn) })
 	defer stop()
 	out := &replies{conn: conn, enc: json.NewEncoder(conn)}
-	reqs := make(chan Request)
+	reqs := make(chan control.Request)
 	gone, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	reader.Go(func() {
 		defer close(reqs)
 		dec := json.NewDecoder(conn)
 		for {
-			var req Request
+			var req control.Request
 			if err := dec.Decode(&req); err != nil {
-				cancel(errGone)
+				cancel(control.ErrInterrupted)
 				return
 			}
 			select {
@@ -80,7 +82,7 @@ func (k *Keeper) serve(conn net.Conn) {
 			k.own()
 		}
 		out.end(st, err)
-		if req.Op == OpDown && err == nil {
+		if req.Op == control.OpDown && err == nil {
 			return
 		}
 	}
@@ -98,9 +100,6 @@ func closeRead(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// errGone is the cause of an operation that was cancelled because its client went away.
-var errGone = errors.New("interrupted")
-
 // replies writes to one client. A client that has gone is no error; one that stands still, stopped with Ctrl-Z, must not
 // hold up the cluster: it is given up after replyTimeout.
 type replies struct {
@@ -112,9 +111,9 @@ type replies struct {
 
 const replyTimeout = 10 * time.Second
 
-func (r *replies) event(e Event) { r.write(Reply{Event: &e}) }
+func (r *replies) event(e control.Event) { r.write(control.Reply{Event: &e}) }
 
-func (r *replies) write(rep Reply) {
+func (r *replies) write(rep control.Reply) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended {
@@ -127,23 +126,12 @@ func (r *replies) write(rep Reply) {
 	r.ended = err != nil
 }
 
-func (r *replies) end(st *Status, err error) {
-	rep := Reply{Done: true, Status: st}
+func (r *replies) end(st *control.Status, err error) {
+	rep := control.Reply{Done: true, Status: st}
 	if err != nil {
-		rep.Error = asError(err)
+		rep.Error = control.AsError(err)
 	}
 	r.write(rep)
-}
-
-// asError gives any error the form that crosses the socket.
-func asError(err error) *Error {
-	var e *Error
-	if !errors.As(err, &e) {
-		e = &Error{Why: err.Error()}
-	}
-	e.Busy = e.Busy || errors.Is(err, errTaken)
-	e.Interrupted = e.Interrupted || errors.Is(err, errGone)
-	return e
 }
 
 // own makes a connection an owner; disown ends that, and the last owner's end takes the cluster down. A keeper that is ended
@@ -177,7 +165,7 @@ func (k *Keeper) disown() {
 	if !last {
 		return
 	}
-	_, err := k.do(context.Background(), Request{Op: OpDown, From: "(its owner has gone)"}, func(Event) {})
+	_, err := k.do(context.Background(), control.Request{Op: control.OpDown, From: "(its owner has gone)"}, func(control.Event) {})
 	if err == nil || k.life.Err() != nil {
 		return
 	}

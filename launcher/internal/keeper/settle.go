@@ -8,15 +8,16 @@ import (
 	"strings"
 	"sync"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/probe"
 )
 
 // settle waits until every running node itself says that it sees all running ones: as many, and, where it says whom, the
 // same as the others. Two that see two each need not see each other.
-func (k *Keeper) settle(ctx context.Context, emit func(Event)) error {
-	if t := k.faultTable(); t.cut() {
-		emit(Event{Phase: "not waiting", Text: "for all to see each other: a fault keeps them apart"})
+func (k *Keeper) settle(ctx context.Context, emit func(control.Event)) error {
+	if t := k.faultTable(); t.Cut() {
+		emit(control.Event{Phase: "not waiting", Text: "for all to see each other: a fault keeps them apart"})
 		return nil
 	}
 	nodes := k.all()
@@ -30,7 +31,7 @@ func (k *Keeper) settle(ctx context.Context, emit func(Event)) error {
 			}
 			return probe.Permanent(err)
 		}
-		emit = func(Event) {} // each is told once
+		emit = func(control.Event) {} // each is told once
 		if odd = atOdds(views); odd == nil {
 			return nil
 		}
@@ -43,7 +44,7 @@ func (k *Keeper) settle(ctx context.Context, emit func(Event)) error {
 }
 
 // views waits until every running node sees as many as it should and serves, or one of them never will.
-func (k *Keeper) views(ctx context.Context, nodes []*node, want int, emit func(Event)) []view {
+func (k *Keeper) views(ctx context.Context, nodes []*node, want int, emit func(control.Event)) []view {
 	asked := required(nodes)
 	wait, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -51,7 +52,7 @@ func (k *Keeper) views(ctx context.Context, nodes []*node, want int, emit func(E
 	var wg sync.WaitGroup
 	for i, n := range nodes {
 		views[i] = view{n: n, seen: -1}
-		if !n.is(Running) {
+		if !n.is(control.Running) {
 			continue
 		}
 		wg.Go(func() {
@@ -62,7 +63,7 @@ func (k *Keeper) views(ctx context.Context, nodes []*node, want int, emit func(E
 				v.err = k.holds(wait, n, asked)
 			}
 			if v.err == nil {
-				emit(Event{Node: n.plan.Index, Phase: "members", Members: want, Of: want})
+				emit(control.Event{Node: n.plan.Index, Phase: "members", Members: want, Of: want})
 			} else if ctx.Err() == nil {
 				cancel() // the others wait for it in vain
 			}
@@ -93,10 +94,10 @@ func atOdds(views []view) *view {
 
 // settleWith is settle for nodes that were brought up: it fails when one of them has ended meanwhile, which settle alone takes
 // for a smaller cluster.
-func (k *Keeper) settleWith(ctx context.Context, up []*node, emit func(Event)) error {
+func (k *Keeper) settleWith(ctx context.Context, up []*node, emit func(control.Event)) error {
 	ended := func() error {
 		for _, n := range up {
-			if !n.is(Running) {
+			if !n.is(control.Running) {
 				n.mu.Lock()
 				exit := n.exit
 				n.mu.Unlock()
@@ -162,7 +163,7 @@ func (v *view) rank(want int) int {
 	switch {
 	case errors.Is(v.err, errExited):
 		return far + 1
-	case errors.Is(v.err, context.Canceled) && !errors.Is(v.err, errGone):
+	case errors.Is(v.err, context.Canceled) && !errors.Is(v.err, control.ErrInterrupted):
 		return -1 // cancelled for another's sake
 	case v.seen < 0:
 		return far
@@ -174,7 +175,7 @@ func (v *view) rank(want int) int {
 func (k *Keeper) expected(nodes []*node) int {
 	count := 0
 	for _, n := range nodes {
-		if n.is(Running) || n.plan.Members.IncludesStopped && k.rec.joined(n.plan.Index) {
+		if n.is(control.Running) || n.plan.Members.IncludesStopped && k.rec.joined(n.plan.Index) {
 			count++
 		}
 	}
@@ -186,7 +187,7 @@ func (k *Keeper) expected(nodes []*node) int {
 func required(nodes []*node) func(plan.Call) bool {
 	running := 0
 	for _, n := range nodes {
-		if n.is(Running) {
+		if n.is(control.Running) {
 			running++
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/probe"
@@ -57,12 +58,12 @@ func ReadSnapshot(dir string) (*Snapshot, error) {
 
 // snapshot copies every node's directory to the folder req.Snapshot. Nodes that run stand still meanwhile, all of them at
 // once: what is copied is what a crash of all at that moment would leave.
-func (k *Keeper) snapshot(ctx context.Context, req Request, emit func(Event)) (err error) {
+func (k *Keeper) snapshot(ctx context.Context, req control.Request, emit func(control.Event)) (err error) {
 	if !k.rec.Formed {
 		return errors.New("save a snapshot: the cluster is not formed")
 	}
 	if _, err := os.Lstat(req.Snapshot); err == nil {
-		return &Error{Phase: "save a snapshot", Why: fmt.Sprintf("there is one called %q already", filepath.Base(req.Snapshot)),
+		return &control.Error{Phase: "save a snapshot", Why: fmt.Sprintf("there is one called %q already", filepath.Base(req.Snapshot)),
 			Hint: "remove it with `onemore snapshot rm`, or choose another name"}
 	}
 	temp, unlock, err := makeTemp(req.Snapshot)
@@ -117,10 +118,10 @@ func makeTemp(dir string) (temp string, unlock func() error, err error) {
 }
 
 // copyStill copies the nodes' directories while none of them runs.
-func (k *Keeper) copyStill(ctx context.Context, to string, s *Snapshot, emit func(Event)) (err error) {
+func (k *Keeper) copyStill(ctx context.Context, to string, s *Snapshot, emit func(control.Event)) (err error) {
 	var still []*node
 	for _, n := range k.all() {
-		if n.is(Running) {
+		if n.is(control.Running) {
 			still = append(still, n)
 			s.Running = append(s.Running, n.plan.Index)
 		}
@@ -130,16 +131,16 @@ func (k *Keeper) copyStill(ctx context.Context, to string, s *Snapshot, emit fun
 		if len(still) > 0 {
 			s.Paused = time.Since(began)
 		}
-		err = errors.Join(err, k.shift(still, resuming, func(Event) {}))
+		err = errors.Join(err, k.shift(still, resuming, func(control.Event) {}))
 	}()
-	if err := k.shift(still, pausing, func(Event) {}); err != nil {
+	if err := k.shift(still, pausing, func(control.Event) {}); err != nil {
 		return err
 	}
 	if err := k.awaitStill(ctx, still); err != nil {
 		return err
 	}
 	for _, n := range k.all() {
-		if n.is(Absent) {
+		if n.is(control.Absent) {
 			continue
 		}
 		st, err := nodedir.Copy(ctx, nodedir.CopySpec{From: n.plan.Dir, To: filepath.Join(to, strconv.Itoa(n.plan.Index)), Image: true})
@@ -148,7 +149,7 @@ func (k *Keeper) copyStill(ctx context.Context, to string, s *Snapshot, emit fun
 		}
 		s.Bytes += st.Bytes
 		s.Sharing = s.Sharing || st.Reflinked > 0
-		emit(Event{Node: n.plan.Index, Phase: "saved"})
+		emit(control.Event{Node: n.plan.Index, Phase: "saved"})
 	}
 	return nil
 }
@@ -179,9 +180,9 @@ func (k *Keeper) awaitStill(ctx context.Context, nodes []*node) error {
 }
 
 // restore makes the cluster of a snapshot, under the names and ports that it had, and starts all of its nodes.
-func (k *Keeper) restore(ctx context.Context, req Request, emit func(Event)) (err error) {
+func (k *Keeper) restore(ctx context.Context, req control.Request, emit func(control.Event)) (err error) {
 	if k.rec != nil && k.rec.Formed {
-		return &Error{Phase: "restore a snapshot", Why: fmt.Sprintf("cluster %q is there", k.rec.Plan.Cluster), Hint: "take it down first"}
+		return &control.Error{Phase: "restore a snapshot", Why: fmt.Sprintf("cluster %q is there", k.rec.Plan.Cluster), Hint: "take it down first"}
 	}
 	s, err := ReadSnapshot(req.Snapshot)
 	if err != nil {
@@ -193,7 +194,7 @@ func (k *Keeper) restore(ctx context.Context, req Request, emit func(Event)) (er
 	}
 	u := &undertaking{k: k, req: req, emit: emit}
 	if err := u.begin(ctx); err != nil {
-		if e, ok := errors.AsType[*Error](err); ok && e.Clash {
+		if e, ok := errors.AsType[*control.Error](err); ok && e.Clash {
 			e.Hint = "a snapshot comes back on the ports that it was saved with: free them first"
 		}
 		return u.abandon(err)
@@ -213,14 +214,14 @@ func (k *Keeper) restore(ctx context.Context, req Request, emit func(Event)) (er
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for _, n := range u.made {
-		if n.is(Stopped) {
+		if n.is(control.Stopped) {
 			g.Go(func() error { return k.launch(gctx, n, emit) })
 		}
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	u.made = slices.DeleteFunc(u.made, func(n *node) bool { return n.is(Absent) })
+	u.made = slices.DeleteFunc(u.made, func(n *node) bool { return n.is(control.Absent) })
 	if err := k.settleWith(ctx, u.made, emit); err != nil {
 		return err
 	}
@@ -228,13 +229,13 @@ func (k *Keeper) restore(ctx context.Context, req Request, emit func(Event)) (er
 }
 
 // restoreNode makes a node's folder from a snapshot. A node that the snapshot does not have was not made when it was saved.
-func (k *Keeper) restoreNode(ctx context.Context, n *node, snapshot string, emit func(Event)) error {
+func (k *Keeper) restoreNode(ctx context.Context, n *node, snapshot string, emit func(control.Event)) error {
 	p := n.plan
 	from := filepath.Join(snapshot, strconv.Itoa(p.Index))
 	if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	emit(Event{Node: p.Index, Phase: "copying", Text: from})
+	emit(control.Event{Node: p.Index, Phase: "copying", Text: from})
 	if err := k.removeFolder(n); err != nil {
 		return err
 	}
@@ -247,6 +248,6 @@ func (k *Keeper) restoreNode(ctx context.Context, n *node, snapshot string, emit
 	if err := os.WriteFile(filepath.Join(p.Folder, startFile), []byte(k.startScript(p)), 0o755); err != nil {
 		return err
 	}
-	n.update(func() { n.state = Stopped })
+	n.update(func() { n.state = control.Stopped })
 	return nil
 }

@@ -1,52 +1,37 @@
 package keeper
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 	"testing"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 )
 
 func TestClusterState(t *testing.T) {
-	up := func(members int) NodeStatus { return NodeStatus{State: Running, PID: 7, Members: members} }
-	down := NodeStatus{State: Stopped}
+	up := func(members int) control.NodeStatus {
+		return control.NodeStatus{State: control.Running, PID: 7, Members: members}
+	}
+	down := control.NodeStatus{State: control.Stopped}
 	for _, c := range []struct {
 		name  string
-		nodes []NodeStatus
-		want  State
+		nodes []control.NodeStatus
+		want  control.State
 	}{
-		{"all see all", []NodeStatus{up(2), up(2)}, Running},
-		{"one sees fewer", []NodeStatus{up(2), up(1)}, Degraded},
-		{"one does not answer", []NodeStatus{up(2), up(0)}, Degraded},
-		{"one is stopped", []NodeStatus{up(1), down}, Degraded},
-		{"one crashed", []NodeStatus{up(1), {State: Exited}}, Degraded},
-		{"one is paused", []NodeStatus{up(2), {State: Paused, PID: 8}}, Degraded},
-		{"all are stopped", []NodeStatus{down, {State: Exited}}, Stopped},
-		{"one is starting", []NodeStatus{up(2), {State: Starting, PID: 8}}, Starting},
-		{"no way to ask", []NodeStatus{up(MembersUnknown), up(MembersUnknown)}, Running},
+		{"all see all", []control.NodeStatus{up(2), up(2)}, control.Running},
+		{"one sees fewer", []control.NodeStatus{up(2), up(1)}, control.Degraded},
+		{"one does not answer", []control.NodeStatus{up(2), up(0)}, control.Degraded},
+		{"one is stopped", []control.NodeStatus{up(1), down}, control.Degraded},
+		{"one crashed", []control.NodeStatus{up(1), {State: control.Exited}}, control.Degraded},
+		{"one is paused", []control.NodeStatus{up(2), {State: control.Paused, PID: 8}}, control.Degraded},
+		{"all are stopped", []control.NodeStatus{down, {State: control.Exited}}, control.Stopped},
+		{"one is starting", []control.NodeStatus{up(2), {State: control.Starting, PID: 8}}, control.Starting},
+		{"no way to ask", []control.NodeStatus{up(control.MembersUnknown), up(control.MembersUnknown)}, control.Running},
 	} {
 		if got := clusterState(c.nodes); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
 		}
-	}
-}
-
-func TestAsError(t *testing.T) {
-	if e := asError(fmt.Errorf("wait: %w", errGone)); !e.Interrupted || e.Why != "wait: interrupted" {
-		t.Errorf("a client that went away: got %+v", e)
-	}
-	inner := &Error{Name: "a@h", Phase: "start", Why: "no"}
-	if e := asError(fmt.Errorf("up: %w", inner)); e != inner {
-		t.Errorf("an error with evidence was wrapped: %+v", e)
-	}
-	if e := asError(errTaken); !e.Busy {
-		t.Errorf("another keeper: got %+v", e)
-	}
-	if e := asError(errors.New("x")); e.Busy || e.Interrupted || e.Why != "x" {
-		t.Errorf("any other: got %+v", e)
 	}
 }
 

@@ -10,23 +10,24 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/proc"
 )
 
 // stopNodes stops nodes in parallel, with their data to be kept or not, and fails with the first that would not end.
-func (k *Keeper) stopNodes(ctx context.Context, nodes []*node, discard bool, emit func(Event)) error {
+func (k *Keeper) stopNodes(ctx context.Context, nodes []*node, discard bool, emit func(control.Event)) error {
 	var g errgroup.Group
 	for _, n := range nodes {
 		g.Go(func() error {
 			if n.current() == nil {
 				return k.stopGone(ctx, n)
 			}
-			emit(Event{Node: n.plan.Index, Phase: "stopping"})
+			emit(control.Event{Node: n.plan.Index, Phase: "stopping"})
 			note, err := k.stopNode(ctx, n, discard)
 			if err != nil {
 				return k.failed(n, "stop", err)
 			}
-			emit(Event{Node: n.plan.Index, Phase: "stopped", Text: note})
+			emit(control.Event{Node: n.plan.Index, Phase: "stopped", Text: note})
 			return nil
 		})
 	}
@@ -35,7 +36,7 @@ func (k *Keeper) stopNodes(ctx context.Context, nodes []*node, discard bool, emi
 
 // stopAll is stopNodes where nobody can do anything about an error but read of it in the keeper's log.
 func (k *Keeper) stopAll(ctx context.Context, nodes []*node, discard bool) {
-	if err := k.stopNodes(ctx, nodes, discard, func(Event) {}); err != nil {
+	if err := k.stopNodes(ctx, nodes, discard, func(control.Event) {}); err != nil {
 		k.log.Error("stop", "err", err)
 	}
 }
@@ -47,10 +48,10 @@ func (k *Keeper) stopNode(ctx context.Context, n *node, discard bool) (note stri
 	if r == nil {
 		return "", nil
 	}
-	paused := n.is(Paused)
+	paused := n.is(control.Paused)
 	n.update(func() {
 		if n.run != nil { // else it has just ended, by itself
-			n.state = Stopping
+			n.state = control.Stopping
 		}
 	})
 	family := k.family(n)
@@ -93,8 +94,8 @@ func (k *Keeper) stopGone(ctx context.Context, n *node) error {
 		return k.failed(n, "stop", err)
 	}
 	n.update(func() {
-		if n.state == Exited {
-			n.state = Stopped
+		if n.state == control.Exited {
+			n.state = control.Stopped
 		}
 	})
 	return nil
@@ -102,7 +103,7 @@ func (k *Keeper) stopGone(ctx context.Context, n *node) error {
 
 // clearLeft ends what a node that ended by itself has left running: a daemon that it forked, helpers in sessions of their own.
 func (k *Keeper) clearLeft(ctx context.Context, n *node) error {
-	if !n.is(Exited) {
+	if !n.is(control.Exited) {
 		return nil
 	}
 	find := func() ([]proc.ID, error) { return k.family(n), nil }

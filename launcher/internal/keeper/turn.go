@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"onemore/launcher/internal/control"
 )
 
 // errTakenDown is the cause of an operation that was ended because somebody wants the cluster gone.
@@ -14,7 +16,7 @@ var errTakenDown = errors.New("the cluster is being taken down by somebody else"
 
 // take waits for the turn to change the cluster, and tells the client who is at it. The context that it returns also ends
 // when the cluster is to be taken down.
-func (k *Keeper) take(ctx context.Context, req Request, emit func(Event)) (_ context.Context, release func(), err error) {
+func (k *Keeper) take(ctx context.Context, req control.Request, emit func(control.Event)) (_ context.Context, release func(), err error) {
 	if err := k.await(ctx, emit); err != nil {
 		return nil, nil, err
 	}
@@ -30,7 +32,7 @@ func (k *Keeper) take(ctx context.Context, req Request, emit func(Event)) (_ con
 	}
 	k.busy = strings.TrimSpace(string(req.Op) + " " + req.From)
 	k.hurry = hurry
-	if req.Op != OpDown {
+	if req.Op != control.OpDown {
 		k.cancel = hasten
 	}
 	return ctx, func() {
@@ -60,7 +62,7 @@ func (k *Keeper) insist() (context.Context, context.CancelFunc) {
 const insistTimeout = 5 * time.Minute
 
 // await returns when the turn is the caller's.
-func (k *Keeper) await(ctx context.Context, emit func(Event)) error {
+func (k *Keeper) await(ctx context.Context, emit func(control.Event)) error {
 	select {
 	case k.turn <- struct{}{}:
 		return nil
@@ -69,27 +71,27 @@ func (k *Keeper) await(ctx context.Context, emit func(Event)) error {
 	k.mu.Lock()
 	by := k.busy
 	k.mu.Unlock()
-	emit(Event{Time: time.Now(), Phase: "waiting", Text: "for " + by})
+	emit(control.Event{Time: time.Now(), Phase: "waiting", Text: "for " + by})
 	select {
 	case k.turn <- struct{}{}:
 		return nil
 	case <-k.life.Done():
-		return errTaken
+		return control.ErrBusy
 	case <-ctx.Done():
 	}
 	if k.life.Err() != nil {
-		return errTaken
+		return control.ErrBusy
 	}
 	return fmt.Errorf("wait for %s: %w", by, context.Cause(ctx))
 }
 
 // refuse says why an operation that has the turn may not begin. mu is held.
-func (k *Keeper) refuse(op Op) error {
+func (k *Keeper) refuse(op control.Op) error {
 	switch {
 	case k.life.Err() != nil:
-		return errTaken
-	case op != OpDown && k.downs > 0:
-		return &Error{Why: errTakenDown.Error()}
+		return control.ErrBusy
+	case op != control.OpDown && k.downs > 0:
+		return &control.Error{Why: errTakenDown.Error()}
 	}
 	return nil
 }
@@ -117,6 +119,6 @@ func (k *Keeper) standsInTheWay() error {
 	if k.broken == nil {
 		return nil
 	}
-	return &Error{Phase: fmt.Sprintf("take charge of cluster %q", filepath.Base(k.dir)), Why: k.broken.Error(),
+	return &control.Error{Phase: fmt.Sprintf("take charge of cluster %q", filepath.Base(k.dir)), Why: k.broken.Error(),
 		Hint: "`onemore down` removes it, with its data; what you want to keep of " + k.dir + ", copy first"}
 }

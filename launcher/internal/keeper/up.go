@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/probe"
@@ -23,7 +24,7 @@ const makers = 2
 
 // up brings req.Nodes of req.Plan to running members, in the order of the design: lease, record, copy, edit, start,
 // ready, join, converged. When it fails, what it made is undone, and what it started is stopped.
-func (k *Keeper) up(ctx context.Context, req Request, emit func(Event)) (err error) {
+func (k *Keeper) up(ctx context.Context, req control.Request, emit func(control.Event)) (err error) {
 	if req.Plan == nil {
 		return errors.New("up: the request has no plan")
 	}
@@ -59,8 +60,8 @@ func (k *Keeper) up(ctx context.Context, req Request, emit func(Event)) (err err
 // undertaking is one `up` on its way: what it made and started, so that it can be undone.
 type undertaking struct {
 	k       *Keeper
-	req     Request
-	emit    func(Event)
+	req     control.Request
+	emit    func(control.Event)
 	created bool // the cluster's folder
 	fresh   bool // the cluster was not formed before
 	before  *Record
@@ -106,11 +107,11 @@ func (u *undertaking) begin(ctx context.Context) error {
 	}
 	for _, n := range nodes {
 		switch {
-		case u.fresh || !rec.joined(n.plan.Index) || n.is(Absent):
+		case u.fresh || !rec.joined(n.plan.Index) || n.is(control.Absent):
 			u.made = append(u.made, n)
-		case n.is(Paused):
+		case n.is(control.Paused):
 			return paused(n, "start")
-		case n.is(Stopped, Exited, Stopping):
+		case n.is(control.Stopped, control.Exited, control.Stopping):
 			u.started = append(u.started, n)
 		}
 	}
@@ -123,10 +124,10 @@ func (u *undertaking) begin(ctx context.Context) error {
 
 // current refuses a request whose plan was made from another state of the cluster, or from another cluster of its name: two
 // `up` of the same moment. A restore brings a plan of its own.
-func (k *Keeper) current(req Request) error {
+func (k *Keeper) current(req control.Request) error {
 	have, same := 0, true
 	if k.rec != nil {
-		have, same = k.rec.Revision, req.Op == OpRestore || req.Plan == nil || req.Plan.ID == k.rec.Plan.ID
+		have, same = k.rec.Revision, req.Op == control.OpRestore || req.Plan == nil || req.Plan.ID == k.rec.Plan.ID
 	}
 	if req.Revision != have || !same {
 		return errStale()
@@ -135,7 +136,7 @@ func (k *Keeper) current(req Request) error {
 }
 
 func errStale() error {
-	return &Error{Why: "the cluster was changed by somebody else meanwhile", Stale: true}
+	return &control.Error{Why: "the cluster was changed by somebody else meanwhile", Stale: true}
 }
 
 // create makes the cluster's folder, marked from its first moment, and takes charge of it. One that is there and has no
@@ -159,7 +160,7 @@ func (k *Keeper) create(id string) error {
 
 // abandon ends an `up` that failed before anything ran.
 func (u *undertaking) abandon(err error) error {
-	if e, ok := errors.AsType[*Error](err); errors.Is(err, errTaken) || ok && e.Stale {
+	if e, ok := errors.AsType[*control.Error](err); errors.Is(err, control.ErrBusy) || ok && e.Stale {
 		return err // nothing was begun; the client asks again
 	}
 	return u.undo(err)
@@ -226,7 +227,7 @@ func (k *Keeper) stage(ctx context.Context, n *node) error {
 	if n.plan.Staged == nil {
 		return nil
 	}
-	if err := n.await(ctx, func() bool { return n.run != nil || n.state == Exited }); err != nil {
+	if err := n.await(ctx, func() bool { return n.run != nil || n.state == control.Exited }); err != nil {
 		return err
 	}
 	life, cancel := n.withLife(ctx)
@@ -275,7 +276,7 @@ func (u *undertaking) finish() error {
 // undo takes back what this `up` did, keeps the logs of what failed, and returns the error with the place of them.
 func (u *undertaking) undo(cause error) error {
 	k := u.k
-	e := asError(cause)
+	e := control.AsError(cause)
 	if k.unlock == nil { // there is no folder
 		e.Undone = true
 		return e
@@ -289,7 +290,7 @@ func (u *undertaking) undo(cause error) error {
 	k.stopAll(ctx, u.started, false)
 	if !u.fresh {
 		for _, n := range u.made {
-			if n.is(Starting, Running) && len(n.plan.Leave) > 0 {
+			if n.is(control.Starting, control.Running) && len(n.plan.Leave) > 0 {
 				_ = k.calls(ctx, n, "leave", n.plan.Leave, u.emit) // it may not be a member yet
 			}
 		}
@@ -331,7 +332,7 @@ func (u *undertaking) unmake(ctx context.Context) error {
 }
 
 // startService starts the cluster's helper process, if the plan has one and it does not run.
-func (k *Keeper) startService(ctx context.Context, emit func(Event)) error {
+func (k *Keeper) startService(ctx context.Context, emit func(control.Event)) error {
 	sp := k.rec.Plan.Service
 	if sp == nil || (k.service != nil && k.service.current() != nil) {
 		return nil

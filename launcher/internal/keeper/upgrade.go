@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/state"
@@ -35,7 +36,7 @@ type before struct {
 
 // upgrade gives nodes the directory and command of req.Plan, one after the other, the cluster settled in between. It stops
 // at the first failure.
-func (k *Keeper) upgrade(ctx context.Context, req Request, nodes []*node, emit func(Event)) error {
+func (k *Keeper) upgrade(ctx context.Context, req control.Request, nodes []*node, emit func(control.Event)) error {
 	if req.Rollback {
 		return k.rollback(ctx, req, nodes, emit)
 	}
@@ -64,7 +65,7 @@ func (k *Keeper) upgrade(ctx context.Context, req Request, nodes []*node, emit f
 
 // halted says how far an upgrade came with which node, and the ways on.
 func halted(err error, n *node, done, of int, swapped bool) error {
-	e := asError(err)
+	e := control.AsError(err)
 	if done > 0 {
 		e.Why += fmt.Sprintf("; %d of %d nodes were upgraded before it", done, of)
 	}
@@ -96,9 +97,9 @@ func (k *Keeper) upgradeNumber() (int, error) {
 }
 
 // upgradeNode upgrades one node. swapped tells whether its directory is the new one when it fails.
-func (k *Keeper) upgradeNode(ctx context.Context, n *node, next plan.Node, number int, emit func(Event)) (swapped bool, err error) {
-	if n.is(Paused) {
-		return false, &Error{Node: n.plan.Index, Name: n.plan.Name, Phase: "upgrade", Why: "it is paused", Hint: "use resume"}
+func (k *Keeper) upgradeNode(ctx context.Context, n *node, next plan.Node, number int, emit func(control.Event)) (swapped bool, err error) {
+	if n.is(control.Paused) {
+		return false, &control.Error{Node: n.plan.Index, Name: n.plan.Name, Phase: "upgrade", Why: "it is paused", Hint: "use resume"}
 	}
 	if err := k.settle(ctx, emit); err != nil {
 		return false, err
@@ -107,8 +108,8 @@ func (k *Keeper) upgradeNode(ctx context.Context, n *node, next plan.Node, numbe
 	if err != nil {
 		return false, err
 	}
-	run := n.is(Running) || had != nil && !had.Done // what a failed upgrade left stopped is to run again
-	if n.is(Running) {
+	run := n.is(control.Running) || had != nil && !had.Done // what a failed upgrade left stopped is to run again
+	if n.is(control.Running) {
 		if err := k.calls(ctx, n, "drain", next.Drain, emit); err != nil {
 			return false, err
 		}
@@ -118,7 +119,7 @@ func (k *Keeper) upgradeNode(ctx context.Context, n *node, next plan.Node, numbe
 	if err := k.stopNodes(ctx, []*node{n}, false, emit); err != nil {
 		return false, k.goOn(n, run, err, emit)
 	}
-	emit(Event{Node: n.plan.Index, Phase: "upgrading", Text: next.Source})
+	emit(control.Event{Node: n.plan.Index, Phase: "upgrading", Text: next.Source})
 	if err := k.swap(ctx, n, next, number); err != nil {
 		err = k.failed(n, "upgrade", err)
 		if back := k.putBack(n); back != nil {
@@ -137,7 +138,7 @@ func (k *Keeper) upgradeNode(ctx context.Context, n *node, next plan.Node, numbe
 }
 
 // goOn starts a node again whose upgrade failed before anything of it was changed, if it ran.
-func (k *Keeper) goOn(n *node, run bool, cause error, emit func(Event)) error {
+func (k *Keeper) goOn(n *node, run bool, cause error, emit func(control.Event)) error {
 	if !run {
 		return cause
 	}
@@ -278,7 +279,7 @@ func (k *Keeper) scrap(n *node) error {
 
 // rollback takes nodes back, the last one first, one at a time: those named that were upgraded, or, with none named, all
 // of the last upgrade.
-func (k *Keeper) rollback(ctx context.Context, req Request, nodes []*node, emit func(Event)) error {
+func (k *Keeper) rollback(ctx context.Context, req control.Request, nodes []*node, emit func(control.Event)) error {
 	was := map[*node]*before{}
 	last := 0
 	for _, n := range nodes {
@@ -291,7 +292,7 @@ func (k *Keeper) rollback(ctx context.Context, req Request, nodes []*node, emit 
 		}
 	}
 	if len(was) == 0 {
-		return &Error{Why: "no node has been upgraded: there is nothing to go back to"}
+		return &control.Error{Why: "no node has been upgraded: there is nothing to go back to"}
 	}
 	for _, n := range slices.Backward(nodes) {
 		b := was[n]
@@ -309,13 +310,13 @@ func (k *Keeper) rollback(ctx context.Context, req Request, nodes []*node, emit 
 }
 
 // goBack takes one node back.
-func (k *Keeper) goBack(ctx context.Context, n *node, b *before, emit func(Event)) error {
+func (k *Keeper) goBack(ctx context.Context, n *node, b *before, emit func(control.Event)) error {
 	ctx, cancel := k.unhurried(ctx)
 	defer cancel()
 	if err := k.stopNodes(ctx, []*node{n}, false, emit); err != nil {
 		return err
 	}
-	emit(Event{Node: n.plan.Index, Phase: "going back"})
+	emit(control.Event{Node: n.plan.Index, Phase: "going back"})
 	if err := k.putBack(n); err != nil {
 		return k.failed(n, "go back", err)
 	}
