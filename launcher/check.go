@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"onemore/launcher/internal/control"
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/probe"
@@ -289,7 +289,7 @@ func (k *checked) down(ctx context.Context) error {
 	if err := k.c.Down(ctx, false); err != nil {
 		return err
 	}
-	infos, err := proc.Marked(keeper.MarkCluster, p.ID)
+	infos, err := proc.Marked(node.MarkCluster, p.ID)
 	if err != nil {
 		return err
 	}

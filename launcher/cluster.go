@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/control"
-	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/probe"
@@ -91,8 +91,8 @@ func (c *Cluster) Plan() (*Plan, error) {
 }
 
 // record is what is on disk about the cluster, with an error for people.
-func (c *Cluster) record() (*keeper.Record, error) {
-	rec, err := keeper.ReadRecord(c.dir)
+func (c *Cluster) record() (*cluster.Record, error) {
+	rec, err := cluster.ReadRecord(c.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cluster %q: %w", c.name, ErrNoCluster)
 	}
@@ -143,7 +143,7 @@ func (c *Cluster) askStatus(ctx context.Context) (*Status, error) {
 
 // lookAlone is the status of a cluster without a keeper that answers; silent is why one that is there does not.
 func (c *Cluster) lookAlone(silent error) (*Status, error) {
-	st, err := keeper.LookAlone(c.dir)
+	st, err := cluster.OfflineStatus(c.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, ok, err := nodedir.Marked(c.dir); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("cluster %q: %w", c.name, ErrNoCluster)

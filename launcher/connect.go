@@ -12,8 +12,10 @@ import (
 	"syscall"
 	"time"
 
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/probe"
 	"onemore/launcher/internal/proc"
 	"onemore/launcher/internal/state"
@@ -146,7 +148,7 @@ const (
 )
 
 // InCluster tells whether this process was started for a node of a cluster.
-func InCluster() bool { return os.Getenv(keeper.MarkCluster) != "" }
+func InCluster() bool { return os.Getenv(node.MarkCluster) != "" }
 
 // UniqueName is a cluster name that nobody else has.
 func UniqueName(prefix string) string { return fmt.Sprintf("%s-%d-%s", prefix, os.Getpid(), random(3)) }
@@ -165,6 +167,6 @@ func RunKeeper(ctx context.Context, dir string) error {
 
 func (c *Cluster) keeperID() (proc.ID, bool) {
 	var id proc.ID
-	err := state.ReadJSON(filepath.Join(c.dir, keeper.KeeperFile), &id)
+	err := state.ReadJSON(filepath.Join(c.dir, cluster.KeeperFile), &id)
 	return id, err == nil
 }

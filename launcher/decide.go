@@ -14,8 +14,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/control"
-	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
@@ -88,7 +88,7 @@ func decide(ctx context.Context, o Options) (*decision, error) {
 }
 
 // inputs gathers the template and the options of the plan, from the call and from what the cluster already is.
-func (d *decision) inputs(ctx context.Context, rec *keeper.Record) (*templateT, plan.Options, error) {
+func (d *decision) inputs(ctx context.Context, rec *cluster.Record) (*templateT, plan.Options, error) {
 	o := d.options
 	var po plan.Options
 	formed := rec != nil && rec.Formed
@@ -163,7 +163,7 @@ func (d *decision) inputs(ctx context.Context, rec *keeper.Record) (*templateT, 
 }
 
 // identify gives the plan the identity of what is there already: a record, or a folder that an `up` made before it was killed.
-func (d *decision) identify(po *plan.Options, rec *keeper.Record) {
+func (d *decision) identify(po *plan.Options, rec *cluster.Record) {
 	if id, ok, err := nodedir.Marked(d.cluster.dir); err == nil && ok {
 		po.ID = id
 	}

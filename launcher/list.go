@@ -10,10 +10,11 @@ import (
 	"slices"
 	"strings"
 
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/control"
-	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/learn"
 	"onemore/launcher/internal/nodedir"
+	"onemore/launcher/internal/operation"
 	"onemore/launcher/internal/state"
 )
 
@@ -42,7 +43,7 @@ func mayBeCluster(dir string) bool {
 	if err != nil || ok {
 		return true
 	}
-	_, err = keeper.ReadRecord(dir)
+	_, err = cluster.ReadRecord(dir)
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
@@ -79,7 +80,7 @@ func Lost() []string {
 	if err != nil {
 		return nil
 	}
-	return slices.DeleteFunc(names, func(name string) bool { return !keeper.IsLost(filepath.Join(home, name)) })
+	return slices.DeleteFunc(names, func(name string) bool { return !cluster.IsLost(filepath.Join(home, name)) })
 }
 
 // GC removes what crashed runs left: clusters whose keeper has gone, processes that carry a cluster's mark and have no
@@ -146,19 +147,19 @@ func sweep(home string) ([]string, error) {
 	var errs []error
 	for _, e := range entries {
 		dir := filepath.Join(home, e.Name())
-		if e.Name() == keeper.SnapshotsFolder { // those that are whole stay
+		if e.Name() == operation.SnapshotsFolder { // those that are whole stay
 			swept, err := sweep(dir)
 			done = append(done, swept...)
 			errs = append(errs, err)
 			continue
 		}
-		if e.Name() == keeper.FailedFolder {
+		if e.Name() == operation.FailedFolder {
 			swept, err := sweep(dir)
 			done = append(done, swept...)
 			errs = append(errs, err, os.Remove(dir))
 			continue
 		}
-		if !strings.HasPrefix(e.Name(), ".new-") && filepath.Base(home) != keeper.FailedFolder {
+		if !strings.HasPrefix(e.Name(), ".new-") && filepath.Base(home) != operation.FailedFolder {
 			continue
 		}
 		if _, held := state.LockHolder(dir); held {

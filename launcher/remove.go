@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/control"
-	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 )
@@ -55,7 +55,7 @@ func (c *Cluster) remove(ctx context.Context, nodes []int) (*Status, error) {
 }
 
 // leaving makes the cluster's plan anew with only those as peers that run and stay.
-func (c *Cluster) leaving(ctx context.Context, rec *keeper.Record, st *Status, gone []int) (*plan.Plan, error) {
+func (c *Cluster) leaving(ctx context.Context, rec *cluster.Record, st *Status, gone []int) (*plan.Plan, error) {
 	var asked origin
 	if err := json.Unmarshal(rec.Options, &asked); err != nil {
 		return nil, fmt.Errorf("read what cluster %q was made from: %w", c.name, err)

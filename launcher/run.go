@@ -15,8 +15,8 @@ import (
 	"slices"
 	"sync"
 
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/control"
-	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/proc"
 	"onemore/launcher/internal/template"
@@ -241,7 +241,7 @@ func (c *Cluster) bundle(ctx context.Context, dir string) (string, error) {
 			errs = append(errs, copyIfThere(n.Log+suffix, filepath.Join(dir, fmt.Sprintf("node%d.log%s", n.Index, suffix))))
 		}
 	}
-	for _, name := range []string{keeper.EventsFile, keeper.LogFile} {
+	for _, name := range []string{cluster.EventsFile, cluster.LogFile} {
 		errs = append(errs, copyIfThere(filepath.Join(c.dir, name), filepath.Join(dir, name)))
 	}
 	return dir, errors.Join(errs...)
@@ -291,7 +291,7 @@ func evidence(dir string) ([]string, error) {
 	var out []string
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case name == statusFile, name == keeper.EventsFile, name == keeper.LogFile, nodeLogs().MatchString(name):
+		case name == statusFile, name == cluster.EventsFile, name == cluster.LogFile, nodeLogs().MatchString(name):
 			out = append(out, name)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"onemore/launcher/internal/control"
-	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/nodedir"
+	"onemore/launcher/internal/operation"
 	"onemore/launcher/internal/state"
 )
 
@@ -49,7 +49,7 @@ func Snapshots() ([]*Snapshot, error) {
 	if err != nil {
 		return nil, &InputError{Err: err, Hint: "set ONEMORE_HOME to a directory that you may write"}
 	}
-	entries, err := os.ReadDir(filepath.Join(home, keeper.SnapshotsFolder))
+	entries, err := os.ReadDir(filepath.Join(home, operation.SnapshotsFolder))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func RemoveSnapshot(name string) error {
 	if _, err := os.Lstat(dir); err != nil {
 		return noSnapshot(name, err)
 	}
-	return nodedir.Discard(dir, keeper.SnapshotsFolder)
+	return nodedir.Discard(dir, operation.SnapshotsFolder)
 }
 
 // Restore makes a cluster from a snapshot, under the name, with the nodes and on the ports that it had, and returns when all
@@ -89,7 +89,7 @@ func Restore(ctx context.Context, name string, o Options) (*Cluster, *Status, er
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := keeper.ReadSnapshot(dir)
+	s, err := operation.ReadSnapshot(dir)
 	if err != nil {
 		return nil, nil, noSnapshot(name, err)
 	}
@@ -117,7 +117,7 @@ func snapshotDir(name string) (string, error) {
 	if err != nil {
 		return "", &InputError{Err: err, Hint: "set ONEMORE_HOME to a directory that you may write"}
 	}
-	return filepath.Join(home, keeper.SnapshotsFolder, name), nil
+	return filepath.Join(home, operation.SnapshotsFolder, name), nil
 }
 
 func openSnapshot(name string) (*Snapshot, error) {
@@ -125,7 +125,7 @@ func openSnapshot(name string) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := keeper.ReadSnapshot(dir)
+	s, err := operation.ReadSnapshot(dir)
 	if err != nil {
 		return nil, noSnapshot(name, err)
 	}

@@ -9,8 +9,8 @@ import (
 	"maps"
 	"os"
 
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/control"
-	"onemore/launcher/internal/keeper"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
@@ -63,7 +63,7 @@ func (c *Cluster) Rollback(ctx context.Context, nodes ...int) (*Status, error) {
 }
 
 // upgraded plans the cluster with the nodes made from the new source or program.
-func (c *Cluster) upgraded(ctx context.Context, rec *keeper.Record, st *Status, o UpgradeOptions, nodes []int) (*plan.Plan, error) {
+func (c *Cluster) upgraded(ctx context.Context, rec *cluster.Record, st *Status, o UpgradeOptions, nodes []int) (*plan.Plan, error) {
 	var asked origin
 	if err := json.Unmarshal(rec.Options, &asked); err != nil {
 		return nil, fmt.Errorf("read what cluster %q was made from: %w", c.name, err)

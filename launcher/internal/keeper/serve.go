@@ -43,12 +43,11 @@ func waited(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// serve answers one connection: a request, then the next, until the client is gone or the keeper ends; what a client that
-// waits for its turn then gets is errTaken, so that it turns to the next keeper. The last connection of a keeper that has
-// nothing to keep ends it.
+// serve answers one connection: a request, then the next, until the client is gone or the keeper ends; a client that waits for the
+// operation lock then gets control.ErrBusy, so that it asks the next keeper.
 func (k *Keeper) serve(conn net.Conn) {
-	k.count(1)
-	defer k.endIfEmpty()
+	k.connected()
+	defer k.disconnected()
 	var reader sync.WaitGroup
 	defer reader.Wait()
 	defer conn.Close()
@@ -132,45 +131,4 @@ func (r *replies) end(st *control.Status, err error) {
 		rep.Error = control.AsError(err)
 	}
 	r.write(rep)
-}
-
-// own makes a connection an owner; disown ends that, and the last owner's end takes the cluster down. A keeper that is ended
-// before its owners have gone does so, too: close.
-func (k *Keeper) own() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.owners++
-}
-
-// free lets the cluster hang on nobody.
-func (k *Keeper) free() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.owners = 0
-}
-
-func (k *Keeper) owned() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.owners > 0
-}
-
-func (k *Keeper) disown() {
-	k.mu.Lock()
-	last := k.owners == 1
-	if !last {
-		k.owners--
-	}
-	k.mu.Unlock()
-	if !last {
-		return
-	}
-	_, err := k.do(context.Background(), control.Request{Op: control.OpDown, From: "(its owner has gone)"}, func(control.Event) {})
-	if err == nil || k.life.Err() != nil {
-		return
-	}
-	k.log.Error("take the cluster down", "err", err)
-	k.mu.Lock()
-	k.owners--
-	k.mu.Unlock()
 }
