@@ -17,7 +17,7 @@ import (
 type Client struct {
 	conn net.Conn
 	r    *bufio.Reader
-	mu   sync.Mutex
+	mu   sync.Mutex // lets one request at a time use the connection: it is held until its end
 }
 
 // NewClient speaks over an open connection, which it then owns.
@@ -56,7 +56,7 @@ func (c *Client) Do(ctx context.Context, req Request, onEvent func(Event)) (*Sta
 	}
 }
 
-// CloseWrite tells the keeper that the client has gone, and still lets its last words be read: what was undone.
+// CloseWrite tells the keeper that the client has gone: the request is cancelled. The reply can still be read, which says what was undone.
 func (c *Client) CloseWrite() {
 	if cw, ok := c.conn.(interface{ CloseWrite() error }); ok {
 		_ = cw.CloseWrite()

@@ -18,7 +18,7 @@ type operationLock struct {
 	life context.Context // the keeper's
 
 	mu     sync.Mutex              // guards what is below; held for reads and writes of memory only
-	busy   string                  // who holds the lock, for people
+	busy   string                  // the operation that holds the lock, and its client, as text
 	cancel context.CancelCauseFunc // preempts the operation that holds it; nil if there is none, or it takes the cluster down
 	downs  int                     // requests to take the cluster down
 }

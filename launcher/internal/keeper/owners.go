@@ -1,11 +1,5 @@
 package keeper
 
-import (
-	"context"
-
-	"onemore/launcher/internal/control"
-)
-
 // connected counts a connection that has begun.
 func (k *Keeper) connected() {
 	k.mu.Lock()
@@ -24,8 +18,7 @@ func (k *Keeper) disconnected() {
 	}
 }
 
-// own makes a connection an owner; disown ends that, and the last owner's end takes the cluster down. A keeper that is ended
-// before its owners have gone does so, too: close.
+// own makes a connection an owner; see disown.
 func (k *Keeper) own() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -43,24 +36,4 @@ func (k *Keeper) owned() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.owners > 0
-}
-
-func (k *Keeper) disown() {
-	k.mu.Lock()
-	last := k.owners == 1
-	if !last {
-		k.owners--
-	}
-	k.mu.Unlock()
-	if !last {
-		return
-	}
-	_, err := k.do(context.Background(), control.Request{Op: control.OpDown, From: "(its owner has gone)"}, func(control.Event) {})
-	if err == nil || k.life.Err() != nil {
-		return
-	}
-	k.log.Error("take the cluster down", "err", err)
-	k.mu.Lock()
-	k.owners--
-	k.mu.Unlock()
 }

@@ -18,7 +18,7 @@ func (k *Keeper) accept(ln net.Listener) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // out of descriptors, perhaps: a keeper that nobody reaches helps nobody
+		if err != nil { // out of descriptors, perhaps: goes on once there are some, since nobody could reach the cluster otherwise
 			k.log.Error("accept a client", "err", err)
 			if !waited(k.life, acceptPause) {
 				return
@@ -90,6 +90,28 @@ func (k *Keeper) serve(conn net.Conn) {
 	}
 }
 
+// disown ends a connection's being an owner. The last owner's end takes the cluster down; a keeper that is ended before its owners
+// have gone does so, too: close.
+func (k *Keeper) disown() {
+	k.mu.Lock()
+	last := k.owners == 1
+	if !last {
+		k.owners--
+	}
+	k.mu.Unlock()
+	if !last {
+		return
+	}
+	_, err := k.do(context.Background(), control.Request{Op: control.OpDown, From: "(its owner has gone)"}, func(control.Event) {})
+	if err == nil || k.life.Err() != nil {
+		return
+	}
+	k.log.Error("take the cluster down", "err", err)
+	k.mu.Lock()
+	k.owners--
+	k.mu.Unlock()
+}
+
 // closeRead makes the client's next request its end; answers can still be written.
 func closeRead(conn net.Conn) {
 	if c, ok := conn.(interface{ CloseRead() error }); ok {
@@ -102,7 +124,7 @@ func closeRead(conn net.Conn) {
 // replies writes to one client. A client that has gone is no error; one that stands still, stopped with Ctrl-Z, must not
 // hold up the cluster: it is given up after replyTimeout.
 type replies struct {
-	mu    sync.Mutex
+	mu    sync.Mutex // lets one reply at a time be written: it is held while writing, for replyTimeout at most
 	conn  net.Conn
 	enc   *json.Encoder
 	ended bool // nothing more can be written

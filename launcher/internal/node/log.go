@@ -22,7 +22,7 @@ const (
 type logFile struct {
 	path  string
 	limit int64
-	mu    sync.Mutex
+	mu    sync.Mutex // guards what is below, and lets one line at a time be written: it is held while writing
 	f     *os.File
 	size  int64
 }

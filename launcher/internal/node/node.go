@@ -20,8 +20,8 @@ import (
 	"onemore/launcher/internal/plan"
 )
 
-// Node is one node as the plan in force has it. A change of the plan makes a new Node with the same life, so that whoever
-// reads one meanwhile sees the one plan or the other. Its methods that change the node are for the operation that holds the
+// Node is one node as the plan in force has it. A change of the plan makes a new Node with the same life: a reader
+// of either sees one whole plan. Its methods that change the node are for the operation that holds the
 // cluster's operation lock; the others may be called by anybody at any time.
 type Node struct {
 	Plan plan.Node // never changed

@@ -58,8 +58,8 @@ func (a Aside) Amend(change func(*Previous)) error {
 }
 
 // Set moves the directory of a stopped node away, and records with it how the node was, its cluster's options included.
-// upgrade is the number of the upgrade. What an upgrade that did not come to its end has set aside stays: it is what people
-// want to go back to.
+// upgrade is the number of the upgrade. What an unfinished upgrade has set aside stays: that is the version to
+// go back to.
 func (a Aside) Set(upgrade int, options plan.Options) error {
 	folder := filepath.Join(a.n.Plan.Folder, previousFolder)
 	had, err := a.Previous()

@@ -34,7 +34,7 @@ func StopAll(ctx context.Context, nodes []*Node, discard bool, emit func(control
 }
 
 // stop ends a node's processes: its template's command or signal, then TERM → KILL for what is left after the grace.
-// note says what people should know of how it ended.
+// note is "" when it ended as it should, else what happened, for the "stopped" event.
 func (n *Node) stop(ctx context.Context, discard bool) (note string, err error) {
 	r := n.current()
 	if r == nil {

@@ -71,3 +71,6 @@ func checkRevision(rec *cluster.Record, req control.Request) error {
 func StaleError() error {
 	return &control.Error{Why: "the cluster was changed by somebody else meanwhile", Stale: true}
 }
+
+// silent takes events that nobody is to hear of.
+func silent(control.Event) {}

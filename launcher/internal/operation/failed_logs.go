@@ -2,9 +2,11 @@ package operation
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/nodedir"
 )
@@ -14,12 +16,12 @@ const FailedFolder = "_failed"
 
 // keepLogs moves the logs of nodes that are about to be removed to a folder beside the clusters, and returns it. Only the
 // last failure of a cluster is kept.
-func (o *Operation) keepLogs(nodes []*node.Node) string {
-	rec := o.Cluster.Record()
+func keepLogs(c *cluster.Cluster, log *slog.Logger, nodes []*node.Node) string {
+	rec := c.Record()
 	if rec == nil {
 		return ""
 	}
-	parent := filepath.Join(filepath.Dir(o.Cluster.Dir()), FailedFolder)
+	parent := filepath.Join(filepath.Dir(c.Dir()), FailedFolder)
 	dir := filepath.Join(parent, rec.Plan.Cluster)
 	err := os.MkdirAll(parent, 0o700)
 	if err == nil {
@@ -29,7 +31,7 @@ func (o *Operation) keepLogs(nodes []*node.Node) string {
 		err = nodedir.Make(dir, FailedFolder)
 	}
 	if err != nil {
-		o.Log.Error("keep logs", "err", err)
+		log.Error("keep logs", "err", err)
 		return ""
 	}
 	kept := 0

@@ -22,7 +22,7 @@ func (o *Operation) restart(ctx context.Context, req control.Request, nodes []*n
 			return context.Cause(ctx)
 		}
 		if req.Rolling {
-			if err := o.drain(ctx, b); err != nil {
+			if err := drain(ctx, b, o.Emit); err != nil {
 				return err
 			}
 		}
@@ -34,12 +34,12 @@ func (o *Operation) restart(ctx context.Context, req control.Request, nodes []*n
 }
 
 // drain makes the template's calls before a planned stop of nodes.
-func (o *Operation) drain(ctx context.Context, nodes []*node.Node) error {
+func drain(ctx context.Context, nodes []*node.Node, emit func(control.Event)) error {
 	for _, n := range nodes {
 		if !n.Is(control.Running) {
 			continue
 		}
-		if err := n.Calls(ctx, "drain", n.Plan.Drain, o.Emit); err != nil {
+		if err := n.Calls(ctx, "drain", n.Plan.Drain, emit); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/nodedir"
@@ -73,7 +74,7 @@ func (o *Operation) snapshot(ctx context.Context, req control.Request) (err erro
 		_ = unlock()
 	}()
 	s := &Snapshot{Version: snapshotVersion, Time: time.Now().UTC(), Running: []int{}, Options: rec.Options, Plan: rec.Plan, Groups: rec.Groups, Revision: rec.Revision}
-	if err := o.copyPaused(ctx, temp, s); err != nil {
+	if err := copyPaused(ctx, o.Cluster, temp, s, o.Emit); err != nil {
 		return err
 	}
 	if err := state.WriteJSON(filepath.Join(temp, snapshotFile), s); err != nil {
@@ -114,9 +115,9 @@ func makeTemp(dir string) (temp string, unlock func() error, err error) {
 }
 
 // copyPaused copies the nodes' directories while those that run are paused, and says in s how it went.
-func (o *Operation) copyPaused(ctx context.Context, to string, s *Snapshot) (err error) {
+func copyPaused(ctx context.Context, c *cluster.Cluster, to string, s *Snapshot, emit func(control.Event)) (err error) {
 	var running []*node.Node
-	for _, n := range o.Cluster.All() {
+	for _, n := range c.All() {
 		if n.Is(control.Running) {
 			running = append(running, n)
 			s.Running = append(s.Running, n.Plan.Index)
@@ -135,7 +136,7 @@ func (o *Operation) copyPaused(ctx context.Context, to string, s *Snapshot) (err
 	if err := awaitPaused(ctx, running); err != nil {
 		return err
 	}
-	for _, n := range o.Cluster.All() {
+	for _, n := range c.All() {
 		if n.Is(control.Absent) {
 			continue
 		}
@@ -145,7 +146,7 @@ func (o *Operation) copyPaused(ctx context.Context, to string, s *Snapshot) (err
 		}
 		s.Bytes += st.Bytes
 		s.Sharing = s.Sharing || st.Reflinked > 0
-		o.Emit(control.Event{Node: n.Plan.Index, Phase: "saved"})
+		emit(control.Event{Node: n.Plan.Index, Phase: "saved"})
 	}
 	return nil
 }

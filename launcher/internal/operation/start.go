@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/node"
 )
@@ -17,7 +18,7 @@ func (o *Operation) start(ctx context.Context, nodes []*node.Node) error {
 	if err := c.StartService(ctx, o.Emit); err != nil {
 		return err
 	}
-	started, err := o.startable(ctx, nodes)
+	started, err := startable(ctx, nodes, o.Emit)
 	if err != nil {
 		return err
 	}
@@ -29,20 +30,20 @@ func (o *Operation) start(ctx context.Context, nodes []*node.Node) error {
 		err = c.SettleWith(ctx, started, o.Emit)
 	}
 	if err != nil {
-		o.stopAgain(ctx, started)
+		stopAgain(ctx, c, started)
 	}
 	return err
 }
 
 // stopAgain stops nodes whose start failed, unless the operation was preempted: then all are stopped anyway.
-func (o *Operation) stopAgain(ctx context.Context, nodes []*node.Node) {
+func stopAgain(ctx context.Context, c *cluster.Cluster, nodes []*node.Node) {
 	if !errors.Is(context.Cause(ctx), ErrPreempted) {
-		o.Cluster.StopLogged(context.WithoutCancel(ctx), nodes, false)
+		c.StopLogged(context.WithoutCancel(ctx), nodes, false)
 	}
 }
 
 // startable returns those of the nodes that are to be started. One that a stop left half way is stopped first.
-func (o *Operation) startable(ctx context.Context, nodes []*node.Node) ([]*node.Node, error) {
+func startable(ctx context.Context, nodes []*node.Node, emit func(control.Event)) ([]*node.Node, error) {
 	var out, half []*node.Node
 	for _, n := range nodes {
 		switch {
@@ -58,5 +59,5 @@ func (o *Operation) startable(ctx context.Context, nodes []*node.Node) ([]*node.
 	if err := checkFolders(out, "start"); err != nil {
 		return nil, err
 	}
-	return out, node.StopAll(ctx, half, false, o.Emit)
+	return out, node.StopAll(ctx, half, false, emit)
 }

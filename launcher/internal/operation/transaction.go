@@ -120,7 +120,7 @@ func (t *transaction) rollback(cause error) error {
 	defer cancel()
 	t.stop(ctx)
 	if len(t.created) > 0 {
-		e.Logs = t.o.keepLogs(t.created)
+		e.Logs = keepLogs(t.o.Cluster, t.o.Log, t.created)
 	}
 	err := t.remove(ctx)
 	if err != nil {

@@ -87,7 +87,7 @@ func (u *nodeUpgrade) run(ctx context.Context) error {
 	if u.again {
 		upgraded := []*node.Node{o.Cluster.Now(n)}
 		if err := o.start(ctx, upgraded); err != nil {
-			o.stopAgain(ctx, upgraded)
+			stopAgain(ctx, o.Cluster, upgraded)
 			return err
 		}
 	}
