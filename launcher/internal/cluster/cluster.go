@@ -65,7 +65,7 @@ func (c *Cluster) Adopt(rec *Record) {
 		}
 		inOrder = append(inOrder, nodes[p.Index])
 	}
-	c.Host.SetNodes(rec.Plan.ID, rec.Plan.Cluster, inOrder)
+	c.Host.SetNodes(rec.Plan, inOrder)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rec, c.nodes = rec, nodes
@@ -73,7 +73,7 @@ func (c *Cluster) Adopt(rec *Record) {
 
 // Forget makes it a cluster without a record and nodes: its folder has been removed.
 func (c *Cluster) Forget() {
-	c.Host.SetNodes("", "", nil)
+	c.Host.SetNodes(nil, nil)
 	c.Host.SetService(nil)
 	c.service = nil
 	c.mu.Lock()

@@ -15,10 +15,10 @@ import (
 )
 
 // draft turns what was proven into a template.
-func (l *learner) draft(p *proof, first *life, c changes) (*Draft, error) {
+func (l *learner) draft(p *proof, first *trial, c changes, own []string) (*Draft, error) {
 	nameAll(p)
 	d := &Draft{Name: l.o.Name, Listeners: p.listeners, Wrote: append(c.exclude, l.tree.special...)}
-	d.Words = l.words(p, first, c)
+	d.Words = l.remarks(p, first, c)
 	w := &writer{p: p}
 	w.head(l, d)
 	w.program(l.command)
@@ -30,10 +30,13 @@ func (l *learner) draft(p *proof, first *life, c changes) (*Draft, error) {
 		w.listener(f)
 	}
 	w.files()
-	if len(p.places.env) > 0 {
+	if len(p.occurrences.env)+len(own) > 0 {
 		w.line("\n[environment]")
-		for _, name := range slices.Sorted(maps.Keys(p.places.env)) {
-			w.line("%s = %s", str(name), w.text(p.places.env[name]))
+		if len(own) > 0 {
+			w.line("# What the server seems to read; nodes don't get it from the shell.\nown = [%s]", list(own))
+		}
+		for _, name := range slices.Sorted(maps.Keys(p.occurrences.env)) {
+			w.line("%s = %s", str(name), w.text(p.occurrences.env[name]))
 		}
 	}
 	w.start(l.command)
@@ -46,8 +49,8 @@ func (l *learner) draft(p *proof, first *life, c changes) (*Draft, error) {
 	return d, nil
 }
 
-// words are what a person has to know of the draft.
-func (l *learner) words(p *proof, first *life, c changes) []string {
+// remarks are what a person has to know of the draft.
+func (l *learner) remarks(p *proof, first *trial, c changes) []string {
 	out := []string{"How nodes become members of one cluster can't be seen from one node: [join] and [members] are to be written."}
 	for _, f := range p.listeners {
 		if !f.Proven {
@@ -61,10 +64,10 @@ func (l *learner) words(p *proof, first *life, c changes) []string {
 		}
 		out = append(out, e)
 	}
-	for _, left := range p.places.left {
+	for _, left := range p.occurrences.left {
 		out = append(out, "Left as it is, though it has a port's number: "+left)
 	}
-	for _, f := range p.places.files {
+	for _, f := range p.occurrences.files {
 		if f.format == "" {
 			out = append(out, fmt.Sprintf("The format of %s is not known, or does not tell its lines apart: the template has the whole text, and what a source has there does not count.", f.path))
 		}
@@ -88,7 +91,7 @@ func nameAll(p *proof) {
 		if f.Derive != "" {
 			continue
 		}
-		f.Name = unique(p.places.nameOf(*f), taken)
+		f.Name = unique(p.occurrences.nameOf(*f), taken)
 	}
 	for i := range p.listeners {
 		f := &p.listeners[i]
@@ -113,14 +116,14 @@ func unique(name string, taken map[string]bool) string {
 }
 
 var (
-	nameParts = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[A-Za-z][A-Za-z0-9]*`) })
-	dullWords = sync.OnceValue(func() *regexp.Regexp {
+	nameParts    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[A-Za-z][A-Za-z0-9]*`) })
+	genericWords = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`^(ports?|listen(er|ers|ing)?|bind|addr|address(es)?|urls?|uri|host|sock(et)?|default|server|service|interface|conf|config|p|d|l|http|tcp|udp|[0-9]+)$`)
 	})
 )
 
 // nameOf makes a name of the first key or option that holds a listener's port.
-func (p places) nameOf(f Listener) string {
+func (p occurrences) nameOf(f Listener) string {
 	mark := token{port: f.Port}.mark()
 	var texts []string
 	for _, file := range p.files {
@@ -142,7 +145,7 @@ func (p places) nameOf(f Listener) string {
 		parts := nameParts().FindAllString(text, -1)
 		slices.Reverse(parts)
 		for _, part := range parts {
-			if part = strings.ToLower(part); !dullWords().MatchString(part) && len(part) > 1 && len(part) < 20 {
+			if part = strings.ToLower(part); !genericWords().MatchString(part) && len(part) > 1 && len(part) < 20 {
 				return part
 			}
 		}
@@ -185,7 +188,7 @@ func (w *writer) text(marked string) string { return str(w.expand(marked)) }
 
 func (w *writer) expand(marked string) string {
 	s := strings.ReplaceAll(marked, "{{", `{{"{{"}}`)
-	return filler{dir: "{{.Dir}}", port: func(port int) string {
+	return substitution{dir: "{{.Dir}}", port: func(port int) string {
 		i := slices.IndexFunc(w.p.listeners, func(l Listener) bool { return l.Port == port })
 		if !w.p.listeners[i].Proven {
 			return strconv.Itoa(port)
@@ -196,7 +199,7 @@ func (w *writer) expand(marked string) string {
 
 // moves tells whether a marked text changes from node to node.
 func (w *writer) moves(marked string) bool {
-	return w.expand(marked) != strings.ReplaceAll(filler{}.fill(marked), "{{", `{{"{{"}}`)
+	return w.expand(marked) != strings.ReplaceAll(substitution{}.fill(marked), "{{", `{{"{{"}}`)
 }
 
 func (w *writer) head(l *learner, d *Draft) {
@@ -243,13 +246,13 @@ func (w *writer) listener(f Listener) {
 	if f.speaksHTTP {
 		w.line(`url = "http://{{.Addr}}"`)
 	}
-	if file, key, ok := w.p.places.declared(f.Port); ok {
+	if file, key, ok := w.p.occurrences.declared(f.Port); ok {
 		w.line("file = %s\nkey = %s", str(file), str(key))
 	}
 }
 
 // declared is the key that says a listener's port, and nothing after it.
-func (p places) declared(port int) (file, key string, ok bool) {
+func (p occurrences) declared(port int) (file, key string, ok bool) {
 	plain := regexp.MustCompile(`(^|:)` + regexp.QuoteMeta(token{port: port}.mark()) + `/?$`)
 	for _, f := range p.files {
 		for _, k := range f.keys {
@@ -263,14 +266,14 @@ func (p places) declared(port int) (file, key string, ok bool) {
 
 // files writes the edits, and the files that are written anew.
 func (w *writer) files() {
-	for _, f := range w.p.places.files {
+	for _, f := range w.p.occurrences.files {
 		if f.format == "" {
 			if w.moves(f.text) {
 				w.line("\n[[file]]\npath = %s\nmode = \"%04o\"\ntext = %s", str(f.path), f.mode, multi(w.expand(f.text)))
 			}
 			continue
 		}
-		var keys []keyPlace
+		var keys []keyOccurrence
 		for _, k := range f.keys {
 			if w.moves(k.value) {
 				keys = append(keys, k)
@@ -288,7 +291,7 @@ func (w *writer) files() {
 
 func (w *writer) start(c command) {
 	args := []string{}
-	for i, a := range w.p.places.args {
+	for i, a := range w.p.occurrences.args {
 		if i == 0 && c.program != "" {
 			args = append(args, `"{{.Bin}}"`)
 			continue

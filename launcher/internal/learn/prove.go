@@ -20,7 +20,7 @@ const (
 	highPort = 22000
 )
 
-// listeners are the ports of a life, in order.
+// listeners are the ports of a trial, in order.
 func listeners(seen map[socket]bool) []Listener {
 	byPort := map[int]*Listener{}
 	for s := range seen {
@@ -45,12 +45,12 @@ func listeners(seen map[socket]bool) []Listener {
 	return out
 }
 
-// proof is what a life with other ports showed.
+// proof is what a trial with other ports showed.
 type proof struct {
-	places    places
-	listeners []Listener
-	failed    error // the node did not live with other ports
-	proven    int
+	occurrences occurrences
+	listeners   []Listener
+	failed      error // the node did not live with other ports
+	proven      int
 }
 
 // prove starts a node with every port moved, first by the keys that speak of addresses, then by all that have the number.
@@ -69,7 +69,7 @@ func (l *learner) prove(ctx context.Context, found []Listener, c changes) (*proo
 	var best *proof
 	for _, takes := range []keyFilter{likeAPort, anyKey} {
 		p := kept.find(l.command, tokens, takes)
-		if best != nil && len(best.places.left) == 0 {
+		if best != nil && len(best.occurrences.left) == 0 {
 			break // it would be the same again
 		}
 		l.o.Log("start another with every port moved")
@@ -87,9 +87,9 @@ func (l *learner) prove(ctx context.Context, found []Listener, c changes) (*proo
 	return best, nil
 }
 
-// try lives one life with other ports.
-func (l *learner) try(ctx context.Context, p places, found []Listener) (*proof, error) {
-	out := &proof{places: p, listeners: slices.Clone(found)}
+// try runs a node with other ports.
+func (l *learner) try(ctx context.Context, p occurrences, found []Listener) (*proof, error) {
+	out := &proof{occurrences: p, listeners: slices.Clone(found)}
 	for i := range out.listeners {
 		out.listeners[i].Where = p.of(out.listeners[i].Port)
 	}
@@ -108,7 +108,7 @@ func (l *learner) try(ctx context.Context, p places, found []Listener) (*proof, 
 		}
 		return len(now) >= want
 	}
-	second, err := l.run(ctx, p, filler{port: func(port int) string { return strconv.Itoa(to[port]) }}, there)
+	second, err := l.run(ctx, p, substitution{port: func(port int) string { return strconv.Itoa(to[port]) }}, there)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err

@@ -18,7 +18,8 @@ func (n *Node) Call(ctx context.Context, c plan.Call) (probe.Answer, error) {
 		}
 	}
 	user, password, _ := strings.Cut(c.User, ":")
-	q := probe.Call{HTTP: c.HTTP, Method: c.Method, Body: c.Body, Header: c.Header, User: user, Password: password, TCP: c.TCP, Send: c.Send,
+	q := probe.Call{HTTP: c.HTTP, Method: c.Method, Body: c.Body, Header: c.Header, User: user, Password: password, TLS: c.TLS, Cert: c.Cert, Key: c.Key,
+		TCP: c.TCP, Send: c.Send,
 		Exec: c.Exec, Expect: c.Expect, Refuse: c.Refuse, Number: c.Number, Count: c.Count, JSON: c.JSON, Timeout: c.Timeout.Duration}
 	if len(q.Exec) > 0 {
 		q.Dir, q.Env = at.Dir, n.host.environment(at.Index, at.Env)

@@ -22,17 +22,17 @@ func (n *Node) Failed(phase string, err error) error {
 		return err // a sibling failed first; its error is the one to show
 	}
 	e = &control.Error{Node: n.Plan.Index, Name: n.Plan.Name, Phase: phase, Why: err.Error(), Interrupted: errors.Is(err, control.ErrInterrupted)}
-	if r := n.current(); r != nil {
+	n.mu.Lock()
+	last, tried := n.last, n.tried
+	n.mu.Unlock()
+	if last != nil {
 		select {
-		case <-r.proc.Done():
-			r.awaitLog()
+		case <-last.proc.Done():
+			last.awaitLog()
 		default:
 		}
 	}
 	e.Why += leftBehind(n, err)
-	n.mu.Lock()
-	tried := n.tried
-	n.mu.Unlock()
 	e.Log = excerpt(n.Plan, tried)
 	if _, err := os.Stat(n.Plan.Log); err == nil {
 		e.Logs = n.Plan.Log

@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
 	"onemore/launcher/internal/control"
+	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/probe"
 	"onemore/launcher/internal/proc"
@@ -44,10 +44,10 @@ type Host struct {
 	known     atomic.Pointer[map[uint64]bool] // sockets that are older than the cluster's first process; nil: not observed
 	pause     atomic.Int64                    // before an observation, in nanoseconds
 
-	mu       sync.Mutex // guards what is below; held for reads and writes of memory only
-	id, name string     // the cluster's, "" while there is none
-	nodes    []*Node    // of the plan in force
-	service  *Node      // nil without one
+	mu      sync.Mutex // guards what is below; held for reads and writes of memory only
+	plan    *plan.Plan // in force, nil while there is none; never changed
+	nodes   []*Node    // of that plan
+	service *Node      // nil without one
 }
 
 // NewHost returns a host without nodes for the keeper process self. record writes an event to the cluster's log; it may be
@@ -67,11 +67,11 @@ func (h *Host) Close() {
 // Wait returns when the goroutines of all processes have ended. It is called after Close, with no operation under way.
 func (h *Host) Wait() { h.watchers.Wait() }
 
-// SetNodes says which nodes the cluster with the id and the name has.
-func (h *Host) SetNodes(id, name string, nodes []*Node) {
+// SetNodes says which plan is in force, and the nodes of it; nil: there is no cluster.
+func (h *Host) SetNodes(p *plan.Plan, nodes []*Node) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.id, h.name, h.nodes = id, name, nodes
+	h.plan, h.nodes = p, nodes
 	h.pause.Store(int64(len(nodes)) * int64(observationPause))
 }
 
@@ -84,16 +84,17 @@ func (h *Host) SetService(n *Node) {
 
 // ID is the cluster's id, "" while there is no cluster.
 func (h *Host) ID() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.id
+	if p := h.currentPlan(); p != nil {
+		return p.ID
+	}
+	return ""
 }
 
-// Name is the cluster's name, "" while there is no cluster.
-func (h *Host) Name() string {
+// currentPlan is the plan in force, nil while there is no cluster.
+func (h *Host) currentPlan() *plan.Plan {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.name
+	return h.plan
 }
 
 // node returns the node of the number, nil if there is none.
@@ -117,16 +118,11 @@ func (h *Host) all() []*Node {
 	return all
 }
 
-// environment is that of a process of the cluster: the keeper's own without what is meant for onemore, the plan's, and the marks.
+// environment is that of a process of the cluster: what the plan inherits of the keeper's own, the plan's, and the marks.
 func (h *Host) environment(index int, planned []string) []string {
-	var env []string
-	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, "ONEMORE_") && !strings.HasPrefix(kv, "NOTIFY_SOCKET=") {
-			env = append(env, kv)
-		}
-	}
-	env = append(env, planned...)
-	return append(env, MarkCluster+"="+h.ID(), fmt.Sprintf("%s=%d", MarkNode, index))
+	p := h.currentPlan()
+	env := append(p.Inherited(os.Environ()), planned...)
+	return append(env, MarkCluster+"="+p.ID, fmt.Sprintf("%s=%d", MarkNode, index))
 }
 
 func (h *Host) signal(ids []proc.ID, sig syscall.Signal) {

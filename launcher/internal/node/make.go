@@ -97,7 +97,10 @@ func fill(ctx context.Context, p plan.Node) error {
 		return err
 	}
 	for _, f := range p.Files {
-		text, err := edited(p, f.Path, []byte(f.Text))
+		text, err := content(p, f)
+		if err == nil {
+			text, err = edited(p, f.Path, text)
+		}
 		if err != nil {
 			return err
 		}
@@ -106,6 +109,21 @@ func fill(ctx context.Context, p plan.Node) error {
 		}
 	}
 	return makeDirs(p)
+}
+
+// content is the text of a file of the plan, over what the source has there.
+func content(p plan.Node, f plan.File) ([]byte, error) {
+	if f.Existing == "" {
+		return []byte(f.Text), nil
+	}
+	present, err := nodedir.ReadFile(p.Dir, f.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return []byte(f.Text), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.Over(present)
 }
 
 // edited is a file's text with the plan's edits of it.
@@ -148,7 +166,7 @@ func configure(p plan.Node, written []plan.File) error {
 
 // writeStartScript writes the script that runs a node by hand. It is written last: its presence says that the directory is complete.
 func (h *Host) writeStartScript(p plan.Node) error {
-	return nodedir.WriteFile(p.Folder, startFile, []byte(startScript(h.Name(), p)), 0o755)
+	return nodedir.WriteFile(p.Folder, startFile, []byte(startScript(h.currentPlan().Cluster, p)), 0o755)
 }
 
 // startScript is how a node is run by hand, without onemore: the same directory, environment and command.

@@ -35,6 +35,7 @@ type life struct {
 	mu      sync.Mutex
 	state   control.State
 	run     *run      // the process, nil while there is none
+	last    *run      // the process last started, nil if there was none
 	tried   time.Time // of the last start
 	exit    string    // how the last process ended by itself
 	clean   bool      // it ended with exit code 0

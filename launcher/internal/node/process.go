@@ -75,7 +75,7 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 		return err
 	}
 	r.began = time.Now().UTC()
-	n.update(func() { n.run, n.state, n.exit = r, control.Starting, "" })
+	n.update(func() { n.run, n.last, n.state, n.exit = r, r, control.Starting, "" })
 	n.host.watchers.Go(func() { n.watch(r) })
 	return nil
 }
@@ -124,8 +124,8 @@ func (n *Node) watch(r *run) {
 	if !asked {
 		n.host.record(control.Event{Node: n.Plan.Index, Phase: string(control.Exited), Text: end.String()})
 	}
-	close(r.over)
 	r.close()
+	close(r.over)
 }
 
 // note takes one sd_notify message. A second message of the same kind replaces the first.
