@@ -63,7 +63,7 @@ func matching(re *regexp.Regexp, texts [][]string) []string {
 func OwnLogs(p plan.Node) []string {
 	var files []string
 	for _, glob := range p.Ready.LogFiles {
-		found, _ := filepath.Glob(filepath.Join(GlobLiteral(p.Dir), filepath.FromSlash(glob)))
+		found, _ := filepath.Glob(filepath.Join(globLiteral(p.Dir), filepath.FromSlash(glob)))
 		for _, file := range found {
 			if fi, err := os.Lstat(file); err == nil && fi.Mode().IsRegular() {
 				files = append(files, file)
@@ -73,8 +73,8 @@ func OwnLogs(p plan.Node) []string {
 	return files
 }
 
-// GlobLiteral is a path that matches itself.
-func GlobLiteral(path string) string {
+// globLiteral is a path that matches itself.
+func globLiteral(path string) string {
 	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`).Replace(path)
 }
 

@@ -133,7 +133,7 @@ func (h *Host) KillStrays(dir, cluster string) error {
 // process is compared by its whole identity: a pid may have been reused.
 func recorded(self proc.ID, dir string, known []proc.ID) []proc.ID {
 	var out []proc.ID
-	files, _ := filepath.Glob(filepath.Join(GlobLiteral(dir), "*", pidFile)) // fails for bad patterns only
+	files, _ := filepath.Glob(filepath.Join(globLiteral(dir), "*", pidFile)) // fails for bad patterns only
 	for _, file := range files {
 		var id proc.ID
 		if state.ReadJSON(file, &id) != nil || id.PID == self.PID || !proc.Alive(id) {
