@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"onemore/nodecore/internal/member"
+	"onemore/nodecore/internal/webcheck"
 
 	"github.com/BurntSushi/toml"
 )
@@ -30,6 +31,7 @@ type Config struct {
 	Node      NodeConfig      `toml:"node"`
 	Cluster   ClusterConfig   `toml:"cluster"`
 	Listeners ListenersConfig `toml:"listeners"`
+	Web       WebConfig       `toml:"web"`
 	Log       LogConfig       `toml:"log"`
 	Logger    *slog.Logger    `toml:"-"` // nil: discard
 }
@@ -62,6 +64,13 @@ type ListenersConfig struct {
 type ListenerConfig struct {
 	Bind    string `toml:"bind"` // ip:port; port 0 is any free one; empty turns it off
 	Enabled bool   `toml:"enabled"`
+}
+
+// WebConfig says by which names HTTP and WebSocket clients may reach the node, and
+// pages of which hosts may: those of loopback, the node's own host and the address
+// that a connection has reached always.
+type WebConfig struct {
+	Hosts []string `toml:"hosts"` // more names and addresses; *.NAME is all below NAME, * everything
 }
 
 // LogConfig says what goes to the log.
@@ -136,7 +145,7 @@ func (c *Config) keys() map[string]any {
 		"node.name": &c.Node.Name, "node.data_dir": &c.Node.DataDir,
 		"cluster.bind": &c.Cluster.Bind, "cluster.secret": &c.Cluster.Secret,
 		"cluster.secret_file": &c.Cluster.SecretFile, "cluster.seeds": &c.Cluster.Seeds,
-		"log.level": &c.Log.Level,
+		"web.hosts": &c.Web.Hosts, "log.level": &c.Log.Level,
 	}
 	for name, l := range c.listeners() {
 		keys["listeners."+name+".bind"] = &l.Bind
@@ -251,6 +260,9 @@ func (c *Config) Validate() error {
 	if _, err := c.level(); err != nil {
 		bad("log.level", err)
 	}
+	for _, h := range c.Web.Hosts {
+		bad("web.hosts", checkWebHost(h))
+	}
 	bad("cluster.bind", checkBind(c.Cluster.Bind))
 	if !c.Listeners.Forward.on() {
 		bad("listeners.forward", errors.New("the port for links between nodes can't be turned off"))
@@ -293,6 +305,24 @@ func checkBind(s string) error {
 		return fmt.Errorf("%q is not IP:PORT", s)
 	}
 	return nil
+}
+
+// checkWebHost accepts a name or address without port, *.NAME and *.
+func checkWebHost(h string) error {
+	name := strings.TrimPrefix(h, "*.")
+	if _, err := netip.ParseAddr(h); err == nil || h == "*" {
+		return nil
+	}
+	if name == "" || strings.ContainsAny(name, "*:/@ []") {
+		return fmt.Errorf("%q is neither a host name nor an address, *.NAME or *", h)
+	}
+	return nil
+}
+
+// webChecker allows the node's own host and those of web.hosts.
+func (c *Config) webChecker() *webcheck.Checker {
+	_, host, _ := strings.Cut(c.Node.Name, "@")
+	return webcheck.New(append([]string{host}, c.Web.Hosts...)...)
 }
 
 func (c *Config) seeds() ([]member.Target, error) {

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"onemore/nodecore/internal/member"
-
-	"golang.org/x/net/netutil"
 )
 
 // Bounds on what HTTP clients can make the node hold.
@@ -42,13 +40,14 @@ func (n *Node) serveHTTP() {
 	mux.HandleFunc("GET /metrics", h.metrics)
 	mux.HandleFunc("GET /api/v1/nodes", h.nodes)
 	h.srv = &http.Server{
-		Handler:           http.MaxBytesHandler(mux, httpBodySize),
+		Handler:           n.web.Handler(http.MaxBytesHandler(mux, httpBodySize)),
 		ReadHeaderTimeout: httpHeaderTime, ReadTimeout: httpTime, WriteTimeout: httpTime, IdleTimeout: 2 * httpTime,
 		MaxHeaderBytes: httpHeaderSize,
+		ConnState:      newConnLimit(httpClients).state,
 		ErrorLog:       discardLogger(),
 	}
 	n.http = h
-	n.wg.Go(func() { h.run(netutil.LimitListener(l, httpClients)) })
+	n.wg.Go(func() { h.run(l) })
 }
 
 func (h *httpServer) run(l net.Listener) {

@@ -27,6 +27,7 @@ import (
 
 	"onemore/nodecore/internal/peer"
 	"onemore/nodecore/internal/store"
+	"onemore/nodecore/internal/webcheck"
 )
 
 // flushTime bounds how long Close waits for the peers to take what is sent to them.
@@ -48,10 +49,11 @@ type Config struct {
 	WS      net.Listener // 8083
 	WSS     net.Listener // 8084
 
-	Wait   bool          // clients wait, at first and after every Reset, until Admit is called
-	Faults peer.Faults   // faults between this node and others; nil: none
-	Hold   time.Duration // how long a publisher waits for a node that can't be reached; 0: peer.DefaultHold
-	Logger *slog.Logger  // nil: discard
+	Web    *webcheck.Checker // which pages may use WebSocket; nil: any
+	Wait   bool              // clients wait, at first and after every Reset, until Admit is called
+	Faults peer.Faults       // faults between this node and others; nil: none
+	Hold   time.Duration     // how long a publisher waits for a node that can't be reached; 0: peer.DefaultHold
+	Logger *slog.Logger      // nil: discard
 }
 
 // Broker is one node's MQTT server. Each of its parts has a lock of its own.

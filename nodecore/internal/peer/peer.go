@@ -46,8 +46,9 @@ type Frame struct {
 	Kind byte   // meaning of the frame, below KindOwn
 	Head []byte // goes before Body, so that frames to several peers can share that
 	Body []byte // like Head, it must not change from Send on
-	// Hold keeps the Waiter waiting while the peer is unreachable, for up to Config.Hold. Without it, it is done as soon as
-	// the peer is seen to be unreachable. The frame itself is kept for Config.Hold either way.
+	// Hold keeps the Waiter waiting for a peer that is unreachable, or handles nothing, for up to answerTime. Without it, it is
+	// done as soon as the peer is seen to be unreachable, or after suspectTime. The frame itself is kept for Config.Hold either
+	// way. A peer that was waited for in vain isn't waited for again until it handles a frame.
 	Hold bool
 	// Keep keeps the frame for the peer beyond Config.Hold, within the queue's bounds.
 	Keep bool
@@ -118,7 +119,7 @@ type Config struct {
 	Listener  net.Listener // forward port, open; owned by the mesh from Open on. Its Accept fails only when it is closed
 	Handler   Handler
 	Faults    Faults        // nil: none
-	Hold      time.Duration // how long an unreachable peer is waited for; default 15 s
+	Hold      time.Duration // how long frames for an unreachable peer are kept; default 15 s
 	QueueMax  int           // bytes kept per peer; default 32 MiB
 	Logger    *slog.Logger  // nil: discard
 }
