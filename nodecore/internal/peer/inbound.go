@@ -106,6 +106,7 @@ func (l *link) serve(conn net.Conn, br *bufio.Reader, hello greeting) error {
 	if l.in.stream != hello.stream {
 		l.in.stream, l.in.last, fresh[0] = hello.stream, hello.next-1, 1
 	}
+	l.m.cfg.Handler.Settle(l.name) // what was handled before is acknowledged by the welcome
 	l.meet(hello.incarnation, false)
 	if _, err := conn.Write(appendFrame(nil, kindWelcome, l.in.last, fresh[:], nil)); err != nil {
 		return err

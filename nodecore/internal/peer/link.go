@@ -67,6 +67,7 @@ type link struct {
 func newLink(m *Mesh, p Peer) *link {
 	l := &link{m: m, name: p.Name, id: p.ID, addr: p.Addr, alive: p.Alive, wake: make(chan struct{}, 1), kick: make(chan struct{}, 1)}
 	l.q.next, l.stream = 1, random()
+	l.in.stream, l.in.last = m.cfg.Handler.Position(p.Name)
 	l.ctx, l.cancel = context.WithCancel(m.ctx)
 	return l
 }

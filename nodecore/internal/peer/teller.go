@@ -4,6 +4,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,7 +17,8 @@ type teller struct {
 	l    *link
 	conn net.Conn
 	wg   sync.WaitGroup
-	wake chan struct{} // there are ended pauses; capacity 1
+	wake chan struct{} // there are ended pauses, or due is set; capacity 1
+	due  atomic.Uint64 // frame up to which all is to be acknowledged once it is settled; 0 none
 	quit chan struct{}
 	turn sync.Mutex // held over the writing, so that the end of a pause is told after its begin
 	seq  uint64     // frame that is handled; the reader's
@@ -54,6 +56,9 @@ func (t *teller) Pause() (resume func()) {
 	return func() { t.resume(seq) }
 }
 
+// Position is Delivery's.
+func (t *teller) Position() (stream, seq uint64) { return t.l.in.stream, t.seq }
+
 func (t *teller) resume(seq uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,24 +78,42 @@ func (t *teller) resume(seq uint64) {
 	signal(t.wake)
 }
 
-// ack says that all so far is handled.
+// ack says that all so far is handled, once that is settled.
 func (t *teller) ack() error {
+	last := t.l.in.last
+	if t.l.m.cfg.Handler.Settled() {
+		return t.settled(last)
+	}
+	t.due.Store(last)
+	signal(t.wake)
+	return nil
+}
+
+// settled says that all up to last is handled.
+func (t *teller) settled(last uint64) error {
 	t.turn.Lock()
 	defer t.turn.Unlock()
 	var body []byte
 	t.mu.Lock()
 	body, t.begun = appendNumbers(nil, t.begun), t.begun[:0]
 	t.mu.Unlock()
-	return t.write(kindAck, t.l.in.last, body)
+	return t.write(kindAck, last, body)
 }
 
-// run tells of pauses that have ended.
+// run acknowledges what has to be settled first, and tells of pauses that have ended.
 func (t *teller) run() {
 	for {
 		select {
 		case <-t.wake:
 		case <-t.quit:
 			return
+		}
+		if due := t.due.Swap(0); due != 0 {
+			t.l.m.cfg.Handler.Settle(t.l.name)
+			if t.settled(due) != nil {
+				t.conn.Close()
+				return
+			}
 		}
 		if t.tellEnded() != nil {
 			t.conn.Close() // ends the reader
@@ -103,6 +126,10 @@ func (t *teller) tellEnded() error {
 	t.turn.Lock()
 	defer t.turn.Unlock()
 	t.mu.Lock()
+	if len(t.ended) == 0 {
+		t.mu.Unlock()
+		return nil
+	}
 	n := min(len(t.ended), maxTold)
 	body := appendNumbers(nil, t.ended[:n])
 	if t.ended = t.ended[n:]; len(t.ended) == 0 {
