@@ -56,7 +56,15 @@ func (h *httpServer) run(l net.Listener) {
 	}
 }
 
-func (h *httpServer) status(w http.ResponseWriter, _ *http.Request) { h.writeJSON(w, h.n.Status()) }
+// status answers 503 while the node is in trouble, with the same content.
+func (h *httpServer) status(w http.ResponseWriter, _ *http.Request) {
+	s := h.n.Status()
+	if s.Trouble != "" {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	h.writeJSON(w, s)
+}
 
 // nodeInfo is one member in /api/v1/nodes.
 type nodeInfo struct {
@@ -120,6 +128,7 @@ func (h *httpServer) writeMetrics(w io.Writer) error {
 		{"onemore_mqtt_sent_total", "counter", "Messages written to clients of this node.", float64(b.Sent)},
 		{"onemore_mqtt_forwarded_total", "counter", "Messages sent to other nodes.", float64(b.Forwarded)},
 		{"onemore_mqtt_dropped_total", "counter", "Messages given up.", float64(b.Dropped)},
+		{"onemore_store_failures_total", "counter", "Attempts to write to disk that failed.", float64(b.StoreFailures)},
 		{"go_goroutines", "gauge", "Goroutines.", float64(runtime.NumGoroutine())},
 		{"go_memstats_heap_inuse_bytes", "gauge", "Bytes of heap in use.", float64(mem.HeapInuse)},
 		{"go_memstats_sys_bytes", "gauge", "Bytes obtained from the system.", float64(mem.Sys)},

@@ -175,7 +175,7 @@ func (n *Node) openMembership() error {
 // name yet; the broker gets to know it by Reset.
 func (n *Node) openBroker() error {
 	var err error
-	if n.store, err = store.Open(n.dataDir(), n.log); err != nil {
+	if n.store, err = store.Open(n.dataDir(), store.Options{Sync: store.Mode(n.cfg.Storage.Sync), Logger: n.log}); err != nil {
 		return err
 	}
 	v, s := n.group.View(), n.sockets
@@ -191,7 +191,8 @@ func (n *Node) openBroker() error {
 		Name: v.Self.Name, NodeID: v.Self.Node, ClusterID: cluster, Secret: []byte(secret),
 		Dir: n.dataDir(), Store: n.store, Peers: peers(v), Forward: s.take("forward"),
 		MQTT: s.take("mqtt"), MQTTS: s.take("mqtts"), WS: s.take("ws"), WSS: s.take("wss"),
-		Web: n.web, Wait: true, Faults: n.linkFaults, Logger: n.log,
+		Web: n.web, Wait: true, Faults: n.linkFaults, Logger: n.log, MaxSubscriptions: n.cfg.MQTT.MaxSubscriptions,
+		ReceiveMaximum: n.cfg.MQTT.ReceiveMaximum, ServerKeepAlive: time.Duration(n.cfg.MQTT.ServerKeepAlive) * time.Second,
 	})
 	return err
 }

@@ -68,6 +68,7 @@ type link struct {
 func newLink(m *Mesh, p Peer) *link {
 	l := &link{m: m, name: p.Name, id: p.ID, addr: p.Addr, alive: p.Alive, wake: make(chan struct{}, 1), redial: make(chan struct{}, 1)}
 	l.q.next, l.stream, l.in.l, l.stall.l = 1, random(), l, l
+	l.in.stream, l.in.last = m.cfg.Handler.Position(p.Name)
 	l.ctx, l.cancel = context.WithCancel(m.ctx)
 	return l
 }

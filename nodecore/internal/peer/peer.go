@@ -30,7 +30,13 @@ type Handler interface {
 	// Receive handles one frame of a peer. Frames of one peer come one at a time, in order; returning
 	// is the acceptance that the sender waits for, and all other frames wait for it. So it must not wait for anybody: the frame's
 	// sender, wherever it is, can be made to wait by p. body and p are only valid during the call.
-	Receive(from string, kind byte, body []byte, p Pauser)
+	Receive(from string, kind byte, body []byte, p Delivery)
+	// Settle returns when what Receive has handled of a peer so far may be acknowledged; Settled says that it would return at once.
+	Settle(from string)
+	Settled() bool
+	// Position is what Delivery.Position was for the last frame of a peer that was handled before this process started; 0 is none.
+	// Frames up to it aren't handled again.
+	Position(from string) (stream, seq uint64)
 	// Joined says that a peer is new in the list; call Mesh.Connect if there is something to tell it.
 	Joined(name string)
 	// Met says that a process was met for the first time under this name (it is new, it was restarted,
@@ -69,6 +75,13 @@ type Frame struct {
 type Pauser interface {
 	// Pause asks for no more until resume is called, once. Neither blocks.
 	Pause() (resume func())
+}
+
+// Delivery is a frame that is being handled. As a Pauser, it stands for the frame's sender.
+type Delivery interface {
+	Pauser
+	// Position tells the frame from all others of the same peer.
+	Position() (stream, seq uint64)
 }
 
 // Sender is somebody who sends frames, one at a time.
