@@ -25,7 +25,7 @@ func onDisk(t *testing.T, names ...string) *Cluster {
 	if err := state.WriteJSON(filepath.Join(dir, "cluster.json"), keeper.Record{Version: 1, Plan: p}); err != nil {
 		t.Fatal(err)
 	}
-	return &Cluster{name: "c", dir: dir}
+	return newCluster(folder{name: "c", dir: dir}, Options{})
 }
 
 func TestParseFault(t *testing.T) {

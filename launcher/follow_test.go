@@ -26,7 +26,7 @@ func logging(t *testing.T, n int) (*Cluster, []string) {
 		p.Nodes = append(p.Nodes, plan.Node{Index: i + 1, Name: fmt.Sprintf("n%d@h", i+1), Log: logs[i]})
 	}
 	record(t, p)
-	return &Cluster{name: "c", dir: dir}, logs
+	return newCluster(folder{name: "c", dir: dir}, Options{}), logs
 }
 
 func record(t *testing.T, p *plan.Plan) {

@@ -14,7 +14,7 @@ type LearnOptions = learn.Options
 type Draft = learn.Draft
 
 // Learn drafts a template for the server whose node directory is o.Source, by watching nodes of it run in copies. It
-// leaves nothing behind; docs/learn.md tells what it finds. The error is an *InputError or a *Failure where people can do
+// leaves nothing behind; docs/learn.md describes what it finds. The error is an *InputError or a *Failure where the user can do
 // something about it.
 func Learn(ctx context.Context, o LearnOptions) (*Draft, error) {
 	d, err := learn.Learn(ctx, o)

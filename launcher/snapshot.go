@@ -21,16 +21,16 @@ type Snapshot struct {
 	Template string    `json:"template"`
 	Time     time.Time `json:"time"`
 	Nodes    int       `json:"nodes"`
-	// Running nodes were paused, all at once, while they were copied: the snapshot is what a crash of all of them at that
-	// moment would have left. Nodes that did not run are as they were stopped.
+	// Running is how many nodes ran. They were paused, all at once, while they were copied: the snapshot is what a crash of all of
+	// them at that moment would have left. The others are as they were stopped.
 	Running  int    `json:"running"`
 	PausedMS int64  `json:"paused_ms"`
 	Bytes    int64  `json:"bytes"`
-	Sharing  bool   `json:"sharing"` // its blocks are those of the nodes' files until either is written to
+	Sharing  bool   `json:"sharing"` // copied by reflink: it shares its blocks with the nodes' files until either is written to
 	Dir      string `json:"dir"`
 }
 
-// SaveSnapshot copies the directories of all nodes. Those that run stand still meanwhile.
+// SaveSnapshot copies the directories of all nodes. Nodes that run are paused meanwhile.
 func (c *Cluster) SaveSnapshot(ctx context.Context, name string) (*Snapshot, error) {
 	dir, err := snapshotDir(name)
 	if err != nil {
@@ -42,11 +42,11 @@ func (c *Cluster) SaveSnapshot(ctx context.Context, name string) (*Snapshot, err
 	return openSnapshot(name)
 }
 
-// Snapshots lists what was saved. Damaged ones are in the error; the others are returned too.
+// Snapshots lists what was saved. The error names those that are damaged; the others are returned too.
 func Snapshots() ([]*Snapshot, error) {
-	home, err := state.Home()
+	home, err := homeDir()
 	if err != nil {
-		return nil, &InputError{Err: err, Hint: "set ONEMORE_HOME to a directory that you may write"}
+		return nil, err
 	}
 	entries, err := os.ReadDir(filepath.Join(home, keeper.SnapshotsFolder))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -56,7 +56,7 @@ func Snapshots() ([]*Snapshot, error) {
 	var errs []error
 	for _, e := range entries {
 		if state.ValidName(e.Name()) != nil {
-			continue // one that is being saved
+			continue // it is being saved
 		}
 		s, err := openSnapshot(e.Name())
 		if err != nil {
@@ -96,7 +96,7 @@ func Restore(ctx context.Context, name string, o Options) (*Cluster, *Status, er
 		return nil, nil, &InputError{Err: fmt.Errorf("snapshot %q is of cluster %q; it can't become %q", name, s.Plan.Cluster, o.Cluster),
 			Hint: "its nodes have their names and paths in their files: leave -c out"}
 	}
-	c, err := at(s.Plan.Cluster, o)
+	c, err := locate(s.Plan.Cluster, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -112,9 +112,9 @@ func snapshotDir(name string) (string, error) {
 	if state.ValidName(name) != nil {
 		return "", &InputError{Err: fmt.Errorf("%q can't name a snapshot", name), Hint: "letters, digits, '.', '_' and '-', with a letter or digit at both ends"}
 	}
-	home, err := state.Home()
+	home, err := homeDir()
 	if err != nil {
-		return "", &InputError{Err: err, Hint: "set ONEMORE_HOME to a directory that you may write"}
+		return "", err
 	}
 	return filepath.Join(home, keeper.SnapshotsFolder, name), nil
 }

@@ -24,33 +24,40 @@ const (
 	httpTime       = 30 * time.Second
 )
 
+// httpServer answers on the http listener: status, members, metrics.
+type httpServer struct {
+	n   *Node
+	srv *http.Server
+}
+
 // serveHTTP serves the http listener, if it is on.
 func (n *Node) serveHTTP() {
 	l := n.sockets.take("http")
 	if l == nil {
 		return
 	}
+	h := &httpServer{n: n}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", n.httpStatus)
-	mux.HandleFunc("GET /metrics", n.httpMetrics)
-	mux.HandleFunc("GET /api/v1/nodes", n.httpNodes)
-	n.http = &http.Server{
+	mux.HandleFunc("GET /status", h.status)
+	mux.HandleFunc("GET /metrics", h.metrics)
+	mux.HandleFunc("GET /api/v1/nodes", h.nodes)
+	h.srv = &http.Server{
 		Handler:           http.MaxBytesHandler(mux, httpBodySize),
 		ReadHeaderTimeout: httpHeaderTime, ReadTimeout: httpTime, WriteTimeout: httpTime, IdleTimeout: 2 * httpTime,
 		MaxHeaderBytes: httpHeaderSize,
 		ErrorLog:       discardLogger(),
 	}
-	srv := n.http
-	n.wg.Go(func() { n.runHTTP(srv, netutil.LimitListener(l, httpClients)) })
+	n.http = h
+	n.wg.Go(func() { h.run(netutil.LimitListener(l, httpClients)) })
 }
 
-func (n *Node) runHTTP(srv *http.Server, l net.Listener) {
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		n.log.Error("serve http", "error", err)
+func (h *httpServer) run(l net.Listener) {
+	if err := h.srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		h.n.log.Error("serve http", "error", err)
 	}
 }
 
-func (n *Node) httpStatus(w http.ResponseWriter, _ *http.Request) { n.writeJSON(w, n.Status()) }
+func (h *httpServer) status(w http.ResponseWriter, _ *http.Request) { h.writeJSON(w, h.n.Status()) }
 
 // nodeInfo is one member in /api/v1/nodes.
 type nodeInfo struct {
@@ -61,8 +68,8 @@ type nodeInfo struct {
 	Forward string `json:"forward_addr"`
 }
 
-func (n *Node) httpNodes(w http.ResponseWriter, _ *http.Request) {
-	v := n.group.View()
+func (h *httpServer) nodes(w http.ResponseWriter, _ *http.Request) {
+	v := h.n.group.View()
 	list := []nodeInfo{}
 	add := func(members []member.Member, state string) {
 		for _, m := range members {
@@ -71,20 +78,20 @@ func (n *Node) httpNodes(w http.ResponseWriter, _ *http.Request) {
 	}
 	add(v.Running, "running")
 	add(v.Stopped, "stopped")
-	n.writeJSON(w, map[string]any{"nodes": list})
+	h.writeJSON(w, map[string]any{"nodes": list})
 }
 
-func (n *Node) writeJSON(w http.ResponseWriter, v any) {
+func (h *httpServer) writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(v); err != nil {
-		n.log.Debug("answer http", "error", err)
+		h.n.log.Debug("answer http", "error", err)
 	}
 }
 
-func (n *Node) httpMetrics(w http.ResponseWriter, _ *http.Request) {
+func (h *httpServer) metrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	if err := n.writeMetrics(w); err != nil {
-		n.log.Debug("answer http", "error", err)
+	if err := h.writeMetrics(w); err != nil {
+		h.n.log.Debug("answer http", "error", err)
 	}
 }
 
@@ -95,7 +102,8 @@ type metric struct {
 }
 
 // writeMetrics writes the node's figures in Prometheus' text form.
-func (n *Node) writeMetrics(w io.Writer) error {
+func (h *httpServer) writeMetrics(w io.Writer) error {
+	n := h.n
 	v, b := n.group.View(), n.broker.Stats()
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)

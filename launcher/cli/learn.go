@@ -15,7 +15,7 @@ import (
 	"onemore/launcher"
 )
 
-func (c *command) learnCommand() *cobra.Command {
+func learnCommand(c *call) *cobra.Command {
 	var o launcher.LearnOptions
 	var out string
 	cmd := &cobra.Command{Use: "learn DIR [-o FILE] [-- CMD…]", Short: "Draft a template for any server by watching nodes of it run",
@@ -30,7 +30,7 @@ func (c *command) learnCommand() *cobra.Command {
 		ValidArgsFunction: completeLearn,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Source, o.Command = args[0], args[1:]
-			return c.runLearn(cmd.Context(), o, out)
+			return runLearn(cmd.Context(), c, o, out)
 		}}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "file to write the draft to (default: stdout); it must not exist")
 	cmd.Flags().StringVar(&o.Name, "name", "", "name of the template (default: the directory's)")
@@ -39,7 +39,7 @@ func (c *command) learnCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *command) runLearn(ctx context.Context, o launcher.LearnOptions, out string) error {
+func runLearn(ctx context.Context, c *call, o launcher.LearnOptions, out string) error {
 	if out != "" {
 		if _, err := os.Lstat(out); err == nil {
 			return &launcher.InputError{Err: fmt.Errorf("%s is there already", out), Hint: "name another file with -o, or remove it first"}
@@ -57,7 +57,7 @@ func (c *command) runLearn(ctx context.Context, o launcher.LearnOptions, out str
 	}
 	if !c.quiet {
 		for _, l := range d.Listeners {
-			fmt.Fprintf(c.Stderr, "%-12s %5d  %s\n", strings.Join(l.Protocols, "+"), l.Port, learned(l.Proven, l.Derive, l.Where, l.Why))
+			fmt.Fprintf(c.Stderr, "%-12s %5d  %s\n", strings.Join(l.Protocols, "+"), l.Port, describeListener(l.Proven, l.Derive, l.Where, l.Why))
 		}
 	}
 	if out != "" {
@@ -83,8 +83,8 @@ func (c *command) runLearn(ctx context.Context, o launcher.LearnOptions, out str
 	return nil
 }
 
-// learned says in a line what became of a port.
-func learned(proven bool, derive string, where []string, why string) string {
+// describeListener says in a line whether a port was proven to move with the configuration, and how.
+func describeListener(proven bool, derive string, where []string, why string) string {
 	switch {
 	case !proven:
 		return "NOT PROVEN: " + why
@@ -94,7 +94,7 @@ func learned(proven bool, derive string, where []string, why string) string {
 	return "proven: " + strings.Join(where, "; ")
 }
 
-// pathOf is a file's name so that it is no template's name.
+// pathOf is a file's name in a form that can't be mistaken for a template's name.
 func pathOf(out string) string {
 	if strings.ContainsAny(out, `/\`) {
 		return out

@@ -15,7 +15,7 @@ import (
 	"onemore/launcher"
 )
 
-// logFlags are what `logs` was asked for.
+// logFlags are the flags of `logs`.
 type logFlags struct {
 	follow  bool
 	since   string
@@ -25,13 +25,13 @@ type logFlags struct {
 	timeout time.Duration
 }
 
-func (c *command) logsCommand() *cobra.Command {
+func logsCommand(c *call) *cobra.Command {
 	var f logFlags
 	cmd := &cobra.Command{Use: "logs [NODE…]", Short: "What the nodes printed: merged, prefixed, in order of time",
 		Example: "  onemore logs -f\n  onemore logs 2 --since 5m --grep 'error|warn'\n  onemore logs --wait-for 'leader' --timeout 30s",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.runLogs(cmd.Context(), append(args, f.node...), f)
+			return runLogs(cmd.Context(), c, append(args, f.node...), f)
 		}}
 	fl := cmd.Flags()
 	fl.BoolVarP(&f.follow, "follow", "f", false, "go on with what comes")
@@ -45,7 +45,7 @@ func (c *command) logsCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *command) runLogs(ctx context.Context, nodes []string, f logFlags) error {
+func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
 	cl, err := c.open(0, nil)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (c *command) runLogs(ctx context.Context, nodes []string, f logFlags) error
 	if f.waitFor == "" {
 		err := cl.Logs(ctx, o, c.logLine())
 		if f.follow && (errors.Is(err, context.Canceled) || errors.Is(err, launcher.ErrNoCluster)) {
-			return nil // Ctrl-C is how one leaves it, or there is nothing to come
+			return nil // Ctrl-C is the way to end it, or the cluster was taken down
 		}
 		return err
 	}
@@ -108,11 +108,11 @@ func regexpOf(flag, s string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
-// colours of the nodes' prefixes on a terminal, in turn.
+// colours are the terminal colours of the nodes' prefixes, in order of their numbers.
 var colours = []int{36, 33, 32, 35, 34, 31}
 
-// logLine returns what prints one line in the form that was asked for.
-func (c *command) logLine() func(launcher.LogLine) bool {
+// logLine returns a function that prints one line: as JSON, or prefixed with its node, in colours on a terminal.
+func (c *call) logLine() func(launcher.LogLine) bool {
 	if c.json {
 		enc := json.NewEncoder(c.Stdout)
 		return func(l launcher.LogLine) bool { return enc.Encode(l) == nil }

@@ -25,8 +25,8 @@ type planFlags struct {
 	env  []string
 	par  []string
 	node []string
-	// given tells whether a flag is on the command line; what is not may come from the project.
-	given func(flag string) bool
+	// changed tells whether a flag is on the command line. Options that are not may come from the project file.
+	changed func(flag string) bool
 }
 
 func (f *planFlags) add(cmd *cobra.Command) {
@@ -41,7 +41,7 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.o.Spread, "spread", "", "port (default), or address: every node an own 127.0.0.x and the same ports")
 }
 
-// addServer adds those of them that say what a node is made of, not where it is.
+// addServer adds the flags that say what a node is made of, as opposed to its addresses and ports.
 func (f *planFlags) addServer(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVarP(&f.o.Source, "source", "s", "", "the node directory to copy; it is never written to")
@@ -50,15 +50,15 @@ func (f *planFlags) addServer(cmd *cobra.Command) {
 	fl.StringVar(&f.o.Join, "join", "", "how nodes join: config, command or none (default: the template's)")
 	fl.StringVar(&f.o.Bin, "bin", "", "the server's program, where it is not the one on PATH")
 	fl.DurationVar(&f.o.Timeout, "timeout", 0, fmt.Sprintf("give up after this time, and undo; 0: never (default %v)", defaultTimeout))
-	f.given = fl.Changed
+	f.changed = fl.Changed
 }
 
-// named refuses flags that were given and name nothing, as an unset variable in a script does: what they leave open is
-// something else than what was meant.
-func (f *planFlags) named() error {
+// checkEmpty refuses flags with an empty value, such as that of an unset variable in a script: the default, which it would
+// mean, is not what was meant.
+func (f *planFlags) checkEmpty() error {
 	for name, value := range map[string]string{"template": f.o.Template, "source": f.o.Source, "bin": f.o.Bin, "host": f.o.Host, "join": f.o.Join,
 		"base": f.o.Base, "spread": f.o.Spread} {
-		if f.given(name) && value == "" {
+		if f.changed(name) && value == "" {
 			return &launcher.InputError{Err: fmt.Errorf("--%s is empty", name), Hint: "give a value, or leave it out"}
 		}
 	}
@@ -66,13 +66,13 @@ func (f *planFlags) named() error {
 }
 
 // options turns the flags into what the launcher takes.
-func (f *planFlags) options(c *command) (launcher.Options, error) {
+func (f *planFlags) options(c *call) (launcher.Options, error) {
 	o := f.o
 	o.Cluster = c.cluster
 	if err := c.checkCluster(); err != nil {
 		return o, err
 	}
-	if err := f.named(); err != nil {
+	if err := f.checkEmpty(); err != nil {
 		return o, err
 	}
 	project, err := c.readProject()
@@ -94,13 +94,13 @@ func (f *planFlags) options(c *command) (launcher.Options, error) {
 	pairs("set", f.set, func(k, v string) (err error) { o.Set[k], err = portOf(v); return err })
 	pairs("env", f.env, func(k, v string) error { o.Env[k] = v; return nil })
 	pairs("param", f.par, func(k, v string) error { o.Params[k] = v; return nil })
-	pairs("node", f.node, func(k, v string) error { return perNode(&o, k, v) })
+	pairs("node", f.node, func(k, v string) error { return setNodeOption(&o, k, v) })
 	if err := errors.Join(errs...); err != nil {
 		return o, &launcher.InputError{Err: err, Hint: "see `onemore up --help`"}
 	}
 	o = o.Over(project.Options)
 	switch {
-	case f.given("timeout"):
+	case f.changed("timeout"):
 		o.Timeout = f.o.Timeout // also 0: none
 	case o.Timeout == 0:
 		o.Timeout = defaultTimeout
@@ -116,8 +116,8 @@ func portOf(s string) (int, error) {
 	return n, nil
 }
 
-// perNode takes "3:source" = DIR and its like.
-func perNode(o *launcher.Options, key, value string) error {
+// setNodeOption sets one option of one node: key is N:KEY, as in "3:source".
+func setNodeOption(o *launcher.Options, key, value string) error {
 	num, what, ok := strings.Cut(key, ":")
 	index, err := strconv.Atoi(num)
 	if !ok || err != nil || index < 1 {
@@ -153,8 +153,8 @@ func perNode(o *launcher.Options, key, value string) error {
 	return nil
 }
 
-// count reads the optional number of nodes.
-func count(cmd *cobra.Command, args []string, o *launcher.Options) error {
+// parseCount reads the optional number of nodes.
+func parseCount(cmd *cobra.Command, args []string, o *launcher.Options) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -173,7 +173,7 @@ func count(cmd *cobra.Command, args []string, o *launcher.Options) error {
 	return nil
 }
 
-func (c *command) upCommand() *cobra.Command {
+func upCommand(c *call) *cobra.Command {
 	var f planFlags
 	var dryRun, foreground bool
 	var from string
@@ -187,20 +187,20 @@ func (c *command) upCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := count(cmd, args, &o); err != nil {
+			if err := parseCount(cmd, args, &o); err != nil {
 				return err
 			}
 			if from != "" {
-				if err := onlyFrom(cmd, args); err != nil {
+				if err := checkFrom(cmd, args); err != nil {
 					return err
 				}
 				o.Cluster = c.cluster
-				return c.runUp(cmd.Context(), o, from, foreground)
+				return runUp(cmd.Context(), c, o, from, foreground)
 			}
 			if dryRun {
-				return c.runDryRun(cmd.Context(), o)
+				return runDryRun(cmd.Context(), c, o)
 			}
-			return c.runUp(cmd.Context(), o, "", foreground)
+			return runUp(cmd.Context(), c, o, "", foreground)
 		},
 	}
 	f.add(cmd)
@@ -211,8 +211,8 @@ func (c *command) upCommand() *cobra.Command {
 	return cmd
 }
 
-// onlyFrom refuses what can't be chosen of a cluster that comes from a snapshot.
-func onlyFrom(cmd *cobra.Command, args []string) error {
+// checkFrom refuses arguments and flags that have no effect on a cluster that is restored from a snapshot.
+func checkFrom(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usage(cmd, errors.New("a snapshot has as many nodes as it has: give no number with --from"))
 	}
@@ -224,8 +224,8 @@ func onlyFrom(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// runUp brings up a cluster, that of a snapshot where one is named.
-func (c *command) runUp(ctx context.Context, o launcher.Options, from string, foreground bool) error {
+// runUp brings up a cluster; with from, that of the snapshot of this name.
+func runUp(ctx context.Context, c *call, o launcher.Options, from string, foreground bool) error {
 	p := c.progress()
 	o.Progress = p.event
 	up := launcher.Up
@@ -245,12 +245,12 @@ func (c *command) runUp(ctx context.Context, o launcher.Options, from string, fo
 	if !foreground {
 		return nil
 	}
-	return c.stay(ctx, cl)
+	return runForeground(ctx, c, cl)
 }
 
-// stay owns the cluster and prints its logs until the first signal; then everything goes down. A second signal ends
-// this process at once (main) and with it the ownership: the keeper kills what is left.
-func (c *command) stay(ctx context.Context, cl *launcher.Cluster) error {
+// runForeground owns the cluster and prints its logs until the first signal; then it takes the cluster down. A second signal
+// ends this process at once (main) and with it the ownership: the keeper kills what is left.
+func runForeground(ctx context.Context, c *call, cl *launcher.Cluster) error {
 	release, gone, err := cl.Own(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
@@ -278,7 +278,7 @@ func (c *command) stay(ctx context.Context, cl *launcher.Cluster) error {
 	return cl.Down(context.WithoutCancel(ctx), false)
 }
 
-func (c *command) runDryRun(ctx context.Context, o launcher.Options) error {
+func runDryRun(ctx context.Context, c *call, o launcher.Options) error {
 	p, err := launcher.DryRun(ctx, o)
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ func applyCases() []applyCase {
 	var all []applyCase
 	for format, cases := range map[string][]applyCase{
 		"toml": tomlCases(), "properties": propertiesCases(), "nats": blocksCases(), "hocon": hoconCases(),
-		"redis": wordsCases(), "ini": iniCases(), "json": jsonCases(), "yaml": yamlCases(),
+		"redis": directiveCases(), "ini": iniCases(), "json": jsonCases(), "yaml": yamlCases(),
 	} {
 		for _, c := range cases {
 			c.format = format
@@ -229,7 +229,7 @@ b"""
 	}
 }
 
-func wordsCases() []applyCase {
+func directiveCases() []applyCase {
 	const doc = "# redis\nport 6379\nbind 127.0.0.1 -::1\nrequirepass \"a b\\x21\"\nsave 900 1\nsave 300 10\n# save \"\"\nlogfile \"\"\nDIR ./\n"
 	return []applyCase{
 		{name: "one argument", src: doc, edits: []Edit{set("port", "7379")}, want: strings.Replace(doc, "6379", "7379", 1)},

@@ -100,8 +100,8 @@ func canonical(syn syntax, root, want *node) []string {
 			found = path
 			return
 		}
-		for i, kid := range n.kids {
-			walk(kid, append(path[:len(path):len(path)], n.nameOf(i)))
+		for i, child := range n.children {
+			walk(child, append(path[:len(path):len(path)], n.nameOf(i)))
 		}
 	}
 	walk(root, nil)

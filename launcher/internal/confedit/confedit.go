@@ -4,14 +4,15 @@
 // It is pure: bytes in, bytes out, no files, no clock. It is not a configuration reader: it knows the shape of each
 // format well enough to find where a key's value stands and what it says, and leaves its meaning to the server.
 //
-// Start at Apply. Each format is one syntax value (syntax.go) in a file of its own: toml.go, properties.go, blocks.go,
-// hocon.go, words.go, ini.go, json.go, yaml.go. What they share is the tree of positions (tree.go), the choice of how a
-// text is written (encode in syntax.go) and the placing of new lines and members (place.go).
+// Start at Apply. Each dialect is one syntax value (syntax.go) in a file of its own: toml.go, properties.go, blocks.go,
+// hocon.go, directives.go, ini.go, json.go, yaml.go. What they share is the scanner (scan.go), which reads white space,
+// comments, lists (rules.go) and strings (scan_strings.go) by the rules of the dialect; the tree of positions (tree.go);
+// the choice of how a text is written (encode in syntax.go); and the placing of new lines and members (place.go).
 //
 // # Keys
 //
 // A key is a dotted path: `listeners.tcp.default.bind`. A segment that holds a dot, or is empty, is quoted:
-// `a."b.c".d`. An element of an array is its index, from 0: `seeds.0`. In the flat formats (properties and words) the
+// `a."b.c".d`. An element of an array is its index, from 0: `seeds.0`. In the flat formats (properties and directives) the
 // whole key is the name as the file has it, dots and all. In ini it is `section.key`, or `key` before any section.
 //
 // # Rules
@@ -55,7 +56,7 @@ type Edit struct {
 func (e Edit) String() string {
 	switch {
 	case e.Unset:
-		return e.Key + " goes"
+		return "remove " + e.Key
 	case e.Present:
 		return fmt.Sprintf("%s = %s, if it is there", e.Key, e.Value)
 	case e.Default:
@@ -82,7 +83,7 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line,
 const (
 	maxSize  = 16 << 20 // bytes of a file: more is not a configuration file
 	maxDepth = 200      // nested values, and segments of a key
-	maxKey   = 1024     // bytes of a key that List reports
+	maxKey   = 1024     // bytes of a key
 )
 
 // Apply returns src with the edits made in order. It is all or nothing: when any edit can't be made, the error joins
@@ -168,8 +169,8 @@ func (l *lister) walk(n *node, path []string) {
 		return
 	}
 	if !n.scalar() {
-		for i, kid := range n.kids {
-			l.walk(kid, append(path[:len(path):len(path)], n.nameOf(i)))
+		for i, child := range n.children {
+			l.walk(child, append(path[:len(path):len(path)], n.nameOf(i)))
 		}
 		return
 	}
@@ -207,6 +208,9 @@ func (d *draft) set(e Edit) error {
 	path, err := d.syn.path(d.root, e.Key)
 	if err != nil {
 		return fail(err)
+	}
+	if len(d.syn.key(path)) > maxKey {
+		return fail(fmt.Errorf("the key is longer than %d bytes", maxKey))
 	}
 	n := d.syn.find(d.root, path)
 	if n == nil && e.Present || n != nil && e.Default {

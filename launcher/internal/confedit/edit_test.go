@@ -20,6 +20,7 @@ func TestRefused(t *testing.T) {
 		{"empty key", "toml", "", set("", "1"), []string{`set ""`, "empty"}},
 		{"empty segment", "toml", "", set("a..b", "1"), []string{`set "a..b"`, "segment"}},
 		{"open quote", "toml", "", set(`a."b`, "1"), []string{"not closed"}},
+		{"endless key", "properties", "", set(strings.Repeat("k", 1025), "1"), []string{"longer than 1024 bytes"}},
 		{"not text", "toml", "", set("a", "\xff"), []string{`set "a"`, "text"}},
 		{"under a value", "toml", "a = 1\n", set("a.b", "1"), []string{`set "a.b"`, "plain value"}},
 		{"array by a text", "toml", "\na = [1]\n", set("a", "1"), []string{`set "a"`, "line 2", "raw"}},

@@ -51,7 +51,7 @@ func FuzzTOML(f *testing.F)       { fuzzFormat(f, "toml", seeds(f, "toml"), deco
 func FuzzProperties(f *testing.F) { fuzzFormat(f, "properties", seeds(f, "properties"), nil) }
 func FuzzBlocks(f *testing.F)     { fuzzFormat(f, "nats", seeds(f, "nats"), nil) }
 func FuzzHOCON(f *testing.F)      { fuzzFormat(f, "hocon", seeds(f, "hocon", "emqx50/emqx.conf"), nil) }
-func FuzzWords(f *testing.F)      { fuzzFormat(f, "redis", seeds(f, "redis"), nil) }
+func FuzzDirectives(f *testing.F) { fuzzFormat(f, "redis", seeds(f, "redis"), nil) }
 func FuzzINI(f *testing.F)        { fuzzFormat(f, "ini", seeds(f, "ini"), nil) }
 func FuzzJSON(f *testing.F)       { fuzzFormat(f, "json", seeds(f, "json"), decodeJSON) }
 func FuzzYAML(f *testing.F)       { fuzzFormat(f, "yaml", seeds(f, "yaml"), decodeYAML) }

@@ -32,23 +32,18 @@ func (p *hoconParser) value() (*node, error) {
 }
 
 func (p *hoconParser) valueEnds() bool {
-	return p.atLineEnd() || p.comment() || strings.IndexByte(",}]", p.peek()) >= 0
+	return p.atLineEnd() || atHOCONComment(&p.scanner) || strings.IndexByte(",}]", p.peek()) >= 0
 }
 
 func (p *hoconParser) piece() (*node, error) {
 	start := p.pos
 	switch c := p.peek(); {
 	case c == '{':
-		return p.object()
+		return p.table(p.member)
 	case c == '[':
-		return p.array()
+		return p.array(p.value)
 	case c == '"':
-		text, end, err := unquoteHOCON(p.src, start)
-		if err != nil {
-			return nil, err
-		}
-		p.pos = end
-		return &node{kind: kindString, from: start, to: end, text: text, quote: `"`}, nil
+		return p.str()
 	case p.has("${"):
 		i := bytes.IndexAny(p.src[start:], "}\n")
 		if i < 0 || p.src[start+i] == '\n' {
@@ -83,14 +78,14 @@ func (p *hoconParser) concat(pieces []*node) *node {
 		n.kind, n.spread = kindTable, true
 		for _, piece := range pieces {
 			for i, name := range piece.names {
-				mergeHOCON(n, name, piece.kids[i])
+				mergeHOCON(n, name, piece.children[i])
 			}
 		}
 	case arrays > 0:
 		n.kind = kindArray
 		for _, piece := range pieces {
 			if others == 0 { // else nobody knows which element is which
-				n.kids = append(n.kids, piece.kids...)
+				n.children = append(n.children, piece.children...)
 			}
 		}
 	default:
@@ -109,53 +104,37 @@ func (p *hoconParser) concat(pieces []*node) *node {
 	return n
 }
 
-func (p *hoconParser) array() (*node, error) {
-	if err := p.enter(); err != nil {
-		return nil, err
+// str reads a string, also one between three quotes, in which nothing is escaped and of which more than three closing
+// quotes belong to the text.
+func (p *hoconParser) str() (*node, error) {
+	const q = `"""`
+	start := p.pos
+	if !p.has(q) {
+		return p.quoted()
 	}
-	defer p.leave()
-	n := &node{kind: kindArray, from: p.pos}
-	p.pos++
-	for {
-		p.skipEmpty()
-		if p.eof() {
-			return nil, p.errorf(n.from, "an array is not closed")
-		}
-		if p.peek() == ']' {
-			p.pos++
-			n.to = p.pos
-			return n, nil
-		}
-		val, err := p.value()
-		if err != nil {
-			return nil, err
-		}
-		n.kids = append(n.kids, val)
-		p.skipBlanks()
-		if !p.valueEnds() || p.peek() == '}' {
-			return nil, p.errorf(p.pos, "expected ',' or ']' in an array, got %s", p.what())
-		}
-		p.skipEmpty()
-		if p.peek() == ',' {
-			p.pos++
-		}
+	i := bytes.Index(p.src[start+3:], []byte(q))
+	if i < 0 {
+		return nil, p.errorf(start, "a string is not closed")
+	}
+	p.pos = start + 3 + i + 3
+	p.skip(`"`)
+	return &node{kind: kindString, from: start, to: p.pos, text: string(p.src[start+3 : p.pos-3]), quote: `"`}, nil
+}
+
+// mergeHOCON gives a member its value: objects merge, anything else replaces what was there.
+func mergeHOCON(in *node, name string, val *node) {
+	old := in.child(name)
+	if old == nil || old.kind != kindTable || val.kind != kindTable {
+		in.put(name, val)
+		return
+	}
+	old.spread = true
+	for i, child := range val.children {
+		mergeHOCON(old, val.names[i], child)
 	}
 }
 
-// unquoteHOCON is unquoteJSON that also knows strings between three quotes, in which nothing is escaped and of which
-// more than three closing quotes belong to the text.
-func unquoteHOCON(src []byte, start int) (string, int, error) {
-	const q = `"""`
-	if !bytes.HasPrefix(src[start:], []byte(q)) {
-		return unquoteJSON(src, start)
-	}
-	i := bytes.Index(src[start+3:], []byte(q))
-	if i < 0 {
-		return "", 0, syntaxErr(src, start, "a string is not closed")
-	}
-	end := start + 3 + i + 3
-	for end < len(src) && src[end] == '"' {
-		end++
-	}
-	return string(src[start+3 : end-3]), end, nil
+// substitution tells whether a value is one substitution and nothing else.
+func substitution(n *node) bool {
+	return n.kind == kindOther && strings.HasPrefix(n.text, "${") && strings.IndexByte(n.text, '}') == len(n.text)-1
 }

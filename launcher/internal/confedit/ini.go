@@ -26,6 +26,8 @@ func iniSyntax() syntax {
 	}
 }
 
+var iniRules = &rules{space: " \t\r\n", comment: commentBy("#;")}
+
 func bareINI(s string) bool {
 	if s == "" || s != strings.TrimSpace(s) || hasControl(s) || strings.HasSuffix(s, `\`) {
 		return false
@@ -54,30 +56,20 @@ func quoteINI(s, quotes string) (string, error) {
 }
 
 func parseINI(src []byte) (*node, error) {
-	sc, err := newScanner(src)
+	sc, err := newScanner(src, iniRules)
 	if err != nil {
 		return nil, err
 	}
 	root := newTable(len(src), len(src))
 	root.spread = true
 	section := root
-	for p := &sc; ; {
-		p.skip(" \t\r\n")
-		switch c := p.peek(); {
-		case p.eof():
-			return root, nil
-		case c == '#' || c == ';':
-			p.skipLine()
-		case c == '[':
-			if section, err = iniSection(p, root); err != nil {
-				return nil, err
-			}
-		default:
-			if err := iniMember(p, section); err != nil {
-				return nil, err
-			}
+	return root, sc.lines(func() error {
+		if sc.peek() == '[' {
+			section, err = iniSection(&sc, root)
+			return err
 		}
-	}
+		return iniMember(&sc, section)
+	})
 }
 
 func iniSection(p *scanner, root *node) (*node, error) {
@@ -212,8 +204,8 @@ func iniSeparator(src []byte, in, root *node) string {
 	if sep, ok := separatorAfter(src, in); ok {
 		return sep
 	}
-	for i := len(root.kids) - 1; i >= 0; i-- {
-		if sep, ok := separatorAfter(src, root.kids[i]); ok {
+	for i := len(root.children) - 1; i >= 0; i-- {
+		if sep, ok := separatorAfter(src, root.children[i]); ok {
 			return sep
 		}
 	}

@@ -25,6 +25,8 @@ func propertiesSyntax() syntax {
 	}
 }
 
+var propertiesRules = &rules{space: " \t\r\n\f", comment: commentBy("#!")}
+
 func wholePath(_ *node, key string) ([]string, error) {
 	if key == "" {
 		return nil, errors.New("the key is empty")
@@ -53,25 +55,13 @@ func quoteProperty(s, quotes string) (string, error) {
 }
 
 func parseProperties(src []byte) (*node, error) {
-	sc, err := newScanner(src)
+	sc, err := newScanner(src, propertiesRules)
 	if err != nil {
 		return nil, err
 	}
 	root := newTable(len(src), len(src))
 	root.spread = true
-	for p := &sc; ; {
-		p.skip(" \t\r\n\f")
-		if p.eof() {
-			return root, nil
-		}
-		if p.peek() == '#' || p.peek() == '!' {
-			p.skipLine()
-			continue
-		}
-		if err := property(p, root); err != nil {
-			return nil, err
-		}
-	}
+	return root, sc.lines(func() error { return property(&sc, root) })
 }
 
 // property reads one key and its value, which may go over several lines.

@@ -19,16 +19,16 @@ func flatten(into map[string]string, path []string, v any) {
 	at := func(name string) []string { return append(path[:len(path):len(path)], name) }
 	switch v := v.(type) {
 	case map[string]any:
-		for name, kid := range v {
-			flatten(into, at(name), kid)
+		for name, child := range v {
+			flatten(into, at(name), child)
 		}
 	case []map[string]any:
-		for i, kid := range v {
-			flatten(into, at(fmt.Sprint(i)), kid)
+		for i, child := range v {
+			flatten(into, at(fmt.Sprint(i)), child)
 		}
 	case []any:
-		for i, kid := range v {
-			flatten(into, at(fmt.Sprint(i)), kid)
+		for i, child := range v {
+			flatten(into, at(fmt.Sprint(i)), child)
 		}
 	case nil:
 		if len(path) > 0 {
@@ -131,8 +131,8 @@ func flattenYAML(into map[string]string, path []string, n *yaml.Node) error {
 			}
 		}
 	case yaml.SequenceNode:
-		for i, kid := range n.Content {
-			if err := flattenYAML(into, at(fmt.Sprint(i)), kid); err != nil {
+		for i, child := range n.Content {
+			if err := flattenYAML(into, at(fmt.Sprint(i)), child); err != nil {
 				return err
 			}
 		}

@@ -39,8 +39,8 @@ func syntaxFor(dialect string) (syntax, bool) {
 		return blocksSyntax(), true
 	case "hocon":
 		return hoconSyntax(), true
-	case "words":
-		return wordsSyntax(), true
+	case "directives":
+		return directivesSyntax(), true
 	case "ini":
 		return iniSyntax(), true
 	case "json":

@@ -37,9 +37,9 @@ type node struct {
 	lead     string // what must be put before the first text of a value that has none
 	spread   bool   // a table whose text is not in one piece, and so can't be replaced
 
-	names []string // of kids; nil in an array
-	kids  []*node
-	index map[string]int
+	names    []string // of children; nil in an array
+	children []*node
+	index    map[string]int
 
 	origin  origin
 	owner   *node // of an implied table: whose lines named it; of a dotted table: in whose lines it is
@@ -55,17 +55,17 @@ func newTable(from, to int) *node { return &node{kind: kindTable, from: from, to
 func (n *node) scalar() bool { return n.kind != kindArray && n.kind != kindTable }
 
 // put adds a member or replaces the one of that name.
-func (n *node) put(name string, kid *node) {
+func (n *node) put(name string, child *node) {
 	if i, ok := n.index[name]; ok {
-		n.kids[i] = kid
+		n.children[i] = child
 		return
 	}
 	if n.index == nil {
 		n.index = make(map[string]int)
 	}
-	n.index[name] = len(n.kids)
+	n.index[name] = len(n.children)
 	n.names = append(n.names, name)
-	n.kids = append(n.kids, kid)
+	n.children = append(n.children, child)
 }
 
 // child returns the member of that name, or the element of that index; nil when there is none.
@@ -73,11 +73,11 @@ func (n *node) child(name string) *node {
 	switch n.kind {
 	case kindTable:
 		if i, ok := n.index[name]; ok {
-			return n.kids[i]
+			return n.children[i]
 		}
 	case kindArray:
-		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(n.kids) && strconv.Itoa(i) == name {
-			return n.kids[i]
+		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(n.children) && strconv.Itoa(i) == name {
+			return n.children[i]
 		}
 	}
 	return nil
@@ -85,15 +85,15 @@ func (n *node) child(name string) *node {
 
 // childFold is child for formats that don't tell case apart: an exact match is preferred.
 func (n *node) childFold(name string) *node {
-	if kid := n.child(name); kid != nil {
-		return kid
+	if child := n.child(name); child != nil {
+		return child
 	}
 	if n.kind != kindTable {
 		return nil
 	}
 	for i, have := range n.names {
 		if strings.EqualFold(have, name) {
-			return n.kids[i]
+			return n.children[i]
 		}
 	}
 	return nil

@@ -27,7 +27,7 @@ func (d *draft) unset(pattern string, edits []Edit) error {
 		return match && !slices.ContainsFunc(edits, func(e Edit) bool { return !e.Unset && e.Key == name })
 	}
 	for i := slices.IndexFunc(d.root.names, goes); i >= 0; i = slices.IndexFunc(d.root.names, goes) {
-		n := d.root.kids[i]
+		n := d.root.children[i]
 		from, to := lineStart(d.src, n.from), len(d.src)
 		if end := bytes.IndexByte(d.src[n.to:], '\n'); end >= 0 {
 			to = n.to + end + 1

@@ -20,7 +20,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -442,14 +441,11 @@ func (k *Keeper) endIfEmpty() {
 	}
 }
 
-// environment is what a process of the cluster gets: the keeper's own without what is meant for onemore, the plan's, the marks.
+// environment is what a process of the cluster gets: what the plan inherits of the keeper's own, the plan's, the marks.
 func (k *Keeper) environment(index int, planned []string) []string {
-	var env []string
-	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, "ONEMORE_") && !strings.HasPrefix(kv, "NOTIFY_SOCKET=") {
-			env = append(env, kv)
-		}
-	}
-	env = append(env, planned...)
-	return append(env, MarkCluster+"="+k.id(), fmt.Sprintf("%s=%d", MarkNode, index))
+	k.mu.Lock()
+	p := k.rec.Plan
+	k.mu.Unlock()
+	env := append(p.Inherited(os.Environ()), planned...)
+	return append(env, MarkCluster+"="+p.ID, fmt.Sprintf("%s=%d", MarkNode, index))
 }

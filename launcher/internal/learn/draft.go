@@ -15,7 +15,7 @@ import (
 )
 
 // draft turns what was proven into a template.
-func (l *learner) draft(p *proof, first *trial, c changes) (*Draft, error) {
+func (l *learner) draft(p *proof, first *trial, c changes, own []string) (*Draft, error) {
 	nameAll(p)
 	d := &Draft{Name: l.o.Name, Listeners: p.listeners, Wrote: append(c.exclude, l.tree.special...)}
 	d.Words = l.remarks(p, first, c)
@@ -30,8 +30,11 @@ func (l *learner) draft(p *proof, first *trial, c changes) (*Draft, error) {
 		w.listener(f)
 	}
 	w.files()
-	if len(p.occurrences.env) > 0 {
+	if len(p.occurrences.env)+len(own) > 0 {
 		w.line("\n[environment]")
+		if len(own) > 0 {
+			w.line("# What the server seems to read; nodes don't get it from the shell.\nown = [%s]", list(own))
+		}
 		for _, name := range slices.Sorted(maps.Keys(p.occurrences.env)) {
 			w.line("%s = %s", str(name), w.text(p.occurrences.env[name]))
 		}

@@ -87,6 +87,7 @@ type learner struct {
 	spawner *proc.Spawner
 	tree    *tree // the source as it was before the first start
 	copies  int
+	leaders []proc.ID // of the process groups of the nodes that were started
 }
 
 // Learn watches nodes of the server in o.Source and drafts its template. The error is an *Error where people can do
@@ -131,7 +132,7 @@ func (l *learner) learn(ctx context.Context) (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.draft(p, first, changes)
+	return l.draft(p, first, changes, l.ownVariables(ctx))
 }
 
 // open checks the call and makes the scratch folder.
@@ -171,14 +172,19 @@ func (l *learner) open(ctx context.Context) error {
 func (l *learner) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	_, err := proc.Stop(ctx, func() ([]proc.ID, error) { return l.marked() }, 0)
+	_, err := proc.Stop(ctx, l.started, 0)
 	return errors.Join(err, l.spawner.Close(), nodedir.Remove(l.scratch, l.id), l.unlock())
 }
 
 // markVariable is in the environment of every process that is started here.
 const markVariable = "ONEMORE_LEARN"
 
-func (l *learner) marked() ([]proc.ID, error) {
-	infos, err := proc.Marked(markVariable, l.id)
-	return proc.IDs(infos), err
+// started returns all that runs of what was started here.
+func (l *learner) started() ([]proc.ID, error) {
+	return claim(l.id, l.scratch, l.leaders...).IDs()
+}
+
+// claim is by what the processes of a Learn are known.
+func claim(id, scratch string, leaders ...proc.ID) proc.Claim {
+	return proc.Claim{Mark: markVariable + "=" + id, Leaders: leaders, Dir: scratch}
 }

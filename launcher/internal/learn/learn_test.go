@@ -50,6 +50,9 @@ func learnIt(t *testing.T, ctx context.Context, o Options) (*Draft, error) {
 			t.Errorf("process %v is left", p)
 		}
 	}
+	if left, err := (proc.Claim{Dir: tmp}).IDs(); err != nil || len(left) > 0 {
+		t.Errorf("processes without a mark are left: %v, %v", left, err)
+	}
 	return d, lerr
 }
 
@@ -183,12 +186,13 @@ func TestErrors(t *testing.T) {
 		log   string
 		input bool
 	}{
-		"no command":    {map[string]string{"x": "y"}, nil, "does not show how a node is started: it has no executable in bin/", "-- PROGRAM ARGS", "", true},
-		"many commands": {map[string]string{"bin/a": "#!/bin/sh\n", "bin/b": "#!/bin/sh\n"}, nil, "its bin/ has bin/a, bin/b", "", "", true},
-		"no program":    {map[string]string{"x": "y"}, []string{"no-such-program"}, "there is no program", "", "", true},
-		"ends":          {map[string]string{"x": "y"}, []string{"sh", "-c", "echo telling >&2; exit 7"}, "ended (exit code 7)", "", "telling", false},
-		"deaf":          {map[string]string{"x": "y"}, []string{exe, "serve", "nothing"}, "it listens on no port", "", "", false},
-		"forks":         {map[string]string{"x": "y"}, []string{exe, "serve", fmt.Sprintf("fork 127.0.0.1:%d", p[0])}, "left 1 processes behind", "foreground", "", false},
+		"no command":           {map[string]string{"x": "y"}, nil, "does not show how a node is started: it has no executable in bin/", "-- PROGRAM ARGS", "", true},
+		"many commands":        {map[string]string{"bin/a": "#!/bin/sh\n", "bin/b": "#!/bin/sh\n"}, nil, "its bin/ has bin/a, bin/b", "", "", true},
+		"no program":           {map[string]string{"x": "y"}, []string{"no-such-program"}, "there is no program", "", "", true},
+		"ends":                 {map[string]string{"x": "y"}, []string{"sh", "-c", "echo telling >&2; exit 7"}, "ended (exit code 7)", "", "telling", false},
+		"deaf":                 {map[string]string{"x": "y"}, []string{exe, "serve", "nothing"}, "it listens on no port", "", "", false},
+		"forks without a mark": {map[string]string{"x": "y"}, []string{exe, "serve", fmt.Sprintf("fork-bare 127.0.0.1:%d", p[0])}, "left 1 processes behind", "foreground", "", false},
+		"forks":                {map[string]string{"x": "y"}, []string{exe, "serve", fmt.Sprintf("fork 127.0.0.1:%d", p[0])}, "left 1 processes behind", "foreground", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			timeout := 30 * time.Second

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-var orders = regexp.MustCompile(`(listen-tcp|listen-udp|http|env|bus|write|write-source|fork|orphan|ignore-term|die-if-not)[ =]([^\s"<>;]+)`)
+var orders = regexp.MustCompile(`(listen-tcp|listen-udp|http|env|bus|write|write-source|fork-bare|fork|orphan|ignore-term|die-if-not)[ =]([^\s"<>;]+)`)
 
 // serve is a server that does what its arguments say, and the files among them.
 func serve(args []string) int {
@@ -65,8 +65,12 @@ func serve(args []string) int {
 			if err == nil {
 				err = os.WriteFile(arg, []byte("data"), 0o644)
 			}
-		case "fork":
-			_, err = proc.Detach(proc.Spec{Args: []string{os.Args[0], "serve", "orphan " + strconv.Itoa(os.Getpid()) + " listen-tcp " + arg}})
+		case "fork", "fork-bare": // with an emptied environment
+			spec := proc.Spec{Args: []string{os.Args[0], "serve", "orphan " + strconv.Itoa(os.Getpid()) + " listen-tcp " + arg}}
+			if what == "fork-bare" {
+				spec.Env = []string{}
+			}
+			_, err = proc.Detach(spec)
 			if err == nil {
 				return 0
 			}

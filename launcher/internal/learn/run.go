@@ -115,6 +115,7 @@ func (l *learner) start(ctx context.Context, dir string, p occurrences, f substi
 	if err != nil {
 		return nil, errors.Join(&Error{Text: fmt.Sprintf("start %q: %v", strings.Join(spec.Args, " "), err)}, log.Close())
 	}
+	l.leaders = append(l.leaders, child.ID())
 	return &node{l: l, proc: child, log: log}, nil
 }
 
@@ -159,7 +160,7 @@ func (n *node) watch(ctx context.Context, enough func(map[socket]bool) bool) err
 
 // ended says why a node whose process is gone is none.
 func (n *node) ended() error {
-	left, err := n.l.marked()
+	left, err := n.l.started()
 	if err != nil {
 		return err
 	}
@@ -192,28 +193,13 @@ func (n *node) busy() string {
 	return ""
 }
 
-// family are all processes of the node.
-func (n *node) family() ([]proc.ID, error) {
-	ids, err := n.l.marked() // those that were handed to another parent too
-	if err != nil {
-		return nil, err
-	}
-	more, err := proc.Family(n.proc.ID()) // those that overwrote their environment too
-	for _, id := range more {
-		if !slices.ContainsFunc(ids, id.Same) {
-			ids = append(ids, id)
-		}
-	}
-	return ids, err
-}
-
 // sockets are those that the node's processes hold now.
 func (n *node) sockets() (map[socket]bool, error) {
 	table, err := ports.Sockets()
 	if err != nil {
 		return nil, fmt.Errorf("list ports: %w", err)
 	}
-	ids, err := n.family()
+	ids, err := n.l.started()
 	if err != nil {
 		return nil, err
 	}
@@ -271,7 +257,7 @@ func (n *node) askHTTP(ctx context.Context) map[int]httpAnswer {
 func (n *node) stop(ctx context.Context) (killed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stopGrace+20*time.Second)
 	defer cancel()
-	left, err := proc.Stop(ctx, n.family, stopGrace)
+	left, err := proc.Stop(ctx, n.l.started, stopGrace)
 	if err != nil {
 		return false, fmt.Errorf("stop the node: %w", err)
 	}

@@ -51,13 +51,15 @@ type Options struct {
 	// Config is what the source's config files say (template.ReadConfig); nil without a source: the template's own files count.
 	Config *template.Config `json:"config,omitempty"`
 
-	Env     map[string]string   `json:"env,omitempty"`
-	Source  string              `json:"source,omitempty"` // absolute
-	Bin     string              `json:"bin,omitempty"`    // absolute
-	Tools   map[string]string   `json:"tools,omitempty"`  // program.needs → absolute
-	Onemore string              `json:"onemore"`          // the onemore executable, absolute
-	Node    map[int]NodeOptions `json:"node,omitempty"`   // by index
-	Files   []File              `json:"files,omitempty"`  // laid over the copy and the template's own, verbatim
+	Env map[string]string `json:"env,omitempty"`
+	// CleanEnv keeps all but a few variables of who makes the cluster from its processes: Inherit.Clean.
+	CleanEnv bool                `json:"clean_env,omitempty"`
+	Source   string              `json:"source,omitempty"` // absolute
+	Bin      string              `json:"bin,omitempty"`    // absolute
+	Tools    map[string]string   `json:"tools,omitempty"`  // program.needs → absolute
+	Onemore  string              `json:"onemore"`          // the onemore executable, absolute
+	Node     map[int]NodeOptions `json:"node,omitempty"`   // by index
+	Files    []File              `json:"files,omitempty"`  // laid over the copy and the template's own, verbatim
 }
 
 // NodeOptions are what one node has apart from the others.
@@ -119,6 +121,8 @@ type Host struct {
 	Used []Port
 	// EphemeralLow to EphemeralHigh is the range from which the kernel takes ports for outgoing connections; 0: unknown.
 	EphemeralLow, EphemeralHigh int
+	// Variables are the names of the environment that the cluster's processes would inherit.
+	Variables []string
 }
 
 // Port is one port of one address. The Host "0.0.0.0", "::" or "" stands for all addresses.

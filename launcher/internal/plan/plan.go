@@ -32,6 +32,7 @@ type Plan struct {
 	Shared  []Listener `json:"shared,omitempty"`
 	Service *Service   `json:"service,omitempty"`
 	Nodes   []Node     `json:"nodes"`
+	Inherit Inherit    `json:"inherit,omitzero"`
 	Notes   []string   `json:"notes,omitempty"` // what people should know: "offset 1000 makes … collide; 1001 is used"
 	// Options are what the plan was made from, so that nodes can be added to it later in the same method.
 	Options Options `json:"options"`

@@ -76,7 +76,7 @@ http = 9090
 		Files: map[string]*File{"etc/a.conf": {Text: "x = 1\n"}, "run": {Text: "#!/bin/sh\n", Exec: true, from: "hook.sh"}},
 		Node: map[int]Node{3: {Source: filepath.Join(filepath.Dir(dir), "old"), Bin: filepath.Join(dir, "bin/kvd"), Env: map[string]string{"A": "3"},
 			Set: map[string]int{"http": 9090}, Files: map[string]*File{"etc/a.conf": {Text: "x = 3\n", from: "a3.conf"}}}}}
-	got.given, got.lines = nil, nil
+	got.nodeTables, got.lines = nil, nil
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(Project{}, File{})); d != "" {
 		t.Error(d)
 	}

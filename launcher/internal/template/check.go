@@ -57,6 +57,7 @@ func (t *checker) check() {
 	t.checkProgram()
 	t.checkDetect()
 	t.checkCopy()
+	t.checkEnvironment()
 	t.checkListeners()
 	t.checkPlaces()
 	t.checkEdits()

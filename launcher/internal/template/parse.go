@@ -10,10 +10,11 @@ import (
 // document is template.toml as it is written: Template plus the tables whose order or presence counts.
 type document struct {
 	Template
-	Listeners map[string]Listener `toml:"listeners"`
-	Shared    map[string]Listener `toml:"shared"`
-	Places    map[string]Place    `toml:"places"`
-	Join      joinTable           `toml:"join"`
+	Listeners   map[string]Listener `toml:"listeners"`
+	Shared      map[string]Listener `toml:"shared"`
+	Places      map[string]Place    `toml:"places"`
+	Join        joinTable           `toml:"join"`
+	Environment environmentTable    `toml:"environment"`
 }
 
 type joinTable struct {
@@ -44,6 +45,7 @@ func (d *document) template(name string, keys []toml.Key) *Template {
 	if t.Name == "" {
 		t.Name = name
 	}
+	t.Environment, t.OwnEnvironment = d.Environment.variables, d.Environment.own
 	t.Listeners = inOrder("listeners", d.Listeners, keys, func(l *Listener, name string) { l.Name = name })
 	t.Shared = inOrder("shared", d.Shared, keys, func(l *Listener, name string) { l.Name = name })
 	t.Places = inOrder("places", d.Places, keys, func(p *Place, name string) { p.Name = name })

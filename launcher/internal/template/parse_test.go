@@ -2,7 +2,9 @@ package template
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +130,12 @@ func TestParseRefuses(t *testing.T) {
 		{"two protocols alike", small + "[listeners.a]\nport = 1\nprotocols = [\"tcp\", \"tcp\"]", "there twice"},
 		{"an unknown protocol", small + "[listeners.a]\nport = 1\nprotocols = [\"sctp\"]", `"sctp" is unknown`},
 		{"file without key", small + "[listeners.a]\nport = 1\nfile = \"x\"", "file and key belong together"},
+		{"own variables as a text", small + "[environment]\nown = \"ETCD_*\"", `environment.own is a list of names: own = ["ETCD_*"]`},
+		{"an own variable that is no name", small + "[environment]\nown = [\"ETCD_*\", \"*\"]", `environment.own[1]: "*" is neither the name of a variable`},
+		{"an own variable that is no text", small + "[environment]\nown = [1]", "environment.own has 1 in it"},
+		{"a list for a variable", small + "[environment]\nA = [\"x\"]", "environment.A is a list; give one text"},
+		{"a number for a variable", small + "[environment]\nA = 1", `environment.A is 1; give a text: A = "1"`},
+		{"no table of variables", "environment = 1\n" + small, "environment is a table"},
 		{"a text that does not parse", small + "[environment]\nA = \"{{.Name\"", "environment.A"},
 		{"a listener in a text", small + "[environment]\nA = '{{.Port \"x\"}}'", `{{.Port "x"}}: no listener is called "x"; have none`},
 		{"a name behind an if", small + "[environment]\nA = '{{if .Adding}}{{if eq .N 77}}{{.Nope}}{{end}}{{end}}'", "{{.Nope}} is unknown here"},
@@ -214,4 +222,14 @@ func FuzzParse(f *testing.F) {
 			t.Error("a template without a node name was taken")
 		}
 	})
+}
+
+func TestParseEnvironment(t *testing.T) {
+	tpl := mustParse(t, small+"[environment]\nB = \"2\"\nown = [\"A_*\", \"C\"]\nA_X = \"1\"")
+	if want := map[string]string{"A_X": "1", "B": "2"}; !maps.Equal(tpl.Environment, want) {
+		t.Errorf("variables %v, want %v", tpl.Environment, want)
+	}
+	if want := []string{"A_*", "C"}; !slices.Equal(tpl.OwnEnvironment, want) {
+		t.Errorf("own %v, want %v", tpl.OwnEnvironment, want)
+	}
 }

@@ -38,7 +38,11 @@ type Template struct {
 
 	Edits       []Edit            `toml:"edit"`
 	Files       []File            `toml:"file"`
-	Environment map[string]string `toml:"environment"` // values: text
+	Environment map[string]string `toml:"-"` // values: text
+
+	// OwnEnvironment are the variables that the server and its tools read (environment.own): names, and beginnings that end
+	// with *. No process of a cluster gets them from the shell of who makes it.
+	OwnEnvironment []string `toml:"-"`
 
 	Start   Start   `toml:"start"`
 	Ready   Ready   `toml:"ready"`

@@ -4,8 +4,12 @@
 //
 // It doesn't know who is a member (nodecore tells it by SetPeers) nor how frames travel (package peer).
 //
-// Start at Open. A message's way: conn.go reads it, inbound.go takes it in, publish.go sends it to sessions and peers,
-// session.go queues it and writes it out. What nodes say to each other is in frames.go, routes.go, retain.go and claim.go.
+// A Broker has a part for each of its jobs: server (listeners and connections), registry (sessions), routing (subscriptions, here
+// and elsewhere), retainedMessages, takeovers (sessions that move between nodes) and routeSync (nodes whose subscriptions aren't
+// known yet). A session has subscriptions, an inbox and an outbox.
+//
+// Start at Open. The path of a message: conn.go reads it, inbound.go accepts it, publish.go routes it to sessions and peers,
+// session.go decides whether it is queued, and outbox.go queues and writes it. Frames between nodes: frames.go, routes.go, retain.go, takeover.go.
 package broker
 
 import (
@@ -23,7 +27,6 @@ import (
 
 	"onemore/nodecore/internal/peer"
 	"onemore/nodecore/internal/store"
-	"onemore/nodecore/internal/topic"
 )
 
 // flushTime bounds how long Close waits for the peers to take what is sent to them.
@@ -45,12 +48,13 @@ type Config struct {
 	WS      net.Listener // 8083
 	WSS     net.Listener // 8084
 
+	Wait   bool          // clients wait, at first and after every Reset, until Admit is called
 	Faults peer.Faults   // faults between this node and others; nil: none
 	Hold   time.Duration // how long a publisher waits for a node that can't be reached; 0: peer.DefaultHold
 	Logger *slog.Logger  // nil: discard
 }
 
-// Broker is one node's MQTT server.
+// Broker is one node's MQTT server. Each of its parts has a lock of its own.
 type Broker struct {
 	cfg         Config
 	log         *slog.Logger
@@ -60,37 +64,31 @@ type Broker struct {
 	certs       certs
 	incarnation uint64 // random; tells this process's messages from those of others
 	seq         atomic.Uint64
-	turns       atomic.Uint64
 	stats       counters
 
 	ctx        context.Context // ends with Close
 	cancel     context.CancelCauseFunc
-	accepting  sync.WaitGroup // listeners and connections
 	background sync.WaitGroup // timers and what is done later
 
-	announced announced
-	hearing   hearing
+	admission admission
+	server    server
+	sessions  registry
+	routes    routing
+	synced    routeSync
 	retained  retainedMessages
-	claims    claims
-	asked     questions
-
-	mu       sync.RWMutex // guards what follows; the innermost lock but those of peer and store
-	closed   bool
-	conns    map[*conn]struct{}
-	sessions map[string]*session
-	stubs    map[string]*session // sessions that have moved, while messages are passed on
-	subs     topic.Tree[*session, subscription]
-	groups   map[string]*group
-	remote   topic.Tree[string, route]
-	shared   topic.Tree[shareKey, route]
-	routes   map[string]map[string]bool // filters by peer; false while the peer tells all, and has not told this one yet
+	takeovers takeovers
 }
 
 // questions are pulls that are not answered yet.
 type questions struct {
 	sync.Mutex
 	last uint64
-	open map[uint64]chan struct{}
+	open map[uint64]question
+}
+
+type question struct {
+	peer   string
+	answer chan struct{} // closed by the answer
 }
 
 type counters struct {
@@ -106,16 +104,7 @@ func Open(cfg Config) (*Broker, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	b := &Broker{
-		cfg: cfg, log: cfg.Logger, store: cfg.Store, clock: clock{node: cfg.Name}, incarnation: random(),
-		conns: map[*conn]struct{}{}, sessions: map[string]*session{}, stubs: map[string]*session{},
-		groups: map[string]*group{}, routes: map[string]map[string]bool{},
-	}
-	b.announced.all = map[string]wanted{}
-	b.hearing.from = map[string]chan struct{}{}
-	b.retained.all = map[string]keptMessage{}
-	b.claims.open = map[uint64]*claim{}
-	b.asked.open = map[uint64]chan struct{}{}
+	b := newBroker(cfg)
 	b.certs.set(cfg, cfg.ClusterID)
 	b.ctx, b.cancel = context.WithCancelCause(context.Background())
 	var err error
@@ -126,13 +115,30 @@ func Open(cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.load(); err != nil {
+	if err := b.sessions.load(); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	b.background.Go(b.keepPurging)
-	b.SetPeers(cfg.Peers) // whom clients' messages wait to hear
-	b.listen()
+	b.background.Go(b.retained.keepPurging)
+	b.SetPeers(cfg.Peers) // from now on, acknowledgements wait for the routes of these
+	b.server.listen()
 	return b, nil
+}
+
+func newBroker(cfg Config) *Broker {
+	b := &Broker{cfg: cfg, log: cfg.Logger, store: cfg.Store, clock: clock{node: cfg.Name}, incarnation: random()}
+	b.server.b = b
+	b.admission.reset(cfg.ClusterID)
+	if !cfg.Wait {
+		b.Admit(cfg.ClusterID)
+	}
+	b.sessions = registry{b: b, conns: map[*conn]struct{}{}, all: map[string]*session{}, moved: map[string]*session{}}
+	b.routes = routing{
+		b: b, groups: map[string]*group{}, peers: map[string]map[string]bool{}, announced: announced{all: map[string]filterCount{}},
+	}
+	b.synced = routeSync{b: b, from: map[string]chan struct{}{}}
+	b.retained = retainedMessages{b: b, all: map[string]retainedEntry{}, asked: questions{open: map[uint64]question{}}}
+	b.takeovers = takeovers{b: b, open: map[uint64]*takeover{}}
+	return b
 }
 
 func random() uint64 {
@@ -148,78 +154,40 @@ func (b *Broker) SetPeers(peers []peer.Peer) { b.mesh.SetPeers(peers) }
 
 // anything says whether this node has something that a new member should know.
 func (b *Broker) anything() bool {
-	b.mu.RLock()
-	n := len(b.sessions)
-	b.mu.RUnlock()
+	b.sessions.mu.RLock()
+	n := len(b.sessions.all)
+	b.sessions.mu.RUnlock()
 	b.retained.mu.RLock()
 	defer b.retained.mu.RUnlock()
 	return n > 0 || len(b.retained.all) > 0
 }
 
 func (b *Broker) isClosed() bool {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return b.closed
-}
-
-// track notes a connection, so that it can be closed; false after Close.
-func (b *Broker) track(c *conn) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return false
-	}
-	b.conns[c] = struct{}{}
-	return true
-}
-
-func (b *Broker) untrack(c *conn) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.conns, c)
-}
-
-// disconnectAll ends all connections, and returns when they have left their sessions.
-func (b *Broker) disconnectAll(why packets.Code) {
-	b.mu.RLock()
-	all := make([]*conn, 0, len(b.conns))
-	for c := range b.conns {
-		all = append(all, c)
-	}
-	b.mu.RUnlock()
-	for _, c := range all {
-		c.end(why)
-	}
-	for _, c := range all {
-		<-c.done
-	}
+	b.sessions.mu.RLock()
+	defer b.sessions.mu.RUnlock()
+	return b.sessions.closed
 }
 
 // Reset makes the broker a fresh one in another cluster: clients are disconnected, sessions, retained messages and peers
 // are dropped, from disk too. The listeners stay open.
 func (b *Broker) Reset(clusterID string) error {
-	b.mesh.Reset(clusterID)
-	b.disconnectAll(packets.ErrAdministrativeAction)
-	b.mu.RLock()
-	all := make([]*session, 0, len(b.sessions)+len(b.stubs))
-	for _, m := range []map[string]*session{b.sessions, b.stubs} {
-		for _, s := range m {
-			all = append(all, s)
-		}
+	if b.cfg.Wait {
+		b.admission.reset(clusterID)
 	}
-	b.mu.RUnlock()
-	for _, s := range all {
+	b.mesh.Reset(clusterID)
+	b.sessions.disconnectAll(packets.ErrAdministrativeAction)
+	for _, s := range append(b.sessions.list(), b.sessions.listMoved()...) {
 		s.mu.Lock()
 		s.will = nil
 		if s.conn != nil { // a client that came in between
 			s.conn.end(packets.ErrAdministrativeAction)
 		}
 		s.endLocked()
-		s.dissolveLocked()
+		s.stopForwardingLocked()
 		s.mu.Unlock()
 	}
 	b.retained.mu.Lock()
-	b.retained.all, b.retained.sum, b.retained.live, b.retained.due = map[string]keptMessage{}, digest{}, 0, 0
+	b.retained.all, b.retained.sum, b.retained.live, b.retained.due = map[string]retainedEntry{}, digest{}, 0, 0
 	b.retained.mu.Unlock()
 	b.certs.set(b.cfg, clusterID)
 	return b.store.Reset()
@@ -248,20 +216,17 @@ func (b *Broker) Stats() Stats {
 		Forwarded: b.stats.forwarded.Load(), Dropped: b.stats.dropped.Load(),
 		Links: b.mesh.Stats(),
 	}
-	b.mu.RLock()
-	st.Sessions = len(b.sessions)
-	for _, filters := range b.routes {
+	b.routes.mu.RLock()
+	for _, filters := range b.routes.peers {
 		st.Routes += len(filters)
 	}
-	all := make([]*session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		all = append(all, s)
-	}
-	b.mu.RUnlock()
+	b.routes.mu.RUnlock()
+	all := b.sessions.list()
+	st.Sessions = len(all)
 	for _, s := range all {
 		s.mu.Lock()
-		st.Subscriptions += len(s.subs)
-		st.Queued += s.queue.Len() + s.flights.Len()
+		st.Subscriptions += len(s.subs.all)
+		st.Queued += s.outbox.queue.Len() + s.outbox.inflight.Len()
 		s.mu.Unlock()
 	}
 	b.retained.mu.RLock()
@@ -273,30 +238,18 @@ func (b *Broker) Stats() Stats {
 // Close stops listening, disconnects clients, stores sessions, tells the peers, and returns when no goroutine of the broker is
 // left. It may be called twice.
 func (b *Broker) Close() error {
-	b.mu.Lock()
-	if b.closed {
-		b.mu.Unlock()
+	if !b.sessions.close() {
 		return nil
 	}
-	b.closed = true
-	b.mu.Unlock()
-	err := b.closeListeners()
-	b.disconnectAll(packets.ErrServerShuttingDown)
+	err := b.server.closeListeners()
+	b.sessions.disconnectAll(packets.ErrServerShuttingDown)
 	ctx, cancel := context.WithTimeout(b.ctx, flushTime)
 	b.mesh.Drain(ctx) // sessions that end with their connection have said so; what clients were told is accepted, is
 	cancel()
 	b.cancel(errors.New("broker is closed"))
 	err = errors.Join(err, b.mesh.Close())
-	b.accepting.Wait()
-	b.mu.RLock()
-	all := make([]*session, 0, len(b.sessions)+len(b.stubs))
-	for _, m := range []map[string]*session{b.sessions, b.stubs} {
-		for _, s := range m {
-			all = append(all, s)
-		}
-	}
-	b.mu.RUnlock()
-	for _, s := range all {
+	b.server.accepting.Wait()
+	for _, s := range append(b.sessions.list(), b.sessions.listMoved()...) {
 		s.mu.Lock()
 		s.stopTimersLocked()
 		s.saveLocked()

@@ -14,7 +14,7 @@ import (
 const (
 	connectTime = 10 * time.Second // for the TLS handshake and CONNECT
 	writeTime   = 30 * time.Second // a client that takes nothing for so long is gone
-	partTime    = time.Second      // for the last words to a client that is thrown out
+	closeTime   = time.Second      // for the DISCONNECT to a client whose connection is ended
 	receiveMax  = 1024             // QoS 1 and 2 messages of a client that it may have unacknowledged
 	acceptMax   = 512              // of these are on their way to other nodes at once, and so will come to a client there that has enough
 	beyondMax   = 64 << 10         // bytes of such messages that are taken although there are enough of them
@@ -41,32 +41,32 @@ type conn struct {
 
 	mu      sync.Mutex    // guards what follows; nothing is taken inside
 	will    *will         // nil after an orderly end
-	parting bool          // the writer closes after the next batch
+	closing bool          // the writer closes after the next batch
 	pauses  int           // of those to whom its messages go
 	resumed chan struct{} // closed when there are none any more; nil if there are none
 	cause   error
 }
 
 // serve handles a client's connection until it ends.
-func (b *Broker) serve(nc net.Conn) {
-	c := &conn{b: b, nc: nc, br: bufio.NewReaderSize(nc, 4096), quit: make(chan struct{}), done: make(chan struct{}), ended: make(chan struct{})}
+func (sv *server) serve(nc net.Conn) {
+	c := &conn{b: sv.b, nc: nc, br: bufio.NewReaderSize(nc, 4096), quit: make(chan struct{}), done: make(chan struct{}), ended: make(chan struct{})}
 	defer close(c.done)
 	defer nc.Close()
-	if !b.track(c) {
+	if !sv.b.sessions.track(c) {
 		return
 	}
-	defer b.untrack(c)
+	defer sv.b.sessions.untrack(c)
 	nc.SetDeadline(time.Now().Add(connectTime))
 	pk, err := c.readConnect()
 	if err == nil {
 		err = c.connect(pk)
 	}
 	if err != nil {
-		b.log.Debug("client not accepted", "remote", nc.RemoteAddr(), "client", pk.Connect.ClientIdentifier, "error", err)
+		sv.b.log.Debug("client not accepted", "remote", nc.RemoteAddr(), "client", pk.Connect.ClientIdentifier, "error", err)
 		return
 	}
 	nc.SetDeadline(time.Time{})
-	b.stats.connections.Add(1)
+	sv.b.stats.connections.Add(1)
 	var writer sync.WaitGroup
 	writer.Go(c.writeLoop)
 	err = c.readLoop()
@@ -75,8 +75,8 @@ func (b *Broker) serve(nc net.Conn) {
 	signal(c.s.wake)
 	writer.Wait()
 	nc.Close()
-	b.stats.connections.Add(-1)
-	b.log.Debug("client disconnected", "client", c.s.id, "cause", c.cause, "error", err)
+	sv.b.stats.connections.Add(-1)
+	sv.b.log.Debug("client disconnected", "client", c.s.id, "cause", c.cause, "error", err)
 	c.leave()
 }
 
@@ -193,16 +193,16 @@ func (c *conn) end(why packets.Code) {
 		c.nc.Close()
 		return
 	}
-	c.parting = true
-	c.nc.SetDeadline(time.Now().Add(partTime))
+	c.closing = true
+	c.nc.SetDeadline(time.Now().Add(closeTime))
 	signal(c.s.wake)
 }
 
-// parted takes the last words for the client; ok if this is the time for them.
-func (c *conn) parted(buf []byte) (b []byte, ok bool) {
+// finalPacket appends the DISCONNECT; ok if the connection is closing.
+func (c *conn) finalPacket(buf []byte) (b []byte, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.parting {
+	if !c.closing {
 		return buf, false
 	}
 	why, _ := c.cause.(packets.Code)
@@ -213,10 +213,10 @@ func (c *conn) parted(buf []byte) (b []byte, ok bool) {
 func (c *conn) writeLoop() {
 	var buf []byte
 	for {
-		buf = c.s.fill(c, buf[:0], batchBytes)
-		buf, parted := c.parted(buf)
+		buf = c.s.outbox.fill(c, buf[:0], batchBytes)
+		buf, finalPacket := c.finalPacket(buf)
 		if len(buf) > 0 {
-			if !parted {
+			if !finalPacket {
 				c.nc.SetWriteDeadline(time.Now().Add(writeTime))
 			}
 			if _, err := c.nc.Write(buf); err != nil {
@@ -225,7 +225,7 @@ func (c *conn) writeLoop() {
 				return
 			}
 		}
-		if parted {
+		if finalPacket {
 			c.nc.Close()
 			return
 		}
@@ -241,13 +241,13 @@ func (c *conn) writeLoop() {
 }
 
 // fits says whether the client takes a message of this size.
-func (c *conn) fits(d delivery) bool {
+func (d delivery) fits(c *conn) bool {
 	return c.maxPacket == 0 || uint64(d.m.size()) < uint64(c.maxPacket) ||
 		len(appendPublish(nil, d.m, d, 0, c.version)) <= int(c.maxPacket)
 }
 
-// spareWill drops a will that has a delay, as the client has come back to its session elsewhere.
-func (c *conn) spareWill() {
+// cancelDelayedWill drops a will that has a delay, as the client has come back to its session elsewhere.
+func (c *conn) cancelDelayedWill() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.will != nil && c.will.delay > 0 {
@@ -267,14 +267,14 @@ func (c *conn) leave() {
 		c.b.publishWill(w)
 		return
 	}
-	s.conn, s.out, s.away = nil, nil, time.Now()
-	s.acks.Clear()
-	s.shortLocked()
-	if s.room != nil {
-		close(s.room)
-		s.room = nil
+	s.conn, s.outbox.replies, s.away = nil, nil, time.Now()
+	s.inbox.acks.Clear()
+	s.outbox.resumePublishersLocked()
+	if s.inbox.room != nil {
+		close(s.inbox.room)
+		s.inbox.room = nil
 	}
-	s.presentLocked(false)
+	s.subs.setOnlineLocked(false)
 	switch {
 	case s.gone: // the will is due
 	case !s.durable():
@@ -284,7 +284,7 @@ func (c *conn) leave() {
 			s.will, w = w, nil
 		}
 		s.saveLocked()
-		s.restLocked()
+		s.startTimersLocked()
 	}
 	s.mu.Unlock()
 	c.b.publishWill(w)

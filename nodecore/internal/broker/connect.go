@@ -24,6 +24,9 @@ func (c *conn) connect(pk packets.Packet) error {
 	if err := validConnect(pk); err != nil {
 		return c.refuse(*err)
 	}
+	if !c.b.admission.await(c.ended) {
+		return c.refuse(packets.ErrServerUnavailable)
+	}
 	c.maxPacket = pk.Properties.MaximumPacketSize
 	c.keepalive = time.Duration(pk.Connect.Keepalive) * 1500 * time.Millisecond
 	id, assigned := strings.Clone(pk.Connect.ClientIdentifier), ""
@@ -34,11 +37,11 @@ func (c *conn) connect(pk packets.Packet) error {
 	if pk.Connect.WillFlag {
 		c.will = newWill(pk, id, c.version)
 	}
-	s, err := c.b.attach(c, id, pk, assigned)
+	s, err := c.b.sessions.attach(c, id, pk, assigned)
 	if err != nil {
 		return c.refuse(*err)
 	}
-	c.b.dissolve(id)
+	c.b.sessions.stopForwarding(id)
 	c.b.log.Debug("client connected", "client", s.id, "remote", c.nc.RemoteAddr(), "version", c.version)
 	return nil
 }
@@ -98,63 +101,63 @@ func (c *conn) connack(present bool, assigned string) packets.Packet {
 }
 
 // attach makes c the connection of its client's session, here and in the whole cluster.
-func (b *Broker) attach(c *conn, id string, pk packets.Packet, assigned string) (*session, *packets.Code) {
-	s := b.takeTurn(id)
+func (rg *registry) attach(c *conn, id string, pk packets.Packet, assigned string) (*session, *packets.Code) {
+	s := rg.acquire(id)
 	if s == nil {
 		return nil, &packets.ErrServerUnavailable
 	}
-	defer s.turn.Unlock()
-	at := b.clock.now()
+	defer s.connecting.Unlock()
+	at := rg.b.clock.now()
 	s.mu.Lock()
 	s.stamp = at
 	s.mu.Unlock()
 	clean := pk.Connect.Clean
 	if assigned == "" {
-		b.claim(s, at, clean)
+		rg.b.takeovers.takeover(s, at, clean)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gone || s.stamp != at || b.isClosed() {
-		s.abandonLocked()
+	if s.gone || s.stamp != at || rg.b.isClosed() {
+		s.abandonConnectLocked()
 		return nil, &packets.ErrServerBusy // it connects elsewhere at the same moment, or we are closing
 	}
 	s.stopTimersLocked()
 	present := s.durable() && !clean
 	if clean { // ends the old session, if there is one
-		s.unsubscribeAllLocked()
-		s.bequeathLocked()
-		s.clearLocked()
+		s.subs.unsubscribeAllLocked()
+		s.passOnLocked()
+		s.outbox.clearLocked()
 	}
 	s.will = nil // else the client is back before the delay is over
 	was := s.durable()
 	s.expiry, s.clean, s.fresh = expiry(pk), clean, false
 	if was != s.durable() {
-		s.rerouteLocked(was)
-		s.storeLocked()
+		s.subs.recountDurableLocked(was)
+		s.outbox.storeLocked()
 	}
-	s.limit = window
+	s.outbox.limit = inflightMax
 	if r := pk.Properties.ReceiveMaximum; r > 0 && c.version == 5 {
-		s.limit = min(window, int(r))
+		s.outbox.limit = min(inflightMax, int(r))
 	}
-	s.rewindLocked()
-	s.acks.Clear()
-	s.stalled, s.away = false, time.Time{}
-	s.out = encode(nil, c.connack(present, assigned), c.version)
-	s.flights.All(func(f *flight) bool { // only those released are left
-		s.out = appendAck(s.out, ack{kind: packets.Pubrel, id: f.id}, c.version)
+	s.outbox.rewindLocked()
+	s.inbox.acks.Clear()
+	s.outbox.stalled, s.away = false, time.Time{}
+	s.outbox.replies = encode(nil, c.connack(present, assigned), c.version)
+	s.outbox.inflight.All(func(f *inflightMessage) bool { // only those released are left
+		s.outbox.replies = appendAck(s.outbox.replies, ack{kind: packets.Pubrel, id: f.id}, c.version)
 		return true
 	})
 	c.mu.Lock()
 	c.s = s
 	c.mu.Unlock()
 	s.conn = c
-	s.presentLocked(true)
+	s.subs.setOnlineLocked(true)
 	s.saveLocked()
 	return s, nil
 }
 
-// abandonLocked is for a CONNECT that comes to nothing. What was taken over for it stays.
-func (s *session) abandonLocked() {
+// abandonConnectLocked is for a CONNECT that comes to nothing. What was taken over for it stays.
+func (s *session) abandonConnectLocked() {
 	switch {
 	case s.gone || !s.fresh:
 	case !s.durable():
@@ -162,7 +165,7 @@ func (s *session) abandonLocked() {
 	default:
 		s.fresh, s.away = false, time.Now()
 		s.saveLocked()
-		s.restLocked()
+		s.startTimersLocked()
 	}
 }
 
@@ -177,48 +180,6 @@ func expiry(pk packets.Packet) uint32 {
 	return never
 }
 
-// takeTurn returns the client's session, new or not, with its turn held and no connection. It is nil after Close.
-func (b *Broker) takeTurn(id string) *session {
-	for {
-		b.mu.Lock()
-		if b.closed {
-			b.mu.Unlock()
-			return nil
-		}
-		s := b.sessions[id]
-		if s == nil {
-			s = newSession(b, id)
-			s.fresh = true
-			b.sessions[id] = s
-		}
-		b.mu.Unlock()
-		s.turn.Lock()
-		s.mu.Lock()
-		gone, old := s.gone, s.conn
-		s.mu.Unlock()
-		if !gone && old == nil {
-			return s
-		}
-		if old != nil {
-			old.end(packets.ErrSessionTakenOver)
-			<-old.done
-		}
-		s.turn.Unlock()
-	}
-}
-
-// dissolve ends the passing on of messages for a session that has come back.
-func (b *Broker) dissolve(id string) {
-	b.mu.RLock()
-	stub := b.stubs[id]
-	b.mu.RUnlock()
-	if stub != nil {
-		stub.mu.Lock()
-		defer stub.mu.Unlock()
-		stub.dissolveLocked()
-	}
-}
-
 // setExpiry changes how long the session lives on, as a DISCONNECT may; not from nothing to something.
 func (s *session) setExpiry(expiry uint32) bool {
 	s.mu.Lock()
@@ -228,7 +189,7 @@ func (s *session) setExpiry(expiry uint32) bool {
 		return false
 	}
 	if s.expiry = expiry; was != s.durable() {
-		s.rerouteLocked(was)
+		s.subs.recountDurableLocked(was)
 	}
 	return true
 }

@@ -8,17 +8,17 @@ import (
 
 // What nodes say to each other.
 const (
-	framePublish  byte = iota + 1 // a message, and what is to be done with it
-	frameRoutes                   // filters that are wanted, or no longer, on the sending node
-	frameOffer                    // digest of the sender's retained messages
-	framePull                     // request for those that differ from a digest
-	frameRetained                 // retained messages, and marks of removed ones
-	framePulled                   // the end of the answer to a pull
-	frameClaim                    // a client has connected to the sending node
-	frameClaimed                  // answer: nothing known, the session's state, or a newer connection
-	frameSessions                 // clients that have a session on the sending node
-	frameHandOver                 // messages for a session that has moved to the receiving node
-	frameSettled                  // a session that moved here gets its messages here: no need to pass them on
+	framePublish        byte = iota + 1 // a message, and what is to be done with it
+	frameRoutes                         // filters that are wanted, or no longer, on the sending node
+	frameOffer                          // digest of the sender's retained messages
+	framePull                           // request for those that differ from a digest
+	frameRetained                       // retained messages, and marks of removed ones
+	framePulled                         // the end of the answer to a pull
+	frameTakeover                       // a client has connected to the sending node
+	frameTakeoverAnswer                 // answer: nothing known, the session's state, or a newer connection
+	frameSessions                       // clients that have a session on the sending node
+	frameHandOver                       // messages for a session that has moved to the receiving node
+	frameSettled                        // a session that moved here gets its messages here: no need to pass them on
 )
 
 // maxHops is how often a message of a group is passed on because its member has gone.
@@ -81,7 +81,7 @@ func parsePublishHead(r *reader) (p publishing) {
 // tell sends a frame to a peer; w, if any, doesn't wait for one that can't be reached.
 func (b *Broker) tell(to string, kind byte, body []byte, w waits) {
 	// A pull answers an offer, which comes but once: the way back may still be given up when it arrives.
-	f := peer.Frame{Kind: kind, Body: body, Keep: kind == frameClaimed || kind == frameHandOver || kind == framePull}
+	f := peer.Frame{Kind: kind, Body: body, Keep: kind == frameTakeoverAnswer || kind == frameHandOver || kind == framePull}
 	if w != nil {
 		w.more()
 		f.Waiter = w
@@ -97,25 +97,25 @@ func (b *Broker) Receive(from string, kind byte, body []byte, p peer.Pauser) {
 	case framePublish:
 		err = b.received(body, p)
 	case frameRoutes:
-		err = b.routesOf(from, r)
+		err = b.routes.updateRoutes(from, r)
 	case frameOffer:
-		err = b.offered(from, r)
+		err = b.retained.offered(from, r)
 	case framePull:
-		err = b.pulled(from, r)
+		err = b.retained.pulled(from, r)
 	case frameRetained:
-		err = b.mergeRetained(r)
+		err = b.retained.mergeRetained(r)
 	case framePulled:
-		b.answered(r.uint64())
-	case frameClaim:
-		err = b.claimed(from, r)
-	case frameClaimed:
-		err = b.claimAnswer(from, r)
+		b.retained.answered(r.uint64())
+	case frameTakeover:
+		err = b.takeovers.takeoverAsked(from, r)
+	case frameTakeoverAnswer:
+		err = b.takeovers.takeoverAnswered(from, r)
 	case frameSessions:
-		err = b.sessionsOf(from, r)
+		err = b.takeovers.sessionsOf(from, r)
 	case frameHandOver:
-		err = b.handedOver(r)
+		err = b.takeovers.handedOver(r)
 	case frameSettled:
-		err = b.settled(r)
+		err = b.takeovers.settled(r)
 	}
 	if err != nil {
 		b.log.Warn("frame of another node is not understood", "from", from, "kind", kind, "error", err)
@@ -126,7 +126,7 @@ func (b *Broker) Receive(from string, kind byte, body []byte, p peer.Pauser) {
 
 // Joined opens the link to a new member if there is anything that it should know.
 func (b *Broker) Joined(name string) {
-	b.hearing.expect(name)
+	b.synced.expect(name)
 	if b.anything() {
 		b.mesh.Connect(name)
 	}
@@ -134,13 +134,13 @@ func (b *Broker) Joined(name string) {
 
 // Met tells a process that knows nothing of this node all that it should know.
 func (b *Broker) Met(name string) {
-	b.announceAll(name)
-	b.offer(name)
-	b.listSessions(name)
+	b.routes.announceAll(name)
+	b.retained.offer(name)
+	b.takeovers.listSessions(name)
 }
 
 // Left forgets what is known of a node.
 func (b *Broker) Left(name string) {
-	b.hearing.done(name)
-	b.dropRoutes(name)
+	b.synced.done(name)
+	b.routes.dropRoutes(name)
 }

@@ -44,11 +44,7 @@ func (n *testNode) addr(listener string) string {
 	return s
 }
 
-func (n *testNode) session(id string) *session {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	return n.sessions[id]
-}
+func (n *testNode) session(id string) *session { return n.sessions.get(id) }
 
 // testCluster is some nodes that know each other.
 type testCluster struct {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"onemore/nodecore/internal/ring"
 	"onemore/nodecore/internal/topic"
 )
 
@@ -34,10 +35,10 @@ func (c *conn) publish(p publish) error {
 		}
 		return nil
 	}
-	if !c.b.hear(c.ended) {
+	if !c.b.synced.awaitRoutes(c.ended) {
 		return packets.CodeDisconnect
 	}
-	in, fresh := c.s.incoming(c, p)
+	in, fresh := c.s.inbox.incoming(c, p)
 	if in == nil {
 		return packets.ErrReceiveMaximum
 	}
@@ -45,7 +46,7 @@ func (c *conn) publish(p publish) error {
 		if topic.ValidName(m.topic) {
 			c.b.publish(m, in, c)
 		} else {
-			c.s.accepted(in)
+			c.s.inbox.accepted(in)
 		}
 	}
 	c.awaitRoom()
@@ -73,78 +74,86 @@ func (c *conn) alias(p *publish) error {
 	return nil
 }
 
+// inbox is what a client has sent with QoS 1 and 2, until that is done with; guarded by the session's lock.
+type inbox struct {
+	s    *session
+	recv map[uint16]*incoming  // QoS 2, from PUBLISH to PUBREL
+	acks ring.Queue[*incoming] // to be acknowledged on this connection, in order
+	room chan struct{}         // closed when acks is no longer long; nil if it isn't
+}
+
 // incoming notes a PUBLISH that is to be acknowledged. fresh is false if it is known already, and must not be published
 // again; in is nil if the client has sent too many.
-func (s *session) incoming(c *conn, p publish) (in *incoming, fresh bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (ib *inbox) incoming(c *conn, p publish) (in *incoming, fresh bool) {
+	ib.s.mu.Lock()
+	defer ib.s.mu.Unlock()
 	if p.qos == 2 {
-		if in = s.recv[p.id]; in != nil {
-			if s.conn == c && !s.dueLocked(in) {
-				s.acks.Push(in)
-				s.flushAcksLocked()
+		if in = ib.recv[p.id]; in != nil {
+			if ib.s.conn == c && !ib.dueLocked(in) {
+				ib.acks.Push(in)
+				ib.flushAcksLocked()
 			}
 			return in, false
 		}
-		if c.version == 5 && len(s.recv) >= 2*receiveMax {
-			return nil, false // older clients aren't told of a limit; they have 65,535 packet ids
+		if c.version == 5 && len(ib.recv) >= 2*receiveMax {
+			return nil, false // older versions have no receive maximum, only 65,535 packet ids
 		}
-		if s.recv == nil {
-			s.recv = map[uint16]*incoming{}
+		if ib.recv == nil {
+			ib.recv = map[uint16]*incoming{}
 		}
 	}
-	in = &incoming{s: s, id: p.id, qos: p.qos}
+	in = &incoming{s: ib.s, id: p.id, qos: p.qos}
 	if p.qos == 2 {
-		s.recv[p.id] = in
+		ib.recv[p.id] = in
 	}
-	if s.conn == c {
-		s.acks.Push(in)
+	if ib.s.conn == c {
+		ib.acks.Push(in)
 	}
 	return in, true
 }
 
 // accepted says that an incoming message has been accepted everywhere, and acknowledges what is due, in order, unless the client is
 // to send no more for now.
-func (s *session) accepted(in *incoming) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (ib *inbox) accepted(in *incoming) {
+	ib.s.mu.Lock()
+	defer ib.s.mu.Unlock()
 	in.ready = true
-	s.keepReceivedLocked(in)
-	s.flushAcksLocked()
+	ib.persistReceivedLocked(in)
+	ib.flushAcksLocked()
 }
 
-// keepReceivedLocked puts the packet id of a QoS 2 message of the client on disk, until its PUBREL.
-func (s *session) keepReceivedLocked(in *incoming) {
-	if s.recv[in.id] != in || s.b.ctx.Err() != nil { // what is given up by Close is not accepted
+// persistReceivedLocked puts the packet id of a QoS 2 message of the client on disk, until its PUBREL.
+func (ib *inbox) persistReceivedLocked(in *incoming) {
+	if ib.recv[in.id] != in || ib.s.b.ctx.Err() != nil { // what is given up by Close is not accepted
 		return
 	}
-	if in.seq = s.seqLocked(); in.seq != 0 {
-		s.b.store.PutMessage(s.id, in.seq, idRecord(recordReceived, in.id))
+	if in.seq = ib.s.outbox.seqLocked(); in.seq != 0 {
+		ib.s.b.store.PutMessage(ib.s.id, in.seq, idRecord(recordReceived, in.id))
 	}
 }
 
-func (s *session) flushAcksLocked() {
-	if s.conn == nil || s.acks.Len() == 0 || !(*s.acks.At(0)).ready || s.conn.paused() != nil {
+func (ib *inbox) flushAcksLocked() {
+	if ib.s.conn == nil || ib.acks.Len() == 0 || !(*ib.acks.At(0)).ready || ib.s.conn.paused() != nil {
 		return
 	}
-	for s.acks.Len() > 0 && (*s.acks.At(0)).ready {
-		in, kind := s.acks.Pop(), byte(packets.Puback)
+	for ib.acks.Len() > 0 && (*ib.acks.At(0)).ready {
+		in, kind := ib.acks.Pop(), byte(packets.Puback)
 		if in.qos == 2 {
 			kind = packets.Pubrec
 		}
-		s.out = appendAck(s.out, ack{kind: kind, id: in.id}, s.conn.version)
+		ib.s.outbox.replies = appendAck(ib.s.outbox.replies, ack{kind: kind, id: in.id}, ib.s.conn.version)
 	}
-	if s.room != nil && s.acks.Len() < acceptMax/2 {
-		close(s.room)
-		s.room = nil
+	if ib.room != nil && ib.acks.Len() < acceptMax/2 {
+		close(ib.room)
+		ib.room = nil
 	}
-	signal(s.wake)
+	signal(ib.s.wake)
 }
 
 // dueLocked says whether the message will be acknowledged anyway.
-func (s *session) dueLocked(in *incoming) bool {
+func (ib *inbox) dueLocked(in *incoming) bool {
 	due := false
-	s.acks.All(func(a **incoming) bool {
+	ib.acks.All(func(a **incoming) bool {
 		due = *a == in
 		return !due
 	})
@@ -155,14 +164,14 @@ func (s *session) dueLocked(in *incoming) bool {
 func (c *conn) awaitRoom() {
 	s := c.s
 	s.mu.Lock()
-	if s.acks.Len() < acceptMax || s.conn != c {
+	if s.inbox.acks.Len() < acceptMax || s.conn != c {
 		s.mu.Unlock()
 		return
 	}
-	if s.room == nil {
-		s.room = make(chan struct{})
+	if s.inbox.room == nil {
+		s.inbox.room = make(chan struct{})
 	}
-	room := s.room
+	room := s.inbox.room
 	s.mu.Unlock()
 	select {
 	case <-room:
@@ -220,21 +229,21 @@ func (c *conn) awaitResume(qos byte, size int) {
 // acknowledge handles the client's PUBACK, PUBREC, PUBREL and PUBCOMP.
 func (c *conn) acknowledge(a ack) {
 	if a.kind != packets.Pubrel {
-		c.s.finish(a, c.version)
+		c.s.outbox.finish(a, c.version)
 		return
 	}
 	s := c.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	comp := ack{kind: packets.Pubcomp, id: a.id}
-	if in := s.recv[a.id]; in != nil {
-		s.forgetLocked(delivery{seq: in.seq})
-		delete(s.recv, a.id)
+	if in := s.inbox.recv[a.id]; in != nil {
+		s.outbox.unpersistLocked(delivery{seq: in.seq})
+		delete(s.inbox.recv, a.id)
 	} else {
 		comp.reason = packets.ErrPacketIdentifierNotFound.Code
 	}
 	if s.conn == c {
-		s.out = appendAck(s.out, comp, c.version)
+		s.outbox.replies = appendAck(s.outbox.replies, comp, c.version)
 		signal(s.wake)
 	}
 }

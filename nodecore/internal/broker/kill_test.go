@@ -64,7 +64,7 @@ func TestKilledAmidQoS2(t *testing.T) {
 	pub.publish("t", "new", 2, 1, false)
 	pub.readAck(packets.Pubrec)
 	p := sub.readPublish()
-	if string(p.payload) != "new" || p.id <= ids[2]+lostIDs {
+	if string(p.payload) != "new" || p.id <= ids[2]+skippedIDs {
 		t.Errorf("got %q with id %d; %d are in use, and more may be", p.payload, p.id, ids)
 	}
 	for _, id := range []uint16{ids[2], p.id} {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// lostIDs is how many packet ids are left out after a kill: those of the last moments were not on disk yet, and the client may hold
+// skippedIDs is how many packet ids are left out after a kill: those of the last moments were not on disk yet, and the client may hold
 // them.
-const lostIDs = 4096
+const skippedIDs = 4096
 
 // timer is a time.AfterFunc that Broker.Close waits for.
 type timer struct {
@@ -34,20 +34,20 @@ func (t *timer) stop() {
 }
 
 func (s *session) stopTimersLocked() {
-	s.rest.stop()
-	s.sigh.stop()
-	s.rest, s.sigh = nil, nil
+	s.expiryTimer.stop()
+	s.willTimer.stop()
+	s.expiryTimer, s.willTimer = nil, nil
 }
 
-// restLocked starts the time that a session has without a connection, and that of its will.
-func (s *session) restLocked() {
+// startTimersLocked starts the time that a session has without a connection, and that of its will.
+func (s *session) startTimersLocked() {
 	if s.b.ctx.Err() != nil {
 		return
 	}
 	s.stopTimersLocked()
 	if s.expiry != never {
 		at := s.stamp
-		s.rest = s.b.after(time.Until(s.away.Add(time.Duration(s.expiry)*time.Second)), func() {
+		s.expiryTimer = s.b.after(time.Until(s.away.Add(time.Duration(s.expiry)*time.Second)), func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if s.conn == nil && s.stamp == at {
@@ -56,7 +56,7 @@ func (s *session) restLocked() {
 		})
 	}
 	if w := s.will; w != nil {
-		s.sigh = s.b.after(w.delay, func() {
+		s.willTimer = s.b.after(w.delay, func() {
 			s.mu.Lock()
 			due := s.will == w
 			if due {
@@ -77,19 +77,14 @@ func (s *session) endLocked() {
 	}
 	s.gone = true
 	s.stopTimersLocked()
-	s.unsubscribeAllLocked()
-	s.bequeathLocked()
+	s.subs.unsubscribeAllLocked()
+	s.passOnLocked()
 	s.dropLocked()
-	b := s.b
-	b.mu.Lock()
-	if b.sessions[s.id] == s {
-		delete(b.sessions, s.id)
-	}
-	b.mu.Unlock()
+	s.b.sessions.remove(s)
 }
 
-// bequeathLocked publishes the will of a session that ends. What groups have sent to it goes to their other members.
-func (s *session) bequeathLocked() {
+// passOnLocked publishes the will of a session that ends. What groups have sent to it goes to their other members.
+func (s *session) passOnLocked() {
 	b, w := s.b, s.will
 	s.will = nil
 	var left []delivery
@@ -99,10 +94,10 @@ func (s *session) bequeathLocked() {
 		}
 		return true
 	}
-	for _, d := range s.flownLocked() {
+	for _, d := range s.outbox.unacknowledgedLocked() {
 		shared(&d)
 	}
-	s.queue.All(shared)
+	s.outbox.queue.All(shared)
 	if w == nil && len(left) == 0 {
 		return
 	}
@@ -114,9 +109,9 @@ func (s *session) bequeathLocked() {
 	})
 }
 
-// flownLocked is the messages that were sent and not received for sure, in order.
-func (s *session) flownLocked() (all []delivery) {
-	s.flights.All(func(f *flight) bool {
+// unacknowledgedLocked is the messages that were sent and not received for sure, in order.
+func (o *outbox) unacknowledgedLocked() (all []delivery) {
+	o.inflight.All(func(f *inflightMessage) bool {
 		if !f.released {
 			all = append(all, f.delivery)
 		}
@@ -127,7 +122,7 @@ func (s *session) flownLocked() (all []delivery) {
 
 // dropLocked drops the messages, and all that is on disk.
 func (s *session) dropLocked() {
-	s.clearLocked()
+	s.outbox.clearLocked()
 	if s.saved {
 		s.b.store.DeleteSession(s.id)
 		s.saved = false
@@ -136,83 +131,66 @@ func (s *session) dropLocked() {
 
 // redeliver gives a message of a group to another member.
 func (b *Broker) redeliver(d delivery) {
-	for _, f := range b.route(nil, d.m, 0, d.share) {
+	for _, f := range b.routes.route(nil, d.m, 0, d.share) {
 		switch {
 		case !slices.Contains(f.shares, d.share):
 		case f.peer == "":
-			b.share(d.share, d.m, 0, nil, nil)
+			b.routes.share(d.share, d.m, 0, nil, nil)
 		default:
-			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{d.share}}, d.m, nil, 0, new([]byte), nil, nil)
+			b.routes.forward(forward{peer: f.peer, keep: f.keep, shares: []string{d.share}}, d.m, nil, 0, new([]byte), nil, nil)
 		}
 	}
 }
 
 // moveLocked leaves the session to another node. Messages that still come here for it are passed on until that node says that it gets
-// them all, or passTime is over.
+// them all, or forwardTime is over.
 func (s *session) moveLocked(to string) {
 	s.gone, s.moved = true, to
 	s.stopTimersLocked()
 	s.dropLocked()
 	s.saveLocked()
 	b := s.b
-	b.mu.Lock()
-	delete(b.sessions, s.id)
-	old := b.stubs[s.id]
-	b.stubs[s.id] = s
-	b.mu.Unlock()
-	if old != nil {
+	if old := b.sessions.move(s); old != nil {
 		b.background.Go(func() { // its lock comes after ours in no order
 			old.mu.Lock()
 			defer old.mu.Unlock()
-			old.dissolveLocked()
+			old.stopForwardingLocked()
 		})
 	}
-	s.passLocked(passTime)
+	s.forwardForLocked(forwardTime)
 }
 
-// passLocked passes messages on for so long.
-func (s *session) passLocked(d time.Duration) {
+// forwardForLocked passes messages on for so long.
+func (s *session) forwardForLocked(d time.Duration) {
 	s.stopTimersLocked()
 	if s.moved == "" || s.b.ctx.Err() != nil {
 		return
 	}
-	s.rest = s.b.after(d, func() {
+	s.expiryTimer = s.b.after(d, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.dissolveLocked()
+		s.stopForwardingLocked()
 	})
 }
 
-// dissolveLocked ends the passing on of messages.
-func (s *session) dissolveLocked() {
+// stopForwardingLocked ends the passing on of messages.
+func (s *session) stopForwardingLocked() {
 	if s.moved == "" {
 		return
 	}
 	s.stopTimersLocked()
-	s.unsubscribeAllLocked()
+	s.subs.unsubscribeAllLocked()
 	s.moved = ""
-	b := s.b
-	if s.saved && !s.backLocked() {
-		b.store.DeleteSession(s.id)
+	if s.saved && s.b.sessions.get(s.id) == nil {
+		s.b.store.DeleteSession(s.id)
 	}
-	b.mu.Lock()
-	if b.stubs[s.id] == s {
-		delete(b.stubs, s.id)
-	}
-	b.mu.Unlock()
-}
-
-// backLocked says whether the client has a session here again, after an older one has moved. The record on disk is its.
-func (s *session) backLocked() bool {
-	s.b.mu.RLock()
-	defer s.b.mu.RUnlock()
-	return s.b.sessions[s.id] != nil
+	s.b.sessions.remove(s)
 }
 
 // saveLocked keeps on disk what the session needs after a restart; its messages are there already.
 func (s *session) saveLocked() {
 	switch {
-	case s.moved != "" && s.backLocked():
+	case s.moved != "" && s.b.sessions.get(s.id) != nil: // the client is here again; the record is that of its new session
 	case s.moved != "":
 		st := s.stateLocked()
 		s.b.store.PutSession(s.id, st.append(nil))
@@ -229,53 +207,53 @@ func (s *session) saveLocked() {
 }
 
 // storeLocked puts messages on disk that came before the session was durable.
-func (s *session) storeLocked() {
-	s.queue.All(func(d *delivery) bool {
+func (o *outbox) storeLocked() {
+	o.queue.All(func(d *delivery) bool {
 		if d.qos > 0 && d.seq == 0 {
-			d.seq = s.seqLocked()
-			s.keepLocked(*d)
+			d.seq = o.seqLocked()
+			o.persistLocked(*d)
 		}
 		return true
 	})
 }
 
 // load makes the sessions and retained messages that are on disk.
-func (b *Broker) load() error {
-	err := b.store.Sessions(func(client string, value []byte) error {
+func (rg *registry) load() error {
+	err := rg.b.store.Sessions(func(client string, value []byte) error {
 		r := reader{b: slices.Clone(value)}
 		st := r.sessionState()
 		if r.bad || st.id != client {
-			b.log.Warn("stored session is not understood, and dropped", "client", client)
-			b.store.DeleteSession(client)
+			rg.b.log.Warn("stored session is not understood, and dropped", "client", client)
+			rg.b.store.DeleteSession(client)
 			return nil
 		}
-		s := newSession(b, client)
-		s.stamp, s.expiry, s.nextID, s.clean, s.saved = st.stamp, st.expiry, st.nextID, st.clean, true
+		s := newSession(rg.b, client)
+		s.stamp, s.expiry, s.outbox.nextID, s.clean, s.saved = st.stamp, st.expiry, st.nextID, st.clean, true
 		if st.away != 0 {
 			s.away = time.UnixMilli(st.away)
 		}
-		b.clock.saw(st.stamp)
+		rg.b.clock.saw(st.stamp)
 		if s.moved = st.moved; s.moved == "" {
-			b.sessions[client] = s
+			rg.all[client] = s
 		} else {
-			s.gone, b.stubs[client] = true, s
+			s.gone, rg.moved[client] = true, s
 		}
 		for _, sub := range st.subs {
-			s.subscribeLocked(sub, nil)
+			s.subs.subscribeLocked(sub, nil)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if err := b.loadMessages(); err != nil {
+	if err := rg.loadMessages(); err != nil {
 		return err
 	}
-	return b.store.Retained(func(name string, value []byte) error {
+	return rg.b.store.Retained(func(name string, value []byte) error {
 		r := reader{b: value}
-		if k := r.kept(); !r.bad {
-			b.clock.saw(k.at)
-			b.retained.setLocked(name, k)
+		if k := r.retainedEntry(); !r.bad {
+			rg.b.clock.saw(k.at)
+			rg.b.retained.setLocked(name, k)
 		}
 		return nil
 	})
@@ -286,11 +264,11 @@ func (s *session) reload(seq uint64, value []byte) bool {
 	r := reader{b: value}
 	switch r.byte() {
 	case recordReceived:
-		s.receivedLocked(r.uint16(), seq)
+		s.inbox.receivedLocked(r.uint16(), seq)
 		return !r.bad
 	case recordReleased:
-		s.nextID = r.uint16()
-		s.flights.Push(flight{delivery: delivery{id: s.nextID, qos: 2, seq: seq}, released: true})
+		s.outbox.nextID = r.uint16()
+		s.outbox.inflight.Push(inflightMessage{delivery: delivery{id: s.outbox.nextID, qos: 2, seq: seq}, released: true})
 		return !r.bad
 	}
 	d, err := parseDelivery(value)
@@ -298,40 +276,40 @@ func (s *session) reload(seq uint64, value []byte) bool {
 		return false
 	}
 	if d.seq, d.dup = seq, d.id != 0; d.dup {
-		s.nextID = d.id // they were sent in this order
+		s.outbox.nextID = d.id // they were sent in this order
 	}
-	s.queue.Push(d)
-	s.bytes += d.m.size()
+	s.outbox.queue.Push(d)
+	s.outbox.bytes += d.m.size()
 	return true
 }
 
 // loadMessages puts the stored messages into the sessions.
-func (b *Broker) loadMessages() error {
-	err := b.store.Messages(func(client string, seq uint64, value []byte) error {
-		s := b.sessions[client]
+func (rg *registry) loadMessages() error {
+	err := rg.b.store.Messages(func(client string, seq uint64, value []byte) error {
+		s := rg.all[client]
 		if s == nil {
-			b.store.DeleteMessage(client, seq)
+			rg.b.store.DeleteMessage(client, seq)
 			return nil
 		}
-		s.nextSeq = max(s.nextSeq, seq+1)
+		s.outbox.nextSeq = max(s.outbox.nextSeq, seq+1)
 		if !s.reload(seq, value) {
-			b.log.Warn("stored message is not understood, and dropped", "client", client)
-			b.store.DeleteMessage(client, seq)
+			rg.b.log.Warn("stored message is not understood, and dropped", "client", client)
+			rg.b.store.DeleteMessage(client, seq)
 		}
 		return nil
 	})
-	for _, s := range b.sessions {
+	for _, s := range rg.all {
 		s.mu.Lock()
 		if s.away.IsZero() { // it was connected when the node was killed
 			s.away = time.Now()
-			s.nextID += lostIDs
+			s.outbox.nextID += skippedIDs
 		}
-		s.restLocked()
+		s.startTimersLocked()
 		s.mu.Unlock()
 	}
-	for _, s := range b.stubs {
+	for _, s := range rg.moved {
 		s.mu.Lock()
-		s.passLocked(passTime)
+		s.forwardForLocked(forwardTime)
 		s.mu.Unlock()
 	}
 	return err

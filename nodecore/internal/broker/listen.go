@@ -7,31 +7,38 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
 )
 
+// server is the listeners for clients, and what was accepted by them.
+type server struct {
+	b         *Broker
+	accepting sync.WaitGroup // listeners and connections
+}
+
 // listen serves all listeners.
-func (b *Broker) listen() {
-	plain, secure := b.cfg.MQTT, b.cfg.MQTTS
+func (sv *server) listen() {
+	plain, secure := sv.b.cfg.MQTT, sv.b.cfg.MQTTS
 	if plain != nil {
-		b.accepting.Go(func() { b.accept(plain) })
+		sv.accepting.Go(func() { sv.accept(plain) })
 	}
 	if secure != nil {
-		b.accepting.Go(func() { b.accept(tls.NewListener(secure, b.certs.config())) })
+		sv.accepting.Go(func() { sv.accept(tls.NewListener(secure, sv.b.certs.config())) })
 	}
-	if b.cfg.WS != nil {
-		b.accepting.Go(func() { b.web(b.cfg.WS) })
+	if sv.b.cfg.WS != nil {
+		sv.accepting.Go(func() { sv.web(sv.b.cfg.WS) })
 	}
-	if b.cfg.WSS != nil {
-		b.accepting.Go(func() { b.web(tls.NewListener(b.cfg.WSS, b.certs.config())) })
+	if sv.b.cfg.WSS != nil {
+		sv.accepting.Go(func() { sv.web(tls.NewListener(sv.b.cfg.WSS, sv.b.certs.config())) })
 	}
 }
 
-func (b *Broker) closeListeners() error {
+func (sv *server) closeListeners() error {
 	var errs []error
-	for _, l := range []net.Listener{b.cfg.MQTT, b.cfg.MQTTS, b.cfg.WS, b.cfg.WSS} {
+	for _, l := range []net.Listener{sv.b.cfg.MQTT, sv.b.cfg.MQTTS, sv.b.cfg.WS, sv.b.cfg.WSS} {
 		if l == nil {
 			continue
 		}
@@ -43,53 +50,53 @@ func (b *Broker) closeListeners() error {
 }
 
 // accept serves MQTT connections until the listener is closed.
-func (b *Broker) accept(l net.Listener) {
+func (sv *server) accept(l net.Listener) {
 	for {
 		nc, err := l.Accept()
 		if err == nil {
-			b.accepting.Go(func() { b.serve(nc) })
+			sv.accepting.Go(func() { sv.serve(nc) })
 			continue
 		}
-		if errors.Is(err, net.ErrClosed) || b.isClosed() {
+		if errors.Is(err, net.ErrClosed) || sv.b.isClosed() {
 			return
 		}
-		b.log.Warn("accept a client", "error", err)
+		sv.b.log.Warn("accept a client", "error", err)
 		t := time.NewTimer(50 * time.Millisecond) // out of file descriptors, for one
 		select {
 		case <-t.C:
-		case <-b.ctx.Done():
+		case <-sv.b.ctx.Done():
 		}
 		t.Stop()
 	}
 }
 
 // web serves MQTT over WebSocket until the listener is closed. All paths are taken, as clients differ in theirs.
-func (b *Broker) web(l net.Listener) {
+func (sv *server) web(l net.Listener) {
 	srv := &http.Server{
-		Handler:           http.HandlerFunc(b.upgrade),
+		Handler:           http.HandlerFunc(sv.upgrade),
 		ReadHeaderTimeout: connectTime,
 		IdleTimeout:       connectTime,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(b.log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(sv.b.log.Handler(), slog.LevelDebug),
 		ConnState: func(_ net.Conn, s http.ConnState) { // Close of the server doesn't wait for its connections
 			switch s {
 			case http.StateNew:
-				b.accepting.Add(1)
+				sv.accepting.Add(1)
 			case http.StateClosed, http.StateHijacked:
-				b.accepting.Done()
+				sv.accepting.Done()
 			}
 		},
 	}
-	if err := srv.Serve(l); !b.isClosed() {
-		b.log.Error("serve WebSocket", "listener", l.Addr(), "error", err)
+	if err := srv.Serve(l); !sv.b.isClosed() {
+		sv.b.log.Error("serve WebSocket", "listener", l.Addr(), "error", err)
 	}
 	srv.Close() // those not upgraded; the others are connections of ours
 }
 
 // upgrade serves one WebSocket. It is counted by itself, as a connection is no longer counted once it is hijacked.
-func (b *Broker) upgrade(w http.ResponseWriter, r *http.Request) {
-	b.accepting.Add(1)
-	defer b.accepting.Done()
+func (sv *server) upgrade(w http.ResponseWriter, r *http.Request) {
+	sv.accepting.Add(1)
+	defer sv.accepting.Done()
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{"mqtt", "mqttv3.1"},
 		InsecureSkipVerify: true, // any origin: test pages come from anywhere, and there is nothing to steal with cookies
@@ -98,7 +105,7 @@ func (b *Broker) upgrade(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	b.serve(&wsConn{Conn: websocket.NetConn(context.Background(), ws, websocket.MessageBinary), ws: ws})
+	sv.serve(&wsConn{Conn: websocket.NetConn(context.Background(), ws, websocket.MessageBinary), ws: ws})
 }
 
 // wsConn closes without the closing handshake, which a client that is gone would never answer.

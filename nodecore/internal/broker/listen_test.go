@@ -145,8 +145,8 @@ func TestGarbage(t *testing.T) {
 	eventually(t, "the garbage is gone", func() bool { return c.nodes[0].Stats().Connections == 1 })
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
-		t.Errorf("%d bytes more on the heap", grown)
+	if allocAhead := int64(after.HeapAlloc) - int64(before.HeapAlloc); allocAhead > 8<<20 {
+		t.Errorf("%d bytes more on the heap", allocAhead)
 	}
 	pub.publish("t", 1, false, "after")
 	sub.expect("t=before", "t=after")

@@ -17,8 +17,8 @@ const MaxPacket = 8 << 20
 // maxConnect is the largest first packet, from somebody who may not be a client at all.
 const maxConnect = 256 << 10
 
-// grown is how much is allocated for a packet before its bytes have come.
-const grown = 64 << 10
+// allocAhead is how much is allocated for a packet before its bytes have come.
+const allocAhead = 64 << 10
 
 // whole says whether the next packet has come already, so that readPacket won't have to wait for it.
 func whole(br *bufio.Reader) bool {
@@ -52,7 +52,7 @@ func readPacket(br *bufio.Reader, limit int) (head byte, body []byte, err error)
 	if n > limit {
 		return 0, nil, packets.ErrPacketTooLarge
 	}
-	if n <= grown {
+	if n <= allocAhead {
 		body = make([]byte, n)
 		_, err = io.ReadFull(br, body)
 		return head, body, err
@@ -143,11 +143,11 @@ type ack struct {
 
 func decodeAck(head byte, body []byte) (ack, error) {
 	kind := head >> 4
-	want := byte(0)
+	countFilter := byte(0)
 	if kind == packets.Pubrel {
-		want = 2
+		countFilter = 2
 	}
-	if head&15 != want || len(body) < 2 {
+	if head&15 != countFilter || len(body) < 2 {
 		return ack{}, packets.ErrMalformedPacket
 	}
 	a := ack{kind: kind, id: binary.BigEndian.Uint16(body)}

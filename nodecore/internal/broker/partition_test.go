@@ -138,7 +138,7 @@ func TestStalledSubscriber(t *testing.T) {
 	sub := c.connect(1, "sub", nil)
 	sub.subscribe(0, "t")
 	pub := c.connect(0, "pub", nil)
-	const n = 3 * longQueue
+	const n = 3 * pauseQueue
 	for i := range n {
 		pub.publish("t", byte(i%2), false, fmt.Sprint(i))
 	}

@@ -104,7 +104,7 @@ func TestExpiresUnderWay(t *testing.T) {
 	eventually(t, "both have expired", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.conn == nil && s.queue.At(0).m.expired(time.Now())
+		return s.conn == nil && s.outbox.queue.At(0).m.expired(time.Now())
 	})
 	sub = connect(false)
 	for _, want := range []string{"sent", "lasts"} {

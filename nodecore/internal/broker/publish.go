@@ -48,27 +48,27 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 	m.node, m.seq = b.incarnation, b.seq.Add(1)
 	var retained *stamp
 	if m.retain {
-		at := b.retain(m)
+		at := b.retained.retain(m)
 		retained = &at
 	}
 	if w != nil {
 		w.more()
 	}
-	b.deliver(m, from)
+	b.routes.deliver(m, from)
 	var buf [4]forward
 	var plain []byte
-	routes := b.route(buf[:0], m, 0, "")
+	routes := b.routes.route(buf[:0], m, 0, "")
 	for _, f := range routes {
 		if f.peer == "" {
 			for _, share := range f.shares {
-				b.share(share, m, 0, w, from)
+				b.routes.share(share, m, 0, w, from)
 			}
 			continue
 		}
-		b.forward(f, m, retained, 0, &plain, w, from)
+		b.routes.forward(f, m, retained, 0, &plain, w, from)
 	}
 	if retained != nil {
-		b.spread(m, *retained, routes, w)
+		b.retained.spread(m, *retained, routes, w)
 	}
 	if w != nil {
 		w.Done(true)
@@ -76,28 +76,28 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 }
 
 // deliver gives a message to those sessions of this node that subscribed by themselves.
-func (b *Broker) deliver(m *message, from peer.Pauser) {
+func (ro *routing) deliver(m *message, from peer.Pauser) {
 	type target struct {
 		s *session
 		d delivery
 	}
 	var buf [8]target
 	targets := buf[:0]
-	var seen map[*session]int
-	b.mu.RLock()
-	b.subs.Match(m.topic, func(s *session, sub subscription) {
+	var found map[*session]int
+	ro.mu.RLock()
+	ro.subs.Match(m.topic, func(s *session, sub subscription) {
 		if sub.noLocal && m.origin == s.id {
 			return
 		}
-		i, ok := seen[s]
+		i, ok := found[s]
 		if !ok {
 			i = len(targets)
 			targets = append(targets, target{s: s, d: delivery{m: m, qos: min(m.qos, sub.qos)}})
-			if s.several.Load() {
-				if seen == nil {
-					seen = map[*session]int{}
+			if s.subs.several.Load() {
+				if found == nil {
+					found = map[*session]int{}
 				}
-				seen[s] = i
+				found[s] = i
 			}
 		}
 		d := &targets[i].d
@@ -107,16 +107,16 @@ func (b *Broker) deliver(m *message, from peer.Pauser) {
 			d.ids = append(d.ids, sub.id)
 		}
 	})
-	b.mu.RUnlock()
+	ro.mu.RUnlock()
 	for _, t := range targets {
 		slices.Sort(t.d.ids)
 		t.s.deliver(t.d, from)
 	}
 }
 
-// route says what other nodes are to do with a message, and, under the name "", which groups are this node's turn.
+// route says what other nodes are to do with a message, and, under the name "", the groups whose message a member here gets.
 // A message that has come over hops nodes already is only looked at for one group. The answer is appended to all.
-func (b *Broker) route(all []forward, m *message, hops byte, only string) []forward {
+func (ro *routing) route(all []forward, m *message, hops byte, only string) []forward {
 	find := func(peer string) *forward {
 		for i := range all {
 			if all[i].peer == peer {
@@ -126,26 +126,26 @@ func (b *Broker) route(all []forward, m *message, hops byte, only string) []forw
 		all = append(all, forward{peer: peer})
 		return &all[len(all)-1]
 	}
-	b.mu.RLock()
-	defer b.mu.RUnlock()
+	ro.mu.RLock()
+	defer ro.mu.RUnlock()
 	if hops == 0 {
-		b.remote.Match(m.topic, func(peer string, r route) {
+		ro.remote.Match(m.topic, func(peer string, r route) {
 			f := find(peer)
 			f.plain = true
 			f.keep = f.keep || r.durable
 		})
 	}
-	if b.shared.Len() == 0 {
+	if ro.shared.Len() == 0 {
 		return all
 	}
 	groups := map[string][]choice{}
-	b.shared.Match(m.topic, func(k shareKey, r route) {
+	ro.shared.Match(m.topic, func(k shareKey, r route) {
 		if only == "" || k.filter == only && !(hops > 0 && k.peer == "") {
 			groups[k.filter] = append(groups[k.filter], choice{k.peer, r})
 		}
 	})
 	for filter, choices := range groups {
-		c := b.choose(choices)
+		c := ro.choose(choices)
 		f := find(c.peer)
 		f.shares = append(f.shares, filter)
 		f.keep = f.keep || c.durable
@@ -161,7 +161,7 @@ type choice struct {
 
 // choose picks the node for the next message of a group: one that can be reached and has members online, weighted by their number;
 // else one that keeps the message for a member that is away.
-func (b *Broker) choose(all []choice) choice {
+func (ro *routing) choose(all []choice) choice {
 	slices.SortFunc(all, func(x, y choice) int { // maps and trees have no order, turns need one
 		if x.peer < y.peer {
 			return -1
@@ -170,13 +170,13 @@ func (b *Broker) choose(all []choice) choice {
 	})
 	total := 0
 	for _, c := range all {
-		if c.peer == "" || b.mesh.Reachable(c.peer) {
+		if c.peer == "" || ro.b.mesh.Reachable(c.peer) {
 			total += c.online
 		}
 	}
-	n := int(b.turns.Add(1) % uint64(max(1, total)))
+	n := int(ro.next.Add(1) % uint64(max(1, total)))
 	for _, c := range all {
-		if c.peer != "" && !b.mesh.Reachable(c.peer) {
+		if c.peer != "" && !ro.b.mesh.Reachable(c.peer) {
 			continue
 		}
 		if n -= c.online; n < 0 {
@@ -184,7 +184,7 @@ func (b *Broker) choose(all []choice) choice {
 		}
 	}
 	for _, c := range all {
-		if c.durable && (c.peer == "" || b.mesh.Reachable(c.peer)) {
+		if c.durable && (c.peer == "" || ro.b.mesh.Reachable(c.peer)) {
 			return c
 		}
 	}
@@ -192,7 +192,7 @@ func (b *Broker) choose(all []choice) choice {
 }
 
 // forward sends a message to a peer; see publishFrame.
-func (b *Broker) forward(f forward, m *message, retained *stamp, hops byte, plain *[]byte, w waits, from peer.Sender) {
+func (ro *routing) forward(f forward, m *message, retained *stamp, hops byte, plain *[]byte, w waits, from peer.Sender) {
 	frame := publishFrame(m, f, retained, hops, plain)
 	frame.Hold, frame.Keep, frame.Lossy = m.qos > 0, f.keep && m.qos > 0, m.qos == 0 && retained == nil
 	if w != nil {
@@ -200,16 +200,16 @@ func (b *Broker) forward(f forward, m *message, retained *stamp, hops byte, plai
 		frame.Waiter = w
 	}
 	frame.Sender = from
-	b.stats.forwarded.Add(1)
-	b.mesh.Send(f.peer, frame)
+	ro.b.stats.forwarded.Add(1)
+	ro.b.mesh.Send(f.peer, frame)
 }
 
-// deliverShare gives a message to the member of the group whose turn it is. It is false if the group has no member here.
-func (b *Broker) deliverShare(filter string, m *message, from peer.Pauser) bool {
+// deliverShare gives a message to the next member of the group. It is false if the group has no member here.
+func (ro *routing) deliverShare(filter string, m *message, from peer.Pauser) bool {
 	for {
-		b.mu.RLock()
-		s := b.groups[filter].pick()
-		b.mu.RUnlock()
+		ro.mu.RLock()
+		s := ro.groups[filter].pick()
+		ro.mu.RUnlock()
 		if s == nil {
 			return false
 		}
@@ -220,13 +220,13 @@ func (b *Broker) deliverShare(filter string, m *message, from peer.Pauser) bool 
 }
 
 // share gives a message to a member of the group here, or to another node if the last one has just gone.
-func (b *Broker) share(filter string, m *message, hops byte, w waits, from peer.Pauser) {
-	if b.deliverShare(filter, m, from) || hops >= maxHops {
+func (ro *routing) share(filter string, m *message, hops byte, w waits, from peer.Pauser) {
+	if ro.deliverShare(filter, m, from) || hops >= maxHops {
 		return
 	}
-	for _, f := range b.route(nil, m, hops+1, filter) {
+	for _, f := range ro.route(nil, m, hops+1, filter) {
 		if f.peer != "" && len(f.shares) > 0 {
-			b.forward(forward{peer: f.peer, keep: f.keep, shares: []string{filter}}, m, nil, hops+1, new([]byte), w, nil)
+			ro.forward(forward{peer: f.peer, keep: f.keep, shares: []string{filter}}, m, nil, hops+1, new([]byte), w, nil)
 			return
 		}
 	}
@@ -244,13 +244,13 @@ func (b *Broker) received(body []byte, from peer.Pauser) error {
 		return err
 	}
 	if head.retained != nil {
-		b.retained.merge(b, m.topic, *head.retained, m)
+		b.retained.merge(m.topic, *head.retained, m)
 	}
 	if head.plain {
-		b.deliver(m, from)
+		b.routes.deliver(m, from)
 	}
 	for _, filter := range head.shares {
-		b.share(filter, m, head.hops, nil, from)
+		b.routes.share(filter, m, head.hops, nil, from)
 	}
 	return nil
 }

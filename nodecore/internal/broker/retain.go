@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"onemore/nodecore/internal/peer"
@@ -15,23 +16,24 @@ import (
 )
 
 const (
-	buckets  = 64             // of a digest
-	forget   = 24 * time.Hour // after which the mark of a removed message is dropped
-	purgeGap = time.Second    // between looks for what is over
-	chunkMax = 1 << 20        // bytes, about, of a list of all that a node has in one frame
+	buckets  = 64              // of a digest
+	forget   = 24 * time.Hour  // after which the mark of a removed message is dropped
+	purgeGap = time.Second     // between looks for what is over
+	syncIdle = 2 * time.Second // without a word from a peer whose data is fetched
+	chunkMax = 1 << 20         // bytes, about, of a list of all that a node has in one frame
 )
 
 // digest tells apart sets of retained messages, by buckets of topics.
 type digest [buckets]uint64
 
-// keptMessage is the last change to a topic's retained message.
-type keptMessage struct {
+// retainedEntry is the last change to a topic's retained message.
+type retainedEntry struct {
 	at stamp
 	m  *message // nil: removed
 }
 
 // end is when a change is over, in Unix milliseconds; 0 never.
-func (k keptMessage) end() int64 {
+func (k retainedEntry) end() int64 {
 	if k.m == nil {
 		return k.at.time().Add(forget).UnixMilli()
 	}
@@ -40,8 +42,12 @@ func (k keptMessage) end() int64 {
 
 // retainedMessages is the cluster's retained messages as far as this node knows: of all changes to a topic, the last one wins.
 type retainedMessages struct {
+	b      *Broker
+	asked  questions
+	merged atomic.Uint64 // taken over from other nodes
+
 	mu   sync.RWMutex
-	all  map[string]keptMessage
+	all  map[string]retainedEntry
 	sum  digest
 	live int
 	due  int64 // when the first of them is over, or may be, as end says it
@@ -56,57 +62,57 @@ func fingerprint(name string, at stamp) (bucket int, sum uint64) {
 	return bucket, h.Sum64()
 }
 
-func (r *retainedMessages) toggleLocked(name string, k keptMessage, n int) {
+func (re *retainedMessages) toggleLocked(name string, k retainedEntry, n int) {
 	bucket, sum := fingerprint(name, k.at)
-	r.sum[bucket] ^= sum
+	re.sum[bucket] ^= sum
 	if k.m != nil {
-		r.live += n
+		re.live += n
 	}
 }
 
 // setLocked makes k the last change to a topic unless there is a later one.
-func (r *retainedMessages) setLocked(name string, k keptMessage) bool {
-	old, ok := r.all[name]
+func (re *retainedMessages) setLocked(name string, k retainedEntry) bool {
+	old, ok := re.all[name]
 	if ok && old.at.compare(k.at) >= 0 {
 		return false
 	}
 	if ok {
-		r.toggleLocked(name, old, -1)
+		re.toggleLocked(name, old, -1)
 	}
-	r.all[name] = k
-	r.toggleLocked(name, k, 1)
-	r.expectLocked(k)
+	re.all[name] = k
+	re.toggleLocked(name, k, 1)
+	re.expectLocked(k)
 	return true
 }
 
-func (r *retainedMessages) expectLocked(k keptMessage) {
-	if end := k.end(); end != 0 && (r.due == 0 || end < r.due) {
-		r.due = end
+func (re *retainedMessages) expectLocked(k retainedEntry) {
+	if end := k.end(); end != 0 && (re.due == 0 || end < re.due) {
+		re.due = end
 	}
 }
 
 // retain makes m the retained message of its topic, or removes it, and returns when that was.
-func (b *Broker) retain(m *message) stamp {
-	at := b.clock.now()
-	b.retained.merge(b, m.topic, at, m)
+func (re *retainedMessages) retain(m *message) stamp {
+	at := re.b.clock.now()
+	re.merge(m.topic, at, m)
 	return at
 }
 
 // merge takes over a change to a topic, here and on disk, if it is the last one.
-func (r *retainedMessages) merge(b *Broker, name string, at stamp, m *message) {
-	k := keptMessage{at: at}
+func (re *retainedMessages) merge(name string, at stamp, m *message) {
+	k := retainedEntry{at: at}
 	if m != nil && len(m.payload) > 0 {
 		k.m = m
 	}
-	b.clock.saw(at)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.setLocked(name, k) {
-		b.store.PutRetained(name, appendKept(nil, k))
+	re.b.clock.saw(at)
+	re.mu.Lock()
+	defer re.mu.Unlock()
+	if re.setLocked(name, k) {
+		re.b.store.PutRetained(name, appendRetained(nil, k))
 	}
 }
 
-func appendKept(b []byte, k keptMessage) []byte {
+func appendRetained(b []byte, k retainedEntry) []byte {
 	b = k.at.append(b)
 	if k.m == nil {
 		return append(b, 0)
@@ -117,8 +123,8 @@ func appendKept(b []byte, k keptMessage) []byte {
 	return append(b, m...)
 }
 
-func (r *reader) kept() keptMessage {
-	k := keptMessage{at: r.stamp()}
+func (r *reader) retainedEntry() retainedEntry {
+	k := retainedEntry{at: r.stamp()}
 	if r.bool() {
 		m, err := parseMessage(r.bytes())
 		if err != nil {
@@ -131,17 +137,17 @@ func (r *reader) kept() keptMessage {
 }
 
 // match returns the messages that a new subscription gets, those with the same topic root in no particular order.
-func (r *retainedMessages) match(filter string) (all []*message) {
+func (re *retainedMessages) match(filter string) (all []*message) {
 	now := time.Now()
-	r.mu.RLock()
-	defer r.mu.RUnlock()
+	re.mu.RLock()
+	defer re.mu.RUnlock()
 	if !strings.ContainsAny(filter, "+#") {
-		if k := r.all[filter]; k.m != nil && !k.m.expired(now) {
+		if k := re.all[filter]; k.m != nil && !k.m.expired(now) {
 			all = append(all, k.m)
 		}
 		return all
 	}
-	for name, k := range r.all {
+	for name, k := range re.all {
 		if k.m != nil && !k.m.expired(now) && topic.Match(filter, name) {
 			all = append(all, k.m)
 		}
@@ -150,43 +156,43 @@ func (r *retainedMessages) match(filter string) (all []*message) {
 }
 
 // purge drops what has expired, and old marks, on all nodes alike.
-func (r *retainedMessages) purge(b *Broker) {
+func (re *retainedMessages) purge() {
 	now := time.Now().UnixMilli()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.due == 0 || now < r.due {
+	re.mu.Lock()
+	defer re.mu.Unlock()
+	if re.due == 0 || now < re.due {
 		return
 	}
-	r.due = 0
-	for name, k := range r.all {
+	re.due = 0
+	for name, k := range re.all {
 		if end := k.end(); end == 0 || now < end {
-			r.expectLocked(k)
+			re.expectLocked(k)
 			continue
 		}
-		r.toggleLocked(name, k, -1)
-		delete(r.all, name)
-		b.store.DeleteRetained(name)
+		re.toggleLocked(name, k, -1)
+		delete(re.all, name)
+		re.b.store.DeleteRetained(name)
 	}
 }
 
 // keepPurging drops what is over until the broker is closed.
-func (b *Broker) keepPurging() {
+func (re *retainedMessages) keepPurging() {
 	tick := time.NewTicker(purgeGap)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			b.retained.purge(b)
-		case <-b.ctx.Done():
+			re.purge()
+		case <-re.b.ctx.Done():
 			return
 		}
 	}
 }
 
-func (r *retainedMessages) digest() digest {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.sum
+func (re *retainedMessages) digest() digest {
+	re.mu.RLock()
+	defer re.mu.RUnlock()
+	return re.sum
 }
 
 func (d digest) append(b []byte) []byte {
@@ -204,9 +210,9 @@ func (r *reader) digest() (d digest) {
 }
 
 // spread tells a retained message to all peers that don't get it with the message itself.
-func (b *Broker) spread(m *message, at stamp, told []forward, w waits) {
+func (re *retainedMessages) spread(m *message, at stamp, told []forward, w waits) {
 	var none []byte // there is nothing plain about these
-	for _, name := range b.mesh.Peers() {
+	for _, name := range re.b.mesh.Peers() {
 		if slices.ContainsFunc(told, func(f forward) bool { return f.peer == name }) {
 			continue
 		}
@@ -215,65 +221,66 @@ func (b *Broker) spread(m *message, at stamp, told []forward, w waits) {
 			w.more()
 			f.Waiter = w
 		}
-		b.mesh.Send(name, f)
+		re.b.mesh.Send(name, f)
 	}
 }
 
 // offer tells a peer what this node has, so that it asks for what it lacks.
-func (b *Broker) offer(name string) {
-	b.retained.purge(b)
-	b.tell(name, frameOffer, b.retained.digest().append(nil), nil)
+func (re *retainedMessages) offer(name string) {
+	re.purge()
+	re.b.tell(name, frameOffer, re.digest().append(nil), nil)
 }
 
 // offered asks for what the other node has and this one lacks.
-func (b *Broker) offered(from string, r *reader) error {
+func (re *retainedMessages) offered(from string, r *reader) error {
 	theirs := r.digest()
 	if r.bad {
 		return errMalformed
 	}
-	b.retained.purge(b)
-	if mine := b.retained.digest(); mine != theirs {
-		b.tell(from, framePull, mine.append(make([]byte, 8)), nil)
+	re.purge()
+	if mine := re.digest(); mine != theirs && !re.asking(from) {
+		re.b.tell(from, framePull, mine.append(make([]byte, 8)), nil)
 	}
 	return nil
 }
 
 // pulled answers a pull with all messages of the buckets that differ.
-func (b *Broker) pulled(from string, r *reader) error {
+func (re *retainedMessages) pulled(from string, r *reader) error {
 	id, theirs := r.uint64(), r.digest()
 	if r.bad {
 		return errMalformed
 	}
 	var chunks [][]byte
-	b.retained.mu.RLock()
-	mine := b.retained.sum
+	re.mu.RLock()
+	mine := re.sum
 	var chunk []byte
-	for name, k := range b.retained.all {
+	for name, k := range re.all {
 		if bucket, _ := fingerprint(name, k.at); mine[bucket] == theirs[bucket] {
 			continue
 		}
-		chunk = appendKept(appendString(chunk, name), k)
+		chunk = appendRetained(appendString(chunk, name), k)
 		if len(chunk) > chunkMax {
 			chunks = append(chunks, chunk)
 			chunk = nil
 		}
 	}
-	b.retained.mu.RUnlock()
+	re.mu.RUnlock()
 	for _, c := range append(chunks, chunk) {
 		if len(c) > 0 {
-			b.mesh.Send(from, peer.Frame{Kind: frameRetained, Body: c, Must: true})
+			re.b.mesh.Send(from, peer.Frame{Kind: frameRetained, Body: c, Must: true})
 		}
 	}
-	b.tell(from, framePulled, binary.BigEndian.AppendUint64(nil, id), nil)
+	re.b.tell(from, framePulled, binary.BigEndian.AppendUint64(nil, id), nil)
 	return nil
 }
 
 // mergeRetained takes over the messages of an answer.
-func (b *Broker) mergeRetained(r *reader) error {
+func (re *retainedMessages) mergeRetained(r *reader) error {
 	for len(r.b) > 0 && !r.bad {
-		name, k := r.string(), r.kept()
+		name, k := r.string(), r.retainedEntry()
 		if !r.bad {
-			b.retained.merge(b, name, k.at, k.m)
+			re.merge(name, k.at, k.m)
+			re.merged.Add(1)
 		}
 	}
 	if r.bad {
@@ -282,42 +289,69 @@ func (b *Broker) mergeRetained(r *reader) error {
 	return nil
 }
 
-// Sync returns when this node has all retained messages that the named peer has. The peer must be in the list.
+// Sync returns when this node has all retained messages that the named peer has, knows its routes, and has given up the
+// sessions that are newer there: a peer that this node meets tells these before it answers. The peer must be in the list. Without
+// progress it gives up after syncIdle.
 func (b *Broker) Sync(ctx context.Context, name string) error {
-	id, answer := b.ask()
-	defer b.answered(id)
-	given := make(chan bool, 1)
+	id, answer := b.retained.ask(name)
+	defer b.retained.answered(id)
+	unreached := make(chan bool, 1)
 	body := b.retained.digest().append(binary.BigEndian.AppendUint64(nil, id))
 	b.mesh.Send(name, peer.Frame{Kind: framePull, Body: body, Hold: true, Waiter: peer.DoneFunc(func(ok bool) {
 		if !ok {
-			given <- true
+			unreached <- true
 		}
 	})})
-	select {
-	case <-answer:
-		return nil
-	case <-given:
-		return fmt.Errorf("take over retained messages of %q: it can't be reached", name)
-	case <-ctx.Done():
-		return fmt.Errorf("take over retained messages of %q: %w", name, context.Cause(ctx))
+	idle := time.NewTicker(syncIdle)
+	defer idle.Stop()
+	for merged := b.retained.merged.Load(); ; {
+		select {
+		case <-answer:
+			return nil
+		case <-unreached:
+			return fmt.Errorf("fetch data of %q: it can't be reached", name)
+		case <-idle.C:
+			if now := b.retained.merged.Load(); now != merged {
+				merged = now
+				continue
+			}
+			return fmt.Errorf("fetch data of %q: it does not answer", name)
+		case <-ctx.Done():
+			return fmt.Errorf("fetch data of %q: %w", name, context.Cause(ctx))
+		}
 	}
 }
 
-// ask registers a question; the channel is closed by answered.
-func (b *Broker) ask() (id uint64, answer <-chan struct{}) {
-	ch := make(chan struct{})
-	b.asked.Lock()
-	defer b.asked.Unlock()
-	b.asked.last++
-	b.asked.open[b.asked.last] = ch
-	return b.asked.last, ch
+// Merged counts the retained messages that were taken over from other nodes.
+func (b *Broker) Merged() uint64 { return b.retained.merged.Load() }
+
+// ask registers a question to a peer; its channel is closed by answered.
+func (re *retainedMessages) ask(name string) (id uint64, answer <-chan struct{}) {
+	q := question{peer: name, answer: make(chan struct{})}
+	re.asked.Lock()
+	defer re.asked.Unlock()
+	re.asked.last++
+	re.asked.open[re.asked.last] = q
+	return re.asked.last, q.answer
 }
 
-func (b *Broker) answered(id uint64) {
-	b.asked.Lock()
-	defer b.asked.Unlock()
-	if ch := b.asked.open[id]; ch != nil {
-		close(ch)
-		delete(b.asked.open, id)
+func (re *retainedMessages) answered(id uint64) {
+	re.asked.Lock()
+	defer re.asked.Unlock()
+	if q, ok := re.asked.open[id]; ok {
+		close(q.answer)
+		delete(re.asked.open, id)
 	}
+}
+
+// asking says whether a question to a peer is open.
+func (re *retainedMessages) asking(name string) bool {
+	re.asked.Lock()
+	defer re.asked.Unlock()
+	for _, q := range re.asked.open {
+		if q.peer == name {
+			return true
+		}
+	}
+	return false
 }

@@ -155,7 +155,7 @@ func TestRetainedExpires(t *testing.T) {
 	}
 	yesterday := stamp{uint64(time.Now().Add(-forget).UnixMilli()) << 16, c.nodes[0].name}
 	for _, n := range c.nodes {
-		n.retained.merge(n.Broker, "removed", yesterday, nil)
+		n.retained.merge("removed", yesterday, nil)
 	}
 	c.sameRetained("the short one is over", "long=x")
 	eventually(t, "what is over is dropped", func() bool {

@@ -27,10 +27,10 @@ const (
 // shareKey is a node with members of a group; the node is "" for this one.
 type shareKey struct{ filter, peer string }
 
-// wanted counts, for one filter, this node's subscriptions.
-type wanted struct{ all, durable, online int }
+// filterCount counts, for one filter, this node's subscriptions.
+type filterCount struct{ all, durable, online int }
 
-func (w wanted) route(shared bool) route {
+func (w filterCount) route(shared bool) route {
 	r := route{durable: w.durable > 0}
 	if shared {
 		r.online = w.online
@@ -38,10 +38,24 @@ func (w wanted) route(shared bool) route {
 	return r
 }
 
+// routing is which sessions of this node, and which other nodes, want the messages of a topic.
+type routing struct {
+	b         *Broker
+	next      atomic.Uint64 // takes turns among the nodes of a group
+	announced announced
+
+	mu     sync.RWMutex // guards what follows; nothing is taken inside but locks of peer
+	subs   topic.Tree[*session, subscription]
+	groups map[string]*group
+	remote topic.Tree[string, route]
+	shared topic.Tree[shareKey, route]
+	peers  map[string]map[string]bool // filters by peer; false while the peer tells all, and has not told this one yet
+}
+
 // announced is what this node tells others about its subscriptions.
 type announced struct {
 	mu  sync.Mutex // held over the sending, so that others hear of changes in their order
-	all map[string]wanted
+	all map[string]filterCount
 }
 
 // group is this node's members of a shared subscription; guarded by Broker.mu.
@@ -50,53 +64,53 @@ type group struct {
 	next    atomic.Uint32
 }
 
-// pick returns the member whose turn it is: of those that are connected, else of those who will be back.
+// pick returns the next member: of those that are connected, else of those who will be back.
 func (g *group) pick() *session {
 	if g == nil || len(g.members) == 0 {
 		return nil
 	}
 	start := int(g.next.Add(1))
 	for i := range g.members {
-		if s := g.members[(start+i)%len(g.members)]; s.online.Load() {
+		if s := g.members[(start+i)%len(g.members)]; s.subs.online.Load() {
 			return s
 		}
 	}
 	return g.members[start%len(g.members)]
 }
 
-// want changes the counts of a filter, and tells all peers if that changes what they should know. w waits until they do.
-func (b *Broker) want(filter string, d wanted, w waits) {
+// countFilter changes the counts of a filter, and tells all peers if that changes what they should know. w waits until they do.
+func (ro *routing) countFilter(filter string, d filterCount, w waits) {
 	group, bare, _ := topic.ParseFilter(filter)
-	b.announced.mu.Lock()
-	defer b.announced.mu.Unlock()
-	was := b.announced.all[filter]
-	is := wanted{was.all + d.all, was.durable + d.durable, was.online + d.online}
+	ro.announced.mu.Lock()
+	defer ro.announced.mu.Unlock()
+	was := ro.announced.all[filter]
+	is := filterCount{was.all + d.all, was.durable + d.durable, was.online + d.online}
 	if is.all > 0 {
-		b.announced.all[filter] = is
+		ro.announced.all[filter] = is
 	} else {
-		delete(b.announced.all, filter)
+		delete(ro.announced.all, filter)
 	}
 	if (was.all > 0) == (is.all > 0) && was.route(group != "") == is.route(group != "") {
 		return
 	}
 	if group != "" {
-		b.mu.Lock()
+		ro.mu.Lock()
 		if is.all > 0 {
-			b.shared.Set(bare, shareKey{filter, ""}, is.route(true))
+			ro.shared.Set(bare, shareKey{filter, ""}, is.route(true))
 		} else {
-			b.shared.Delete(bare, shareKey{filter, ""})
+			ro.shared.Delete(bare, shareKey{filter, ""})
 		}
-		b.mu.Unlock()
+		ro.mu.Unlock()
 	}
 	body := appendRoute([]byte{0}, filter, is.all > 0, is.route(group != ""))
-	for _, name := range b.mesh.Peers() {
-		b.tell(name, frameRoutes, body, w)
+	for _, name := range ro.b.mesh.Peers() {
+		ro.b.tell(name, frameRoutes, body, w)
 	}
 }
 
-func appendRoute(b []byte, filter string, wanted bool, r route) []byte {
+func appendRoute(b []byte, filter string, filterCount bool, r route) []byte {
 	flags := byte(0)
-	if wanted {
+	if filterCount {
 		flags |= 1
 	}
 	if r.durable {
@@ -108,12 +122,12 @@ func appendRoute(b []byte, filter string, wanted bool, r route) []byte {
 }
 
 // announceAll tells a peer all that is wanted here, in as many frames as it takes; it forgets what it knew before.
-func (b *Broker) announceAll(name string) {
-	b.announced.mu.Lock()
-	defer b.announced.mu.Unlock()
-	send := func(body []byte) { b.mesh.Send(name, peer.Frame{Kind: frameRoutes, Body: body, Must: true}) }
+func (ro *routing) announceAll(name string) {
+	ro.announced.mu.Lock()
+	defer ro.announced.mu.Unlock()
+	send := func(body []byte) { ro.b.mesh.Send(name, peer.Frame{Kind: frameRoutes, Body: body, Must: true}) }
 	body := []byte{routesBegin}
-	for filter, w := range b.announced.all {
+	for filter, w := range ro.announced.all {
 		if len(body) > routesMax {
 			send(body)
 			body = []byte{0}
@@ -125,14 +139,14 @@ func (b *Broker) announceAll(name string) {
 	send(body)
 }
 
-// routesOf takes over what another node wants. While it tells all, what was known before stays known until the end.
-func (b *Broker) routesOf(from string, r *reader) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// updateRoutes takes over what another node wants. While it tells all, what was known before stays known until the end.
+func (ro *routing) updateRoutes(from string, r *reader) error {
+	ro.mu.Lock()
+	defer ro.mu.Unlock()
 	part := r.byte()
 	if part&routesBegin != 0 {
-		for filter := range b.routes[from] {
-			b.routes[from][filter] = false
+		for filter := range ro.peers[from] {
+			ro.peers[from][filter] = false
 		}
 	}
 	for len(r.b) > 0 && !r.bad {
@@ -143,33 +157,33 @@ func (b *Broker) routesOf(from string, r *reader) error {
 		if r.bad || !ok {
 			return errMalformed
 		}
-		b.setRouteLocked(from, filter, group, bare, flags&1 != 0, rt)
+		ro.setRouteLocked(from, filter, group, bare, flags&1 != 0, rt)
 	}
 	if r.bad {
 		return errMalformed
 	}
 	if part&routesEnd != 0 {
-		b.dropRoutesLocked(from, false)
-		b.hearing.done(from)
+		ro.dropRoutesLocked(from, false)
+		ro.b.synced.done(from)
 	}
 	return nil
 }
 
-func (b *Broker) setRouteLocked(from, filter, group, bare string, set bool, rt route) {
-	known := b.routes[from]
+func (ro *routing) setRouteLocked(from, filter, group, bare string, set bool, rt route) {
+	known := ro.peers[from]
 	if known == nil {
 		known = map[string]bool{}
-		b.routes[from] = known
+		ro.peers[from] = known
 	}
 	switch {
 	case set && group == "":
-		b.remote.Set(bare, from, rt)
+		ro.remote.Set(bare, from, rt)
 	case set:
-		b.shared.Set(bare, shareKey{filter, from}, rt)
+		ro.shared.Set(bare, shareKey{filter, from}, rt)
 	case group == "":
-		b.remote.Delete(bare, from)
+		ro.remote.Delete(bare, from)
 	default:
-		b.shared.Delete(bare, shareKey{filter, from})
+		ro.shared.Delete(bare, shareKey{filter, from})
 	}
 	if set {
 		known[filter] = true
@@ -178,26 +192,26 @@ func (b *Broker) setRouteLocked(from, filter, group, bare string, set bool, rt r
 	}
 }
 
-func (b *Broker) dropRoutes(from string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.dropRoutesLocked(from, true)
+func (ro *routing) dropRoutes(from string) {
+	ro.mu.Lock()
+	defer ro.mu.Unlock()
+	ro.dropRoutesLocked(from, true)
 }
 
 // dropRoutesLocked forgets all that a node wants, or only what it has not told again.
-func (b *Broker) dropRoutesLocked(from string, all bool) {
-	for filter, told := range b.routes[from] {
+func (ro *routing) dropRoutesLocked(from string, all bool) {
+	for filter, told := range ro.peers[from] {
 		if told && !all {
 			continue
 		}
 		if group, bare, _ := topic.ParseFilter(filter); group == "" {
-			b.remote.Delete(bare, from)
+			ro.remote.Delete(bare, from)
 		} else {
-			b.shared.Delete(bare, shareKey{filter, from})
+			ro.shared.Delete(bare, shareKey{filter, from})
 		}
-		delete(b.routes[from], filter)
+		delete(ro.peers[from], filter)
 	}
-	if len(b.routes[from]) == 0 {
-		delete(b.routes, from)
+	if len(ro.peers[from]) == 0 {
+		delete(ro.peers, from)
 	}
 }

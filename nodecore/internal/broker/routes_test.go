@@ -17,16 +17,16 @@ func TestManyFiltersAndSessions(t *testing.T) {
 	long := strings.Repeat("x", 1000)
 	far := c.nodes[1]
 	c.end(1, c.connect(1, "moved", lasting(true)))
-	far.mu.Lock()
+	far.sessions.mu.Lock()
 	for i := range n / 2 {
 		id := fmt.Sprint(i, long)
 		s := newSession(far.Broker, id)
 		s.stamp = far.clock.now()
-		far.sessions[id] = s
+		far.sessions.all[id] = s
 	}
-	far.mu.Unlock()
+	far.sessions.mu.Unlock()
 	for i := range n {
-		far.want(fmt.Sprint(i, "/", long), wanted{all: 1}, nil)
+		far.routes.countFilter(fmt.Sprint(i, "/", long), filterCount{all: 1}, nil)
 	}
 	sub := c.connect(1, "sub", nil)
 	sub.subscribe(1, "t")
@@ -55,7 +55,7 @@ func TestRoutesAreReplacedAtTheEnd(t *testing.T) {
 		t.Helper()
 		got := ""
 		for _, name := range []string{"a", "b", "c"} {
-			for range b.route(nil, &message{topic: name}, 0, "") {
+			for range b.routes.route(nil, &message{topic: name}, 0, "") {
 				got += name
 			}
 		}

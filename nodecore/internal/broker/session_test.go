@@ -97,9 +97,7 @@ func TestSessionMoves(t *testing.T) {
 	eventually(t, "one session, and nobody passes messages on", func() bool {
 		sessions, stubs := 0, 0
 		for _, n := range c.nodes {
-			n.mu.RLock()
-			sessions, stubs = sessions+len(n.sessions), stubs+len(n.stubs)
-			n.mu.RUnlock()
+			sessions, stubs = sessions+len(n.sessions.list()), stubs+len(n.sessions.listMoved())
 		}
 		return sessions == 2 && stubs == 0
 	})
@@ -296,11 +294,11 @@ func TestReceiveMaximum(t *testing.T) {
 	sub := c.raw(0, "sub", false)
 	sub.subscribe(1, "t")
 	pub := c.connect(0, "pub", nil)
-	for i := range window + 100 {
+	for i := range inflightMax + 100 {
 		pub.publish("t", 1, false, fmt.Sprint(i))
 	}
 	var ids []uint16
-	for i := range window {
+	for i := range inflightMax {
 		p := sub.readPublish()
 		ids = append(ids, p.id)
 		if string(p.payload) != fmt.Sprint(i) {
@@ -310,21 +308,21 @@ func TestReceiveMaximum(t *testing.T) {
 	for _, id := range ids[:10] {
 		sub.ack(packets.Puback, id)
 	}
-	for i := window; i < window+10; i++ {
+	for i := inflightMax; i < inflightMax+10; i++ {
 		if p := sub.readPublish(); string(p.payload) != fmt.Sprint(i) {
 			t.Fatalf("message %d is %q", i, p.payload)
 		}
 	}
 	sub.nc.Close()
 	sub = c.raw(0, "sub", false)
-	for i := 10; i < window+10; i++ {
+	for i := 10; i < inflightMax+10; i++ {
 		p := sub.readPublish()
 		if string(p.payload) != fmt.Sprint(i) || !p.dup {
 			t.Fatalf("message %d is %q, dup %v", i, p.payload, p.dup)
 		}
 		sub.ack(packets.Puback, p.id)
 	}
-	for i := window + 10; i < window+100; i++ {
+	for i := inflightMax + 10; i < inflightMax+100; i++ {
 		if p := sub.readPublish(); string(p.payload) != fmt.Sprint(i) {
 			t.Fatalf("message %d is %q", i, p.payload)
 		}

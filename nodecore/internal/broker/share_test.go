@@ -17,10 +17,10 @@ func TestSharedMessagesAreNotLostWithACleanStart(t *testing.T) {
 func (c *testCluster) leaveAmid(filter string, publish func()) {
 	c.t.Helper()
 	n := c.nodes[0]
-	n.mu.RLock()
-	g := n.groups[filter]
+	n.routes.mu.RLock()
+	g := n.routes.groups[filter]
 	members := append([]*session(nil), g.members...)
-	n.mu.RUnlock()
+	n.routes.mu.RUnlock()
 	for _, s := range members {
 		s.mu.Lock()
 	}
@@ -31,7 +31,7 @@ func (c *testCluster) leaveAmid(filter string, publish func()) {
 		publish()
 	}()
 	eventually(c.t, "a member is picked", func() bool { return g.next.Load() > before })
-	members[int(before+1)%len(members)].unsubscribeLocked(filter)
+	members[int(before+1)%len(members)].subs.unsubscribeLocked(filter)
 	for _, s := range members {
 		s.mu.Unlock()
 	}

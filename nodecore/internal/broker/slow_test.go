@@ -86,7 +86,7 @@ func TestSlowSubscriber(t *testing.T) {
 			other.subscribe(1, "ping")
 			ping := c.connect(0, "ping", nil)
 			acked := c.raw(from, "pub", true).flood("t", n, 0)
-			eventually(t, "the queue is long", func() bool { return c.queued(1) > window+longQueue })
+			eventually(t, "the queue is long", func() bool { return c.queued(1) > inflightMax+pauseQueue })
 			before := s.acked.Load()
 			for i := range 20 {
 				ping.publish("ping", 1, false, fmt.Sprint(i))
@@ -95,7 +95,7 @@ func TestSlowSubscriber(t *testing.T) {
 			if took := s.acked.Load() - before; took > 200 {
 				t.Errorf("others were held up for as long as %d messages took", took)
 			}
-			if q := c.queued(1); q > window+longQueue+2*receiveMax {
+			if q := c.queued(1); q > inflightMax+pauseQueue+2*receiveMax {
 				t.Errorf("%d messages are queued, so nobody waits", q)
 			}
 			close(s.fast)
@@ -118,7 +118,7 @@ func TestThrottledPublisher(t *testing.T) {
 	sub.subscribe(1, "t")
 	s := sub.slowly(25*time.Millisecond, 10000)
 	pub := c.rawWith(0, "pub", true, 1)
-	acked := pub.flood("t", window+longQueue+50, 100)
+	acked := pub.flood("t", inflightMax+pauseQueue+50, 100)
 	select { // after more than the time that a silent client has
 	case err := <-acked:
 		if err != nil {
@@ -133,7 +133,7 @@ func TestThrottledPublisher(t *testing.T) {
 	}
 	pub = c.raw(0, "pub", true)
 	pub.flood("t", 500, 100)
-	eventually(t, "the queue is long", func() bool { return c.queued(0) > window+longQueue })
+	eventually(t, "the queue is long", func() bool { return c.queued(0) > inflightMax+pauseQueue })
 	before := s.acked.Load()
 	careful := c.raw(0, "careful", true) // has few messages unacknowledged, and hears that it is heard
 	for i := range 20 {

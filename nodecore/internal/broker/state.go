@@ -27,10 +27,10 @@ type sessionState struct {
 	clean    bool
 	moved    string // node that has it now; then only the subscriptions are left here
 	subs     []subscription
-	released []uint16    // our QoS 2 messages that wait for PUBCOMP
-	recv     []uint16    // the client's QoS 2 messages that wait for PUBREL
-	seen     *seen       // when it is written, and
-	ids      []messageID // when it is read
+	released []uint16     // our QoS 2 messages that wait for PUBCOMP
+	recv     []uint16     // the client's QoS 2 messages that wait for PUBREL
+	dedup    *dedupWindow // when it is written, and
+	ids      []messageID  // when it is read
 	messages []delivery
 }
 
@@ -55,7 +55,7 @@ func (st *sessionState) append(b []byte) []byte {
 			b = binary.BigEndian.AppendUint16(b, id)
 		}
 	}
-	b = st.seen.append(b)
+	b = st.dedup.append(b)
 	b = binary.AppendUvarint(b, uint64(len(st.messages)))
 	for _, d := range st.messages {
 		rec := d.record()
@@ -85,7 +85,7 @@ func (r *reader) sessionState() (st sessionState) {
 			*ids = append(*ids, r.uint16())
 		}
 	}
-	st.ids = r.seen()
+	st.ids = r.dedup()
 	for range r.count(1) {
 		d, err := parseDelivery(r.bytes())
 		if err != nil {
@@ -140,11 +140,11 @@ func parseDelivery(rec []byte) (d delivery, err error) {
 
 // stateLocked is all of a session but its messages and packet ids.
 func (s *session) stateLocked() sessionState {
-	st := sessionState{id: s.id, stamp: s.stamp, expiry: s.expiry, nextID: s.nextID, clean: s.clean, moved: s.moved}
+	st := sessionState{id: s.id, stamp: s.stamp, expiry: s.expiry, nextID: s.outbox.nextID, clean: s.clean, moved: s.moved}
 	if !s.away.IsZero() {
 		st.away = s.away.UnixMilli()
 	}
-	for _, sub := range s.subs {
+	for _, sub := range s.subs.all {
 		st.subs = append(st.subs, sub)
 	}
 	return st
@@ -153,14 +153,14 @@ func (s *session) stateLocked() sessionState {
 // exportLocked is the whole session, in parts that fit a frame each; all but the first are only messages.
 func (s *session) exportLocked() (parts [][]byte) {
 	st := s.stateLocked()
-	st.seen = s.seen
-	s.flights.All(func(f *flight) bool {
+	st.dedup = s.dedup
+	s.outbox.inflight.All(func(f *inflightMessage) bool {
 		if f.released {
 			st.released = append(st.released, f.id)
 		}
 		return true
 	})
-	for id := range s.recv {
+	for id := range s.inbox.recv {
 		st.recv = append(st.recv, id)
 	}
 	size := 0
@@ -171,11 +171,11 @@ func (s *session) exportLocked() (parts [][]byte) {
 		}
 		st.messages = append(st.messages, d)
 	}
-	for _, d := range s.flownLocked() {
+	for _, d := range s.outbox.unacknowledgedLocked() {
 		d.dup = true
 		add(d)
 	}
-	s.queue.All(func(d *delivery) bool { add(*d); return true })
+	s.outbox.queue.All(func(d *delivery) bool { add(*d); return true })
 	return append(parts, st.append(nil))
 }
 
@@ -184,26 +184,26 @@ func (s *session) importLocked(st sessionState, w waits) {
 	if s.gone {
 		return
 	}
-	s.rememberLocked()
+	s.dedupLocked()
 	if s.durable() { // another node has had it meanwhile; what is newer here stays
 		s.addLocked(st.messages)
 	} else {
-		s.expiry, s.nextID = st.expiry, st.nextID
+		s.expiry, s.outbox.nextID = st.expiry, st.nextID
 		s.restoreLocked(st)
-		later := s.queue
-		s.queue, s.bytes = ring.Queue[delivery]{}, 0
+		later := s.outbox.queue
+		s.outbox.queue, s.outbox.bytes = ring.Queue[delivery]{}, 0
 		for _, d := range st.messages {
-			s.pushLocked(d)
-			s.knownLocked(d.m)
+			s.outbox.pushLocked(d)
+			s.duplicateLocked(d.m)
 		}
-		later.All(func(d *delivery) bool { s.pushLocked(*d); return true })
+		later.All(func(d *delivery) bool { s.outbox.pushLocked(*d); return true })
 	}
 	for _, id := range st.ids {
-		s.seen.add(id)
+		s.dedup.add(id)
 	}
 	for _, sub := range st.subs {
-		if _, ok := s.subs[sub.filter]; !ok {
-			s.subscribeLocked(sub, w)
+		if _, ok := s.subs.all[sub.filter]; !ok {
+			s.subs.subscribeLocked(sub, w)
 		}
 	}
 }
@@ -211,22 +211,22 @@ func (s *session) importLocked(st sessionState, w waits) {
 // restoreLocked takes over what is known of packet ids.
 func (s *session) restoreLocked(st sessionState) {
 	for _, id := range st.released {
-		d := delivery{id: id, qos: 2, seq: s.seqLocked()}
-		s.keepLocked(d)
-		s.flights.Push(flight{delivery: d, released: true})
+		d := delivery{id: id, qos: 2, seq: s.outbox.seqLocked()}
+		s.outbox.persistLocked(d)
+		s.outbox.inflight.Push(inflightMessage{delivery: d, released: true})
 	}
 	for _, id := range st.recv {
-		s.receivedLocked(id, 0)
-		s.keepReceivedLocked(s.recv[id])
+		s.inbox.receivedLocked(id, 0)
+		s.inbox.persistReceivedLocked(s.inbox.recv[id])
 	}
 }
 
 // receivedLocked notes a QoS 2 message of the client that has been accepted.
-func (s *session) receivedLocked(id uint16, seq uint64) {
-	if s.recv == nil {
-		s.recv = map[uint16]*incoming{}
+func (ib *inbox) receivedLocked(id uint16, seq uint64) {
+	if ib.recv == nil {
+		ib.recv = map[uint16]*incoming{}
 	}
-	s.recv[id] = &incoming{s: s, seq: seq, id: id, qos: 2, ready: true}
+	ib.recv[id] = &incoming{s: ib.s, seq: seq, id: id, qos: 2, ready: true}
 }
 
 // addLocked queues messages that another node had for the session.
@@ -235,10 +235,10 @@ func (s *session) addLocked(all []delivery) {
 		return
 	}
 	for _, d := range all {
-		if d.qos == 0 && s.conn == nil || s.knownLocked(d.m) {
+		if d.qos == 0 && s.conn == nil || s.duplicateLocked(d.m) {
 			continue
 		}
 		d.id, d.dup = 0, false
-		s.enqueueLocked(d, nil)
+		s.outbox.enqueueLocked(d, nil)
 	}
 }

@@ -45,7 +45,7 @@ func (c *conn) subscribe(pk packets.Packet) error {
 			return packets.ErrProtocolViolation
 		default:
 			reasons[i] = f.Qos
-			existed[i] = c.s.subscribe(subscription{
+			existed[i] = c.s.subs.subscribe(subscription{
 				filter: strings.Clone(f.Filter), group: group, id: f.Identifier, qos: f.Qos, noLocal: f.NoLocal, asPublish: f.RetainAsPublished,
 			}, acc)
 		}
@@ -94,7 +94,7 @@ func (c *conn) unsubscribe(pk packets.Packet) error {
 	}
 	reasons := make([]byte, len(pk.Filters))
 	for i, f := range pk.Filters {
-		if !c.s.unsubscribe(f.Filter) {
+		if !c.s.subs.unsubscribe(f.Filter) {
 			reasons[i] = packets.CodeNoSubscriptionExisted.Code
 		}
 	}
@@ -108,110 +108,110 @@ func (c *conn) unsubscribe(pk packets.Packet) error {
 }
 
 // subscribe adds or replaces a subscription; w waits until other nodes know.
-func (s *session) subscribe(sub subscription, w waits) (existed bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.gone {
+func (su *subscriptions) subscribe(sub subscription, w waits) (existed bool) {
+	su.s.mu.Lock()
+	defer su.s.mu.Unlock()
+	if su.s.gone {
 		return false
 	}
-	return s.subscribeLocked(sub, w)
+	return su.subscribeLocked(sub, w)
 }
 
-func (s *session) subscribeLocked(sub subscription, w waits) (existed bool) {
-	_, existed = s.subs[sub.filter]
-	if len(s.subs) > 0 {
-		s.several.Store(true)
+func (su *subscriptions) subscribeLocked(sub subscription, w waits) (existed bool) {
+	_, existed = su.all[sub.filter]
+	if len(su.all) > 0 {
+		su.several.Store(true)
 	}
-	s.subs[sub.filter] = sub
+	su.all[sub.filter] = sub
 	_, bare, _ := topic.ParseFilter(sub.filter)
-	b := s.b
-	b.mu.Lock()
+	b := su.s.b
+	b.routes.mu.Lock()
 	if sub.group == "" {
-		b.subs.Set(bare, s, sub)
+		b.routes.subs.Set(bare, su.s, sub)
 	} else if !existed {
-		g := b.groups[sub.filter]
+		g := b.routes.groups[sub.filter]
 		if g == nil {
 			g = &group{}
-			b.groups[sub.filter] = g
+			b.routes.groups[sub.filter] = g
 		}
-		g.members = append(g.members, s)
+		g.members = append(g.members, su.s)
 	}
-	b.mu.Unlock()
+	b.routes.mu.Unlock()
 	if !existed {
-		b.want(sub.filter, s.countsLocked(), w)
+		b.routes.countFilter(sub.filter, su.countsLocked(), w)
 	}
 	return existed
 }
 
 // countsLocked is what one subscription of the session counts for.
-func (s *session) countsLocked() wanted {
-	w := wanted{all: 1}
-	if s.durable() {
+func (su *subscriptions) countsLocked() filterCount {
+	w := filterCount{all: 1}
+	if su.s.durable() {
 		w.durable = 1
 	}
-	if s.online.Load() {
+	if su.online.Load() {
 		w.online = 1
 	}
 	return w
 }
 
-func (w wanted) minus() wanted { return wanted{-w.all, -w.durable, -w.online} }
+func (w filterCount) minus() filterCount { return filterCount{-w.all, -w.durable, -w.online} }
 
-func (s *session) unsubscribe(filter string) (existed bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.unsubscribeLocked(filter)
+func (su *subscriptions) unsubscribe(filter string) (existed bool) {
+	su.s.mu.Lock()
+	defer su.s.mu.Unlock()
+	return su.unsubscribeLocked(filter)
 }
 
-func (s *session) unsubscribeLocked(filter string) (existed bool) {
-	sub, ok := s.subs[filter]
+func (su *subscriptions) unsubscribeLocked(filter string) (existed bool) {
+	sub, ok := su.all[filter]
 	if !ok {
 		return false
 	}
-	delete(s.subs, filter)
+	delete(su.all, filter)
 	_, bare, _ := topic.ParseFilter(filter)
-	b := s.b
-	b.mu.Lock()
+	b := su.s.b
+	b.routes.mu.Lock()
 	if sub.group == "" {
-		b.subs.Delete(bare, s)
-	} else if g := b.groups[filter]; g != nil {
-		g.members = slices.DeleteFunc(g.members, func(m *session) bool { return m == s })
+		b.routes.subs.Delete(bare, su.s)
+	} else if g := b.routes.groups[filter]; g != nil {
+		g.members = slices.DeleteFunc(g.members, func(m *session) bool { return m == su.s })
 		if len(g.members) == 0 {
-			delete(b.groups, filter)
+			delete(b.routes.groups, filter)
 		}
 	}
-	b.mu.Unlock()
-	b.want(filter, s.countsLocked().minus(), nil)
+	b.routes.mu.Unlock()
+	b.routes.countFilter(filter, su.countsLocked().minus(), nil)
 	return true
 }
 
-func (s *session) unsubscribeAllLocked() {
-	for filter := range s.subs {
-		s.unsubscribeLocked(filter)
+func (su *subscriptions) unsubscribeAllLocked() {
+	for filter := range su.all {
+		su.unsubscribeLocked(filter)
 	}
 }
 
-// rerouteLocked counts the session's subscriptions anew after it has become durable, or has ceased to be.
-func (s *session) rerouteLocked(was bool) {
-	d := wanted{durable: 1}
+// recountDurableLocked counts the session's subscriptions anew after it has become durable, or has ceased to be.
+func (su *subscriptions) recountDurableLocked(was bool) {
+	d := filterCount{durable: 1}
 	if was {
 		d.durable = -1
 	}
-	for filter := range s.subs {
-		s.b.want(filter, d, nil)
+	for filter := range su.all {
+		su.s.b.routes.countFilter(filter, d, nil)
 	}
 }
 
-// presentLocked notes whether the client is connected.
-func (s *session) presentLocked(online bool) {
-	if s.online.Swap(online) == online {
+// setOnlineLocked notes whether the client is connected.
+func (su *subscriptions) setOnlineLocked(online bool) {
+	if su.online.Swap(online) == online {
 		return
 	}
-	d := wanted{online: 1}
+	d := filterCount{online: 1}
 	if !online {
 		d.online = -1
 	}
-	for filter := range s.subs {
-		s.b.want(filter, d, nil)
+	for filter := range su.all {
+		su.s.b.routes.countFilter(filter, d, nil)
 	}
 }

@@ -24,7 +24,7 @@ const (
 // portsEach are cluster, forward, MQTT, MQTT over TLS, WebSocket with and without TLS, and HTTP.
 const portsEach = 7
 
-// measureNodes starts n built-in nodes and waits until each of them has told
+// measureNodes starts n built-in nodes and waits until each of them has reported
 // that it sees n.
 func measureNodes(n int) (took time.Duration, err error) {
 	dir, err := os.MkdirTemp("", "onemore-floor-")
@@ -36,34 +36,34 @@ func measureNodes(n int) (took time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	told := make([]*net.UnixConn, n)
-	for i := range told {
+	reports := make([]*net.UnixConn, n)
+	for i := range reports {
 		name := fmt.Sprintf("@onemore-floor-%d-%d", os.Getpid(), i+1)
-		if told[i], err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"}); err != nil {
+		if reports[i], err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"}); err != nil {
 			return 0, err
 		}
-		defer told[i].Close()
+		defer reports[i].Close()
 		if err := os.Mkdir(dir+"/"+strconv.Itoa(i+1), 0o700); err != nil {
 			return 0, err
 		}
 	}
-	life, live, err := os.Pipe()
+	life, lifeW, err := os.Pipe()
 	if err != nil {
 		return 0, err
 	}
 	var procs processes
-	defer func() { err = errors.Join(err, live.Close(), life.Close(), procs.end()) }()
+	defer func() { err = errors.Join(err, lifeW.Close(), life.Close(), procs.end()) }()
 	begin := time.Now()
 	for i := range n {
 		err := procs.start([]string{
 			childEnv + "=" + strconv.Itoa(i+1), sizeEnv + "=" + strconv.Itoa(n), dirEnv + "=" + dir, portsEnv + "=" + ports,
-			"NOTIFY_SOCKET=" + told[i].LocalAddr().String(), "GOMAXPROCS=1", "GOGC=400",
+			"NOTIFY_SOCKET=" + reports[i].LocalAddr().String(), "GOMAXPROCS=1", "GOGC=400",
 		}, life)
 		if err != nil {
 			return 0, err
 		}
 	}
-	for _, conn := range told {
+	for _, conn := range reports {
 		if err := awaitMembers(conn, n); err != nil {
 			return 0, err
 		}
@@ -71,7 +71,7 @@ func measureNodes(n int) (took time.Duration, err error) {
 	return time.Since(begin), nil
 }
 
-// awaitMembers reads what one node tells until it sees n.
+// awaitMembers reads what one node reports until it sees n.
 func awaitMembers(conn *net.UnixConn, n int) error {
 	if err := conn.SetReadDeadline(time.Now().Add(limit)); err != nil {
 		return err

@@ -31,7 +31,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// sample is the user's own word where that would do, for the error's example.
+// sample is a valid name part for the error's example, the user's own if possible.
 func sample(part string) string {
 	if isNamePart(part) && len(part) < maxName {
 		return part
@@ -114,9 +114,9 @@ func ParseTarget(s string) (Target, error) {
 	return Target{Name: name, Addr: net.JoinHostPort(host, port)}, nil
 }
 
-// gossipName is the name of one life of a node inside the gossip: it never
-// comes again, so what was once said of an earlier life can't be held against
-// a later one.
+// gossipName is the name of one life of a node inside the gossip: it is
+// never used again, so that late gossip about an earlier boot doesn't affect a
+// later one.
 func gossipName(m Member) string {
 	return m.Name + "#" + m.ID + "." + strconv.FormatUint(m.Boot, 36)
 }

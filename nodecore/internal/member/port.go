@@ -85,22 +85,10 @@ func (p *port) close() error {
 }
 
 func (p *port) accept() {
-	pause := time.NewTimer(0)
-	defer pause.Stop()
 	for {
 		conn, err := p.tcp.Accept()
-		if errors.Is(err, net.ErrClosed) {
+		if err != nil {
 			return
-		}
-		if err != nil { // out of files, for example: others may end, so go on after a breath
-			p.log.Warn("accept on the cluster port", "error", err)
-			pause.Reset(50 * time.Millisecond)
-			select {
-			case <-pause.C:
-				continue
-			case <-p.closing:
-				return
-			}
 		}
 		select {
 		case p.slots <- struct{}{}:
@@ -116,7 +104,7 @@ func (p *port) accept() {
 	}
 }
 
-// track notes a stream so that close can end it; false if it came too late.
+// track records a stream so that close can end it; false if it came too late.
 func (p *port) track(s *stream) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,22 +14,25 @@ const (
 	seedTries = 2                      // other seeds asked then
 )
 
-// askSeeds asks the seeds until one lets this node in. While a cluster starts,
+// bootstrap gets a node into its first cluster.
+type bootstrap struct{ *transition }
+
+// run asks the seeds until one lets this node in. While a cluster starts,
 // all its nodes do so at once and wait for the first: it must not cost much.
-func (g *Group) askSeeds() {
+func (bs *bootstrap) run() {
 	pause := seedFirst
 	begin, warned := time.Now(), time.Now()
-	soon := max(5*time.Millisecond, time.Duration(len(g.cfg.Seeds))*seedEach)
-	for round := 0; g.pending(); round++ {
-		err := g.trySeeds(round)
+	soon := max(5*time.Millisecond, time.Duration(len(bs.cfg.Seeds))*seedEach)
+	for round := 0; bs.pending(); round++ {
+		err := bs.trySeeds(round)
 		if err == nil {
 			return
 		}
 		if time.Since(warned) > seedWarn {
-			g.log.Warn("no seed lets this node in yet", "error", err)
+			bs.log.Warn("no seed lets this node in yet", "error", err)
 			warned = time.Now()
 		}
-		if wait(g.ctx, pause) != nil {
+		if wait(bs.ctx, pause) != nil {
 			return
 		}
 		most := seedMost
@@ -42,8 +45,8 @@ func (g *Group) askSeeds() {
 
 // trySeeds asks the first seed, who founds the cluster when all is new, and
 // every few rounds a few of the others in turn.
-func (g *Group) trySeeds(round int) error {
-	seeds := g.cfg.Seeds
+func (bs *bootstrap) trySeeds(round int) error {
+	seeds := bs.cfg.Seeds
 	tries := seeds[:1:1]
 	if rest := seeds[1:]; len(rest) > 0 && round%seedTurn == seedTurn-1 {
 		for i := range min(len(rest), seedTries) {
@@ -52,10 +55,10 @@ func (g *Group) trySeeds(round int) error {
 	}
 	var errs []error
 	for _, t := range tries {
-		if t.Name == g.cfg.Name {
+		if t.Name == bs.cfg.Name {
 			continue
 		}
-		err := g.trySeed(t)
+		err := bs.trySeed(t)
 		if err == nil {
 			return nil
 		}
@@ -64,32 +67,33 @@ func (g *Group) trySeeds(round int) error {
 	return errors.Join(errs...)
 }
 
-func (g *Group) trySeed(t Target) error {
-	ctx, cancel := g.during(g.ctx, joinTime)
+func (bs *bootstrap) trySeed(t Target) error {
+	ctx, cancel := bs.bounded(bs.ctx, joinTime)
 	defer cancel()
-	release, err := g.takeOp(ctx)
+	release, err := bs.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if !g.pending() {
+	if !bs.pending() {
 		return nil // joined by hand meanwhile
 	}
-	l, err := g.talk(ctx, t.Name, t.Addr)
+	l, err := bs.talk(ctx, t.Name, t.Addr)
 	if err != nil {
 		return err
 	}
 	defer l.done()
-	a, id, err := g.askIn(l, t)
+	a, id, err := bs.requestAdmission(l, t)
 	if err != nil {
 		return err
 	}
-	if err := g.moveTo(ctx, a, id, false); err != nil {
+	if err := bs.switchCluster(ctx, a, id, false); err != nil {
 		return err
 	}
-	g.log.Info("joined cluster", "cluster", a.Cluster, "by", t.Name)
-	if err := g.arrive(l, a); err != nil {
-		g.log.Warn("meet the seed", "seed", t.Name, "error", err) // heal goes on from here
+	bs.log.Info("joined cluster", "cluster", a.Cluster, "by", t.Name)
+	bs.arrived(a.Holders)
+	if err := bs.announce(l, a); err != nil {
+		bs.log.Warn("meet the seed", "seed", t.Name, "error", err) // heal goes on from here
 	}
 	return nil
 }

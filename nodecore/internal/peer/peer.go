@@ -7,7 +7,7 @@
 // until the other side has handled them, and sent again from the first unacknowledged one after a
 // reconnect. What a frame means is not known here; the handler (nodecore/internal/broker) knows.
 //
-// Start at Open and Mesh.Send; link.go, send.go and pump.go are the sending half of a link, inbound.go and teller.go the receiving one.
+// Start at Open and Mesh.Send; link.go, send.go and pump.go are the sending half of a link, inbound.go and acker.go the receiving one.
 package peer
 
 import (
@@ -115,7 +115,7 @@ type Config struct {
 	NodeID    string       // our node id
 	ClusterID string       // cluster that both ends of a link must belong to
 	Secret    []byte       // proves membership; never sent
-	Listener  net.Listener // forward port, open; owned by the mesh from Open on
+	Listener  net.Listener // forward port, open; owned by the mesh from Open on. Its Accept fails only when it is closed
 	Handler   Handler
 	Faults    Faults        // nil: none
 	Hold      time.Duration // how long an unreachable peer is waited for; default 15 s

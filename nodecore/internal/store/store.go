@@ -1,7 +1,7 @@
 // Package store is what a node keeps on disk about MQTT: retained messages, persistent sessions and
 // the messages waiting in them or under way, as opaque values.
 //
-// It is a write-behind store: a Put or Delete returns at once, is coalesced with what follows, and
+// A Put or Delete returns at once, is coalesced with what follows, and
 // reaches the file within FlushInterval, or by Flush or Close. A process that is killed loses at most
 // that; a machine that loses power may lose more, as batches are not synced one by one. The file is
 // made by the first write, so that an idle node costs no I/O at its start.

@@ -1,0 +1,196 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// hider is the template of a server whose second process hides, and has of its node's folder what has says.
+func hider(t *testing.T, has string) (template string) {
+	t.Helper()
+	dir := t.TempDir()
+	program := filepath.Join(dir, "hider")
+	if out, err := exec.Command("go", "build", "-o", program, "./hider").CombinedOutput(); err != nil {
+		t.Fatalf("build hider: %v\n%s", err, out)
+	}
+	template = filepath.Join(dir, "hider.toml")
+	text := fmt.Sprintf(`[node]
+name = "n{{.Index}}"
+[listeners.a]
+port = 17001
+[listeners.b]
+port = 17501
+[start]
+command = [%q, '{{.Port "a"}}', '{{.Port "b"}}', %q]
+[stop]
+grace = "5s"
+`, program, has)
+	if err := os.WriteFile(template, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return template
+}
+
+// usersOf lists the processes that have their working directory, executable or an open file below a folder.
+func usersOf(dir string) []string {
+	var out []string
+	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, cwd := range links {
+		base := filepath.Dir(cwd)
+		files, _ := filepath.Glob(base + "/fd/*")
+		for _, link := range append(files, cwd, base+"/exe") {
+			if path, err := os.Readlink(link); err == nil && strings.HasPrefix(path, dir+"/") {
+				args, _ := os.ReadFile(base + "/cmdline")
+				out = append(out, fmt.Sprintf("%s (%s) has %s", filepath.Base(base), strings.Trim(strings.ReplaceAll(string(args), "\x00", " "), " "), path))
+				break
+			}
+		}
+	}
+	return out
+}
+
+// ended fails the test when a port of the nodes is open, or somebody uses the cluster's folder.
+func (h *host) ended(after, cluster string, nodes ...nodeStatus) {
+	h.t.Helper()
+	for _, n := range nodes {
+		for name, addr := range n.Listeners {
+			if c, err := net.Dial("tcp", addr); err == nil {
+				c.Close()
+				h.t.Errorf("after %s, port %s of node %d is open on %s", after, name, n.Index, addr)
+			}
+		}
+		if left := usersOf(filepath.Join(h.home, cluster, fmt.Sprint(n.Index))); len(left) > 0 {
+			h.t.Errorf("after %s, processes are left in the folder of node %d: %q", after, n.Index, left)
+		}
+	}
+}
+
+// TestHiddenProcess: the second process of a server, which has hidden in every way, ends with its node in everyday life.
+func TestHiddenProcess(t *testing.T) {
+	for _, has := range []string{"cwd", "file", "late", "none"} {
+		t.Run(has, func(t *testing.T) {
+			h := newHost(t)
+			tpl := hider(t, has)
+			h.ok("up", "2", "-t", tpl, "--base", "auto", "-q")
+			st, _ := h.status("default")
+			for _, step := range []string{"stop", "kill", "crash"} {
+				if step == "crash" {
+					if err := syscall.Kill(st.Nodes[0].PID, syscall.SIGKILL); err != nil {
+						t.Fatal(err)
+					}
+					h.until("the node has crashed", func() bool { now, _ := h.status("default"); return now.Nodes[0].State != "running" })
+				} else {
+					h.ok(step, "1", "-q")
+					h.ended(step, "default", st.Nodes[0])
+				}
+				if c, err := net.Dial("tcp", st.Nodes[1].Listeners["b"]); err != nil {
+					t.Errorf("after %s of node 1, the second process of node 2 is gone: %v", step, err)
+				} else {
+					c.Close()
+				}
+				h.ok("start", "1", "-q")
+				st, _ = h.status("default")
+			}
+			h.ok("restart", "-q")
+			h.ok("remove", "1", "-q")
+			h.ended("remove", "default", st.Nodes[0])
+			h.ok("stop", "-q")
+			h.ended("stop", "default", st.Nodes...)
+			h.ok("start", "-q")
+			h.ok("down", "--keep-data", "-q")
+			h.ended("down --keep-data", "default", st.Nodes...)
+			h.ok("up", "-q")
+			h.ok("down", "-q")
+			h.ended("down", "default", st.Nodes...)
+		})
+	}
+}
+
+// TestHiddenProcessAfterCrash: whatever of a cluster is killed at whatever moment, with its keeper, `down` or `gc` leaves nothing of
+// it, and `up` brings it back.
+func TestHiddenProcessAfterCrash(t *testing.T) {
+	for _, has := range []string{"cwd", "file", "none"} {
+		t.Run(has, func(t *testing.T) {
+			h := newHost(t)
+			tpl := hider(t, has)
+			up := []string{"-c", "k", "up", "2", "-t", tpl, "--base", "5", "-q"}
+			began := time.Now()
+			h.ok(up...)
+			took := time.Since(began)
+			st, _ := h.status("k")
+			for i := range crashes {
+				c := h.cmd(up...)
+				if err := c.Start(); err != nil {
+					t.Fatal(err)
+				}
+				if i%2 == 0 {
+					_ = c.Wait()
+				}
+				<-randomMoment(took)
+				if i%3 == 0 {
+					_ = syscall.Kill(st.Nodes[rand.IntN(2)].PID, syscall.SIGKILL)
+				}
+				if pid := h.keeper("k"); pid > 1 {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+				_ = c.Wait()
+				switch i % 3 {
+				case 0:
+					h.ok("gc", "-q")
+				case 1:
+					h.ok("-c", "k", "down", "-q")
+				case 2:
+					h.ok(up...)
+					h.ok("-c", "k", "down", "-q")
+				}
+				h.ended("a crash", "k", st.Nodes...)
+				if t.Failed() {
+					return
+				}
+				h.ok(up...)
+				st, _ = h.status("k")
+			}
+			h.ok("-c", "k", "down", "-q")
+			h.ended("down", "k", st.Nodes...)
+		})
+	}
+}
+
+// TestStrangersAreSpared: a shell in a node's folder and a reader of its log are not the cluster's, whatever is ended; they are named.
+func TestStrangersAreSpared(t *testing.T) {
+	h := newHost(t)
+	h.ok("up", "1", "-t", hider(t, "cwd"), "--base", "auto", "-q")
+	folder := filepath.Join(h.home, "default", "1")
+	shell := exec.Command("sleep", "1000")
+	shell.Dir = folder
+	tail := exec.Command("tail", "-f", filepath.Join(folder, "node.log"))
+	for _, c := range []*exec.Cmd{shell, tail} {
+		c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Process.Kill(); _ = c.Wait() }()
+	}
+	h.until("tail has the log", func() bool { return len(usersOf(folder)) >= 3 })
+	h.killKeeper("default")
+	_, errs, code := h.run("down")
+	if code != 0 {
+		t.Fatalf("down: exit %d: %s", code, errs)
+	}
+	for _, c := range []*exec.Cmd{shell, tail} {
+		if err := c.Process.Signal(syscall.Signal(0)); err != nil || zombie(c.Process.Pid) {
+			t.Errorf("%v was ended", c.Args)
+		}
+		if want := fmt.Sprintf("pid %d (%s)", c.Process.Pid, filepath.Base(c.Path)); !strings.Contains(errs, want) {
+			t.Errorf("down does not name %q among those that it left alone:\n%s", want, errs)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"onemore/launcher"
+)
+
+func statusCommand(c *call) *cobra.Command {
+	return &cobra.Command{Use: "status", Short: "The nodes of the cluster, looked at, not remembered", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cl, err := c.open(settleTimeout, nil)
+			if err != nil {
+				return err
+			}
+			st, err := cl.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return c.show(st, false)
+		}}
+}
+
+func lsCommand(c *call) *cobra.Command {
+	return &cobra.Command{Use: "ls", Short: "All clusters on this host", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			list, broken := launcher.List(cmd.Context())
+			if list == nil {
+				return broken
+			}
+			if c.json {
+				return errors.Join(broken, c.printJSON(list))
+			}
+			return errors.Join(broken, clusterTable(c, list))
+		}}
+}
