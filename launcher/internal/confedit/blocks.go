@@ -18,6 +18,8 @@ func blocksSyntax() syntax {
 		bare:  bareBlocks,
 		quote: quoteBlocks,
 		add:   addBlocks,
+
+		lastTable: true,
 	}
 }
 
@@ -72,14 +74,17 @@ func blocksComment(s *scanner) bool {
 	return true
 }
 
-type blocksParser struct{ scanner }
+type blocksParser struct {
+	scanner
+	scopes []*node // the blocks around the value that is read, in which its variables are looked up
+}
 
 func parseBlocks(src []byte) (*node, error) {
 	sc, err := newScanner(src, blocksRules)
 	if err != nil {
 		return nil, err
 	}
-	p := blocksParser{sc}
+	p := blocksParser{scanner: sc}
 	p.skipSpace()
 	root := newTable(0, len(src))
 	if p.peek() != '{' {
@@ -101,7 +106,7 @@ func (p *blocksParser) member(in *node) error {
 		return err
 	}
 	if name.quote == "" && strings.EqualFold(name.text, "include") && p.spaceWidth() > 0 {
-		return p.include()
+		return p.include(in, start)
 	}
 	p.skipSpaces()
 	if p.peek() == '=' || p.peek() == ':' {
@@ -113,11 +118,13 @@ func (p *blocksParser) member(in *node) error {
 	if in.origin == originInline {
 		p.skipSpaces()
 	}
+	p.scopes = append(p.scopes, in)
 	val, err := p.value()
+	p.scopes = p.scopes[:len(p.scopes)-1]
 	if err != nil {
 		return err
 	}
-	in.put(name.text, val)
+	in.put(name.text, val, start)
 	return nil
 }
 
@@ -143,25 +150,27 @@ func (p *blocksParser) name() (*node, error) {
 	return &node{text: name}, nil
 }
 
-// include passes the name of an included file.
-func (p *blocksParser) include() error {
+// include reads the name of an included file.
+func (p *blocksParser) include(in *node, at int) error {
 	p.skipBlanks()
-	start := p.pos
+	var name string
 	if q := p.peek(); q == '"' || q == '\'' {
+		start := p.pos
 		for p.pos++; p.peek() != q; p.pos++ {
 			if p.atLineEnd() {
 				return p.errorf(start, "a quote is not closed")
 			}
 		}
 		p.pos++
-		return nil
+		name = string(p.src[start+1 : p.pos-1])
+	} else {
+		n, err := p.bare(" \t\r\n;}", func(string) (kind, bool) { return kindString, true })
+		if err != nil {
+			return err
+		}
+		name = n.text
 	}
-	for !p.eof() && strings.IndexByte(" \t\r\n;}", p.peek()) < 0 {
-		p.pos++
-	}
-	if p.pos == start {
-		return p.errorf(start, "expected the name of a file, got %s", p.what())
-	}
+	in.includes = append(in.includes, include{Include: Include{Path: name}, at: at})
 	return nil
 }
 

@@ -39,9 +39,18 @@ func (p *blocksParser) word(start int) (*node, error) {
 	case lower == "true" || lower == "false" || lower == "on" || lower == "off" || lower == "yes" || lower == "no":
 		n.kind = kindBool
 	case n.text[0] == '$' && !strings.HasPrefix(n.text, "$2a$"): // the latter is a hashed password
-		n.kind = kindOther
+		n.kind, n.ref = kindOther, p.variable(n.text[1:])
 	}
 	return n, nil
+}
+
+// variable looks up a name among the keys that stand before it, in the innermost block first.
+func (p *blocksParser) variable(name string) *reference {
+	ref := &reference{name: name}
+	for i := len(p.scopes) - 1; i >= 0 && ref.target == nil; i-- {
+		ref.target = p.scopes[i].child(name)
+	}
+	return ref
 }
 
 // paragraph reads a text between parentheses, the closing one alone on its line.

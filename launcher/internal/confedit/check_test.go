@@ -18,7 +18,7 @@ func mustApply(t *testing.T, format, src string, edits ...Edit) string {
 	return string(out)
 }
 
-// values returns what List says as a map; a key that is listed twice fails the test.
+// values returns what List says as a map, but references as they are written; a key that is listed twice fails the test.
 func values(t *testing.T, format string, src []byte) map[string]string {
 	t.Helper()
 	entries, err := List(format, src)
@@ -30,7 +30,9 @@ func values(t *testing.T, format string, src []byte) map[string]string {
 		if _, ok := all[e.Key]; ok {
 			t.Fatalf("List(%s): %q is listed twice\n%q", format, e.Key, src)
 		}
-		all[e.Key] = e.Value
+		if all[e.Key] = e.Value; e.Reference != "" {
+			all[e.Key] = e.Reference
+		}
 	}
 	return all
 }
@@ -155,11 +157,39 @@ func checkAny(t *testing.T, format string, src []byte, key, value string) {
 			t.Fatalf("%s: %+v is outside of the file %q", format, e, src)
 		}
 	}
+	checkRead(t, format, src, entries, key)
 	checkEdit(t, format, src, key, value)
 	for i, e := range entries {
 		if i%7 == 0 && i < 70 {
 			checkSame(t, format, src, e)
 			checkEdit(t, format, src, e.Key, value)
+		}
+	}
+}
+
+// checkRead asks for what is listed in the other ways.
+func checkRead(t *testing.T, format string, src []byte, entries []Entry, key string) {
+	t.Helper()
+	f, err := Read(format, src, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, ok, err := f.Get(key); ok && (err != nil || e.Key != key) {
+		t.Fatalf("%s: Get(%q): %+v, %v", format, key, e, err)
+	}
+	for i, e := range entries {
+		got, ok, err := f.Get(e.Key)
+		if i%5 == 0 && i < 50 && (got != e || !ok || err != nil) {
+			t.Fatalf("%s: Get(%q): %+v, %v, %v, but List: %+v\n%q", format, e.Key, got, ok, err, e, src)
+		}
+	}
+	all, err := f.Match("*")
+	if err != nil || len(all) < len(entries) {
+		t.Fatalf("%s: Match finds %d of %d, %v", format, len(all), len(entries), err)
+	}
+	for _, in := range f.Includes() {
+		if in.Line < 1 || in.Line > 1+bytes.Count(src, []byte{'\n'}) {
+			t.Fatalf("%s: %+v is outside of the file %q", format, in, src)
 		}
 	}
 }
@@ -176,6 +206,9 @@ func checkSame(t *testing.T, format string, src []byte, e Entry) {
 		t.Fatalf("%s: List names a key that Apply can't read: %q: %v", format, e.Key, err)
 	}
 	n := syn.find(root, path)
+	if e.Reference != "" {
+		return
+	}
 	if n == nil || n.text != e.Value {
 		t.Fatalf("%s: %+v is not found by its name: %+v\n%q", format, e, n, src)
 	}

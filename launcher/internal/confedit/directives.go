@@ -24,6 +24,8 @@ func directivesSyntax() syntax {
 		quote: quoteArgument,
 		add:   addDirective,
 		plain: true,
+
+		workingDir: true,
 	}
 }
 
@@ -118,19 +120,23 @@ func directive(p *scanner, root *node) error {
 			val.quote = severalArguments
 		}
 		val.to = arg.to
+		if strings.EqualFold(name.text, "include") {
+			root.includes = append(root.includes, include{Include: Include{Path: arg.text}, at: name.from})
+		}
 	}
 	if val.quote == severalArguments {
 		val.text = string(p.src[val.from:val.to])
 	}
+	val.spans = []span{{name.from, val.to}}
 	p.skipLine()
 	key := strings.ToLower(name.text)
 	switch old := root.child(key); {
 	case old == nil:
-		root.put(key, val)
+		root.replace(key, val)
 	case old.kind == kindArray:
 		old.children = append(old.children, val)
 	default:
-		root.put(key, &node{kind: kindArray, from: old.from, to: old.from, spread: true, children: []*node{old, val}})
+		root.children[root.index[key]] = &node{kind: kindArray, from: old.from, to: old.from, spread: true, children: []*node{old, val}}
 	}
 	return nil
 }

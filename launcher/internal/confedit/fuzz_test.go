@@ -23,7 +23,7 @@ func fuzzFormat(f *testing.F, format string, seeds []string, decode func([]byte)
 		sameReading(t, format, decode, src)
 		out, err := Apply(format, src, []Edit{{Key: key, Value: value}})
 		if err == nil {
-			agree(t, decode, src, out, key, value)
+			agree(t, format, decode, src, out, key, value)
 		}
 	})
 }

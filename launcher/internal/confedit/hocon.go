@@ -90,10 +90,10 @@ func hoconComment(s *scanner) bool {
 
 // member reads one key and value, or passes an include. p.pos is then where it ends.
 func (p *hoconParser) member(in *node) error {
-	if ok, err := p.include(); ok || err != nil {
+	start := p.pos
+	if ok, err := p.include(in); ok || err != nil {
 		return err
 	}
-	start := p.pos
 	path, err := p.key()
 	if err != nil {
 		return err
@@ -116,19 +116,22 @@ func (p *hoconParser) member(in *node) error {
 		next := in.child(name)
 		if next == nil || next.kind != kindTable {
 			next = newTable(start, start)
-			in.put(name, next)
+			in.replace(name, next)
 		}
 		next.spread = true
 		in = next
 	}
 	name := path[len(path)-1]
-	if adds {
-		val = &node{kind: kindArray, from: val.from, to: val.to, spread: true, children: []*node{val}}
-		if old := in.child(name); old != nil && old.kind == kindArray {
-			val.children = append(old.children, val.children...)
-		}
+	val.spans = append(val.spans, span{start, p.pos})
+	if !adds {
+		mergeHOCON(in, name, val)
+		return nil
 	}
-	mergeHOCON(in, name, val)
+	if old := in.child(name); old != nil && old.kind == kindArray {
+		old.children, old.spread = append(old.children, val), true
+		return nil
+	}
+	in.replace(name, &node{kind: kindArray, from: val.from, to: val.to, spread: true, children: []*node{val}})
 	return nil
 }
 
@@ -178,8 +181,8 @@ func (p *hoconParser) key() ([]string, error) {
 	}
 }
 
-// include passes an include statement, if one comes next.
-func (p *hoconParser) include() (bool, error) {
+// include reads an include statement, if one comes next.
+func (p *hoconParser) include(in *node) (bool, error) {
 	if !p.has("include") {
 		return false, nil
 	}
@@ -189,18 +192,23 @@ func (p *hoconParser) include() (bool, error) {
 		return false, nil
 	}
 	s.skipBlanks()
+	found := include{Include: Include{Optional: true}, at: p.pos}
 	for _, word := range []string{"required(", "file(", "url(", "classpath("} {
 		if s.has(word) {
 			s.pos += len(word)
 			s.skipBlanks()
+			found.Optional = found.Optional && word != "required("
+			found.Remote = word == "url(" || word == "classpath("
 		}
 	}
 	if s.peek() != '"' {
 		return false, nil
 	}
-	if _, err := s.quoted(); err != nil {
+	name, err := s.quoted()
+	if err != nil {
 		return false, err
 	}
+	found.Path = name.text
 	end := s.pos
 	for s.skipBlanks(); s.peek() == ')'; s.skipBlanks() {
 		s.pos++
@@ -210,6 +218,7 @@ func (p *hoconParser) include() (bool, error) {
 		return false, nil // a key of several pieces, of which the first is that word
 	}
 	p.pos = end
+	in.includes = append(in.includes, found)
 	return true, nil
 }
 

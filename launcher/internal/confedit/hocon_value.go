@@ -50,7 +50,9 @@ func (p *hoconParser) piece() (*node, error) {
 			return nil, p.errorf(start, "a substitution is not closed")
 		}
 		p.pos = start + i + 1
-		return &node{kind: kindOther, from: start, to: p.pos, text: string(p.src[start:p.pos])}, nil
+		n := &node{kind: kindOther, from: start, to: p.pos, text: string(p.src[start:p.pos])}
+		n.ref = hoconReference(string(p.src[start+2 : p.pos-1]))
+		return n, nil
 	}
 	for !p.valueEnds() && strings.IndexByte(" \t\"{[", p.peek()) < 0 && !p.has("${") {
 		p.pos++
@@ -76,6 +78,9 @@ func (p *hoconParser) concat(pieces []*node) *node {
 	switch {
 	case tables > 0:
 		n.kind, n.spread = kindTable, true
+		if others > 0 {
+			n.ref = &reference{pieces: pieces}
+		}
 		for _, piece := range pieces {
 			for i, name := range piece.names {
 				mergeHOCON(n, name, piece.children[i])
@@ -98,10 +103,30 @@ func (p *hoconParser) concat(pieces []*node) *node {
 		}
 		n.text = b.String()
 		if others > 0 {
-			n.kind = kindOther
+			n.kind, n.ref = kindOther, &reference{pieces: p.withGaps(pieces)}
 		}
 	}
 	return n
+}
+
+// withGaps are pieces and the white space between them.
+func (p *hoconParser) withGaps(pieces []*node) []*node {
+	all := pieces[:1:1]
+	for i, piece := range pieces[1:] {
+		all = append(all, &node{text: string(p.src[pieces[i].to:piece.from])}, piece)
+	}
+	return all
+}
+
+// hoconReference is what stands in `${a.b}` or `${?a.b}`.
+func hoconReference(text string) *reference {
+	text = strings.TrimSpace(strings.TrimPrefix(text, "?"))
+	p := hoconParser{scanner{src: []byte(text + "="), rules: hoconRules}}
+	path, err := p.key()
+	if err != nil {
+		path = nil
+	}
+	return &reference{path: path, name: text}
 }
 
 // str reads a string, also one between three quotes, in which nothing is escaped and of which more than three closing
@@ -124,11 +149,16 @@ func (p *hoconParser) str() (*node, error) {
 // mergeHOCON gives a member its value: objects merge, anything else replaces what was there.
 func mergeHOCON(in *node, name string, val *node) {
 	old := in.child(name)
+	if val.ref != nil {
+		val.ref.previous = old
+	}
 	if old == nil || old.kind != kindTable || val.kind != kindTable {
-		in.put(name, val)
+		in.replace(name, val)
 		return
 	}
 	old.spread = true
+	old.spans = append(old.spans, val.spans...)
+	old.includes = append(old.includes, val.includes...)
 	for i, child := range val.children {
 		mergeHOCON(old, val.names[i], child)
 	}

@@ -95,9 +95,10 @@ func iniSection(p *scanner, root *node) (*node, error) {
 	if section == nil {
 		section = newTable(start, start)
 		section.spread = true
-		root.put(name, section)
+		root.replace(name, section)
 	}
 	section.last, section.lastKey, section.keyEnd = p.pos, start, 0
+	section.spans = append(section.spans, span{start, p.pos})
 	return section, nil
 }
 
@@ -124,7 +125,14 @@ func iniMember(p *scanner, section *node) error {
 	if old := section.child(name); old != nil && old.kind == kindTable {
 		return p.errorf(start, "a key and a section are both called %.60q", name)
 	}
-	section.put(name, val)
+	section.put(name, val, start)
+	if word, dir, _ := strings.Cut(name, " "); val.kind == kindNull && (word == "!include" || word == "!includedir") {
+		found := include{Include: Include{Path: strings.TrimSpace(dir)}, at: start}
+		if word == "!includedir" {
+			found.Path = strings.TrimRight(found.Path, "/") + "/*.cnf"
+		}
+		section.includes = append(section.includes, found)
+	}
 	section.last, section.lastKey, section.keyEnd = p.pos, start, keyEnd
 	return nil
 }

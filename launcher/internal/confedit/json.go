@@ -4,7 +4,7 @@ package confedit
 func jsonSyntax() syntax {
 	return syntax{
 		parse: parseJSON,
-		path:  dottedPath,
+		path:  flatPath,
 		key:   joinPath,
 		find:  findExact,
 		bare:  jsonBare,
@@ -62,6 +62,7 @@ func (p *jsonParser) member(n *node) error {
 	if p.peek() != '"' {
 		return p.errorf(p.pos, "expected a quoted name, got %s", p.what())
 	}
+	start := p.pos
 	name, err := p.quoted()
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func (p *jsonParser) member(n *node) error {
 	p.skipSpace()
 	val, err := p.value()
 	if err == nil {
-		n.put(name.text, val)
+		n.put(name.text, val, start)
 	}
 	return err
 }

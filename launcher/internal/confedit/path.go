@@ -3,6 +3,7 @@ package confedit
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -75,4 +76,42 @@ func joinPath(path []string) string {
 		b.WriteByte('"')
 	}
 	return b.String()
+}
+
+// flatPath reads a dotted key for formats in which files write one name for several segments: `a.b: 1` for a and b. The
+// key is found however the file writes it, and a missing one is written as its table has others.
+func flatPath(root *node, key string) ([]string, error) {
+	path, err := splitPath(key)
+	if err != nil {
+		return nil, err
+	}
+	names, rest, in := flatNames(root, path)
+	if len(rest) > 1 && in.kind == kindTable && slices.ContainsFunc(in.names, isFlat) {
+		return append(names, strings.Join(rest, ".")), nil
+	}
+	return append(names, rest...), nil
+}
+
+// flatNames returns the names under which a table has as much of the path as it has, what is left of it, and the node that
+// lacks that. Short names are preferred.
+func flatNames(n *node, path []string) (names, rest []string, in *node) {
+	rest, in = path, n
+	for i := 1; i <= len(path) && len(rest) > 0; i++ {
+		name := strings.Join(path[:i], ".")
+		child := n.child(name)
+		if child == nil {
+			continue
+		}
+		below, left, last := flatNames(child, path[i:])
+		if len(left) < len(rest) && (len(left) == 0 || !last.scalar() || len(names) == 0) {
+			names, rest, in = append([]string{name}, below...), left, last
+		}
+	}
+	return names, rest, in
+}
+
+// isFlat tells whether a name is one of several segments.
+func isFlat(name string) bool {
+	parts := strings.Split(name, ".")
+	return len(parts) > 1 && !isDigit(name[0]) && !slices.ContainsFunc(parts, func(part string) bool { return !allWord(part) })
 }

@@ -87,7 +87,7 @@ func property(p *scanner, root *node) error {
 	}
 	p.skip(" \t\f")
 	val := propertyValue(p)
-	root.put(name.String(), val)
+	root.put(name.String(), val, start)
 	root.last, root.lastKey = p.pos, start
 	root.keyEnd = keyEnd
 	return nil

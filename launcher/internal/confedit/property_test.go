@@ -25,7 +25,7 @@ func TestSequences(t *testing.T) {
 						continue
 					}
 					if decode[format] != nil {
-						agree(t, decode[format], src, out, key, value)
+						agree(t, format, decode[format], src, out, key, value)
 					}
 					src = out
 				}

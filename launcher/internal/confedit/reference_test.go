@@ -40,7 +40,7 @@ func flatten(into map[string]string, path []string, v any) {
 }
 
 // agree checks that a reader which took the file before takes it afterwards, sees the value, and sees nothing else changed.
-func agree(t *testing.T, decode func([]byte) (map[string]string, error), src, out []byte, key, value string) {
+func agree(t *testing.T, format string, decode func([]byte) (map[string]string, error), src, out []byte, key, value string) {
 	t.Helper()
 	before, err := decode(src)
 	if err != nil || !utf8.Valid(src) {
@@ -50,7 +50,11 @@ func agree(t *testing.T, decode func([]byte) (map[string]string, error), src, ou
 	if err != nil {
 		t.Fatalf("the reference reader refuses the outcome: %v\nbefore %q\nafter  %q", err, src, out)
 	}
-	path, err := splitPath(key)
+	syn, root, err := open(format, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := syn.path(root, key)
 	if err != nil {
 		t.Fatal(err)
 	}

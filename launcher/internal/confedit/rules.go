@@ -113,6 +113,7 @@ func element(value func() (*node, error)) func(*node) error {
 	return func(n *node) error {
 		child, err := value()
 		if err == nil {
+			child.spans = []span{{child.from, child.to}}
 			n.children = append(n.children, child)
 		}
 		return err

@@ -22,6 +22,10 @@ type syntax struct {
 	quote func(text, quotes string) (string, error)
 	// add returns the patch that adds a missing key with a value that is written already.
 	add func(src []byte, root *node, path []string, value string) (patch, error)
+	// lastTable says that of tables of one name the last counts alone; else they merge.
+	lastTable bool
+	// workingDir says that the path of an include starts at the server's working directory, not at the file's.
+	workingDir bool
 	// lines says that every key has lines of its own.
 	lines bool
 	// plain says that a string that may stand bare is written so.

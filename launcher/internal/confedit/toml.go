@@ -83,6 +83,7 @@ func (p *tomlParser) header() error {
 	section := newTable(start, start)
 	section.origin, section.spread = originHeader, true
 	section.last, section.lastKey = p.pos, start
+	section.spans = []span{{start, p.pos}}
 	in, err := p.parent(start, section, path[:len(path)-1])
 	if err != nil {
 		return err
@@ -92,14 +93,14 @@ func (p *tomlParser) header() error {
 	switch {
 	case width == 2 && old == nil:
 		list := &node{kind: kindArray, from: start, to: start, spread: true, children: []*node{section}}
-		in.put(name, list)
+		in.replace(name, list)
 	case width == 2 && old.kind == kindArray && old.spread:
 		old.children = append(old.children, section)
 	case width == 1 && old == nil:
-		in.put(name, section)
+		in.replace(name, section)
 	case width == 1 && old.kind == kindTable && old.origin == originImplied:
 		section.names, section.children, section.index = old.names, old.children, old.index
-		in.put(name, section)
+		in.children[in.index[name]] = section
 	default:
 		return p.errorf(start, "%q is defined twice", joinPath(path))
 	}
@@ -115,7 +116,7 @@ func (p *tomlParser) parent(start int, section *node, path []string) (*node, err
 		if next == nil {
 			next = newTable(start, start)
 			next.owner, next.spread = section, true
-			in.put(name, next)
+			in.replace(name, next)
 		}
 		if next.kind == kindArray && next.spread {
 			next = next.children[len(next.children)-1]
@@ -151,7 +152,7 @@ func (p *tomlParser) member(base *node) error {
 		if next == nil {
 			next = newTable(start, start)
 			next.origin, next.owner, next.spread = originDotted, base, true
-			in.put(name, next)
+			in.replace(name, next)
 		}
 		if next.kind != kindTable || next.origin == originInline || next.origin == originHeader {
 			return p.errorf(start, "%q is no table that can be extended here", joinPath(path[:i+1]))
@@ -163,7 +164,7 @@ func (p *tomlParser) member(base *node) error {
 	if in.child(name) != nil {
 		return p.errorf(start, "%q is defined twice", joinPath(path))
 	}
-	in.put(name, val)
+	in.put(name, val, start)
 	return nil
 }
 

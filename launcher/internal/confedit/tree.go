@@ -18,6 +18,11 @@ const (
 	kindTable
 )
 
+// String is the kind as Entry names it.
+func (k kind) String() string {
+	return [...]string{"string", "number", "bool", "null", "other", "array", "table"}[k]
+}
+
 // origin says how a table came to be, where the format has several ways.
 type origin uint8
 
@@ -37,6 +42,10 @@ type node struct {
 	lead     string // what must be put before the first text of a value that has none
 	spread   bool   // a table whose text is not in one piece, and so can't be replaced
 
+	ref      *reference // of a value that is read from elsewhere
+	spans    []span     // what to cut to remove the member from the file: a span for each time that it stands there
+	includes []include  // of a table, in the order of the file
+
 	names    []string // of children; nil in an array
 	children []*node
 	index    map[string]int
@@ -54,9 +63,19 @@ func newTable(from, to int) *node { return &node{kind: kindTable, from: from, to
 
 func (n *node) scalar() bool { return n.kind != kindArray && n.kind != kindTable }
 
-// put adds a member or replaces the one of that name.
-func (n *node) put(name string, child *node) {
+// span is a part of a file.
+type span struct{ from, to int }
+
+// put adds a member, whose text starts at from, or replaces the one of that name.
+func (n *node) put(name string, child *node, from int) {
+	child.spans = append(child.spans, span{from, child.to})
+	n.replace(name, child)
+}
+
+// replace is put for a member whose spans are known already, or one that has none: a table that is only named.
+func (n *node) replace(name string, child *node) {
 	if i, ok := n.index[name]; ok {
+		child.spans = append(n.children[i].allSpans(), child.spans...)
 		n.children[i] = child
 		return
 	}
@@ -66,6 +85,15 @@ func (n *node) put(name string, child *node) {
 	n.index[name] = len(n.children)
 	n.names = append(n.names, name)
 	n.children = append(n.children, child)
+}
+
+// allSpans are those of a node and of everything below it.
+func (n *node) allSpans() []span {
+	spans := n.spans
+	for _, child := range n.children {
+		spans = append(spans, child.allSpans()...)
+	}
+	return spans
 }
 
 // child returns the member of that name, or the element of that index; nil when there is none.

@@ -6,7 +6,7 @@ package confedit
 func yamlSyntax() syntax {
 	return syntax{
 		parse: parseYAML,
-		path:  dottedPath,
+		path:  flatPath,
 		key:   joinPath,
 		find:  findExact,
 		bare:  bareYAML,
@@ -16,7 +16,10 @@ func yamlSyntax() syntax {
 	}
 }
 
-type yamlParser struct{ scanner }
+type yamlParser struct {
+	scanner
+	anchors map[string]*node
+}
 
 func parseYAML(src []byte) (*node, error) {
 	sc, err := newScanner(src, yamlRules)
@@ -28,7 +31,7 @@ func parseYAML(src []byte) (*node, error) {
 			return nil, sc.errorf(i, "a carriage return without a new line")
 		}
 	}
-	p := yamlParser{sc}
+	p := yamlParser{scanner: sc, anchors: map[string]*node{}}
 	if err := prologue(&p); err != nil {
 		return nil, err
 	}
@@ -104,24 +107,29 @@ func (p *yamlParser) block(parent int) (*node, error) {
 // inLine reads a node that can follow a key on its line, or properties and then any node.
 func (p *yamlParser) inLine(parent int) (*node, error) {
 	after, tagged := p.pos, false
+	anchor := ""
 	for p.peek() == '&' || p.peek() == '!' {
+		start := p.pos
 		for !p.blankAt(0) {
 			p.pos++
+		}
+		if p.src[start] == '&' {
+			anchor = string(p.src[start+1 : p.pos])
 		}
 		after, tagged = p.pos, true
 		p.skipBlanks()
 	}
+	var n *node
+	var err error
 	if tagged && (p.atLineEnd() || p.peek() == '#') {
-		return p.below(parent, after)
-	}
-	n, err := p.content(parent)
-	if err != nil {
-		return nil, err
-	}
-	if tagged && n.scalar() {
+		n, err = p.below(parent, after)
+	} else if n, err = p.content(parent); err == nil && tagged && n.scalar() {
 		n.kind = kindOther
 	}
-	return n, nil
+	if anchor != "" {
+		p.anchors[anchor] = n
+	}
+	return n, err
 }
 
 func (p *yamlParser) content(parent int) (*node, error) {
@@ -161,6 +169,7 @@ func (p *yamlParser) below(parent, after int) (*node, error) {
 func (p *yamlParser) sequence(column int) (*node, error) {
 	n := &node{kind: kindArray, from: p.pos}
 	for p.column() == column && p.dash() {
+		start := p.pos
 		p.pos++
 		after := p.pos
 		p.skipBlanks()
@@ -174,6 +183,7 @@ func (p *yamlParser) sequence(column int) (*node, error) {
 		if err != nil {
 			return nil, err
 		}
+		val.spans = append(val.spans, span{start, val.to})
 		n.children = append(n.children, val)
 		n.to = val.to
 		if err := p.toContent(); err != nil {
@@ -206,7 +216,7 @@ func (p *yamlParser) mapping(column int) (*node, error) {
 		if err != nil {
 			return nil, err
 		}
-		n.put(name, val)
+		n.put(name, val, start)
 		n.to, n.last, n.lastKey = val.to, val.to, start
 		if err := p.toContent(); err != nil {
 			return nil, err

@@ -54,6 +54,7 @@ func flowComment(s *scanner) bool {
 
 // flowMember reads a key and its value between braces.
 func (p *yamlParser) flowMember(n *node) error {
+	start := p.pos
 	key, err := p.flowNode()
 	if err != nil {
 		return err
@@ -65,7 +66,7 @@ func (p *yamlParser) flowMember(n *node) error {
 	if err != nil {
 		return err
 	}
-	n.put(key.text, val)
+	n.put(key.text, val, start)
 	return nil
 }
 
@@ -86,7 +87,7 @@ func (p *yamlParser) flowElement() (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	pair.put(val.text, child)
+	pair.put(val.text, child, val.from)
 	pair.to = child.to
 	return pair, nil
 }

@@ -44,7 +44,7 @@ func (p *yamlParser) plainText(parent int, flow bool) (*node, error) {
 	n := &node{from: start, to: end, text: b.String()}
 	n.kind = yamlKind(n.text)
 	if c == '*' {
-		n.kind = kindOther
+		n.kind, n.ref = kindOther, &reference{target: p.anchors[n.text[1:]]}
 	}
 	return n, nil
 }
@@ -178,7 +178,7 @@ func (p *yamlParser) tryKey() (string, bool, error) {
 		}
 		s := p.scanner
 		s.pos = end
-		if s.skipBlanks(); s.peek() != ':' || !(&yamlParser{s}).blankAt(1) {
+		if s.skipBlanks(); s.peek() != ':' || !(&yamlParser{scanner: s}).blankAt(1) {
 			return "", false, nil
 		}
 		n, err := p.quotedText()
