@@ -43,7 +43,12 @@ var mayKnow = map[string][]string{
 	"probe":    {"proc"},
 	"release":  {"archive", "state"},
 	"learn":    {"confedit", "nodedir", "ports", "probe", "proc", "state", "template"},
-	"keeper":   {"confedit", "nodedir", "plan", "ports", "probe", "proc", "state", "template"},
+	"control":  {"plan"},
+	// What a keeper is made of, from the bottom to the top.
+	"node":      {"confedit", "control", "nodedir", "plan", "ports", "probe", "proc", "state"},
+	"cluster":   {"control", "node", "nodedir", "plan", "ports", "probe", "proc", "state"},
+	"operation": {"cluster", "control", "node", "nodedir", "plan", "ports", "probe", "state"},
+	"keeper":    {"cluster", "control", "node", "nodedir", "operation", "proc", "state"},
 }
 
 func TestImports(t *testing.T) {

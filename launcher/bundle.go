@@ -11,7 +11,7 @@ import (
 	"regexp"
 	"sync"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/cluster"
 )
 
 // A bundle is a folder with what helps to find out why a run failed: the status, the events, the keeper's log and the nodes'
@@ -82,7 +82,7 @@ func bundleCluster(ctx context.Context, c *Cluster, dir string) (string, error) 
 			errs = append(errs, copyIfThere(n.Log+suffix, filepath.Join(dir, fmt.Sprintf("node%d.log%s", n.Index, suffix))))
 		}
 	}
-	for _, name := range []string{keeper.EventsFile, keeper.LogFile} {
+	for _, name := range []string{cluster.EventsFile, cluster.LogFile} {
 		errs = append(errs, copyIfThere(filepath.Join(c.dir, name), filepath.Join(dir, name)))
 	}
 	return dir, errors.Join(errs...)
@@ -132,7 +132,7 @@ func bundleFiles(dir string) ([]string, error) {
 	var out []string
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case name == statusFile, name == keeper.EventsFile, name == keeper.LogFile, nodeLogs().MatchString(name):
+		case name == statusFile, name == cluster.EventsFile, name == cluster.LogFile, nodeLogs().MatchString(name):
 			out = append(out, name)
 		}
 	}

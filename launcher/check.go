@@ -13,7 +13,8 @@ import (
 	"sync"
 	"time"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
+	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/probe"
@@ -143,7 +144,7 @@ func (c *checker) life(ctx context.Context) {
 	})
 	c.step("kill node 4: degraded", func() error {
 		st, err := a.c.Kill(ctx, 4)
-		if err == nil && st.State != keeper.Degraded {
+		if err == nil && st.State != control.Degraded {
 			err = fmt.Errorf("the cluster is %s", st.State)
 		}
 		return err
@@ -211,9 +212,9 @@ func full(st *Status, nodes ...int) error {
 	var errs []error
 	for _, n := range st.Nodes {
 		have = append(have, n.Index)
-		if n.State != keeper.Running {
+		if n.State != control.Running {
 			errs = append(errs, fmt.Errorf("node %d is %s %s\n%s", n.Index, n.State, n.Exit, lastLines(n.Log)))
-		} else if n.Members != len(nodes) && n.Members != keeper.MembersUnknown {
+		} else if n.Members != len(nodes) && n.Members != control.MembersUnknown {
 			errs = append(errs, fmt.Errorf("node %d sees %d members, want %d", n.Index, n.Members, len(nodes)))
 		}
 	}
@@ -291,7 +292,7 @@ func (k *checkedCluster) down(ctx context.Context) error {
 	if err := k.c.Down(ctx, false); err != nil {
 		return err
 	}
-	infos, err := proc.Marked(keeper.MarkCluster, p.ID)
+	infos, err := proc.Marked(node.MarkCluster, p.ID)
 	if err != nil {
 		return err
 	}

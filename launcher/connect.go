@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/probe"
 	"onemore/launcher/internal/state"
 )
@@ -30,7 +30,7 @@ type keeperLink struct {
 }
 
 // do sends one request, to a new keeper where none runs, and closes the connection.
-func (l *keeperLink) do(ctx context.Context, req keeper.Request) (*Status, error) {
+func (l *keeperLink) do(ctx context.Context, req control.Request) (*Status, error) {
 	cl, st, err := l.send(ctx, req)
 	if cl != nil {
 		cl.Close()
@@ -47,7 +47,7 @@ type ownership struct {
 
 // hold sends one request and makes this process an owner of the cluster: there is no moment at which what the request did
 // has no owner.
-func (l *keeperLink) hold(ctx context.Context, req keeper.Request) (ownership, *Status, error) {
+func (l *keeperLink) hold(ctx context.Context, req control.Request) (ownership, *Status, error) {
 	req.Own = true
 	cl, st, err := l.send(ctx, req)
 	if err != nil {
@@ -69,8 +69,8 @@ func (l *keeperLink) hold(ctx context.Context, req keeper.Request) (ownership, *
 }
 
 // send sends one request, to a new keeper where none runs. The caller closes the connection; it is nil when there is an error.
-func (l *keeperLink) send(ctx context.Context, req keeper.Request) (*keeper.Client, *Status, error) {
-	if _, err := os.Stat(l.dir); errors.Is(err, fs.ErrNotExist) && req.Op != keeper.OpUp && req.Op != keeper.OpRestore {
+func (l *keeperLink) send(ctx context.Context, req control.Request) (*control.Client, *Status, error) {
+	if _, err := os.Stat(l.dir); errors.Is(err, fs.ErrNotExist) && req.Op != control.OpUp && req.Op != control.OpRestore {
 		return nil, nil, noCluster(l.name)
 	}
 	req.From = fmt.Sprintf("(pid %d)", os.Getpid())
@@ -86,7 +86,7 @@ func (l *keeperLink) send(ctx context.Context, req keeper.Request) (*keeper.Clie
 			return cl, st, nil
 		}
 		cl.Close()
-		again := errors.Is(err, keeper.ErrBusy) || errors.Is(err, keeper.ErrUnheard)
+		again := errors.Is(err, control.ErrBusy) || errors.Is(err, control.ErrUnheard)
 		if !again || time.Now().After(deadline) {
 			return nil, st, err
 		}
@@ -94,11 +94,11 @@ func (l *keeperLink) send(ctx context.Context, req keeper.Request) (*keeper.Clie
 }
 
 // connect returns a connection to the cluster's keeper, and starts one where none answers.
-func (l *keeperLink) connect(ctx context.Context) (*keeper.Client, error) {
+func (l *keeperLink) connect(ctx context.Context) (*control.Client, error) {
 	if cl := l.prestarted.take(); cl != nil {
 		return cl, nil
 	}
-	var cl *keeper.Client
+	var cl *control.Client
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, errors.New("no keeper answers"))
 	defer cancel()
 	err := probe.Until(ctx, nil, func(ctx context.Context) (err error) {
@@ -115,9 +115,9 @@ func (l *keeperLink) connect(ctx context.Context) (*keeper.Client, error) {
 }
 
 // checkAnswers refuses a keeper that accepts connections but answers nothing, such as a stopped process. It then closes cl.
-func (l *keeperLink) checkAnswers(ctx context.Context, cl *keeper.Client) error {
+func (l *keeperLink) checkAnswers(ctx context.Context, cl *control.Client) error {
 	stop := context.AfterFunc(ctx, func() { cl.Close() })
-	_, err := cl.Do(ctx, keeper.Request{Op: keeper.OpHold}, nil)
+	_, err := cl.Do(ctx, control.Request{Op: control.OpHold}, nil)
 	if stop() && err == nil {
 		return nil
 	}
@@ -134,18 +134,18 @@ func (l *keeperLink) checkAnswers(ctx context.Context, cl *keeper.Client) error 
 }
 
 // dial connects to a keeper that runs.
-func (l *keeperLink) dial() (*keeper.Client, error) {
-	conn, err := net.Dial("unix", filepath.Join(l.dir, keeper.SocketFile))
+func (l *keeperLink) dial() (*control.Client, error) {
+	conn, err := net.Dial("unix", filepath.Join(l.dir, control.SocketFile))
 	if err != nil {
 		return nil, err
 	}
-	return keeper.NewClient(conn), nil
+	return control.NewClient(conn), nil
 }
 
 // prestarted is a keeper that an `up` starts before it knows what to ask of it: the start and the planning take about the same
 // time. The keeper touches nothing before it is asked. The zero value is none.
 type prestarted struct {
-	client <-chan *keeper.Client // nil, or it delivers one client, which is nil if the start failed
+	client <-chan *control.Client // nil, or it delivers one client, which is nil if the start failed
 }
 
 // prestart starts a keeper for a cluster that does not exist yet. Only the goroutine that calls prestart may use l until
@@ -154,7 +154,7 @@ func (l *keeperLink) prestart() {
 	if _, err := os.Lstat(l.dir); !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	client := make(chan *keeper.Client, 1)
+	client := make(chan *control.Client, 1)
 	go func() {
 		cl, _ := spawnKeeper(l.dir) // connect will meet the error again
 		client <- cl
@@ -163,7 +163,7 @@ func (l *keeperLink) prestart() {
 }
 
 // take hands the keeper over, once; nil if there is none.
-func (p *prestarted) take() *keeper.Client {
+func (p *prestarted) take() *control.Client {
 	if p.client == nil {
 		return nil
 	}

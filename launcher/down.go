@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"os"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/proc"
 )
 
@@ -17,7 +17,7 @@ func (c *Cluster) Down(ctx context.Context, keepData bool) error {
 		return noCluster(c.name)
 	}
 	pid, _ := c.keeperID()
-	_, err := c.do(ctx, keeper.Request{Op: keeper.OpDown, KeepData: keepData})
+	_, err := c.do(ctx, control.Request{Op: control.OpDown, KeepData: keepData})
 	if err != nil {
 		return err
 	}
@@ -33,6 +33,6 @@ func (c *Cluster) Down(ctx context.Context, keepData bool) error {
 // Own makes this process an owner of the cluster: when release is called or the process dies, the keeper takes the cluster
 // down, unless another process owns it too; release returns when it is down. gone is closed when the keeper has ended.
 func (c *Cluster) Own(ctx context.Context) (release func(), gone <-chan struct{}, err error) {
-	own, _, err := c.hold(ctx, keeper.Request{Op: keeper.OpHold})
+	own, _, err := c.hold(ctx, control.Request{Op: control.OpHold})
 	return own.release, own.gone, err
 }

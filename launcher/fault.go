@@ -8,14 +8,15 @@ import (
 	"strings"
 	"time"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/cluster"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/template"
 )
 
 // Fault is a failure of the network between a cluster's nodes. Clients of the nodes are not affected.
-type Fault = keeper.Fault
+type Fault = control.Fault
 
 // Partition is a fault: nodes of different groups don't reach each other. Nodes that are in no group reach all.
 func Partition(groups ...[]int) Fault {
@@ -142,7 +143,7 @@ func (c *Cluster) changeFaults(ctx context.Context, change func([]Fault) ([]Faul
 		if err != nil {
 			return nil, err
 		}
-		return c.do(ctx, keeper.Request{Op: keeper.OpFault, Faults: req})
+		return c.do(ctx, control.Request{Op: control.OpFault, Faults: req})
 	})
 }
 
@@ -162,8 +163,8 @@ func faultsWithout(faults []Fault, removed []int) []Fault {
 
 // planFaults is the request that makes the faults in force, now, the wanted ones: with the calls that do it and undo it, where
 // the server breaks its network itself.
-func planFaults(ctx context.Context, rec *keeper.Record, now keeper.FaultTable, want []Fault) (*keeper.FaultChange, error) {
-	req := &keeper.FaultChange{Base: now.Revision, Faults: want}
+func planFaults(ctx context.Context, rec *cluster.Record, now control.FaultTable, want []Fault) (*control.FaultChange, error) {
+	req := &control.FaultChange{Base: now.Revision, Faults: want}
 	t, err := recordedTemplate(ctx, rec)
 	if err != nil || !t.OwnFaults() {
 		return req, err
@@ -177,7 +178,7 @@ func planFaults(ctx context.Context, rec *keeper.Record, now keeper.FaultTable, 
 }
 
 // faultCalls are the calls, by node, that make these the faults in force.
-func faultCalls(t *template.Template, rec *keeper.Record, faults []Fault) (map[int][]plan.Call, error) {
+func faultCalls(t *template.Template, rec *cluster.Record, faults []Fault) (map[int][]plan.Call, error) {
 	po := rec.Plan.Options
 	po.Formed = rec.Plan
 	var links []plan.Link

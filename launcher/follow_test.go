@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/state"
 )
@@ -31,7 +31,7 @@ func logging(t *testing.T, n int) (*Cluster, []string) {
 
 func record(t *testing.T, p *plan.Plan) {
 	t.Helper()
-	if err := state.WriteJSON(keeper.RecordPath(p.Dir), keeper.Record{Version: 1, Plan: p}); err != nil {
+	if err := state.WriteJSON(cluster.RecordPath(p.Dir), cluster.Record{Version: 1, Plan: p}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -61,7 +61,7 @@ func TestFollowChanges(t *testing.T) {
 	if l := <-got; l.Node != 2 || l.Text != "two" {
 		t.Errorf("the line of the added node is %+v", l)
 	}
-	if err := os.Remove(keeper.RecordPath(c.dir)); err != nil {
+	if err := os.Remove(cluster.RecordPath(c.dir)); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-over; !errors.Is(err, ErrNoCluster) {

@@ -9,9 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/learn"
 	"onemore/launcher/internal/nodedir"
+	"onemore/launcher/internal/operation"
 	"onemore/launcher/internal/state"
 )
 
@@ -30,14 +31,14 @@ func GC(ctx context.Context) ([]string, error) {
 			continue
 		}
 		st, err := c.Status(ctx)
-		if err == nil && st.State != keeper.Lost {
+		if err == nil && st.State != control.Lost {
 			continue
 		}
 		if err == nil {
 			err = downLost(ctx, c)
 		}
 		switch {
-		case errors.Is(err, keeper.ErrBusy) || errors.Is(err, ErrNoCluster):
+		case errors.Is(err, control.ErrBusy) || errors.Is(err, ErrNoCluster):
 		case err != nil:
 			errs = append(errs, fmt.Errorf("cluster %q: %w", name, err))
 		default:
@@ -57,13 +58,13 @@ func GC(ctx context.Context) ([]string, error) {
 	return done, errors.Join(append(errs, err)...)
 }
 
-// downLost takes down a cluster that has no keeper. keeper.ErrBusy says that it has one again, and is in use.
+// downLost takes down a cluster that has no keeper. control.ErrBusy says that it has one again, and is in use.
 func downLost(ctx context.Context, c *Cluster) error {
 	cl, err := spawnKeeper(c.dir)
 	if err != nil {
 		return err
 	}
-	if _, err = cl.Do(ctx, keeper.Request{Op: keeper.OpDown, From: "(gc)"}, c.progress); err == nil {
+	if _, err = cl.Do(ctx, control.Request{Op: control.OpDown, From: "(gc)"}, c.progress); err == nil {
 		<-cl.Gone()
 	}
 	return errors.Join(err, cl.Close())
@@ -72,7 +73,7 @@ func downLost(ctx context.Context, c *Cluster) error {
 // sweepHome removes the folders of ONEMORE_HOME that are no clusters: those that an `up` or a `snapshot save` was making when it
 // was killed, and the logs of failed runs. Complete snapshots stay.
 func sweepHome(home string) ([]string, error) {
-	failed := filepath.Join(home, keeper.FailedFolder)
+	failed := filepath.Join(home, operation.FailedFolder)
 	done, err := sweep(home, halfMade)
 	errs := []error{err}
 	swept, err := sweep(failed, func(string) bool { return true })
@@ -80,7 +81,7 @@ func sweepHome(home string) ([]string, error) {
 	if err := os.Remove(failed); !errors.Is(err, fs.ErrNotExist) {
 		errs = append(errs, err)
 	}
-	swept, err = sweep(filepath.Join(home, keeper.SnapshotsFolder), halfMade)
+	swept, err = sweep(filepath.Join(home, operation.SnapshotsFolder), halfMade)
 	done, errs = append(done, swept...), append(errs, err)
 	return done, errors.Join(errs...)
 }

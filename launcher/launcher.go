@@ -13,23 +13,23 @@ import (
 	"errors"
 	"fmt"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
 )
 
 // What a keeper reports about a cluster, and what was planned for it; `--json` prints them as they are.
 type (
-	Status     = keeper.Status
-	NodeStatus = keeper.NodeStatus
-	Finding    = keeper.Finding
-	Event      = keeper.Event
-	State      = keeper.State
+	Status     = control.Status
+	NodeStatus = control.NodeStatus
+	Finding    = control.Finding
+	Event      = control.Event
+	State      = control.State
 	Plan       = plan.Plan
 	NodePlan   = plan.Node
 )
 
 // Failure is why an operation failed: node, phase, reason, the log lines that show it, and where the logs were kept.
-type Failure = keeper.Error
+type Failure = control.Error
 
 // InputError says that the call or its input is wrong; nothing was touched.
 type InputError struct {

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/state"
 )
@@ -40,7 +40,7 @@ func mayBeCluster(dir string) bool {
 	if err != nil || ok {
 		return true
 	}
-	_, err = keeper.ReadRecord(dir)
+	_, err = cluster.ReadRecord(dir)
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
@@ -77,5 +77,5 @@ func Lost() []string {
 	if err != nil {
 		return nil
 	}
-	return slices.DeleteFunc(names, func(name string) bool { return !keeper.IsLost(filepath.Join(home, name)) })
+	return slices.DeleteFunc(names, func(name string) bool { return !cluster.IsLost(filepath.Join(home, name)) })
 }

@@ -13,7 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/cluster"
+	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
 )
 
@@ -72,7 +73,7 @@ type logReaders struct {
 
 // refresh adds the logs of nodes that are new. Each change of the cluster replaces the file of its record.
 func (rs *logReaders) refresh() error {
-	now, err := os.Stat(keeper.RecordPath(rs.cluster.dir))
+	now, err := os.Stat(cluster.RecordPath(rs.cluster.dir))
 	if err == nil && rs.record != nil && os.SameFile(now, rs.record) {
 		return nil
 	}
@@ -236,7 +237,7 @@ func (l *logReader) close() {
 func (l *logReader) parse(s string) *LogLine {
 	out := &LogLine{Node: l.node.Index, Name: l.node.Name, Text: s}
 	if stamp, text, ok := strings.Cut(s, " "); ok {
-		if t, err := time.Parse(keeper.LogTime, stamp); err == nil {
+		if t, err := time.Parse(node.LogTime, stamp); err == nil {
 			out.Time, out.Text = t, text
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
 )
 
@@ -23,7 +23,7 @@ func writeLog(t *testing.T, path string, lines ...any) {
 	defer f.Close()
 	for i := 0; i < len(lines); i += 2 {
 		at := time.Unix(int64(lines[i].(int)), 0).UTC()
-		fmt.Fprintf(f, "%s %s\n", at.Format(keeper.LogTime), lines[i+1])
+		fmt.Fprintf(f, "%s %s\n", at.Format(node.LogTime), lines[i+1])
 	}
 }
 

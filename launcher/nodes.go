@@ -5,37 +5,37 @@ import (
 	"errors"
 	"slices"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
 )
 
 // Stop stops nodes (none given: all) and waits until the rest has settled. Data, ports and names stay.
 func (c *Cluster) Stop(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpStop, Nodes: nodes})
+	return c.do(ctx, control.Request{Op: control.OpStop, Nodes: nodes})
 }
 
 // Start starts stopped nodes (none given: all) and waits until the cluster has settled.
 func (c *Cluster) Start(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpStart, Nodes: nodes})
+	return c.do(ctx, control.Request{Op: control.OpStart, Nodes: nodes})
 }
 
 // Restart stops and starts nodes; rolling: one after the other, with the cluster settled in between.
 func (c *Cluster) Restart(ctx context.Context, rolling bool, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpRestart, Nodes: nodes, Rolling: rolling})
+	return c.do(ctx, control.Request{Op: control.OpRestart, Nodes: nodes, Rolling: rolling})
 }
 
 // Kill kills nodes with SIGKILL, as a crash would, and returns when their processes are gone.
 func (c *Cluster) Kill(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpKill, Nodes: nodes})
+	return c.do(ctx, control.Request{Op: control.OpKill, Nodes: nodes})
 }
 
 // Pause freezes the nodes' processes where they are (SIGSTOP).
 func (c *Cluster) Pause(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpPause, Nodes: nodes})
+	return c.do(ctx, control.Request{Op: control.OpPause, Nodes: nodes})
 }
 
 // Resume lets paused nodes go on and waits until the cluster has settled.
 func (c *Cluster) Resume(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpResume, Nodes: nodes})
+	return c.do(ctx, control.Request{Op: control.OpResume, Nodes: nodes})
 }
 
 // Add adds k nodes to the cluster.
@@ -60,7 +60,7 @@ func (c *Cluster) Remove(ctx context.Context, nodes ...int) (*Status, error) {
 }
 
 // resolveRemove plans the cluster anew so that only nodes that run and stay are peers of the calls that make the others leave.
-func (l *keeperLink) resolveRemove(ctx context.Context, st *Status, nodes []int) (req keeper.Request, err error) {
+func (l *keeperLink) resolveRemove(ctx context.Context, st *Status, nodes []int) (req control.Request, err error) {
 	rec, err := l.record()
 	if err != nil {
 		return req, err
@@ -77,7 +77,7 @@ func (l *keeperLink) resolveRemove(ctx context.Context, st *Status, nodes []int)
 	if err != nil {
 		return req, err
 	}
-	req = keeper.Request{Op: keeper.OpRemove, Plan: p, Revision: rec.Revision, Nodes: nodes, Options: rec.Options}
+	req = control.Request{Op: control.OpRemove, Plan: p, Revision: rec.Revision, Nodes: nodes, Options: rec.Options}
 	if st.FaultTable.Touches(nodes) {
 		req.Faults, err = planFaults(ctx, rec, st.FaultTable, faultsWithout(st.FaultTable.Faults, nodes))
 	}
@@ -88,7 +88,7 @@ func (l *keeperLink) resolveRemove(ctx context.Context, st *Status, nodes []int)
 func running(st *Status) []int {
 	out := []int{}
 	for _, n := range st.Nodes {
-		if n.State == keeper.Running {
+		if n.State == control.Running {
 			out = append(out, n.Index)
 		}
 	}

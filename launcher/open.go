@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/proc"
 	"onemore/launcher/internal/state"
@@ -112,8 +112,8 @@ func nodeNames(p *Plan) string {
 }
 
 // record reads the cluster's record. A damaged one is a *Failure; without one the error wraps ErrNoCluster.
-func (f folder) record() (*keeper.Record, error) {
-	rec, err := keeper.ReadRecord(f.dir)
+func (f folder) record() (*cluster.Record, error) {
+	rec, err := cluster.ReadRecord(f.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, noCluster(f.name)
 	}
@@ -127,6 +127,6 @@ func (f folder) record() (*keeper.Record, error) {
 // keeperID is the process that was last the cluster's keeper.
 func (f folder) keeperID() (proc.ID, bool) {
 	var id proc.ID
-	err := state.ReadJSON(filepath.Join(f.dir, keeper.KeeperFile), &id)
+	err := state.ReadJSON(filepath.Join(f.dir, cluster.KeeperFile), &id)
 	return id, err == nil
 }

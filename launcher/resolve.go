@@ -13,7 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/cluster"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
@@ -22,11 +23,11 @@ import (
 
 // target is the cluster that an `up` is about, and what the call says besides the caller's options.
 type target struct {
-	dir    string         // the cluster's folder; it need not exist
-	record *keeper.Record // nil: there is no cluster yet
-	add    int            // nodes to add to those that there are; 0: the options say how many there are to be
-	stamp  string         // of the files that the options name; recorded for `run --reuse`
-	taken  []plan.Port    // ports that an earlier try could not bind
+	dir    string          // the cluster's folder; it need not exist
+	record *cluster.Record // nil: there is no cluster yet
+	add    int             // nodes to add to those that there are; 0: the options say how many there are to be
+	stamp  string          // of the files that the options name; recorded for `run --reuse`
+	taken  []plan.Port     // ports that an earlier try could not bind
 	dryRun bool
 }
 
@@ -40,7 +41,7 @@ func (t target) formed() *plan.Plan {
 
 // resolved is what an `up` asks of the cluster's keeper.
 type resolved struct {
-	request    keeper.Request
+	request    control.Request
 	fixedPorts bool // the ports are formed or were given: planning again would choose the same
 }
 
@@ -50,7 +51,7 @@ type origin struct {
 	Stamp    string `json:"stamp,omitempty"` // see target
 }
 
-func readOrigin(rec *keeper.Record) (o origin, err error) {
+func readOrigin(rec *cluster.Record) (o origin, err error) {
 	if err := json.Unmarshal(rec.Options, &o); err != nil {
 		return o, fmt.Errorf("read what cluster %q was made from: %w", rec.Plan.Cluster, err)
 	}
@@ -58,7 +59,7 @@ func readOrigin(rec *keeper.Record) (o origin, err error) {
 }
 
 // recordedTemplate is the template that a cluster was made from.
-func recordedTemplate(ctx context.Context, rec *keeper.Record) (*template.Template, error) {
+func recordedTemplate(ctx context.Context, rec *cluster.Record) (*template.Template, error) {
 	from, err := readOrigin(rec)
 	if err != nil {
 		return nil, err
@@ -227,7 +228,7 @@ func nodesWanted(o Options, on target, exist int) int {
 
 // checkInputs finds the programs and checks the folders that a plan relies on.
 func checkInputs(ctx context.Context, t *template.Template, po *plan.Options, o Options) error {
-	if err := keeper.CheckDir(po.Dir); err != nil {
+	if err := control.CheckDir(po.Dir); err != nil {
 		return &InputError{Err: err, Hint: "set ONEMORE_HOME to a shorter path, or give the cluster a shorter name"}
 	}
 	if err := findPrograms(t, po, o.label("bin")); err != nil {
@@ -299,12 +300,12 @@ func fixedPorts(o Options, on target, po plan.Options) bool {
 	return o.Offset != 0 && o.Base != "auto"
 }
 
-func upRequest(o Options, on target, t *template.Template, from origin, p *plan.Plan) keeper.Request {
+func upRequest(o Options, on target, t *template.Template, from origin, p *plan.Plan) control.Request {
 	recorded, err := json.Marshal(from)
 	if err != nil {
 		panic(err) // plain strings
 	}
-	req := keeper.Request{Op: keeper.OpUp, Options: recorded, Plan: p, Nodes: indices(p), Keep: o.Keep, Groups: !t.OwnFaults()}
+	req := control.Request{Op: control.OpUp, Options: recorded, Plan: p, Nodes: indices(p), Keep: o.Keep, Groups: !t.OwnFaults()}
 	if on.record != nil {
 		req.Revision = on.record.Revision
 	}
@@ -321,7 +322,7 @@ func indices(p *plan.Plan) []int {
 }
 
 // replan plans a formed cluster anew, on the ports that it has, with the options po. Only the nodes in running can be peers.
-func replan(t *template.Template, rec *keeper.Record, po plan.Options, running []int) (*plan.Plan, error) {
+func replan(t *template.Template, rec *cluster.Record, po plan.Options, running []int) (*plan.Plan, error) {
 	po.Formed, po.Acting = rec.Plan, running
 	p, err := plan.Make(t, po, plan.Host{})
 	if err != nil {

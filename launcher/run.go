@@ -11,7 +11,7 @@ import (
 	"os"
 	"slices"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/proc"
 	"onemore/launcher/internal/template"
@@ -173,7 +173,7 @@ func outdated(ctx context.Context, c *Cluster, count int, stamp string) string {
 		return ""
 	case from.Stamp != stamp:
 		return "as what it was made from has changed"
-	case st.State != keeper.Running || len(st.Faults) > 0 || count > 0 && len(st.Nodes) != count:
+	case st.State != control.Running || len(st.Faults) > 0 || count > 0 && len(st.Nodes) != count:
 		return "as the run before has changed it"
 	}
 	return ""

@@ -9,8 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
+	"onemore/launcher/internal/operation"
 	"onemore/launcher/internal/state"
 )
 
@@ -36,7 +37,7 @@ func (c *Cluster) SaveSnapshot(ctx context.Context, name string) (*Snapshot, err
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.do(ctx, keeper.Request{Op: keeper.OpSnapshot, Snapshot: dir}); err != nil {
+	if _, err := c.do(ctx, control.Request{Op: control.OpSnapshot, Snapshot: dir}); err != nil {
 		return nil, err
 	}
 	return openSnapshot(name)
@@ -48,7 +49,7 @@ func Snapshots() ([]*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(filepath.Join(home, keeper.SnapshotsFolder))
+	entries, err := os.ReadDir(filepath.Join(home, operation.SnapshotsFolder))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func RemoveSnapshot(name string) error {
 	if _, err := os.Lstat(dir); err != nil {
 		return noSnapshot(name, err)
 	}
-	return nodedir.Discard(dir, keeper.SnapshotsFolder)
+	return nodedir.Discard(dir, operation.SnapshotsFolder)
 }
 
 // Restore makes a cluster from a snapshot, under the name, with the nodes and on the ports that it had, and returns when all
@@ -88,7 +89,7 @@ func Restore(ctx context.Context, name string, o Options) (*Cluster, *Status, er
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := keeper.ReadSnapshot(dir)
+	s, err := operation.ReadSnapshot(dir)
 	if err != nil {
 		return nil, nil, noSnapshot(name, err)
 	}
@@ -104,7 +105,7 @@ func Restore(ctx context.Context, name string, o Options) (*Cluster, *Status, er
 		return nil, nil, &InputError{Err: fmt.Errorf("snapshot %q is of a cluster in %s; here it would be in %s", name, s.Plan.Dir, c.dir),
 			Hint: "its nodes have their paths in their files: set ONEMORE_HOME to what it was"}
 	}
-	st, err := c.do(ctx, keeper.Request{Op: keeper.OpRestore, Snapshot: dir, Keep: o.Keep})
+	st, err := c.do(ctx, control.Request{Op: control.OpRestore, Snapshot: dir, Keep: o.Keep})
 	return c, st, err
 }
 
@@ -116,7 +117,7 @@ func snapshotDir(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(home, keeper.SnapshotsFolder, name), nil
+	return filepath.Join(home, operation.SnapshotsFolder, name), nil
 }
 
 func openSnapshot(name string) (*Snapshot, error) {
@@ -124,7 +125,7 @@ func openSnapshot(name string) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := keeper.ReadSnapshot(dir)
+	s, err := operation.ReadSnapshot(dir)
 	if err != nil {
 		return nil, noSnapshot(name, err)
 	}

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"syscall"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/probe"
 	"onemore/launcher/internal/proc"
 )
@@ -24,7 +26,7 @@ const (
 )
 
 // InCluster tells whether this process was started for a node of a cluster.
-func InCluster() bool { return os.Getenv(keeper.MarkCluster) != "" }
+func InCluster() bool { return os.Getenv(node.MarkCluster) != "" }
 
 // RunKeeper is what the process started as KeeperCommand does: it keeps the cluster in dir until it is down.
 func RunKeeper(ctx context.Context, dir string) error {
@@ -40,7 +42,7 @@ func RunKeeper(ctx context.Context, dir string) error {
 
 // spawnKeeper starts this executable as the keeper of the cluster in dir. It is connected from the start, over a socket pair:
 // there is no socket to wait for.
-func spawnKeeper(dir string) (*keeper.Client, error) {
+func spawnKeeper(dir string) (*control.Client, error) {
 	fds, err := socketPair()
 	if err != nil {
 		return nil, err
@@ -64,7 +66,7 @@ func spawnKeeper(dir string) (*keeper.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return keeper.NewClient(conn), nil
+	return control.NewClient(conn), nil
 }
 
 // socketPair makes two connected sockets that no other child inherits: one that held our end would keep the connection open

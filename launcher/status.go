@@ -7,7 +7,8 @@ import (
 	"io/fs"
 	"os"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/cluster"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/probe"
 	"onemore/launcher/internal/state"
@@ -44,7 +45,7 @@ func (l *keeperLink) askStatus(ctx context.Context) (*Status, error) {
 	}
 	defer cl.Close()
 	defer context.AfterFunc(ctx, func() { cl.Close() })()
-	st, err := cl.Do(ctx, keeper.Request{Op: keeper.OpStatus}, nil)
+	st, err := cl.Do(ctx, control.Request{Op: control.OpStatus}, nil)
 	if st == nil && err == nil {
 		err = errors.New("it has recorded nothing")
 	}
@@ -53,7 +54,7 @@ func (l *keeperLink) askStatus(ctx context.Context) (*Status, error) {
 
 // statusWithoutKeeper is the status of a cluster whose keeper does not answer; noAnswer is why, nil if there is no keeper.
 func statusWithoutKeeper(f folder, noAnswer error) (*Status, error) {
-	st, err := keeper.LookAlone(f.dir)
+	st, err := cluster.OfflineStatus(f.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		st, err = statusWithoutRecord(f, noAnswer == nil)
 	}
@@ -76,7 +77,7 @@ func statusWithoutRecord(f folder, killed bool) (*Status, error) {
 	} else if err != nil || !ok {
 		return nil, errors.Join(err, fmt.Errorf("%s was not made by onemore", f.dir))
 	}
-	st := &Status{Cluster: f.name, Dir: f.dir, State: keeper.Lost, Nodes: []NodeStatus{}, FaultTable: keeper.FaultTable{Faults: []Fault{}}}
+	st := &Status{Cluster: f.name, Dir: f.dir, State: control.Lost, Nodes: []NodeStatus{}, FaultTable: control.FaultTable{Faults: []Fault{}}}
 	if killed {
 		st.Notes = []string{"an `up` or a `down` was killed half way: `onemore down` removes what is left"}
 	}
@@ -85,6 +86,6 @@ func statusWithoutRecord(f folder, killed bool) (*Status, error) {
 
 // WaitSettled returns when every running node itself says that it sees all running ones.
 func (c *Cluster) WaitSettled(ctx context.Context) error {
-	_, err := c.do(ctx, keeper.Request{Op: keeper.OpSettle})
+	_, err := c.do(ctx, control.Request{Op: control.OpSettle})
 	return err
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/template"
@@ -43,11 +43,11 @@ func (c *Cluster) Upgrade(ctx context.Context, o UpgradeOptions) (*Status, error
 // Rollback takes upgraded nodes (none given: all that were) back to what they were when their upgrade stopped them: program,
 // files and data. What a node has stored since then is lost, unless the cluster gives it back.
 func (c *Cluster) Rollback(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpUpgrade, Rollback: true, Nodes: nodes})
+	return c.do(ctx, control.Request{Op: control.OpUpgrade, Rollback: true, Nodes: nodes})
 }
 
 // resolveUpgrade plans the cluster with nodes that are made from the new source or program.
-func (l *keeperLink) resolveUpgrade(ctx context.Context, st *Status, o UpgradeOptions) (req keeper.Request, err error) {
+func (l *keeperLink) resolveUpgrade(ctx context.Context, st *Status, o UpgradeOptions) (req control.Request, err error) {
 	rec, err := l.record()
 	if err != nil {
 		return req, err
@@ -76,7 +76,7 @@ func (l *keeperLink) resolveUpgrade(ctx context.Context, st *Status, o UpgradeOp
 		return req, err
 	}
 	p, err := replan(t, rec, po, running(st))
-	return keeper.Request{Op: keeper.OpUpgrade, Plan: p, Revision: rec.Revision, Nodes: o.Nodes}, err
+	return control.Request{Op: control.OpUpgrade, Plan: p, Revision: rec.Revision, Nodes: o.Nodes}, err
 }
 
 // upgradedOptions are the options of the plan p, changed so that o.Nodes are made from o.Source and o.Bin. They hold for nodes

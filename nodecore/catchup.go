@@ -20,6 +20,8 @@ const (
 // catchUp is the state of the data that this node fetches when it comes into a
 // cluster. Until it is there the node is not ready, and clients wait.
 type catchUp struct {
+	n *Node
+
 	mu       sync.Mutex    // guards what follows
 	cluster  string        // whose data is here
 	err      error         // why some of it is not
@@ -57,12 +59,12 @@ func (c *catchUp) await(ctx context.Context, cluster string) error {
 	}
 }
 
-// keepCaughtUp fetches the data of every cluster that this node comes into.
-func (n *Node) keepCaughtUp(ctx context.Context) {
+// run fetches the data of every cluster that this node comes into.
+func (c *catchUp) run(ctx context.Context) {
 	for {
 		select {
-		case a := <-n.group.Arrivals():
-			n.fetch(ctx, a)
+		case a := <-c.n.group.Arrivals():
+			c.fetch(ctx, a)
 		case <-ctx.Done():
 			return
 		}
@@ -70,32 +72,32 @@ func (n *Node) keepCaughtUp(ctx context.Context) {
 }
 
 // fetch gets the data of a cluster from those who hold it, and lets clients in.
-func (n *Node) fetch(ctx context.Context, a member.Arrival) {
+func (c *catchUp) fetch(ctx context.Context, a member.Arrival) {
 	ctx, cancel := context.WithTimeout(ctx, syncTime)
 	defer cancel()
-	holders := slices.DeleteFunc(a.Holders, func(name string) bool { return name == n.cfg.Node.Name })
+	holders := slices.DeleteFunc(a.Holders, func(name string) bool { return name == c.n.cfg.Node.Name })
 	var err error
 	if len(holders) > 0 {
-		n.updatePeers() // the links to them
-		stop := n.reportProgress(ctx)
-		err = n.fetchFrom(ctx, holders)
+		c.n.updatePeers() // the links to them
+		stop := c.reportProgress(ctx)
+		err = c.fetchFrom(ctx, holders)
 		stop()
 	}
 	if err != nil {
-		n.log.Warn("some of the cluster's data is not here yet", "error", err)
+		c.n.log.Warn("some of the cluster's data is not here yet", "error", err)
 	}
-	n.broker.Admit(a.Cluster)
-	n.data.update(func() { n.data.cluster, n.data.err, n.data.progress = a.Cluster, err, "" })
+	c.n.broker.Admit(a.Cluster)
+	c.update(func() { c.cluster, c.err, c.progress = a.Cluster, err, "" })
 }
 
 // fetchFrom gets what the first of the holders has, and then what the others
 // have besides, from all at once.
-func (n *Node) fetchFrom(ctx context.Context, holders []string) error {
+func (c *catchUp) fetchFrom(ctx context.Context, holders []string) error {
 	errs := make([]error, len(holders))
-	errs[0] = n.broker.Sync(ctx, holders[0])
+	errs[0] = c.n.broker.Sync(ctx, holders[0])
 	var wg sync.WaitGroup
 	for i, name := range holders[1:] {
-		wg.Go(func() { errs[i+1] = n.broker.Sync(ctx, name) })
+		wg.Go(func() { errs[i+1] = c.n.broker.Sync(ctx, name) })
 	}
 	wg.Wait()
 	for _, err := range errs {
@@ -108,9 +110,9 @@ func (n *Node) fetchFrom(ctx context.Context, holders []string) error {
 
 // reportProgress tells the supervisor and the log how far a fetch is, as long as
 // it lasts.
-func (n *Node) reportProgress(ctx context.Context) (stop func()) {
+func (c *catchUp) reportProgress(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	before := n.broker.Merged()
+	before := c.n.broker.Merged()
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		tick := time.NewTicker(progressTime)
@@ -121,9 +123,9 @@ func (n *Node) reportProgress(ctx context.Context) (stop func()) {
 			case <-ctx.Done():
 				return
 			}
-			text := fmt.Sprintf("fetching the cluster's data: %d retained messages so far", n.broker.Merged()-before)
-			n.log.Info(text)
-			n.data.update(func() { n.data.progress = text })
+			text := fmt.Sprintf("fetching the cluster's data: %d retained messages so far", c.n.broker.Merged()-before)
+			c.n.log.Info(text)
+			c.update(func() { c.progress = text })
 		}
 	})
 	return func() { cancel(); wg.Wait() }

@@ -10,6 +10,7 @@ import (
 // Status is what a node knows about itself and its cluster. Its JSON form is
 // stable: fields may be added.
 type Status struct {
+	Trouble      string            `json:"trouble,omitempty"` // why it can't keep what it promises
 	Name         string            `json:"name"`
 	ID           string            `json:"id"`
 	Cluster      string            `json:"cluster"` // empty while the node waits for its first cluster
@@ -24,7 +25,7 @@ func (n *Node) Status() Status {
 	v := n.group.View()
 	s := Status{
 		Name: v.Self.Name, ID: v.Self.ID, Cluster: v.Cluster, Members: len(v.Running),
-		RunningNodes: names(v.Running), StoppedNodes: names(v.Stopped), Listeners: make(map[string]string),
+		Trouble: n.broker.StoreTrouble(), RunningNodes: names(v.Running), StoppedNodes: names(v.Stopped), Listeners: make(map[string]string),
 	}
 	for name := range n.sockets.addrs {
 		s.Listeners[name] = n.Addr(name)

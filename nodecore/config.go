@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -12,7 +13,10 @@ import (
 	"strconv"
 	"strings"
 
+	"onemore/nodecore/internal/broker"
 	"onemore/nodecore/internal/member"
+	"onemore/nodecore/internal/store"
+	"onemore/nodecore/internal/webcheck"
 
 	"github.com/BurntSushi/toml"
 )
@@ -30,6 +34,9 @@ type Config struct {
 	Node      NodeConfig      `toml:"node"`
 	Cluster   ClusterConfig   `toml:"cluster"`
 	Listeners ListenersConfig `toml:"listeners"`
+	Web       WebConfig       `toml:"web"`
+	Storage   StorageConfig   `toml:"storage"`
+	MQTT      MQTTConfig      `toml:"mqtt"`
 	Log       LogConfig       `toml:"log"`
 	Logger    *slog.Logger    `toml:"-"` // nil: discard
 }
@@ -64,6 +71,25 @@ type ListenerConfig struct {
 	Enabled bool   `toml:"enabled"`
 }
 
+// WebConfig says by which names HTTP and WebSocket clients may reach the node, and
+// pages of which hosts may: those of loopback, the node's own host and the address
+// that a connection has reached always.
+type WebConfig struct {
+	Hosts []string `toml:"hosts"` // more names and addresses; *.NAME is all below NAME, * everything
+}
+
+// StorageConfig says how the node keeps its data.
+type StorageConfig struct {
+	Sync string `toml:"sync"` // always, interval or never; see store.Mode
+}
+
+// MQTTConfig are limits of the MQTT server.
+type MQTTConfig struct {
+	MaxSubscriptions int `toml:"max_subscriptions"` // of a client
+	ReceiveMaximum   int `toml:"receive_maximum"`   // QoS 1 and 2 messages of a client that it may have unacknowledged
+	ServerKeepAlive  int `toml:"server_keep_alive"` // seconds; clients that want more, or none, are told this one; 0: theirs counts
+}
+
 // LogConfig says what goes to the log.
 type LogConfig struct {
 	Level string `toml:"level"` // debug, info, warn or error
@@ -80,7 +106,9 @@ func DefaultConfig(dir string) Config {
 			MQTT: on("1883"), MQTTS: on("8883"), WS: on("8083"), WSS: on("8084"),
 			HTTP: on("18083"), Forward: on("7947"),
 		},
-		Log: LogConfig{Level: "info"},
+		Storage: StorageConfig{Sync: string(store.Always)},
+		MQTT:    MQTTConfig{MaxSubscriptions: broker.DefaultSubscriptions, ReceiveMaximum: broker.DefaultReceiveMaximum},
+		Log:     LogConfig{Level: "info"},
 	}
 }
 
@@ -136,7 +164,9 @@ func (c *Config) keys() map[string]any {
 		"node.name": &c.Node.Name, "node.data_dir": &c.Node.DataDir,
 		"cluster.bind": &c.Cluster.Bind, "cluster.secret": &c.Cluster.Secret,
 		"cluster.secret_file": &c.Cluster.SecretFile, "cluster.seeds": &c.Cluster.Seeds,
-		"log.level": &c.Log.Level,
+		"web.hosts": &c.Web.Hosts, "log.level": &c.Log.Level, "storage.sync": &c.Storage.Sync,
+		"mqtt.max_subscriptions": &c.MQTT.MaxSubscriptions, "mqtt.receive_maximum": &c.MQTT.ReceiveMaximum,
+		"mqtt.server_keep_alive": &c.MQTT.ServerKeepAlive,
 	}
 	for name, l := range c.listeners() {
 		keys["listeners."+name+".bind"] = &l.Bind
@@ -191,6 +221,12 @@ func set(place any, value string) error {
 			return fmt.Errorf("%q is neither true nor false", value)
 		}
 		*p = b
+	case *int:
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return fmt.Errorf("%q is not a number", value)
+		}
+		*p = n
 	case *[]string:
 		*p = nil
 		for item := range strings.SplitSeq(strings.Trim(value, "[]"), ",") {
@@ -251,6 +287,20 @@ func (c *Config) Validate() error {
 	if _, err := c.level(); err != nil {
 		bad("log.level", err)
 	}
+	for _, h := range c.Web.Hosts {
+		bad("web.hosts", checkWebHost(h))
+	}
+	if !store.Mode(c.Storage.Sync).Valid() {
+		bad("storage.sync", fmt.Errorf("%q is not always, interval or never", c.Storage.Sync))
+	}
+	between := func(key string, n, least, most int) {
+		if n < least || n > most {
+			bad(key, fmt.Errorf("%d is not in %d..%d", n, least, most))
+		}
+	}
+	between("mqtt.max_subscriptions", c.MQTT.MaxSubscriptions, 1, math.MaxInt32)
+	between("mqtt.receive_maximum", c.MQTT.ReceiveMaximum, 1, math.MaxUint16)
+	between("mqtt.server_keep_alive", c.MQTT.ServerKeepAlive, 0, math.MaxUint16)
 	bad("cluster.bind", checkBind(c.Cluster.Bind))
 	if !c.Listeners.Forward.on() {
 		bad("listeners.forward", errors.New("the port for links between nodes can't be turned off"))
@@ -293,6 +343,24 @@ func checkBind(s string) error {
 		return fmt.Errorf("%q is not IP:PORT", s)
 	}
 	return nil
+}
+
+// checkWebHost accepts a name or address without port, *.NAME and *.
+func checkWebHost(h string) error {
+	name := strings.TrimPrefix(h, "*.")
+	if _, err := netip.ParseAddr(h); err == nil || h == "*" {
+		return nil
+	}
+	if name == "" || strings.ContainsAny(name, "*:/@ []") {
+		return fmt.Errorf("%q is neither a host name nor an address, *.NAME or *", h)
+	}
+	return nil
+}
+
+// webChecker allows the node's own host and those of web.hosts.
+func (c *Config) webChecker() *webcheck.Checker {
+	_, host, _ := strings.Cut(c.Node.Name, "@")
+	return webcheck.New(append([]string{host}, c.Web.Hosts...)...)
 }
 
 func (c *Config) seeds() ([]member.Target, error) {

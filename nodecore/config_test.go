@@ -106,14 +106,17 @@ func TestEveryKeyHasAVariable(t *testing.T) {
 	c := DefaultConfig("")
 	for key, place := range c.keys() {
 		value := "v"
-		if _, ok := place.(*bool); ok {
+		switch place.(type) {
+		case *bool:
 			value = "false"
+		case *int:
+			value = "7"
 		}
 		if err := c.override([]string{envName(key) + "=" + value}); err != nil {
 			t.Errorf("%s: %v", envName(key), err)
 		}
 	}
-	if c.Node.Name != "v" || c.Listeners.Forward.Bind != "v" || c.Listeners.MQTTS.Enabled || len(c.Cluster.Seeds) != 1 {
+	if c.Node.Name != "v" || c.Listeners.Forward.Bind != "v" || c.Listeners.MQTTS.Enabled || len(c.Cluster.Seeds) != 1 || c.MQTT.ReceiveMaximum != 7 {
 		t.Errorf("got %+v", c)
 	}
 }

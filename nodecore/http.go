@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"onemore/nodecore/internal/member"
-
-	"golang.org/x/net/netutil"
 )
 
 // Bounds on what HTTP clients can make the node hold.
@@ -42,13 +40,14 @@ func (n *Node) serveHTTP() {
 	mux.HandleFunc("GET /metrics", h.metrics)
 	mux.HandleFunc("GET /api/v1/nodes", h.nodes)
 	h.srv = &http.Server{
-		Handler:           http.MaxBytesHandler(mux, httpBodySize),
+		Handler:           n.web.Handler(http.MaxBytesHandler(mux, httpBodySize)),
 		ReadHeaderTimeout: httpHeaderTime, ReadTimeout: httpTime, WriteTimeout: httpTime, IdleTimeout: 2 * httpTime,
 		MaxHeaderBytes: httpHeaderSize,
+		ConnState:      newConnLimit(httpClients).state,
 		ErrorLog:       discardLogger(),
 	}
 	n.http = h
-	n.wg.Go(func() { h.run(netutil.LimitListener(l, httpClients)) })
+	n.wg.Go(func() { h.run(l) })
 }
 
 func (h *httpServer) run(l net.Listener) {
@@ -57,7 +56,15 @@ func (h *httpServer) run(l net.Listener) {
 	}
 }
 
-func (h *httpServer) status(w http.ResponseWriter, _ *http.Request) { h.writeJSON(w, h.n.Status()) }
+// status answers 503 while the node is in trouble, with the same content.
+func (h *httpServer) status(w http.ResponseWriter, _ *http.Request) {
+	s := h.n.Status()
+	if s.Trouble != "" {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	h.writeJSON(w, s)
+}
 
 // nodeInfo is one member in /api/v1/nodes.
 type nodeInfo struct {
@@ -121,6 +128,7 @@ func (h *httpServer) writeMetrics(w io.Writer) error {
 		{"onemore_mqtt_sent_total", "counter", "Messages written to clients of this node.", float64(b.Sent)},
 		{"onemore_mqtt_forwarded_total", "counter", "Messages sent to other nodes.", float64(b.Forwarded)},
 		{"onemore_mqtt_dropped_total", "counter", "Messages given up.", float64(b.Dropped)},
+		{"onemore_store_failures_total", "counter", "Attempts to write to disk that failed.", float64(b.StoreFailures)},
 		{"go_goroutines", "gauge", "Goroutines.", float64(runtime.NumGoroutine())},
 		{"go_memstats_heap_inuse_bytes", "gauge", "Bytes of heap in use.", float64(mem.HeapInuse)},
 		{"go_memstats_sys_bytes", "gauge", "Bytes obtained from the system.", float64(mem.Sys)},

@@ -26,6 +26,7 @@ import (
 	"onemore/nodecore/internal/member"
 	"onemore/nodecore/internal/peer"
 	"onemore/nodecore/internal/store"
+	"onemore/nodecore/internal/webcheck"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,6 +53,7 @@ type Node struct {
 	group   *member.Group
 	store   *store.Store
 	broker  *broker.Broker
+	web     *webcheck.Checker
 	http    *httpServer // nil if the listener is off
 	control *controlServer
 	notify  notifier
@@ -77,7 +79,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, &ConfigError{Dir: cfg.Dir, Err: err}
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger, faults: new(faults.Table), data: catchUp{changed: make(chan struct{})}, ready: make(chan struct{}), done: make(chan struct{})}
+	n := &Node{cfg: cfg, log: cfg.Logger, web: cfg.webChecker(), faults: new(faults.Table), data: catchUp{changed: make(chan struct{})}, ready: make(chan struct{}), done: make(chan struct{})}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -164,7 +166,7 @@ func (n *Node) openMembership() error {
 	n.group, err = member.Open(member.Config{
 		Name: n.cfg.Node.Name, Dir: n.dataDir(), TCP: tcp, UDP: udp,
 		Advertise: advertise, Forward: forward.String(), Secret: []byte(n.cfg.Cluster.Secret), Seeds: seeds,
-		Reset: n.resetBroker, Holders: n.holders, Faults: n.faults, Logger: n.log,
+		Reset: n.resetBroker, Holders: func() []string { return n.broker.Holders() }, Faults: n.faults, Logger: n.log,
 	})
 	return err
 }
@@ -173,7 +175,7 @@ func (n *Node) openMembership() error {
 // name yet; the broker gets to know it by Reset.
 func (n *Node) openBroker() error {
 	var err error
-	if n.store, err = store.Open(n.dataDir(), n.log); err != nil {
+	if n.store, err = store.Open(n.dataDir(), store.Options{Sync: store.Mode(n.cfg.Storage.Sync), Logger: n.log}); err != nil {
 		return err
 	}
 	v, s := n.group.View(), n.sockets
@@ -189,7 +191,8 @@ func (n *Node) openBroker() error {
 		Name: v.Self.Name, NodeID: v.Self.Node, ClusterID: cluster, Secret: []byte(secret),
 		Dir: n.dataDir(), Store: n.store, Peers: peers(v), Forward: s.take("forward"),
 		MQTT: s.take("mqtt"), MQTTS: s.take("mqtts"), WS: s.take("ws"), WSS: s.take("wss"),
-		Wait: true, Faults: n.linkFaults, Logger: n.log,
+		Web: n.web, Wait: true, Faults: n.linkFaults, Logger: n.log, MaxSubscriptions: n.cfg.MQTT.MaxSubscriptions,
+		ReceiveMaximum: n.cfg.MQTT.ReceiveMaximum, ServerKeepAlive: time.Duration(n.cfg.MQTT.ServerKeepAlive) * time.Second,
 	})
 	return err
 }
@@ -203,7 +206,8 @@ func (n *Node) start() error {
 	}
 	n.serveHTTP()
 	n.control.serve(n.answerControl)
-	n.wg.Go(func() { n.keepCaughtUp(ctx) })
+	n.data.n = n
+	n.wg.Go(func() { n.data.run(ctx) })
 	n.wg.Go(func() { n.follow(ctx) })
 	return nil
 }
@@ -306,9 +310,6 @@ func (n *Node) resetBroker(_ context.Context, cluster string) error {
 	defer n.peersMu.Unlock()
 	return n.broker.Reset(cluster)
 }
-
-// holders is called by the membership from its start on, when the broker is open.
-func (n *Node) holders() []string { return n.broker.Holders() }
 
 func peers(v member.View) []peer.Peer {
 	list := make([]peer.Peer, 0, len(v.Running)+len(v.Stopped))

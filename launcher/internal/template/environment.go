@@ -54,7 +54,7 @@ var ownPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompil
 func (t *checker) checkEnvironment() {
 	for i, pattern := range t.OwnEnvironment {
 		if !ownPattern().MatchString(pattern) {
-			t.found.add(fmt.Sprintf("environment.own[%d]", i), "%q is neither the name of a variable nor the beginning of some, such as \"ETCD_*\"", pattern)
+			t.found.add(fmt.Sprintf("environment.own[%d]", i), "%q is neither the name of a variable nor the beginning of some, such as \"SERVER_*\"", pattern)
 		}
 	}
 }

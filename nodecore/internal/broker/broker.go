@@ -27,6 +27,7 @@ import (
 
 	"onemore/nodecore/internal/peer"
 	"onemore/nodecore/internal/store"
+	"onemore/nodecore/internal/webcheck"
 )
 
 // flushTime bounds how long Close waits for the peers to take what is sent to them.
@@ -48,11 +49,22 @@ type Config struct {
 	WS      net.Listener // 8083
 	WSS     net.Listener // 8084
 
-	Wait   bool          // clients wait, at first and after every Reset, until Admit is called
-	Faults peer.Faults   // faults between this node and others; nil: none
-	Hold   time.Duration // how long a publisher waits for a node that can't be reached; 0: peer.DefaultHold
-	Logger *slog.Logger  // nil: discard
+	Web    *webcheck.Checker // which pages may use WebSocket; nil: any
+	Wait   bool              // clients wait, at first and after every Reset, until Admit is called
+	Faults peer.Faults       // faults between this node and others; nil: none
+	Hold   time.Duration     // how long a publisher waits for a node that can't be reached; 0: peer.DefaultHold
+	Logger *slog.Logger      // nil: discard
+
+	MaxSubscriptions int           // of a client; 0: DefaultSubscriptions
+	ReceiveMaximum   int           // QoS 1 and 2 messages of a client that it may have unacknowledged; 0: DefaultReceiveMaximum
+	ServerKeepAlive  time.Duration // most that a client's keep-alive time may be; 0: any, or none
 }
+
+// Defaults of Config.
+const (
+	DefaultSubscriptions  = 10_000
+	DefaultReceiveMaximum = 1024
+)
 
 // Broker is one node's MQTT server. Each of its parts has a lock of its own.
 type Broker struct {
@@ -65,6 +77,8 @@ type Broker struct {
 	incarnation uint64 // random; tells this process's messages from those of others
 	seq         atomic.Uint64
 	stats       counters
+	failing     failingPeers
+	positions   map[string]position // of peers' frames, at the start
 
 	ctx        context.Context // ends with Close
 	cancel     context.CancelCauseFunc
@@ -104,10 +118,19 @@ func Open(cfg Config) (*Broker, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.MaxSubscriptions == 0 {
+		cfg.MaxSubscriptions = DefaultSubscriptions
+	}
+	if cfg.ReceiveMaximum == 0 {
+		cfg.ReceiveMaximum = DefaultReceiveMaximum
+	}
 	b := newBroker(cfg)
 	b.certs.set(cfg, cfg.ClusterID)
 	b.ctx, b.cancel = context.WithCancelCause(context.Background())
-	var err error
+	err := b.loadPositions()
+	if err != nil {
+		return nil, err
+	}
 	b.mesh, err = peer.Open(peer.Config{
 		Name: cfg.Name, NodeID: cfg.NodeID, ClusterID: cfg.ClusterID, Secret: cfg.Secret,
 		Listener: cfg.Forward, Handler: b, Faults: cfg.Faults, Hold: cfg.Hold, Logger: cfg.Logger,
@@ -135,6 +158,7 @@ func newBroker(cfg Config) *Broker {
 	b.routes = routing{
 		b: b, groups: map[string]*group{}, peers: map[string]map[string]bool{}, announced: announced{all: map[string]filterCount{}},
 	}
+	b.failing.names = map[string]bool{}
 	b.synced = routeSync{b: b, from: map[string]chan struct{}{}}
 	b.retained = retainedMessages{b: b, all: map[string]retainedEntry{}, asked: questions{open: map[uint64]question{}}}
 	b.takeovers = takeovers{b: b, open: map[uint64]*takeover{}}
@@ -205,7 +229,16 @@ type Stats struct {
 	Sent          uint64 // messages written to clients of this node
 	Forwarded     uint64 // messages sent to other nodes
 	Dropped       uint64 // messages given up: a full queue, too large for the client, or expired
+	StoreFailures uint64 // attempts to store that failed
 	Links         []peer.Stat
+}
+
+// StoreTrouble is why nothing can be stored at the moment; "" if it can.
+func (b *Broker) StoreTrouble() string {
+	if err, _ := b.store.Trouble(); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // Stats returns the counters of now.
@@ -216,6 +249,7 @@ func (b *Broker) Stats() Stats {
 		Forwarded: b.stats.forwarded.Load(), Dropped: b.stats.dropped.Load(),
 		Links: b.mesh.Stats(),
 	}
+	_, st.StoreFailures = b.store.Trouble()
 	b.routes.mu.RLock()
 	for _, filters := range b.routes.peers {
 		st.Routes += len(filters)

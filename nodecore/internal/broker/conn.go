@@ -15,7 +15,6 @@ const (
 	connectTime = 10 * time.Second // for the TLS handshake and CONNECT
 	writeTime   = 30 * time.Second // a client that takes nothing for so long is gone
 	closeTime   = time.Second      // for the DISCONNECT to a client whose connection is ended
-	receiveMax  = 1024             // QoS 1 and 2 messages of a client that it may have unacknowledged
 	acceptMax   = 512              // of these are on their way to other nodes at once, and so will come to a client there that has enough
 	beyondMax   = 64 << 10         // bytes of such messages that are taken although there are enough of them
 	aliasMax    = 64               // topic aliases of a client
@@ -209,12 +208,40 @@ func (c *conn) finalPacket(buf []byte) (b []byte, ok bool) {
 	return encode(buf, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ReasonCode: why.Code}, c.version), true
 }
 
+// settle waits until what the output promises is stored, and appends the acknowledgements. If it can't be stored, they say so, or
+// the connection ends.
+func (c *conn) settle(out *output) {
+	err := c.b.store.Wait(out.need)
+	end := err != nil && out.gated
+	for i := range out.acks {
+		a := &out.acks[i]
+		refusable := a.kind == packets.Puback || a.kind == packets.Pubrec
+		if err != nil && refusable {
+			a.reason = packets.ErrQuotaExceeded.Code
+		}
+		end = end || err != nil && !refusable || a.reason == packets.ErrQuotaExceeded.Code && c.version < 5
+	}
+	if end {
+		out.buf = out.buf[:0]
+		c.end(packets.ErrQuotaExceeded)
+		return
+	}
+	for _, a := range out.acks {
+		if a.kind == packets.Pubrec && a.reason >= packets.ErrUnspecifiedError.Code {
+			c.s.inbox.refuse(a.id)
+		}
+		out.buf = appendAck(out.buf, a, c.version)
+	}
+}
+
 // writeLoop writes what the session has for the client until the connection ends.
 func (c *conn) writeLoop() {
-	var buf []byte
+	var out output
 	for {
-		buf = c.s.outbox.fill(c, buf[:0], batchBytes)
-		buf, finalPacket := c.finalPacket(buf)
+		c.s.outbox.fill(c, &out, batchBytes)
+		c.settle(&out)
+		buf, finalPacket := c.finalPacket(out.buf)
+		out.buf = buf
 		if len(buf) > 0 {
 			if !finalPacket {
 				c.nc.SetWriteDeadline(time.Now().Add(writeTime))
@@ -269,6 +296,7 @@ func (c *conn) leave() {
 	}
 	s.conn, s.outbox.replies, s.away = nil, nil, time.Now()
 	s.inbox.acks.Clear()
+	s.inbox.unacked = 0
 	s.outbox.resumePublishersLocked()
 	if s.inbox.room != nil {
 		close(s.inbox.room)

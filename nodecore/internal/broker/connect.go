@@ -41,6 +41,12 @@ func (c *conn) connect(pk packets.Packet) error {
 	if err != nil {
 		return c.refuse(*err)
 	}
+	if err := c.b.store.Wait(c.b.needed(s.keeps())); err != nil {
+		c.b.log.Debug("client not accepted", "client", id, "error", err)
+		why := c.refuse(packets.ErrQuotaExceeded)
+		c.leave()
+		return why
+	}
 	c.b.sessions.stopForwarding(id)
 	c.b.log.Debug("client connected", "client", s.id, "remote", c.nc.RemoteAddr(), "version", c.version)
 	return nil
@@ -94,7 +100,7 @@ func (c *conn) connack(present bool, assigned string) packets.Packet {
 	pk := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, SessionPresent: present}
 	if c.version == 5 {
 		pk.Properties = packets.Properties{
-			ReceiveMaximum: receiveMax, TopicAliasMaximum: aliasMax, MaximumPacketSize: MaxPacket, AssignedClientID: assigned,
+			ReceiveMaximum: uint16(c.b.cfg.ReceiveMaximum), TopicAliasMaximum: aliasMax, MaximumPacketSize: MaxPacket, AssignedClientID: assigned,
 		}
 	}
 	return pk
@@ -141,8 +147,9 @@ func (rg *registry) attach(c *conn, id string, pk packets.Packet, assigned strin
 	}
 	s.outbox.rewindLocked()
 	s.inbox.acks.Clear()
+	s.inbox.unacked = 0
 	s.outbox.stalled, s.away = false, time.Time{}
-	s.outbox.replies = encode(nil, c.connack(present, assigned), c.version)
+	s.outbox.replies, s.outbox.acks, s.outbox.need, s.outbox.gated = encode(nil, c.connack(present, assigned), c.version), nil, 0, false
 	s.outbox.inflight.All(func(f *inflightMessage) bool { // only those released are left
 		s.outbox.replies = appendAck(s.outbox.replies, ack{kind: packets.Pubrel, id: f.id}, c.version)
 		return true

@@ -19,6 +19,7 @@ const (
 	frameSessions                       // clients that have a session on the sending node
 	frameHandOver                       // messages for a session that has moved to the receiving node
 	frameSettled                        // a session that moved here gets its messages here: no need to pass them on
+	frameStore                          // whether the sending node can store what it accepts
 )
 
 // maxHops is how often a message of a group is passed on because its member has gone.
@@ -90,12 +91,12 @@ func (b *Broker) tell(to string, kind byte, body []byte, w waits) {
 }
 
 // Receive handles a frame of another node; see peer.Handler.
-func (b *Broker) Receive(from string, kind byte, body []byte, p peer.Pauser) {
+func (b *Broker) Receive(from string, kind byte, body []byte, p peer.Delivery) {
 	r := &reader{b: body}
 	var err error
 	switch kind {
 	case framePublish:
-		err = b.received(body, p)
+		err = b.storing(from, p, func() error { return b.received(body, p) })
 	case frameRoutes:
 		err = b.routes.updateRoutes(from, r)
 	case frameOffer:
@@ -103,7 +104,7 @@ func (b *Broker) Receive(from string, kind byte, body []byte, p peer.Pauser) {
 	case framePull:
 		err = b.retained.pulled(from, r)
 	case frameRetained:
-		err = b.retained.mergeRetained(r)
+		err = b.storing(from, p, func() error { return b.retained.mergeRetained(r) })
 	case framePulled:
 		b.retained.answered(r.uint64())
 	case frameTakeover:
@@ -113,7 +114,9 @@ func (b *Broker) Receive(from string, kind byte, body []byte, p peer.Pauser) {
 	case frameSessions:
 		err = b.takeovers.sessionsOf(from, r)
 	case frameHandOver:
-		err = b.takeovers.handedOver(r)
+		err = b.storing(from, p, func() error { return b.takeovers.handedOver(r) })
+	case frameStore:
+		b.failing.set(from, r.bool())
 	case frameSettled:
 		err = b.takeovers.settled(r)
 	}
@@ -134,6 +137,8 @@ func (b *Broker) Joined(name string) {
 
 // Met tells a process that knows nothing of this node all that it should know.
 func (b *Broker) Met(name string) {
+	b.failing.set(name, false)
+	b.failing.toldFailing(name, false) // it is told by the next Settle
 	b.routes.announceAll(name)
 	b.retained.offer(name)
 	b.takeovers.listSessions(name)
@@ -142,5 +147,7 @@ func (b *Broker) Met(name string) {
 // Left forgets what is known of a node.
 func (b *Broker) Left(name string) {
 	b.synced.done(name)
+	b.failing.set(name, false)
+	b.failing.toldFailing(name, false)
 	b.routes.dropRoutes(name)
 }

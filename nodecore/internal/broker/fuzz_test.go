@@ -68,5 +68,11 @@ func FuzzFrame(f *testing.F) {
 	c := newCluster(f, 1)
 	b := c.nodes[0].Broker
 	b.SetPeers([]peer.Peer{{Name: "n2@127.0.0.1", ID: "x", Addr: "127.0.0.1:1"}})
-	f.Fuzz(func(t *testing.T, kind byte, body []byte) { b.Receive("n2@127.0.0.1", kind, body, nil) })
+	f.Fuzz(func(t *testing.T, kind byte, body []byte) { b.Receive("n2@127.0.0.1", kind, body, someFrame{}) })
 }
+
+// someFrame is the frame of a peer that is handled.
+type someFrame struct{}
+
+func (someFrame) Pause() (resume func())         { return func() {} }
+func (someFrame) Position() (stream, seq uint64) { return 1, 1 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -81,7 +80,7 @@ func (c *testCluster) start(i int) {
 	c.t.Helper()
 	n := c.nodes[i]
 	var err error
-	if n.store, err = store.Open(n.dir, nil); err != nil {
+	if n.store, err = store.Open(n.dir, store.Options{}); err != nil {
 		c.t.Fatal(err)
 	}
 	ls := map[string]net.Listener{}
@@ -122,22 +121,16 @@ func (c *testCluster) stop(i int) {
 	c.nodes[i].Broker = nil
 }
 
-// kill stops node i and leaves on its disk what was there before, as if its process had been killed.
+// kill stops node i and leaves on its disk what is there now, as if its process were killed.
 func (c *testCluster) kill(i int) {
 	c.t.Helper()
 	n := c.nodes[i]
-	if err := n.store.Flush(); err != nil {
-		c.t.Fatal(err)
-	}
-	file := filepath.Join(n.dir, store.File)
-	disk, err := os.ReadFile(file)
-	if err != nil {
+	dir := c.t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(n.dir)); err != nil {
 		c.t.Fatal(err)
 	}
 	c.stop(i)
-	if err := os.WriteFile(file, disk, 0o600); err != nil {
-		c.t.Fatal(err)
-	}
+	n.dir = dir
 }
 
 // meet tells all running nodes of each other.

@@ -76,10 +76,11 @@ func (c *conn) alias(p *publish) error {
 
 // inbox is what a client has sent with QoS 1 and 2, until that is done with; guarded by the session's lock.
 type inbox struct {
-	s    *session
-	recv map[uint16]*incoming  // QoS 2, from PUBLISH to PUBREL
-	acks ring.Queue[*incoming] // to be acknowledged on this connection, in order
-	room chan struct{}         // closed when acks is no longer long; nil if it isn't
+	s       *session
+	recv    map[uint16]*incoming  // QoS 2, from PUBLISH to PUBREL
+	acks    ring.Queue[*incoming] // to be acknowledged on this connection, in order
+	unacked int                   // QoS 1 messages among them
+	room    chan struct{}         // closed when acks is no longer long; nil if it isn't
 }
 
 // incoming notes a PUBLISH that is to be acknowledged. fresh is false if it is known already, and must not be published
@@ -95,9 +96,11 @@ func (ib *inbox) incoming(c *conn, p publish) (in *incoming, fresh bool) {
 			}
 			return in, false
 		}
-		if c.version == 5 && len(ib.recv) >= 2*receiveMax {
-			return nil, false // older versions have no receive maximum, only 65,535 packet ids
-		}
+	}
+	if c.version == 5 && len(ib.recv)+ib.unacked >= c.b.cfg.ReceiveMaximum { // older versions have no receive maximum, only 65,535 packet ids
+		return nil, false
+	}
+	if p.qos == 2 {
 		if ib.recv == nil {
 			ib.recv = map[uint16]*incoming{}
 		}
@@ -108,6 +111,9 @@ func (ib *inbox) incoming(c *conn, p publish) (in *incoming, fresh bool) {
 	}
 	if ib.s.conn == c {
 		ib.acks.Push(in)
+		if p.qos == 1 {
+			ib.unacked++
+		}
 	}
 	return in, true
 }
@@ -128,7 +134,8 @@ func (ib *inbox) persistReceivedLocked(in *incoming) {
 		return
 	}
 	if in.seq = ib.s.outbox.seqLocked(); in.seq != 0 {
-		ib.s.b.store.PutMessage(ib.s.id, in.seq, idRecord(recordReceived, in.id))
+		ib.s.b.store.AddMessage(ib.s.id, in.seq, idRecord(recordReceived, in.id))
+		in.need = ib.s.b.store.Number()
 	}
 }
 
@@ -137,17 +144,34 @@ func (ib *inbox) flushAcksLocked() {
 		return
 	}
 	for ib.acks.Len() > 0 && (*ib.acks.At(0)).ready {
-		in, kind := ib.acks.Pop(), byte(packets.Puback)
+		in := ib.acks.Pop()
+		a := ack{kind: packets.Puback, id: in.id}
 		if in.qos == 2 {
-			kind = packets.Pubrec
+			a.kind = packets.Pubrec
+		} else {
+			ib.unacked--
 		}
-		ib.s.outbox.replies = appendAck(ib.s.outbox.replies, ack{kind: kind, id: in.id}, ib.s.conn.version)
+		if in.remote && ib.s.b.peersFailing() {
+			a.reason = packets.ErrQuotaExceeded.Code
+		}
+		ib.s.outbox.need = max(ib.s.outbox.need, in.need)
+		ib.s.outbox.acks = append(ib.s.outbox.acks, a)
 	}
 	if ib.room != nil && ib.acks.Len() < acceptMax/2 {
 		close(ib.room)
 		ib.room = nil
 	}
 	signal(ib.s.wake)
+}
+
+// refuse takes back what was noted of a QoS 2 message that the client is told not to be accepted.
+func (ib *inbox) refuse(id uint16) {
+	ib.s.mu.Lock()
+	defer ib.s.mu.Unlock()
+	if in := ib.recv[id]; in != nil {
+		ib.s.outbox.unpersistLocked(delivery{seq: in.seq})
+		delete(ib.recv, id)
+	}
 }
 
 // dueLocked says whether the message will be acknowledged anyway.
@@ -229,7 +253,7 @@ func (c *conn) awaitResume(qos byte, size int) {
 // acknowledge handles the client's PUBACK, PUBREC, PUBREL and PUBCOMP.
 func (c *conn) acknowledge(a ack) {
 	if a.kind != packets.Pubrel {
-		c.s.outbox.finish(a, c.version)
+		c.s.outbox.finish(a)
 		return
 	}
 	s := c.s
@@ -237,13 +261,14 @@ func (c *conn) acknowledge(a ack) {
 	defer s.mu.Unlock()
 	comp := ack{kind: packets.Pubcomp, id: a.id}
 	if in := s.inbox.recv[a.id]; in != nil {
-		s.outbox.unpersistLocked(delivery{seq: in.seq})
+		if s.outbox.unpersistLocked(delivery{seq: in.seq}); in.seq != 0 { // until then it would be taken for a repetition after a crash
+			s.outbox.promiseLocked()
+		}
 		delete(s.inbox.recv, a.id)
 	} else {
 		comp.reason = packets.ErrPacketIdentifierNotFound.Code
 	}
 	if s.conn == c {
-		s.outbox.replies = appendAck(s.outbox.replies, comp, c.version)
-		signal(s.wake)
+		s.outbox.replyLocked(comp)
 	}
 }

@@ -47,6 +47,9 @@ func TestKilledAmidQoS2(t *testing.T) {
 	}
 	sub.ack(packets.Pubcomp, ids[0])
 	sub.ping()
+	if err := c.nodes[0].store.Flush(); err != nil { // a PUBCOMP promises nothing
+		t.Fatal(err)
+	}
 	c.kill(0)
 	c.start(0)
 	sub = c.raw(0, "sub", false)

@@ -137,7 +137,7 @@ func (b *Broker) redeliver(d delivery) {
 		case f.peer == "":
 			b.routes.share(d.share, d.m, 0, nil, nil)
 		default:
-			b.routes.forward(forward{peer: f.peer, keep: f.keep, shares: []string{d.share}}, d.m, nil, 0, new([]byte), nil, nil)
+			b.routes.forward(forward{peer: f.peer, durable: f.durable, shares: []string{d.share}}, d.m, nil, 0, new([]byte), nil, nil)
 		}
 	}
 }

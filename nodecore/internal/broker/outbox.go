@@ -20,6 +20,9 @@ type outbox struct {
 	limit    int // of inflight
 	nextSeq  uint64
 	replies  []byte // encoded packets to be written before the queue
+	acks     []ack  // to be written after replies, but only once need is stored
+	need     uint64 // change of the store that must be stored before acks are written, and
+	gated    bool   // replies too
 
 	waiting   []func() // lets those publishers go on that wait for the queue
 	pausedFor *message // that the last of them was made to wait for
@@ -28,15 +31,15 @@ type outbox struct {
 	stalled   bool     // a wait for the queue was in vain; until something is taken off it nobody waits
 }
 
-func (o *outbox) enqueueLocked(d delivery, from peer.Pauser) {
+func (o *outbox) enqueueLocked(d delivery, from peer.Pauser) (stored bool) {
 	switch {
 	case o.queue.Len() >= queueMax, o.bytes+d.m.size() > queueBytes, o.s.conn == nil && !o.s.durable() && !o.s.fresh:
 		o.s.b.stats.dropped.Add(1)
-		return
+		return false
 	}
-	o.pushLocked(d)
+	stored = o.pushLocked(d)
 	if o.s.conn == nil {
-		return
+		return stored
 	}
 	signal(o.s.wake)
 	if from != nil && !o.stalled && (o.queue.Len() > pauseQueue || o.bytes > pauseBytes) && !o.pausedLocked(d.m) {
@@ -44,6 +47,7 @@ func (o *outbox) enqueueLocked(d delivery, from peer.Pauser) {
 		o.pausedFor = d.m
 		o.watchProgressLocked()
 	}
+	return stored
 }
 
 // pausedLocked says whether the message's publisher was made to wait a moment ago. If it is on another node, what it has sent until
@@ -52,13 +56,14 @@ func (o *outbox) pausedLocked(m *message) bool {
 	return o.pausedFor != nil && o.pausedFor.node == m.node && o.pausedFor.origin == m.origin && m.seq-o.pausedFor.seq < pauseEvery
 }
 
-func (o *outbox) pushLocked(d delivery) {
+// pushLocked queues a message; stored says that it is put into the store as well.
+func (o *outbox) pushLocked(d delivery) (stored bool) {
 	if d.qos > 0 {
-		d.seq = o.seqLocked()
-		o.persistLocked(d)
+		o.addLocked(&d)
 	}
 	o.queue.Push(d)
 	o.bytes += d.m.size()
+	return d.seq != 0
 }
 
 // popLocked takes the head off the queue.
@@ -104,18 +109,51 @@ func (o *outbox) watchProgressLocked() {
 	})
 }
 
-// fill moves what may be sent now into buf, up to about limit bytes. It is the writer's, for connection c.
-func (o *outbox) fill(c *conn, buf []byte, limit int) []byte {
+// output is what is written to a client at once.
+type output struct {
+	buf   []byte
+	acks  []ack  // follow buf
+	need  uint64 // see outbox
+	gated bool
+}
+
+// promiseLocked has all that changed in the store so far stored before acks that are queued by now are written.
+func (o *outbox) promiseLocked() { o.need = o.s.b.store.Number() }
+
+// gateLocked has all that changed in the store so far stored before anything more is written, if the session is in the store.
+func (s *session) gateLocked() {
+	if s.saved {
+		s.outbox.gated = true
+		s.outbox.promiseLocked()
+	}
+}
+
+// replyLocked queues an acknowledgement.
+func (o *outbox) replyLocked(a ack) {
+	o.acks = append(o.acks, a)
+	signal(o.s.wake)
+}
+
+// fill moves what may be sent now into out, up to about limit bytes. It is the writer's, for connection c.
+func (o *outbox) fill(c *conn, out *output, limit int) {
 	o.s.mu.Lock()
 	defer o.s.mu.Unlock()
+	out.buf, out.acks, out.need, out.gated = out.buf[:0], out.acks[:0], 0, false
 	if o.s.conn != c {
-		return buf
+		return
 	}
 	o.s.inbox.flushAcksLocked() // the client may have been made to wait for them
-	buf = append(buf, o.replies...)
+	out.buf = append(out.buf, o.replies...)
 	if o.replies = o.replies[:0]; cap(o.replies) > 4096 {
 		o.replies = nil
 	}
+	out.acks, o.acks = o.acks, out.acks
+	o.fillQueueLocked(c, out, limit)
+	out.need, out.gated, o.need, o.gated = o.need, o.gated, 0, false
+}
+
+func (o *outbox) fillQueueLocked(c *conn, out *output, limit int) {
+	buf := out.buf
 	now := time.Now()
 	for o.queue.Len() > 0 && len(buf) < limit {
 		if o.queue.At(0).qos > 0 && !o.freeIDLocked() {
@@ -131,6 +169,10 @@ func (o *outbox) fill(c *conn, buf []byte, limit int) []byte {
 			if d.id == 0 {
 				d.id = o.nextID
 				o.persistLocked(d)
+				if d.qos == 2 && d.seq != 0 { // else it could come again after a crash, with another id
+					o.gated = true
+					o.promiseLocked()
+				}
 			}
 			o.inflight.Push(inflightMessage{delivery: d})
 		}
@@ -141,7 +183,7 @@ func (o *outbox) fill(c *conn, buf []byte, limit int) []byte {
 		buf = appendPublish(buf, d.m, d, left, c.version)
 		o.s.b.stats.sent.Add(1)
 	}
-	return buf
+	out.buf = buf
 }
 
 // freeIDLocked makes nextID the id for the head of the queue, unless as many messages as may be are on the way. Ids go round, so that
@@ -173,6 +215,13 @@ func (o *outbox) seqLocked() uint64 {
 	return o.nextSeq - 1
 }
 
+// addLocked puts a delivery into the store for the first time.
+func (o *outbox) addLocked(d *delivery) {
+	if d.seq = o.seqLocked(); d.seq != 0 {
+		o.s.b.store.AddMessage(o.s.id, d.seq, d.record())
+	}
+}
+
 // persistLocked puts a delivery as it is now into the store.
 func (o *outbox) persistLocked(d delivery) {
 	if d.seq != 0 {
@@ -188,7 +237,7 @@ func (o *outbox) unpersistLocked(d delivery) {
 }
 
 // finish handles the client's acknowledgement of what we sent.
-func (o *outbox) finish(a ack, version byte) {
+func (o *outbox) finish(a ack) {
 	o.s.mu.Lock()
 	defer o.s.mu.Unlock()
 	i := o.inflightIndexLocked(a.id)
@@ -198,10 +247,11 @@ func (o *outbox) finish(a ack, version byte) {
 			rel.reason = packets.ErrPacketIdentifierNotFound.Code
 		} else if f := o.inflight.At(i); f.qos == 2 {
 			f.released, f.m = true, nil
-			o.persistLocked(f.delivery)
+			if o.persistLocked(f.delivery); f.seq != 0 {
+				o.promiseLocked()
+			}
 		}
-		o.replies = appendAck(o.replies, rel, version)
-		signal(o.s.wake)
+		o.replyLocked(rel)
 		return
 	}
 	if i < 0 || a.kind == packets.Puback && o.inflight.At(i).qos != 1 || a.kind == packets.Pubcomp && !o.inflight.At(i).released {
@@ -226,18 +276,18 @@ func (o *outbox) inflightIndexLocked(id uint16) int {
 
 // rewindLocked puts what is on the way back to the head of the queue, for a new connection.
 func (o *outbox) rewindLocked() {
-	var retainedEntry ring.Queue[inflightMessage]
+	var released ring.Queue[inflightMessage]
 	for i := o.inflight.Len() - 1; i >= 0; i-- {
 		f := o.inflight.At(i)
 		if f.released {
-			retainedEntry.PushFront(*f)
+			released.PushFront(*f)
 			continue
 		}
 		f.dup = true
 		o.queue.PushFront(f.delivery)
 		o.bytes += f.m.size()
 	}
-	o.inflight = retainedEntry
+	o.inflight = released
 }
 
 // clearLocked drops all messages.

@@ -119,7 +119,7 @@ func TestExpiresUnderWay(t *testing.T) {
 // How many QoS 2 messages may wait for their PUBREL is something that only MQTT 5 clients are told.
 func TestUnreleased(t *testing.T) {
 	c := newCluster(t, 1)
-	const n = 2*receiveMax + 1
+	const n = DefaultReceiveMaximum + 1
 	r3, r5 := c.raw(0, "r3", true), c.raw5(0, "r5", true)
 	for id := uint16(1); id <= n; id++ {
 		r3.publish("t", "x", 2, id, false)

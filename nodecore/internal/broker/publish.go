@@ -9,16 +9,19 @@ import (
 
 // forward is what one peer is to do with a message.
 type forward struct {
-	peer   string
-	plain  bool     // deliver to those who subscribed by themselves
-	keep   bool     // for a session that outlives its connection
-	shares []string // deliver to one member of each of these groups
+	peer    string
+	plain   bool     // deliver to those who subscribed by themselves
+	durable bool     // for a session that outlives its connection
+	shares  []string // deliver to one member of each of these groups
 }
 
 // waits is told of all that a message, or a change, has to be accepted by.
 type waits interface {
 	peer.Waiter
 	more() // one more Done will come
+	// promise says up to which change the store must be on disk before the message is acknowledged, and whether a session on another
+	// node keeps it as well.
+	promise(need uint64, remote bool)
 }
 
 // pending counts what is waited for.
@@ -34,6 +37,8 @@ type acceptance struct {
 }
 
 func newAcceptance() *acceptance { return &acceptance{all: make(chan struct{})} }
+
+func (a *acceptance) promise(uint64, bool) {}
 
 // Done counts what is accepted, or no longer waited for.
 func (a *acceptance) Done(bool) {
@@ -54,18 +59,23 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 	if w != nil {
 		w.more()
 	}
-	b.routes.deliver(m, from)
+	stored, remote := retained != nil, false
+	stored = b.routes.deliver(m, from) || stored
 	var buf [4]forward
 	var plain []byte
 	routes := b.routes.route(buf[:0], m, 0, "")
 	for _, f := range routes {
 		if f.peer == "" {
 			for _, share := range f.shares {
-				b.routes.share(share, m, 0, w, from)
+				stored = b.routes.share(share, m, 0, w, from) || stored
 			}
 			continue
 		}
+		remote = remote || f.durable
 		b.routes.forward(f, m, retained, 0, &plain, w, from)
+	}
+	if w != nil && (stored || remote) {
+		w.promise(b.needed(stored), remote)
 	}
 	if retained != nil {
 		b.retained.spread(m, *retained, routes, w)
@@ -75,8 +85,16 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 	}
 }
 
-// deliver gives a message to those sessions of this node that subscribed by themselves.
-func (ro *routing) deliver(m *message, from peer.Pauser) {
+// needed is the change of the store that an acknowledgement depends on; 0 if there is none.
+func (b *Broker) needed(stored bool) uint64 {
+	if !stored {
+		return 0
+	}
+	return b.store.Number()
+}
+
+// deliver gives a message to those sessions of this node that subscribed by themselves; stored says that one of them keeps it.
+func (ro *routing) deliver(m *message, from peer.Pauser) (stored bool) {
 	type target struct {
 		s *session
 		d delivery
@@ -110,8 +128,9 @@ func (ro *routing) deliver(m *message, from peer.Pauser) {
 	ro.mu.RUnlock()
 	for _, t := range targets {
 		slices.Sort(t.d.ids)
-		t.s.deliver(t.d, from)
+		stored = t.s.deliver(t.d, from) || stored
 	}
+	return stored
 }
 
 // route says what other nodes are to do with a message, and, under the name "", the groups whose message a member here gets.
@@ -132,7 +151,7 @@ func (ro *routing) route(all []forward, m *message, hops byte, only string) []fo
 		ro.remote.Match(m.topic, func(peer string, r route) {
 			f := find(peer)
 			f.plain = true
-			f.keep = f.keep || r.durable
+			f.durable = f.durable || r.durable
 		})
 	}
 	if ro.shared.Len() == 0 {
@@ -148,7 +167,7 @@ func (ro *routing) route(all []forward, m *message, hops byte, only string) []fo
 		c := ro.choose(choices)
 		f := find(c.peer)
 		f.shares = append(f.shares, filter)
-		f.keep = f.keep || c.durable
+		f.durable = f.durable || c.durable
 	}
 	return all
 }
@@ -194,7 +213,7 @@ func (ro *routing) choose(all []choice) choice {
 // forward sends a message to a peer; see publishFrame.
 func (ro *routing) forward(f forward, m *message, retained *stamp, hops byte, plain *[]byte, w waits, from peer.Sender) {
 	frame := publishFrame(m, f, retained, hops, plain)
-	frame.Hold, frame.Keep, frame.Lossy = m.qos > 0, f.keep && m.qos > 0, m.qos == 0 && retained == nil
+	frame.Hold, frame.Keep, frame.Lossy = m.qos > 0, f.durable && m.qos > 0, m.qos == 0 && retained == nil
 	if w != nil {
 		w.more()
 		frame.Waiter = w
@@ -204,32 +223,33 @@ func (ro *routing) forward(f forward, m *message, retained *stamp, hops byte, pl
 	ro.b.mesh.Send(f.peer, frame)
 }
 
-// deliverShare gives a message to the next member of the group. It is false if the group has no member here.
-func (ro *routing) deliverShare(filter string, m *message, from peer.Pauser) bool {
+// deliverShare gives a message to the next member of the group. ok is false if the group has no member here.
+func (ro *routing) deliverShare(filter string, m *message, from peer.Pauser) (stored, ok bool) {
 	for {
 		ro.mu.RLock()
 		s := ro.groups[filter].pick()
 		ro.mu.RUnlock()
 		if s == nil {
-			return false
+			return false, false
 		}
-		if s.deliverShare(filter, m, from) {
-			return true
+		if stored, ok := s.deliverShare(filter, m, from); ok {
+			return stored, true
 		}
 	}
 }
 
 // share gives a message to a member of the group here, or to another node if the last one has just gone.
-func (ro *routing) share(filter string, m *message, hops byte, w waits, from peer.Pauser) {
-	if ro.deliverShare(filter, m, from) || hops >= maxHops {
-		return
+func (ro *routing) share(filter string, m *message, hops byte, w waits, from peer.Pauser) (stored bool) {
+	if stored, ok := ro.deliverShare(filter, m, from); ok || hops >= maxHops {
+		return stored
 	}
 	for _, f := range ro.route(nil, m, hops+1, filter) {
 		if f.peer != "" && len(f.shares) > 0 {
-			ro.forward(forward{peer: f.peer, keep: f.keep, shares: []string{filter}}, m, nil, hops+1, new([]byte), w, nil)
-			return
+			ro.forward(forward{peer: f.peer, durable: f.durable, shares: []string{filter}}, m, nil, hops+1, new([]byte), w, nil)
+			return false
 		}
 	}
+	return false
 }
 
 // received handles a message that another node took in; from stands for its publisher there.

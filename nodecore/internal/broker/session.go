@@ -53,11 +53,20 @@ type inflightMessage struct {
 // incoming is a PUBLISH with QoS 1 or 2 from the client.
 type incoming struct {
 	pending
-	s     *session
-	seq   uint64 // as delivery's
-	id    uint16
-	qos   byte
-	ready bool // accepted by all nodes that have a subscriber; guarded by s.mu
+	s      *session
+	seq    uint64 // as delivery's
+	id     uint16
+	qos    byte
+	ready  bool   // accepted by all nodes that have a subscriber; guarded by s.mu, as are
+	need   uint64 // the change of the store that must be stored before it is acknowledged,
+	remote bool   // and whether a durable session on another node gets it
+}
+
+// promise says what an acknowledgement depends on.
+func (in *incoming) promise(need uint64, remote bool) {
+	in.s.mu.Lock()
+	defer in.s.mu.Unlock()
+	in.need, in.remote = need, remote
 }
 
 // Done counts the nodes that have accepted it.
@@ -121,37 +130,44 @@ func signal(c chan struct{}) {
 // durable says whether the session outlives its connection. s.mu is held.
 func (s *session) durable() bool { return s.expiry > 0 }
 
-// deliver queues a message. from, if set, waits if the queue gets long.
-func (s *session) deliver(d delivery, from peer.Pauser) {
+// keeps says whether the session is in the store.
+func (s *session) keeps() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.deliverLocked(d, from)
+	return s.saved
+}
+
+// deliver queues a message; stored says that it was put into the store, too. from, if set, waits if the queue gets long.
+func (s *session) deliver(d delivery, from peer.Pauser) (stored bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.deliverLocked(d, from)
 }
 
 // deliverShare is deliver for a message of a group; false if the session has just left the group.
-func (s *session) deliverShare(filter string, m *message, from peer.Pauser) bool {
+func (s *session) deliverShare(filter string, m *message, from peer.Pauser) (stored, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sub, ok := s.subs.all[filter]
 	if !ok {
-		return false
+		return false, false
 	}
 	d := delivery{m: m, qos: min(m.qos, sub.qos), share: filter, retain: sub.asPublish && m.retain}
 	if sub.id != 0 {
 		d.ids = []int{sub.id}
 	}
-	s.deliverLocked(d, from)
-	return true
+	return s.deliverLocked(d, from), true
 }
 
-func (s *session) deliverLocked(d delivery, from peer.Pauser) {
+func (s *session) deliverLocked(d delivery, from peer.Pauser) (stored bool) {
 	switch {
 	case s.moved != "":
 		s.b.takeovers.handOver(s.moved, s.id, 0, []delivery{d})
 	case s.gone, s.conn == nil && d.qos == 0, s.duplicateLocked(d.m):
 	default:
-		s.outbox.enqueueLocked(d, from)
+		return s.outbox.enqueueLocked(d, from)
 	}
+	return false
 }
 
 // deliverAnew queues a retained message, which may have come before as a new one.

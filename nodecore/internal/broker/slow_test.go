@@ -95,7 +95,7 @@ func TestSlowSubscriber(t *testing.T) {
 			if took := s.acked.Load() - before; took > 200 {
 				t.Errorf("others were held up for as long as %d messages took", took)
 			}
-			if q := c.queued(1); q > inflightMax+pauseQueue+2*receiveMax {
+			if q := c.queued(1); q > inflightMax+pauseQueue+2*DefaultReceiveMaximum {
 				t.Errorf("%d messages are queued, so nobody waits", q)
 			}
 			close(s.fast)
@@ -206,7 +206,7 @@ func TestStalledThenSlow(t *testing.T) {
 	eventually(t, "it takes something", func() bool { return s.acked.Load() > 10 })
 	acked := c.raw(0, "second", true).flood("t", 2*n, 0)
 	eventually(t, "it takes more", func() bool { return s.acked.Load() > 100 })
-	if q := c.queued(1); q > n+2*receiveMax {
+	if q := c.queued(1); q > n+2*DefaultReceiveMaximum {
 		t.Errorf("%d messages are queued, so nobody waits", q)
 	}
 	close(s.fast)

@@ -56,6 +56,7 @@ func (c *conn) subscribe(pk packets.Packet) error {
 	c.await(acc)
 	c.s.mu.Lock()
 	c.s.saveLocked()
+	c.s.gateLocked()
 	c.s.mu.Unlock()
 	c.s.write(c, func(b []byte) []byte {
 		return encode(b, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Suback}, PacketID: pk.PacketID, ReasonCodes: reasons}, c.version)
@@ -100,6 +101,7 @@ func (c *conn) unsubscribe(pk packets.Packet) error {
 	}
 	c.s.mu.Lock()
 	c.s.saveLocked()
+	c.s.gateLocked()
 	c.s.mu.Unlock()
 	c.s.write(c, func(b []byte) []byte {
 		return encode(b, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Unsuback}, PacketID: pk.PacketID, ReasonCodes: reasons}, c.version)

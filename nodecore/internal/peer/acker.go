@@ -4,6 +4,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,7 +17,8 @@ type acker struct {
 	l       *link
 	conn    net.Conn
 	wg      sync.WaitGroup
-	wake    chan struct{} // there are ended pauses; capacity 1
+	wake    chan struct{} // there are ended pauses, or due is set; capacity 1
+	due     atomic.Uint64 // frame up to which all is to be acknowledged once it is settled; 0 none
 	quit    chan struct{}
 	writing sync.Mutex // held over a write, so that the end of a pause is written after its begin
 	seq     uint64     // frame that is handled; the reader's
@@ -54,6 +56,9 @@ func (t *acker) Pause() (resume func()) {
 	return func() { t.resume(seq) }
 }
 
+// Position is Delivery's.
+func (t *acker) Position() (stream, seq uint64) { return t.l.in.stream, t.seq }
+
 func (t *acker) resume(seq uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,24 +78,42 @@ func (t *acker) resume(seq uint64) {
 	signal(t.wake)
 }
 
-// ack writes that all frames so far are handled.
+// ack writes that all frames so far are handled, once that is settled.
 func (t *acker) ack() error {
+	last := t.l.in.last
+	if t.l.m.cfg.Handler.Settled() {
+		return t.settled(last)
+	}
+	t.due.Store(last)
+	signal(t.wake)
+	return nil
+}
+
+// settled writes that all frames up to last are handled.
+func (t *acker) settled(last uint64) error {
 	t.writing.Lock()
 	defer t.writing.Unlock()
 	var body []byte
 	t.mu.Lock()
 	body, t.begun = appendNumbers(nil, t.begun), t.begun[:0]
 	t.mu.Unlock()
-	return t.write(kindAck, t.l.in.last, body)
+	return t.write(kindAck, last, body)
 }
 
-// run writes the ends of pauses.
+// run acknowledges what has to be settled first, and writes the ends of pauses.
 func (t *acker) run() {
 	for {
 		select {
 		case <-t.wake:
 		case <-t.quit:
 			return
+		}
+		if due := t.due.Swap(0); due != 0 {
+			t.l.m.cfg.Handler.Settle(t.l.name)
+			if t.settled(due) != nil {
+				t.conn.Close()
+				return
+			}
 		}
 		if t.writeEnded() != nil {
 			t.conn.Close() // ends the reader
@@ -103,6 +126,10 @@ func (t *acker) writeEnded() error {
 	t.writing.Lock()
 	defer t.writing.Unlock()
 	t.mu.Lock()
+	if len(t.ended) == 0 {
+		t.mu.Unlock()
+		return nil
+	}
 	n := min(len(t.ended), maxNumbers)
 	body := appendNumbers(nil, t.ended[:n])
 	if t.ended = t.ended[n:]; len(t.ended) == 0 {

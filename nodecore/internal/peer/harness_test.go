@@ -31,7 +31,12 @@ type node struct {
 	on     func(i int, p Pauser) // called for every frame, before it is handled
 }
 
-func (n *node) Receive(from string, kind byte, body []byte, p Pauser) {
+// Settle, Settled and Position are Handler's: nothing is stored.
+func (n *node) Settle(string)                        {}
+func (n *node) Settled() bool                        { return true }
+func (n *node) Position(string) (stream, seq uint64) { return 0, 0 }
+
+func (n *node) Receive(from string, kind byte, body []byte, p Delivery) {
 	i := int(binary.BigEndian.Uint32(body))
 	if n.on != nil {
 		n.on(i, p)

@@ -109,6 +109,7 @@ func (in *inbound) serve(conn net.Conn, br *bufio.Reader, hello greeting) error 
 	if in.stream != hello.stream {
 		in.stream, in.last, fresh[0] = hello.stream, hello.next-1, 1
 	}
+	l.m.cfg.Handler.Settle(l.name) // what was handled before is acknowledged by the welcome
 	l.meet(hello.incarnation, false)
 	if _, err := conn.Write(appendFrame(nil, kindWelcome, in.last, fresh[:], nil)); err != nil {
 		return err

@@ -61,12 +61,14 @@ type link struct {
 	welcomed uint64 // incarnation that has handled frames of the stream; of run only
 	refused  string // why, if the last attempt was refused; of run only
 
-	in inbound
+	stall stall
+	in    inbound
 }
 
 func newLink(m *Mesh, p Peer) *link {
 	l := &link{m: m, name: p.Name, id: p.ID, addr: p.Addr, alive: p.Alive, wake: make(chan struct{}, 1), redial: make(chan struct{}, 1)}
-	l.q.next, l.stream, l.in.l = 1, random(), l
+	l.q.next, l.stream, l.in.l, l.stall.l = 1, random(), l, l
+	l.in.stream, l.in.last = m.cfg.Handler.Position(p.Name)
 	l.ctx, l.cancel = context.WithCancel(m.ctx)
 	return l
 }
@@ -158,7 +160,7 @@ func (l *link) isUp() bool {
 func (l *link) reachable() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.state == up || l.state == dialing || l.state == idle && l.alive
+	return l.stall.state == answering && (l.state == up || l.state == dialing || l.state == idle && l.alive)
 }
 
 func (l *link) stat() Stat {
@@ -173,6 +175,7 @@ func (l *link) close() {
 	l.mu.Lock()
 	l.closed = true
 	l.stopHoldLocked()
+	l.stall.stopLocked()
 	l.roomLocked()
 	done, _ := l.q.expire(true)
 	if l.conn != nil {
@@ -208,7 +211,7 @@ func (l *link) run() {
 		} else {
 			l.mu.Lock()
 			l.state = down
-			done := l.q.releaseUnheld()
+			done := l.q.releaseWaiters(false)
 			l.mu.Unlock()
 			call(done, false)
 		}

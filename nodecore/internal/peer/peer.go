@@ -30,7 +30,13 @@ type Handler interface {
 	// Receive handles one frame of a peer. Frames of one peer come one at a time, in order; returning
 	// is the acceptance that the sender waits for, and all other frames wait for it. So it must not wait for anybody: the frame's
 	// sender, wherever it is, can be made to wait by p. body and p are only valid during the call.
-	Receive(from string, kind byte, body []byte, p Pauser)
+	Receive(from string, kind byte, body []byte, p Delivery)
+	// Settle returns when what Receive has handled of a peer so far may be acknowledged; Settled says that it would return at once.
+	Settle(from string)
+	Settled() bool
+	// Position is what Delivery.Position was for the last frame of a peer that was handled before this process started; 0 is none.
+	// Frames up to it aren't handled again.
+	Position(from string) (stream, seq uint64)
 	// Joined says that a peer is new in the list; call Mesh.Connect if there is something to tell it.
 	Joined(name string)
 	// Met says that a process was met for the first time under this name (it is new, it was restarted,
@@ -46,8 +52,9 @@ type Frame struct {
 	Kind byte   // meaning of the frame, below KindOwn
 	Head []byte // goes before Body, so that frames to several peers can share that
 	Body []byte // like Head, it must not change from Send on
-	// Hold keeps the Waiter waiting while the peer is unreachable, for up to Config.Hold. Without it, it is done as soon as
-	// the peer is seen to be unreachable. The frame itself is kept for Config.Hold either way.
+	// Hold keeps the Waiter waiting for a peer that is unreachable, or handles nothing, for up to answerTime. Without it, it is
+	// done as soon as the peer is seen to be unreachable, or after suspectTime. The frame itself is kept for Config.Hold either
+	// way. A peer that was waited for in vain isn't waited for again until it handles a frame.
 	Hold bool
 	// Keep keeps the frame for the peer beyond Config.Hold, within the queue's bounds.
 	Keep bool
@@ -68,6 +75,13 @@ type Frame struct {
 type Pauser interface {
 	// Pause asks for no more until resume is called, once. Neither blocks.
 	Pause() (resume func())
+}
+
+// Delivery is a frame that is being handled. As a Pauser, it stands for the frame's sender.
+type Delivery interface {
+	Pauser
+	// Position tells the frame from all others of the same peer.
+	Position() (stream, seq uint64)
 }
 
 // Sender is somebody who sends frames, one at a time.
@@ -118,7 +132,7 @@ type Config struct {
 	Listener  net.Listener // forward port, open; owned by the mesh from Open on. Its Accept fails only when it is closed
 	Handler   Handler
 	Faults    Faults        // nil: none
-	Hold      time.Duration // how long an unreachable peer is waited for; default 15 s
+	Hold      time.Duration // how long frames for an unreachable peer are kept; default 15 s
 	QueueMax  int           // bytes kept per peer; default 32 MiB
 	Logger    *slog.Logger  // nil: discard
 }

@@ -91,10 +91,10 @@ func (q *queue) take(buf []byte, limit int, lose func() bool) (b []byte, n int, 
 	return buf, n, false
 }
 
-// releaseUnheld takes the waiters of frames without Hold.
-func (q *queue) releaseUnheld() (done []Waiter) {
+// releaseWaiters takes all waiters, or those of frames without Hold.
+func (q *queue) releaseWaiters(all bool) (done []Waiter) {
 	q.items.All(func(it *item) bool {
-		if it.Waiter != nil && !it.Hold {
+		if it.Waiter != nil && (all || !it.Hold) {
 			done = append(done, it.Waiter)
 			it.Waiter = nil
 		}

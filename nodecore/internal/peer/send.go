@@ -47,12 +47,13 @@ func (l *link) push(f Frame) (room <-chan struct{}, first uint64) {
 			done.Done(false)
 		}
 		return nil, 0
-	case l.expired, l.state == down && !f.Hold:
+	case l.expired, l.state == down && !f.Hold, !l.stall.waitsLocked(&f):
 		f.Waiter = nil
 	default:
 		done = nil
 	}
 	l.q.push(f)
+	l.stall.queuedLocked()
 	l.startLocked()
 	l.mu.Unlock()
 	signal(l.wake)
@@ -134,6 +135,7 @@ func (l *link) handledLocked(last uint64, done []Waiter) []Waiter {
 	done = l.q.ack(last, done)
 	if l.q.first() != first || l.q.items.Len() == 0 {
 		l.stopHoldLocked()
+		l.stall.handledLocked()
 	}
 	if l.hasRoomLocked() {
 		l.stalled = false
