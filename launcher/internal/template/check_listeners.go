@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"onemore/launcher/internal/confedit"
 )
 
 func (t *checker) checkListeners() {
@@ -49,14 +51,19 @@ func (t *checker) checkListenerKey(key string, l *Listener) {
 		return
 	}
 	checkRelative(t.found, key+".file", l.File)
-	if t.FormatOf(l.File) == "" {
-		t.found.add(key+".file", "the format of file %q is not known; give an [[edit]] of it a format", l.File)
-	}
+	t.checkFormat(key, l.File)
 	for off, expr := range l.Off {
 		checkRegexp(t.found, key+".off."+off, expr)
 		if strings.Count(off, "*") > strings.Count(l.Key, "*") {
 			t.found.add(key+".off", "%q has more * than key %q; each stands for what that of the key has found", off, l.Key)
 		}
+	}
+}
+
+// checkFormat wants to know how a config file is read.
+func (t *checker) checkFormat(key, file string) {
+	if format := t.FormatOf(file); !slices.Contains(confedit.Formats(), format) {
+		t.found.add(key+".format", "%q of file %q is no format; give format = one of %s", format, file, strings.Join(confedit.Formats(), ", "))
 	}
 }
 
@@ -68,9 +75,7 @@ func (t *checker) checkPlaces() {
 			t.found.add(key, "%q is no name; it begins with a letter and has a-z, 0-9 and _", p.Name)
 		}
 		checkRelative(t.found, key+".file", p.File)
-		if t.FormatOf(p.File) == "" {
-			t.found.add(key+".file", "the format of file %q is not known; give an [[edit]] of it a format", p.File)
-		}
+		t.checkFormat(key, p.File)
 		if p.Key == "" || p.Path == "" {
 			t.found.add(key, "give key, which names the place in the file, and path, where it is in a node")
 		}
@@ -81,7 +86,7 @@ func (t *checker) checkPlaces() {
 		if strings.Contains(p.Key, "*") && p.Write == "missing" {
 			t.found.add(key+".write", "a key with * can't be written where it is missing; give one without")
 		}
-		if !isText(p.Path) {
+		if !isText(p.Path) && p.Path != "." {
 			checkRelative(t.found, key+".path", p.Path)
 		}
 	}

@@ -119,7 +119,7 @@ func (c *textCheck) checkSource(key, method string, args []argument) {
 		return
 	}
 	if c.t.FormatOf(file) == "" {
-		c.found.add(key, "{{.Source %q}}: the format of that file is not known; read it with .SourceMatch, or give an [[edit]] of it a format", file)
+		c.found.add(key, "{{.Source %q}}: the format of that file is not known; read it with .SourceMatch, or give an [[edit]] or a listener of it a format", file)
 	}
 	if !args[1].literal {
 		what = "*" // any key may be asked for

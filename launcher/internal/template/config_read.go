@@ -269,7 +269,7 @@ func starsOf(pattern, key string) ([]string, bool) {
 	if !ok {
 		return nil, false
 	}
-	for end := 1; end <= len(after) && after[end-1] != '.'; end++ {
+	for end := 0; end <= len(after) && (end == 0 || after[end-1] != '.'); end++ {
 		if rest == "" && end == len(after) {
 			return []string{after}, true
 		}

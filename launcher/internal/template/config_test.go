@@ -111,7 +111,7 @@ func TestReadConfigOff(t *testing.T) {
 
 func TestStars(t *testing.T) {
 	for _, one := range []struct{ pattern, key, want string }{
-		{"a.*", "a.b", "b"}, {"a.*", "a.b.c", "-"}, {"a.*", "a.", "-"}, {"*", "a.b", "a.b"}, {"a.*.*.bind", "a.tcp.x.bind", "tcp,x"},
+		{"a.*", "a.b", "b"}, {"a.*", "a.b.c", "-"}, {"user*", "user", ""}, {"user*", "users.0", "-"}, {"*", "a.b", "a.b"}, {"a.*.*.bind", "a.tcp.x.bind", "tcp,x"},
 		{"a.*.bind", "a.x.y.bind", "-"}, {"log_*_file", "log_a_file", "a"}, {"a", "a", ""}, {"a", "b", "-"},
 	} {
 		got := "-"

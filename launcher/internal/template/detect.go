@@ -90,14 +90,22 @@ func readLimited(dir fs.FS, file string) ([]byte, error) {
 	return fs.ReadFile(dir, file)
 }
 
-// FormatOf is the format of a config file: that of an edit of the same file, else by its name.
+// FormatOf is the format of a config file: that of an edit, a listener or a place of it, else by its name; "" if that is
+// not known.
 func (t *Template) FormatOf(file string) string {
 	format, _ := confedit.FormatOf(file)
-	t.eachEdit(func(_ string, e *Edit) {
-		if e.File == file && e.Format != "" {
-			format = e.Format
+	take := func(of, given string) {
+		if of == file && given != "" {
+			format = given
 		}
-	})
+	}
+	for _, l := range t.Listeners {
+		take(l.File, l.Format)
+	}
+	for _, p := range t.Places {
+		take(p.File, p.Format)
+	}
+	t.eachEdit(func(_ string, e *Edit) { take(e.File, e.Format) })
 	return format
 }
 

@@ -132,8 +132,9 @@ type Listener struct {
 	// File and Key tell where the node's config declares it: when the source has that key, its port is the default of node 1,
 	// also in place of what it would be derived from. A Key with * makes a family: each key of the source that matches, and
 	// that no other listener has, is a listener of its own.
-	File string `toml:"file"`
-	Key  string `toml:"key"`
+	File   string `toml:"file"`
+	Key    string `toml:"key"`
+	Format string `toml:"format"` // of File; default by an edit of it, or by its name
 	// Value is what is written at the key: text of {{.Addr}} {{.Host}} {{.Port}} {{.Scheme}}. Empty: edits do it.
 	Value  string `toml:"value"`
 	Scheme string `toml:"scheme"` // {{.Scheme}}, where the source's value does not begin with one
@@ -152,6 +153,8 @@ type Place struct {
 	Name string `toml:"-"`
 	File string `toml:"file"`
 	Key  string `toml:"key"` // with *: all keys that match
+	// Format is that of File; default as with listeners.
+	Format string `toml:"format"`
 	// Also are other keys that say the same.
 	Also []string `toml:"also"`
 	// Path is where it is in a node: text, of which * is the last element of what the source says.

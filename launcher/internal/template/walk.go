@@ -77,18 +77,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
 		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
 	}
-	for i, list := range [][]Listener{t.Listeners, t.Shared} {
-		for _, l := range list {
-			key := [...]string{"listeners.", "shared."}[i] + l.Name
-			visit(key+".url", inURL, l.URL)
-			visit(key+".value", inURL, l.Value)
-			visit(key+".when", inWhen, l.When)
-		}
-	}
-	for _, p := range t.Places {
-		visit("places."+p.Name+".path", inNode, p.Path)
-		visit("places."+p.Name+".when", inWhen, p.When)
-	}
+	t.eachListenerText(visit)
 	args("program.version", inService, t.Program.Version)
 	args("service.command", inService, t.Service.Command)
 	table("service.environment", inService, t.Service.Environment)
@@ -119,6 +108,22 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 		}
 		c.eachText(func(sub, src string) { visit(key+"."+sub, where, src) })
 	})
+}
+
+// eachListenerText calls visit for every text of listeners and places.
+func (t *Template) eachListenerText(visit func(key string, where scope, src string)) {
+	for i, list := range [][]Listener{t.Listeners, t.Shared} {
+		for _, l := range list {
+			key := [...]string{"listeners.", "shared."}[i] + l.Name
+			visit(key+".url", inURL, l.URL)
+			visit(key+".value", inURL, l.Value)
+			visit(key+".when", inWhen, l.When)
+		}
+	}
+	for _, p := range t.Places {
+		visit("places."+p.Name+".path", inNode, p.Path)
+		visit("places."+p.Name+".when", inWhen, p.When)
+	}
 }
 
 // eachText calls visit for every text of the call.
