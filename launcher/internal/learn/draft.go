@@ -23,7 +23,7 @@ func (l *learner) draft(p *proof, first *trial, c changes, own []string) (*Draft
 	w.head(l, d)
 	w.program(l.command)
 	if len(d.Wrote) > 0 {
-		w.line("\n# What the server wrote while it was watched: every node begins without it.\n[copy]\nexclude = [%s]", list(d.Wrote))
+		w.line("\n# What the server made while it was watched: every node begins without it.\n[copy]\nexclude = [%s]", list(d.Wrote))
 	}
 	w.line("\n[node]\nname = %s", str(l.o.Name+"{{.NameIndex}}"))
 	for _, f := range p.listeners {
@@ -72,10 +72,13 @@ func (l *learner) remarks(p *proof, first *trial, c changes) []string {
 			out = append(out, fmt.Sprintf("The format of %s is not known, or does not tell its lines apart: the template has the whole text, and what a source has there does not count.", f.path))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.files)) {
-		if _, had := l.tree.files[name]; had {
-			out = append(out, fmt.Sprintf("The server changed %s, which its directory has: nodes begin without it.", name))
+	const most = 5
+	for i, name := range slices.Sorted(maps.Keys(c.touched)) {
+		if i == most {
+			out = append(out, fmt.Sprintf("The server changed %d more files that its directory has: nodes begin with those of the directory, too.", len(c.touched)-most))
+			break
 		}
+		out = append(out, fmt.Sprintf("The server changed %s, which its directory has: every node begins with the directory's.", name))
 	}
 	if first.killed {
 		out = append(out, fmt.Sprintf("The server did not end within %v of TERM and was killed; see [stop].", stopGrace))

@@ -119,7 +119,7 @@ func Learn(ctx context.Context, o Options) (d *Draft, err error) {
 // learn is the order of things.
 func (l *learner) learn(ctx context.Context) (*Draft, error) {
 	l.o.Log("start a node in a copy of " + l.self)
-	first, err := l.run(ctx, l.tree.find(l.command, l.pathTokens(), anyKey), substitution{}, nil)
+	first, err := l.run(ctx, l.tree.find(l.command, l.pathTokens(), finder{takes: anyKey}), setup{}, nil)
 	if err != nil {
 		return nil, err
 	}
