@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"time"
 
 	"onemore/launcher/internal/ports"
 )
@@ -52,6 +53,7 @@ type proof struct {
 	listeners   []Listener
 	failed      error // the node did not live with other ports
 	proven      int
+	took        time.Duration
 }
 
 // prove starts nodes with every port moved, until one shows that all move: first as the keys say that speak of addresses, then
@@ -133,7 +135,9 @@ func (l *learner) try(ctx context.Context, p occurrences, found []Listener, with
 		return len(now) >= want
 	}
 	with.port = func(port int) string { return strconv.Itoa(to[port]) }
+	began := time.Now()
 	second, err := l.run(ctx, p, with, there)
+	out.took = time.Since(began)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
