@@ -156,7 +156,7 @@ func TestWaitLog(t *testing.T) {
 // nothing is.
 func TestSinceStart(t *testing.T) {
 	c, logs := logging(t, 2)
-	events, err := state.OpenLog(filepath.Join(c.dir, keeper.EventsFile), 1<<20)
+	events, err := state.OpenLog(filepath.Join(c.dir, cluster.EventsFile), 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"onemore/launcher/internal/cluster"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/state"
@@ -83,13 +84,13 @@ type logReaders struct {
 
 // lastStarts is when each node of a cluster was last started, as far as the cluster's events go back.
 func lastStarts(dir string) (map[int]time.Time, error) {
-	events, _, err := state.ReadLog[Event](filepath.Join(dir, keeper.EventsFile))
+	events, _, err := state.ReadLog[Event](filepath.Join(dir, cluster.EventsFile))
 	if err != nil {
 		return nil, err
 	}
 	out := map[int]time.Time{}
 	for _, e := range events {
-		if e.Phase == string(keeper.Starting) {
+		if e.Phase == string(control.Starting) {
 			out[e.Node] = e.Time
 		}
 	}
