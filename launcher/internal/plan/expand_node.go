@@ -105,6 +105,11 @@ func (x *expander) nodeCalls(n *Node, d *template.Data) (err error) {
 	if n.Members.Call, err = x.oneCall(d, &x.t.Members.Call); err != nil {
 		return err
 	}
+	if n.Members.Call == nil {
+		if n.Members.Call, err = x.oneCall(d, &x.t.Members.Otherwise); err != nil {
+			return err
+		}
+	}
 	if n.Staged, err = x.oneCall(d, &x.t.Start.Staged); err != nil {
 		return err
 	}

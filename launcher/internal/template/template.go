@@ -249,6 +249,8 @@ type Members struct {
 	// Notify: the server sends X_ONEMORE_MEMBERS=n to NOTIFY_SOCKET with every change; Call is then for later looks.
 	Notify bool `toml:"notify"`
 	Call   Call `toml:"call"`
+	// Otherwise is the call where the When of Call is false.
+	Otherwise Call `toml:"otherwise"`
 	// Require are calls that must hold on a node besides (the group has a leader, every slot is served) while more than half
 	// of the nodes run: with fewer, no server that counts votes can.
 	Require []Call `toml:"require"`

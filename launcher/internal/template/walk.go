@@ -37,6 +37,7 @@ func (t *Template) eachCall(visit func(key string, c *Call)) {
 	list("add.before", t.Add.Before)
 	list("add.after", t.Add.After)
 	visit("members.call", &t.Members.Call)
+	visit("members.otherwise", &t.Members.Otherwise)
 	list("members.require", t.Members.Require)
 	list("leave", t.Leave)
 	list("upgrade.before", t.Upgrade.Before)
