@@ -13,6 +13,9 @@ func (x *expander) complete(n *Node, d *template.Data) (err error) {
 	if n.Edits, err = x.allEdits(n, d, method.Edits); err != nil {
 		return err
 	}
+	if n.Joined, err = x.edits(d, method.Joined); err != nil {
+		return err
+	}
 	if n.Files, err = x.files(n, d); err != nil {
 		return err
 	}

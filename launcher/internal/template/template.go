@@ -236,6 +236,8 @@ type JoinMethod struct {
 
 	Edits []Edit `toml:"edit"`
 	Calls []Call `toml:"call"`
+	// Joined are edits of a node that has become a member: what it looks for at its next starts.
+	Joined []Edit `toml:"joined"`
 }
 
 // Add is what adding a node to a formed cluster needs besides Join.
