@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -48,6 +50,35 @@ func (c *contact) keepsRetained(step string) {
 			c.t.Errorf("after %q node %d has opened its listeners again", step, n.Index)
 		}
 	}
+}
+
+// testEMQXCut: a node that is cut off counts as running until net_ticktime is over. When the network is back it is a member again,
+// with what the others have got meanwhile.
+func testEMQXCut(t *testing.T, e emqx) {
+	t.Parallel()
+	need(t, "mosquitto_pub", "mosquitto_sub", "nft")
+	if os.Getuid() != 0 {
+		t.Skip("cuts the network in the kernel: needs root")
+	}
+	h := newHost(t)
+	c := &contact{host: h, server: server{port: "mqtt"}, cluster: "default"}
+	h.ok("up", "3", "-s", e.source, "--base", "auto", "-e", "EMQX_NODE__DIST_NET_TICKTIME=4s", "-q")
+	h.ok("fault", "partition", "1,2", "/", "3", "-q")
+	if got := c.node(1).Members; got != 3 {
+		t.Errorf("just after the cut node 1 sees %d members, want 3", got)
+	}
+	h.until("the cut is seen", func() bool { return c.node(1).Members == 2 && c.node(3).Members == 1 })
+	c.retain(1, "kept")
+	h.ok("fault", "heal", "-q")
+	h.until("the cluster is whole", func() bool {
+		st, _ := h.status("default")
+		return !slices.ContainsFunc(st.Nodes, func(n nodeStatus) bool { return n.Members != 3 })
+	})
+	if got, err := c.retained(3); got != "kept" {
+		t.Errorf("the node that was cut off has %q, %v", got, err)
+	}
+	st := h.agree("default", 3)
+	h.downClean("default", st)
 }
 
 // retain publishes a retained message at a node.
