@@ -81,7 +81,7 @@ func drawFile(r *rapid.T, format string) []byte {
 // drawKey takes a key of the file, something next to or below one, or any other.
 func drawKey(r *rapid.T, t *testing.T, format string, src []byte) string {
 	name := rapid.StringMatching(`[a-z]{1,3}|[A-Za-z0-9_-]{1,8}|[a-z ."#é]{1,5}`).Draw(r, "name")
-	if format != "properties" && format != "redis" {
+	if !slices.Contains([]string{"properties", "redis", "keyvalue", "env", "postgresql"}, format) {
 		name = joinPath([]string{name})
 	}
 	have := slices.Sorted(maps.Keys(values(t, format, src)))
