@@ -1,6 +1,12 @@
 package confedit
 
 import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -130,4 +136,95 @@ func TestPrograms(t *testing.T) {
 	if _, err := Apply(format, []byte("box.cfg { listen = 3301 }\n"), []Edit{set("listen", "1")}); err == nil || !strings.Contains(err.Error(), "is a program") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// decodeXML is what the standard library reads of a file with one root element.
+func decodeXML(src []byte) (map[string]string, error) {
+	strict := xml.NewDecoder(bytes.NewReader(src))
+	for {
+		if _, err := strict.Token(); err == io.EOF {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	type element struct {
+		names    []string
+		text     string
+		children map[string]int
+		elements int
+	}
+	flat := map[string]string{}
+	stack := []*element{{children: map[string]int{}}}
+	raw := xml.NewDecoder(bytes.NewReader(src))
+	var paths [][]string // of elements, to number those that stand several times
+	for {
+		token, err := raw.RawToken()
+		if err == io.EOF {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		top := stack[len(stack)-1]
+		switch token := token.(type) {
+		case xml.StartElement:
+			name := xmlName(token.Name)
+			top.elements++
+			names := append(slices.Clone(top.names), name, strconv.Itoa(top.children[name]))
+			top.children[name]++
+			paths = append(paths, names)
+			for _, a := range token.Attr {
+				flat[strings.Join(append(slices.Clone(names), "@"+xmlName(a.Name), ""), "\x00")] = "string " + a.Value
+			}
+			stack = append(stack, &element{names: names, children: map[string]int{}})
+		case xml.EndElement:
+			stack = stack[:len(stack)-1]
+			if top.elements == 0 {
+				text := strings.Trim(top.text, " \t\r\n")
+				kind := "other"
+				if text == "" {
+					kind = "<nil>"
+				}
+				flat[strings.Join(top.names, "\x00")] = kind + " " + text
+			}
+		case xml.CharData:
+			top.text += string(token)
+			if len(stack) == 1 && strings.TrimSpace(top.text) != "" {
+				return nil, errors.New("text outside of the root element")
+			}
+		}
+	}
+	if stack[0].elements != 1 {
+		return nil, errors.New("no single root element")
+	}
+	return renumbered(flat, paths), nil
+}
+
+func xmlName(n xml.Name) string {
+	if n.Space != "" {
+		return n.Space + ":" + n.Local
+	}
+	return n.Local
+}
+
+// renumbered takes the numbers of elements that stand once out of keys.
+func renumbered(flat map[string]string, paths [][]string) map[string]string {
+	several := map[string]bool{}
+	for _, names := range paths {
+		if names[len(names)-1] != "0" {
+			several[strings.Join(names[:len(names)-1], "\x00")] = true
+		}
+	}
+	out := map[string]string{}
+	for key, value := range flat {
+		names := strings.Split(key, "\x00")
+		var path []string
+		for i := 0; i < len(names); i += 2 {
+			if path = append(path, names[i]); several[strings.Join(names[:i+1], "\x00")] {
+				path = append(path, names[i+1])
+			}
+		}
+		out[joinPath(path)] = value
+	}
+	return out
 }

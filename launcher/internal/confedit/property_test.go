@@ -13,7 +13,7 @@ import (
 
 // TestSequences makes random edits one after the other and checks after each that it did what it should and nothing else.
 func TestSequences(t *testing.T) {
-	decode := map[string]func([]byte) (map[string]string, error){"toml": decodeTOML, "json": decodeJSON, "yaml": decodeYAML}
+	decode := map[string]func([]byte) (map[string]string, error){"toml": decodeTOML, "json": decodeJSON, "yaml": decodeYAML, "xml": decodeXML}
 	for _, format := range Formats() {
 		t.Run(format, func(t *testing.T) {
 			rapid.Check(t, func(r *rapid.T) {

@@ -18,8 +18,11 @@ func xmlSyntax() syntax {
 		path:  severalPath,
 		key:   joinPath,
 		find:  findExact,
-		bare:  func(s string) (kind, bool) { return kindString, s != "" && escapeXML(s) == s },
-		quote: func(s, _ string) (string, error) { return escapeXML(s), nil },
+		bare: func(s string) (kind, bool) {
+			text, err := quoteXML(s, "")
+			return kindString, s != "" && err == nil && text == s
+		},
+		quote: quoteXML,
 		add:   addXML,
 		plain: true,
 	}

@@ -2,6 +2,7 @@ package confedit
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -29,6 +30,14 @@ func xmlComment(s *scanner) bool {
 }
 
 var xmlEntities = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;", "\n", "&#10;", "\r", "&#13;", "\t", "&#9;")
+
+func quoteXML(s, _ string) (string, error) {
+	no := func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == 0xfffe || r == 0xffff }
+	if strings.ContainsFunc(s, no) {
+		return "", errors.New("XML has no way to write such a text")
+	}
+	return escapeXML(s), nil
+}
 
 // escapeXML writes a text so that it is read as it is between tags and between quotes.
 func escapeXML(s string) string {
