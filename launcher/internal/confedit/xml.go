@@ -54,11 +54,16 @@ func (p *xmlParser) name() (string, error) {
 	for isWord(p.peek()) || p.peek() == '.' || p.peek() == ':' || p.peek() >= 0x80 {
 		p.pos++
 	}
-	if p.pos == start {
+	name := string(p.src[start:p.pos])
+	if p.pos = start; name == "" || !startsXML(name) {
 		return "", p.errorf(start, "expected a name, got %s", p.what())
 	}
-	return string(p.src[start:p.pos]), nil
+	p.pos += len(name)
+	return name, nil
 }
+
+// startsXML tells whether a name starts as names do.
+func startsXML(name string) bool { return !isDigit(name[0]) && name[0] != '-' && name[0] != '.' }
 
 // element reads an element into the one around it.
 func (p *xmlParser) element(in *node) error {
@@ -205,7 +210,7 @@ func addXML(src []byte, root *node, path []string, value string) (patch, error) 
 	n, rest := way[len(way)-1], path[len(way)-1:]
 	for i, name := range rest {
 		name, attribute := strings.CutPrefix(name, "@")
-		if !allWord(strings.NewReplacer(".", "_", ":", "_").Replace(name)) || isDigit(name[0]) || attribute && i < len(rest)-1 {
+		if !allWord(strings.NewReplacer(".", "_", ":", "_").Replace(name)) || !startsXML(name) || attribute && i < len(rest)-1 {
 			return patch{}, errors.New("it can't be added: this is no name of an element or attribute")
 		}
 	}
