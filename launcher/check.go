@@ -179,11 +179,11 @@ func (c *checker) up(ctx context.Context) error {
 
 func (k *checkedCluster) up(ctx context.Context, o Options) error {
 	o.Cluster, o.Count = UniqueName("check"), k.count
-	c, st, release, err := UpOwned(ctx, o)
+	c, st, own, err := UpOwned(ctx, o)
 	if err != nil {
 		return err
 	}
-	k.c, k.release = c, release
+	k.c, k.release = c, own.Release
 	return full(st, k.indices()...)
 }
 

@@ -38,20 +38,40 @@ func (l *keeperLink) do(ctx context.Context, req control.Request) (*Status, erro
 	return st, err
 }
 
-// ownership ties the life of a cluster to this process; gone is closed when the cluster's keeper has ended. The zero value is
-// none: release is nil, and gone is never ready.
-type ownership struct {
+// Ownership ties the life of a cluster to this process: when Release is called or the process dies, in whatever way, the keeper
+// takes the cluster down, unless another process owns it too. nil is none.
+type Ownership struct {
 	release func()
 	gone    <-chan struct{}
 }
 
+// Release ends the ownership and returns when the cluster is down.
+func (o *Ownership) Release() {
+	if o != nil {
+		o.release()
+	}
+}
+
+// lost tells whether the keeper has ended.
+func (o *Ownership) lost() bool {
+	if o == nil {
+		return false
+	}
+	select {
+	case <-o.gone:
+		return true
+	default:
+		return false
+	}
+}
+
 // hold sends one request and makes this process an owner of the cluster: there is no moment at which what the request did
 // has no owner.
-func (l *keeperLink) hold(ctx context.Context, req control.Request) (ownership, *Status, error) {
+func (l *keeperLink) hold(ctx context.Context, req control.Request) (*Ownership, *Status, error) {
 	req.Own = true
 	cl, st, err := l.send(ctx, req)
 	if err != nil {
-		return ownership{}, nil, err
+		return nil, nil, err
 	}
 	gone := cl.Gone()
 	release := func() {
@@ -65,7 +85,7 @@ func (l *keeperLink) hold(ctx context.Context, req control.Request) (ownership, 
 		cl.Close()
 		<-gone
 	}
-	return ownership{release: release, gone: gone}, st, nil
+	return &Ownership{release: release, gone: gone}, st, nil
 }
 
 // send sends one request, to a new keeper where none runs. The caller closes the connection; it is nil when there is an error.
