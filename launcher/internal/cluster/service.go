@@ -8,6 +8,7 @@ import (
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/template"
 )
 
 // StartService starts the cluster's helper process, if the plan has one and it does not run.
@@ -17,24 +18,44 @@ func (c *Cluster) StartService(ctx context.Context, emit func(control.Event)) er
 	if sp == nil || c.service != nil && c.service.HasProcess() {
 		return nil
 	}
-	folder := filepath.Join(c.dir, "service")
+	folder := filepath.Join(c.dir, node.ServiceFolder)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
 	n := node.New(c.Host, plan.Node{Name: "service", Folder: folder, Dir: folder, Workdir: folder, Log: sp.Log, Command: sp.Command,
-		Env: sp.Env, Listeners: rec.Plan.Shared, Stop: plan.Stop{Signal: "TERM", Discard: "KILL"}})
+		Env: sp.Env, Listeners: rec.Plan.Shared, Stop: plan.Stop{Signal: "TERM", Discard: "KILL", Grace: serviceGrace(rec.Plan)}})
 	c.Host.SetService(n)
 	c.service = n
 	err := c.Launch(ctx, n, emit)
 	if err != nil {
-		c.StopService(context.WithoutCancel(ctx))
+		c.StopService(context.WithoutCancel(ctx), true)
 	}
 	return err
 }
 
-// StopService stops the helper process, if there is one, and discards its data.
-func (c *Cluster) StopService(ctx context.Context) {
-	if c.service != nil {
-		c.StopLogged(ctx, []*node.Node{c.service}, true)
+// serviceGrace is the time that the helper process has to end in: the longest that a node has.
+func serviceGrace(p *plan.Plan) (grace template.Duration) {
+	for _, n := range p.Nodes {
+		grace.Duration = max(grace.Duration, n.Stop.Grace.Duration)
 	}
+	return grace
+}
+
+// StopService stops the helper process, if there is one, with its data to be kept or not.
+func (c *Cluster) StopService(ctx context.Context, discard bool) {
+	if c.service != nil {
+		c.StopLogged(ctx, []*node.Node{c.service}, discard)
+	}
+}
+
+// StopIdleService stops the helper process when no node runs that it could help, and with it whatever is left of the cluster: nothing
+// of it runs then.
+func (c *Cluster) StopIdleService(ctx context.Context) error {
+	for _, n := range c.All() {
+		if n.HasProcess() {
+			return nil
+		}
+	}
+	c.StopService(ctx, false)
+	return c.Host.KillAll()
 }

@@ -57,7 +57,7 @@ func newKeeper(ctx context.Context, dir string, self proc.ID) *Keeper {
 	k.log = slog.New(slog.NewTextHandler(&k.logOutput, nil))
 	k.life, k.over = context.WithCancel(ctx)
 	k.lock = newOperationLock(k.life)
-	k.cluster = cluster.New(dir, node.NewHost(self, k.log, k.events.record), k.log)
+	k.cluster = cluster.New(dir, node.NewHost(dir, self, k.log, k.events.record), k.log)
 	return k
 }
 

@@ -2,13 +2,11 @@ package node
 
 import (
 	"context"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
 
 	"onemore/launcher/internal/proc"
-	"onemore/launcher/internal/state"
 )
 
 // family returns every process of a node: its command's descendants, and those that carry its mark.
@@ -24,42 +22,107 @@ func (n *Node) family() []proc.ID {
 }
 
 // families returns the processes of every node (0: the service) by its number, from one scan of the process table for all who
-// ask at the same time. What went to the background became a child of the keeper, which is the subreaper, and is known by its mark.
+// ask at the same time. All of them descend from the keeper, which is the subreaper: what went to the background became its child.
 func (h *Host) families() (map[int][]proc.ID, error) {
-	return h.processes.observe(time.Duration(h.pause.Load()), h.scanProcesses)
+	found, err := h.processes.observe(time.Duration(h.pause.Load()), h.scanProcesses)
+	return found.byNode, err
 }
 
-// scanProcesses is families, of this moment.
-func (h *Host) scanProcesses() (map[int][]proc.ID, error) {
+// processes are those of a cluster at one moment.
+type processes struct {
+	byNode map[int][]proc.ID
+	// groupLeaders lead sessions or process groups, and are no node's own process.
+	groupLeaders []proc.ID
+}
+
+// scanProcesses observes the processes at this moment. One that was found to be a node's is so until its end, whatever becomes of
+// its parents and its environment.
+func (h *Host) scanProcesses() (processes, error) {
 	table, err := proc.Snapshot()
 	if err != nil {
-		return nil, err
+		return processes{}, err
 	}
-	main := map[proc.ID]int{} // every node's own process
-	for _, n := range h.all() {
-		if r := n.current(); r != nil {
-			main[r.proc.ID()] = n.Plan.Index
-		}
-	}
+	leaders, seen := h.leaders(), h.seenProcesses()
 	node := map[int]int{} // by the pid of one of its processes; -1: none of ours
 	parent := make(map[int]int, len(table))
 	for _, p := range table {
 		parent[p.ID.PID] = p.PPID
-		if index, ok := main[p.ID]; ok {
+		if index, ok := leaders[p.ID]; ok {
 			node[p.ID.PID] = index
 		} else if p.PPID != h.self.PID {
 			continue
-		} else if index, ok := h.markedAs(p.ID); ok {
+		} else if index, ok := seen[p.ID]; ok {
+			node[p.ID.PID] = index
+		} else if index, ok := h.nodeOf(p, leaders); ok {
 			node[p.ID.PID] = index
 		}
 	}
-	out := map[int][]proc.ID{}
+	out := processes{byNode: map[int][]proc.ID{}}
+	now := make(map[proc.ID]int, len(seen))
 	for _, p := range table {
-		if index := ancestor(p.ID.PID, parent, node); index >= 0 {
-			out[index] = append(out[index], p.ID)
+		index := ancestor(p.ID.PID, parent, node)
+		if index < 0 {
+			continue
+		}
+		out.byNode[index] = append(out.byNode[index], p.ID)
+		now[p.ID] = index
+		if _, own := leaders[p.ID]; !own && (p.Group == p.ID.PID || p.Session == p.ID.PID) {
+			out.groupLeaders = append(out.groupLeaders, p.ID)
 		}
 	}
+	h.remember(seen, now)
 	return out, nil
+}
+
+// leaders are the processes that the nodes were last started as, with the number of the node. Some may have ended: who is in the
+// process group of one belongs to that node.
+func (h *Host) leaders() map[proc.ID]int {
+	out := map[proc.ID]int{}
+	for _, n := range h.all() {
+		if id, ok := n.leader(); ok {
+			out[id] = n.Plan.Index
+		}
+	}
+	return out
+}
+
+// nodeOf returns the number of the node that a child of the keeper belongs to which is not a node's own process: by its mark, its
+// process group, or the files that it has in the node's folder.
+func (h *Host) nodeOf(p proc.Info, leaders map[proc.ID]int) (index int, ok bool) {
+	if index, ok := h.markedAs(p.ID); ok {
+		return index, true
+	}
+	for id, index := range leaders {
+		if p.Group == id.PID && p.ID.Start >= id.Start {
+			return index, true
+		}
+	}
+	return nodeByFile(h.dir, proc.FileIn(p.ID, realPath(h.dir)))
+}
+
+func (h *Host) seenProcesses() map[proc.ID]int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.seen
+}
+
+// remember adds what was found now to what was known before, seen, without those that have ended. Scans may overlap: what another
+// has added meanwhile stays.
+func (h *Host) remember(seen, now map[proc.ID]int) {
+	over := map[proc.ID]bool{}
+	for id := range seen {
+		if _, ok := now[id]; !ok && !proc.Alive(id) {
+			over[id] = true
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, index := range h.seen {
+		if _, ok := now[id]; !ok && !over[id] {
+			now[id] = index
+		}
+	}
+	h.seen = now // a new map: others may read the old one
 }
 
 // ancestor is the node that a process, or the nearest of its ancestors, belongs to; -1 if there is none. It remembers what
@@ -85,14 +148,10 @@ func (h *Host) markedAs(id proc.ID) (index int, ok bool) {
 	return index, err == nil
 }
 
-// owns tells whether a pid runs for this cluster.
+// owns tells whether a pid runs for this cluster: all that does descends from the keeper.
 func (h *Host) owns(pid int) bool {
-	id, err := proc.Identify(pid)
-	if err != nil {
-		return true // it has just ended: it holds nothing any more
-	}
-	env, err := proc.Environ(id, MarkCluster)
-	return err == nil && env[MarkCluster] == h.ID()
+	_, err := proc.Identify(pid)
+	return err != nil || proc.Descends(pid, h.self) // who has just ended holds nothing any more
 }
 
 func pids(ids []proc.ID) []int {
@@ -109,43 +168,11 @@ func (h *Host) KillAll() error {
 		ids, err := proc.Family(h.self)
 		return slices.DeleteFunc(ids, func(id proc.ID) bool { return id.Same(h.self) }), err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
 	_, err := proc.Stop(ctx, find, 0)
 	return err
 }
 
-// KillStrays ends what an earlier keeper of the cluster in dir, with this id, left running: found by mark, and by the processes it recorded.
-func (h *Host) KillStrays(dir, cluster string) error {
-	find := func() ([]proc.ID, error) {
-		infos, err := proc.Marked(MarkCluster, cluster)
-		ids := proc.IDs(infos)
-		ids = slices.DeleteFunc(ids, func(id proc.ID) bool { return id.Same(h.self) })
-		return append(ids, recorded(h.self, dir, ids)...), err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	_, err := proc.Stop(ctx, find, 0)
-	return err
-}
-
-// recorded returns the processes that the node folders in dir name as theirs and that still run, beyond those already known. A
-// process is compared by its whole identity: a pid may have been reused.
-func recorded(self proc.ID, dir string, known []proc.ID) []proc.ID {
-	var out []proc.ID
-	files, _ := filepath.Glob(filepath.Join(globLiteral(dir), "*", pidFile)) // fails for bad patterns only
-	for _, file := range files {
-		var id proc.ID
-		if state.ReadJSON(file, &id) != nil || id.PID == self.PID || !proc.Alive(id) {
-			continue
-		}
-		fresh := true
-		for _, o := range known {
-			fresh = fresh && !o.Same(id)
-		}
-		if fresh {
-			out = append(out, id)
-		}
-	}
-	return out
-}
+// killTimeout bounds how long killed processes may take to be gone.
+const killTimeout = 10 * time.Second
