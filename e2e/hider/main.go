@@ -4,7 +4,7 @@
 //	hider PORT PORT2 cwd|file|late|none
 //
 // The second listens on PORT2. What it has of the node's folder: its working directory, an open file, or nothing. late is cwd,
-// and ends a while after TERM.
+// and ends a while after TERM, with a file "ended".
 package main
 
 import (
@@ -82,6 +82,7 @@ func hide(port, has string) error {
 	<-ended
 	if has == "late" {
 		<-time.After(300 * time.Millisecond)
+		return os.WriteFile("ended", []byte("in order"), 0o644)
 	}
 	return nil
 }

@@ -22,8 +22,12 @@ func (c *Cluster) StartService(ctx context.Context, emit func(control.Event)) er
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	n := node.New(c.Host, plan.Node{Name: "service", Folder: folder, Dir: folder, Workdir: folder, Log: sp.Log, Command: sp.Command,
-		Env: sp.Env, Listeners: rec.Plan.Shared, Stop: plan.Stop{Signal: "TERM", Discard: "KILL", Grace: serviceGrace(rec.Plan)}})
+	p := plan.Node{Name: "service", Folder: folder, Dir: folder, Workdir: folder, Log: sp.Log, Command: sp.Command,
+		Env: sp.Env, Listeners: rec.Plan.Shared, Stop: plan.Stop{Signal: "TERM", Discard: "KILL", Grace: serviceGrace(rec.Plan)}}
+	n := node.New(c.Host, p)
+	if c.service != nil {
+		n = c.service.With(p) // what its last process has left is cleared
+	}
 	c.Host.SetService(n)
 	c.service = n
 	err := c.Launch(ctx, n, emit)

@@ -91,6 +91,17 @@ func (h *Host) SetService(n *Node) {
 	h.service = n
 }
 
+// ServiceExit is how the cluster's helper process ended by itself, "" if it did not.
+func (h *Host) ServiceExit() string {
+	h.mu.Lock()
+	n := h.service
+	h.mu.Unlock()
+	if n == nil || !n.Is(control.Exited) {
+		return ""
+	}
+	return n.Exit()
+}
+
 // ID is the cluster's id, "" while there is no cluster.
 func (h *Host) ID() string {
 	if p := h.currentPlan(); p != nil {
