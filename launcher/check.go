@@ -18,7 +18,6 @@ import (
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/probe"
-	"onemore/launcher/internal/proc"
 )
 
 // CheckOptions say which template is checked, with what.
@@ -289,10 +288,11 @@ func (k *checkedCluster) down(ctx context.Context) error {
 			own[h.PID] = true
 		}
 	}
+	claim := node.Claim(k.c.Dir(), p.ID) // as long as the folder is there
 	if err := k.c.Down(ctx, false); err != nil {
 		return err
 	}
-	infos, err := proc.Marked(node.MarkCluster, p.ID)
+	infos, err := claim.Find()
 	if err != nil {
 		return err
 	}

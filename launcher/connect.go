@@ -26,6 +26,7 @@ type keeperLink struct {
 	folder
 	progress   func(Event)   // may be nil
 	timeout    time.Duration // of one operation; 0: none
+	began      time.Time     // when the operation's time began; zero: when its request is sent
 	prestarted prestarted
 }
 
@@ -95,13 +96,22 @@ func (l *keeperLink) send(ctx context.Context, req control.Request) (*control.Cl
 	}
 	req.From = fmt.Sprintf("(pid %d)", os.Getpid())
 	req.Timeout = l.timeout
+	if !l.began.IsZero() {
+		req.Spent = time.Since(l.began)
+	}
+	inTime, cancel := l.bounded(ctx, 0)
+	defer cancel()
+	ctx, cancelAll := l.bounded(ctx, undoTimeout)
+	defer cancelAll()
 	deadline := time.Now().Add(answerTimeout)
 	for {
-		cl, err := l.connect(ctx)
+		cl, err := l.connect(inTime)
 		if err != nil {
 			return nil, nil, err
 		}
+		stop := context.AfterFunc(ctx, func() { l.giveUp(ctx, cl) })
 		st, err := cl.Do(ctx, req, l.progress)
+		stop()
 		if err == nil {
 			return cl, st, nil
 		}
@@ -110,6 +120,35 @@ func (l *keeperLink) send(ctx context.Context, req control.Request) (*control.Cl
 		if !again || time.Now().After(deadline) {
 			return nil, st, err
 		}
+	}
+}
+
+// undoTimeout is how long a keeper may take, beyond the time of an operation, to take back what that did.
+const undoTimeout = 75 * time.Second
+
+// errOverdue is the cause of giving up a keeper that does not end an operation when its time is over.
+var errOverdue = errors.New("its keeper does not come to an end, though the time is over; `onemore status` tells how it stands")
+
+// bounded ends the context of an operation when its time, and so much more, is over.
+func (l *keeperLink) bounded(ctx context.Context, more time.Duration) (context.Context, context.CancelFunc) {
+	if l.timeout <= 0 {
+		return ctx, func() {}
+	}
+	cause := errOverdue
+	if more == 0 {
+		cause = fmt.Errorf("not done within %v", l.timeout)
+	}
+	began := l.began
+	if began.IsZero() {
+		began = time.Now()
+	}
+	return context.WithDeadlineCause(ctx, began.Add(l.timeout+more), cause)
+}
+
+// giveUp closes the connection to a keeper that is overdue. A client that is interrupted hears the end.
+func (l *keeperLink) giveUp(ctx context.Context, cl *control.Client) {
+	if errors.Is(context.Cause(ctx), errOverdue) {
+		cl.Close()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"time"
 
 	"onemore/launcher/internal/plan"
 )
@@ -49,11 +50,14 @@ func up(ctx context.Context, o Options, call upCall) (*Cluster, *Status, *Owners
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	c.began = time.Now()
+	bounded, cancel := c.bounded(ctx, 0)
+	defer cancel()
 	c.prestart()
 	defer c.dismissPrestarted()
 	var taken []plan.Port
 	for try := 1; ; try++ {
-		r, err := c.resolveUp(ctx, o, target{add: call.add, stamp: call.stamp, taken: taken})
+		r, err := c.resolveUp(bounded, o, target{add: call.add, stamp: call.stamp, taken: taken})
 		if err != nil {
 			return nil, nil, nil, err
 		}

@@ -8,7 +8,6 @@ import (
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
-	"onemore/launcher/internal/template"
 )
 
 // StartService starts the cluster's helper process, if the plan has one and it does not run.
@@ -23,7 +22,7 @@ func (c *Cluster) StartService(ctx context.Context, emit func(control.Event)) er
 		return err
 	}
 	p := plan.Node{Name: "service", Folder: folder, Dir: folder, Workdir: folder, Log: sp.Log, Command: sp.Command,
-		Env: sp.Env, Listeners: rec.Plan.Shared, Stop: plan.Stop{Signal: "TERM", Discard: "KILL", Grace: serviceGrace(rec.Plan)}}
+		Env: sp.Env, Listeners: rec.Plan.Shared, Stop: stopOf(rec.Plan)}
 	n := node.New(c.Host, p)
 	if c.service != nil {
 		n = c.service.With(p) // what its last process has left is cleared
@@ -37,12 +36,13 @@ func (c *Cluster) StartService(ctx context.Context, emit func(control.Event)) er
 	return err
 }
 
-// serviceGrace is the time that the helper process has to end in: the longest that a node has.
-func serviceGrace(p *plan.Plan) (grace template.Duration) {
+// stopOf is how the helper process is stopped. It has the longest time to end in that a node has.
+func stopOf(p *plan.Plan) plan.Stop {
+	stop := plan.Stop{Signal: "TERM", Discard: "KILL"}
 	for _, n := range p.Nodes {
-		grace.Duration = max(grace.Duration, n.Stop.Grace.Duration)
+		stop.Grace.Duration = max(stop.Grace.Duration, n.Stop.Grace.Duration)
 	}
-	return grace
+	return stop
 }
 
 // StopService stops the helper process, if there is one, with its data to be kept or not.
@@ -61,5 +61,5 @@ func (c *Cluster) StopIdleService(ctx context.Context) error {
 		}
 	}
 	c.StopService(ctx, false)
-	return c.Host.KillAll()
+	return c.Host.Processes.KillAll()
 }

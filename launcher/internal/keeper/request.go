@@ -27,7 +27,7 @@ func (k *Keeper) do(ctx context.Context, req control.Request, emit func(control.
 	}
 	if req.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, req.Timeout, fmt.Errorf("not done within %v", req.Timeout))
+		ctx, cancel = context.WithTimeoutCause(ctx, req.Timeout-req.Spent, fmt.Errorf("not done within %v", req.Timeout))
 		defer cancel()
 	}
 	held, err := k.lock.acquire(ctx, req, emit)
@@ -56,7 +56,7 @@ func (k *Keeper) do(ctx context.Context, req control.Request, emit func(control.
 // change carries out a request that changes the cluster. Its events are written to the event log, too.
 func (k *Keeper) change(held *heldLock, req control.Request, emit func(control.Event)) error {
 	o := &operation.Operation{Cluster: k.cluster, Folder: k, Log: k.log, Record: k.events.record, Preempt: held.preempted, Emit: k.events.tee(emit)}
-	for _, text := range k.cluster.Host.TakeSpared() {
+	for _, text := range k.cluster.Host.Processes.TakeSpared() {
 		o.Emit(control.Event{Phase: "left alone", Text: text})
 	}
 	err := o.Do(held.ctx, req)
@@ -74,7 +74,7 @@ func (k *Keeper) change(held *heldLock, req control.Request, emit func(control.E
 func (k *Keeper) recordLeaders(op control.Op) {
 	switch op {
 	case control.OpUp, control.OpStart, control.OpRestart, control.OpRestore, control.OpUpgrade:
-		if err := k.cluster.Host.RecordLeaders(); err != nil {
+		if err := k.cluster.Host.Processes.RecordLeaders(); err != nil {
 			k.log.Warn("record the leaders of process groups", "err", err)
 		}
 	}

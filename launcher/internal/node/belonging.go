@@ -113,7 +113,7 @@ func FindLeft(dir, id string) ([]Left, error) {
 
 // KillStrays ends what an earlier keeper of the cluster in dir, with this id, left running. Strangers that use the folder are left
 // alone, and told of later: TakeSpared.
-func (h *Host) KillStrays(dir, id string) error {
+func (t *Processes) KillStrays(dir, id string) error {
 	claim := Claim(dir, id) // before the files that it reads are written anew
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
@@ -123,85 +123,85 @@ func (h *Host) KillStrays(dir, id string) error {
 		strangers = found.Strangers
 		return proc.IDs(found.Own), err
 	}, 0)
-	h.noteSpared(strangers)
+	t.noteSpared(strangers)
 	if claim.Cgroup != "" {
 		err = errors.Join(err, proc.RemoveCgroup(claim.Cgroup))
 	}
 	return err
 }
 
-func (h *Host) noteSpared(strangers []proc.Info) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (t *Processes) noteSpared(strangers []proc.Info) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, p := range strangers {
-		h.spared = append(h.spared, fmt.Sprintf("pid %d (%s), which uses %s but was not started for the cluster", p.ID.PID, p.Name, p.File))
+		t.spared = append(t.spared, fmt.Sprintf("pid %d (%s), which uses %s but was not started for the cluster", p.ID.PID, p.Name, p.File))
 	}
 }
 
 // TakeSpared returns, once, which strangers in the cluster's folder were left alone.
-func (h *Host) TakeSpared() []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	spared := h.spared
-	h.spared = nil
+func (t *Processes) TakeSpared() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	spared := t.spared
+	t.spared = nil
 	return spared
 }
 
 // RecordLeaders records which of the cluster's processes lead sessions and process groups of their own, so that those are found
 // after a crash. It is for the holder of the operation lock, when nodes have been started.
-func (h *Host) RecordLeaders() error {
-	found, err := h.scanProcesses() // this also remembers what belongs to which node
+func (t *Processes) RecordLeaders() error {
+	found, err := t.scan() // this also remembers what belongs to which node
 	if err != nil {
 		return err
 	}
 	var recorded []proc.ID
-	_ = state.ReadJSON(filepath.Join(h.dir, leadersFile), &recorded) // none, or one that is replaced
+	_ = state.ReadJSON(filepath.Join(t.dir, leadersFile), &recorded) // none, or one that is replaced
 	if slices.Equal(found.groupLeaders, recorded) {
 		return nil
 	}
-	return state.WriteJSON(filepath.Join(h.dir, leadersFile), found.groupLeaders)
+	return state.WriteJSON(filepath.Join(t.dir, leadersFile), found.groupLeaders)
 }
 
 // OpenCgroup makes the control group of the cluster's processes, where one can be made. The cluster's folder is there, and nothing
 // of the cluster runs.
-func (h *Host) OpenCgroup(id string) {
-	if h.currentCgroup() != nil {
+func (t *Processes) OpenCgroup(id string) {
+	if t.currentCgroup() != nil {
 		return
 	}
 	g, err := proc.MakeCgroup(cgroupName(id))
 	if err == nil {
-		err = nodedir.WriteFile(h.dir, cgroupFile, []byte(g.Path()), 0o600)
+		err = nodedir.WriteFile(t.dir, cgroupFile, []byte(g.Path()), 0o600)
 	}
 	if err != nil { // there are other ways to find a process
 		if !errors.Is(err, errors.ErrUnsupported) {
-			h.log.Warn("make the control group", "err", err)
+			t.log.Warn("make the control group", "err", err)
 		}
 		return
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.cgroup = g
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cgroup = g
 }
 
 func cgroupName(id string) string { return "onemore-" + id }
 
-func (h *Host) currentCgroup() *proc.Cgroup {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.cgroup
+func (t *Processes) currentCgroup() *proc.Cgroup {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cgroup
 }
 
 // closeCgroup removes the cluster's control group, in which nothing runs any more.
-func (h *Host) closeCgroup() {
-	h.mu.Lock()
-	g := h.cgroup
-	h.cgroup = nil
-	h.mu.Unlock()
+func (t *Processes) closeCgroup() {
+	t.mu.Lock()
+	g := t.cgroup
+	t.cgroup = nil
+	t.mu.Unlock()
 	if g == nil {
 		return
 	}
 	if err := g.Close(); err != nil {
-		h.log.Warn("remove the control group", "err", err)
+		t.log.Warn("remove the control group", "err", err)
 	}
 }
 

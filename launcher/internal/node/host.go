@@ -37,7 +37,7 @@ const ServiceFolder = "service"
 // Host is what the nodes of one cluster share: the keeper's process, the means to start processes and to make calls, and
 // observations of the machine's processes and sockets. Its methods may be called from any goroutine.
 type Host struct {
-	dir       string // the cluster's folder
+	Processes *Processes
 	self      proc.ID
 	log       *slog.Logger
 	record    func(control.Event)
@@ -45,23 +45,20 @@ type Host struct {
 	prober    *probe.Prober
 	watchers  sync.WaitGroup // one for each process
 	sockets   shared[[]ports.Socket]
-	processes shared[processes]
 	known     atomic.Pointer[map[uint64]bool] // sockets that are older than the cluster's first process; nil: not observed
 	pause     atomic.Int64                    // before an observation, in nanoseconds
 
-	mu      sync.Mutex      // guards what is below; held for reads and writes of memory only
-	plan    *plan.Plan      // in force, nil while there is none; never changed
-	nodes   []*Node         // of that plan
-	service *Node           // nil without one
-	seen    map[proc.ID]int // the node (0: the service) of each living process that was found to be of one
-	cgroup  *proc.Cgroup    // of the cluster's processes, nil where none can be made
-	spared  []string        // strangers in the folder that were left alone, and are still to be told of
+	mu      sync.Mutex // guards what is below; held for reads and writes of memory only
+	plan    *plan.Plan // in force, nil while there is none; never changed
+	nodes   []*Node    // of that plan
+	service *Node      // nil without one
 }
 
 // NewHost returns a host without nodes for the keeper process self of the cluster in dir. record writes an event to the
 // cluster's log; it may be called from any goroutine.
 func NewHost(dir string, self proc.ID, log *slog.Logger, record func(control.Event)) *Host {
-	h := &Host{dir: dir, self: self, log: log, record: record, spawner: proc.NewSpawner(proc.SpawnerOptions{Reap: true})}
+	h := &Host{self: self, log: log, record: record, spawner: proc.NewSpawner(proc.SpawnerOptions{Reap: true})}
+	h.Processes = &Processes{dir: dir, self: self, log: log, id: h.ID, nodes: h.all, pause: &h.pause}
 	h.prober = probe.New(h.Run)
 	return h
 }
@@ -70,7 +67,7 @@ func NewHost(dir string, self proc.ID, log *slog.Logger, record func(control.Eve
 func (h *Host) Close() {
 	h.prober.Close()
 	h.spawner.Close()
-	h.closeCgroup()
+	h.Processes.closeCgroup()
 }
 
 // Wait returns when the goroutines of all processes have ended. It is called after Close, with no operation under way.
@@ -166,6 +163,6 @@ func (h *Host) signal(ids []proc.ID, sig syscall.Signal) {
 
 // Run runs a program to its end as a child of the keeper, and as one of the cluster's processes.
 func (h *Host) Run(ctx context.Context, s proc.Spec) (proc.Output, error) {
-	s.Cgroup = h.currentCgroup()
+	s.Cgroup = h.Processes.currentCgroup()
 	return h.spawner.Run(ctx, s)
 }

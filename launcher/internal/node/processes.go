@@ -2,8 +2,11 @@ package node
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"onemore/launcher/internal/proc"
@@ -11,7 +14,7 @@ import (
 
 // family returns every process of a node: its command's descendants, and those that carry its mark.
 func (n *Node) family() []proc.ID {
-	all, err := n.host.families()
+	all, err := n.host.Processes.families()
 	if err != nil {
 		n.host.log.Error("look at processes", "err", err)
 		if r := n.current(); r != nil {
@@ -21,10 +24,27 @@ func (n *Node) family() []proc.ID {
 	return all[n.Plan.Index]
 }
 
+// Processes knows which processes of the host are the cluster's, and which node's: those of this keeper, and what an earlier one has
+// left. Its methods may be called from any goroutine.
+type Processes struct {
+	dir      string // the cluster's folder
+	self     proc.ID
+	log      *slog.Logger
+	id       func() string  // the cluster's, "" while there is none
+	nodes    func() []*Node // and its service
+	pause    *atomic.Int64  // before an observation, in nanoseconds
+	observed shared[processes]
+
+	mu     sync.Mutex      // guards what is below; held for reads and writes of memory only
+	seen   map[proc.ID]int // the node (0: the service) of each living process that was found to be of one
+	cgroup *proc.Cgroup    // of the cluster's processes, nil where none can be made
+	spared []string        // strangers in the folder that were left alone, and are still to be told of
+}
+
 // families returns the processes of every node (0: the service) by its number, from one scan of the process table for all who
 // ask at the same time. All of them descend from the keeper, which is the subreaper: what went to the background became its child.
-func (h *Host) families() (map[int][]proc.ID, error) {
-	found, err := h.processes.observe(time.Duration(h.pause.Load()), h.scanProcesses)
+func (t *Processes) families() (map[int][]proc.ID, error) {
+	found, err := t.observed.observe(time.Duration(t.pause.Load()), t.scan)
 	return found.byNode, err
 }
 
@@ -35,25 +55,25 @@ type processes struct {
 	groupLeaders []proc.ID
 }
 
-// scanProcesses observes the processes at this moment. One that was found to be a node's is so until its end, whatever becomes of
+// scan observes the processes at this moment. One that was found to be a node's is so until its end, whatever becomes of
 // its parents and its environment.
-func (h *Host) scanProcesses() (processes, error) {
+func (t *Processes) scan() (found processes, err error) {
 	table, err := proc.Snapshot()
 	if err != nil {
 		return processes{}, err
 	}
-	leaders, seen := h.leaders(), h.seenProcesses()
+	leaders, seen := t.leaders(), t.seenProcesses()
 	node := map[int]int{} // by the pid of one of its processes; -1: none of ours
 	parent := make(map[int]int, len(table))
 	for _, p := range table {
 		parent[p.ID.PID] = p.PPID
 		if index, ok := leaders[p.ID]; ok {
 			node[p.ID.PID] = index
-		} else if p.PPID != h.self.PID {
+		} else if p.PPID != t.self.PID {
 			continue
 		} else if index, ok := seen[p.ID]; ok {
 			node[p.ID.PID] = index
-		} else if index, ok := h.nodeOf(p, leaders); ok {
+		} else if index, ok := t.nodeOf(p, leaders); ok {
 			node[p.ID.PID] = index
 		}
 	}
@@ -70,15 +90,15 @@ func (h *Host) scanProcesses() (processes, error) {
 			out.groupLeaders = append(out.groupLeaders, p.ID)
 		}
 	}
-	h.remember(seen, now)
+	t.remember(seen, now)
 	return out, nil
 }
 
 // leaders are the processes that the nodes were last started as, with the number of the node. Some may have ended: who is in the
 // process group of one belongs to that node.
-func (h *Host) leaders() map[proc.ID]int {
+func (t *Processes) leaders() map[proc.ID]int {
 	out := map[proc.ID]int{}
-	for _, n := range h.all() {
+	for _, n := range t.nodes() {
 		if id, ok := n.leader(); ok {
 			out[id] = n.Plan.Index
 		}
@@ -88,8 +108,8 @@ func (h *Host) leaders() map[proc.ID]int {
 
 // nodeOf returns the number of the node that a child of the keeper belongs to which is not a node's own process: by its mark, its
 // process group, or the files that it has in the node's folder.
-func (h *Host) nodeOf(p proc.Info, leaders map[proc.ID]int) (index int, ok bool) {
-	if index, ok := h.markedAs(p.ID); ok {
+func (t *Processes) nodeOf(p proc.Info, leaders map[proc.ID]int) (index int, ok bool) {
+	if index, ok := t.markedAs(p.ID); ok {
 		return index, true
 	}
 	for id, index := range leaders {
@@ -97,32 +117,32 @@ func (h *Host) nodeOf(p proc.Info, leaders map[proc.ID]int) (index int, ok bool)
 			return index, true
 		}
 	}
-	return nodeByFile(h.dir, proc.FileIn(p.ID, realPath(h.dir)))
+	return nodeByFile(t.dir, proc.FileIn(p.ID, realPath(t.dir)))
 }
 
-func (h *Host) seenProcesses() map[proc.ID]int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.seen
+func (t *Processes) seenProcesses() map[proc.ID]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.seen
 }
 
 // remember adds what was found now to what was known before, seen, without those that have ended. Scans may overlap: what another
 // has added meanwhile stays.
-func (h *Host) remember(seen, now map[proc.ID]int) {
+func (t *Processes) remember(seen, now map[proc.ID]int) {
 	over := map[proc.ID]bool{}
 	for id := range seen {
 		if _, ok := now[id]; !ok && !proc.Alive(id) {
 			over[id] = true
 		}
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for id, index := range h.seen {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, index := range t.seen {
 		if _, ok := now[id]; !ok && !over[id] {
 			now[id] = index
 		}
 	}
-	h.seen = now // a new map: others may read the old one
+	t.seen = now // a new map: others may read the old one
 }
 
 // ancestor is the node that a process, or the nearest of its ancestors, belongs to; -1 if there is none. It remembers what
@@ -139,9 +159,9 @@ func ancestor(pid int, parent, node map[int]int) int {
 }
 
 // markedAs returns the number of the node whose mark a process carries.
-func (h *Host) markedAs(id proc.ID) (index int, ok bool) {
+func (t *Processes) markedAs(id proc.ID) (index int, ok bool) {
 	env, err := proc.Environ(id, MarkCluster, MarkNode)
-	if cluster := h.ID(); err != nil || cluster == "" || env[MarkCluster] != cluster {
+	if cluster := t.id(); err != nil || cluster == "" || env[MarkCluster] != cluster {
 		return 0, false
 	}
 	index, err = strconv.Atoi(env[MarkNode])
@@ -149,9 +169,9 @@ func (h *Host) markedAs(id proc.ID) (index int, ok bool) {
 }
 
 // owns tells whether a pid runs for this cluster: all that does descends from the keeper.
-func (h *Host) owns(pid int) bool {
+func (t *Processes) owns(pid int) bool {
 	_, err := proc.Identify(pid)
-	return err != nil || proc.Descends(pid, h.self) // who has just ended holds nothing any more
+	return err != nil || proc.Descends(pid, t.self) // who has just ended holds nothing any more
 }
 
 func pids(ids []proc.ID) []int {
@@ -163,10 +183,10 @@ func pids(ids []proc.ID) []int {
 }
 
 // KillAll ends whatever of the cluster still runs under this keeper: daemons that came to it as the subreaper.
-func (h *Host) KillAll() error {
+func (t *Processes) KillAll() error {
 	find := func() ([]proc.ID, error) {
-		ids, err := proc.Family(h.self)
-		return slices.DeleteFunc(ids, func(id proc.ID) bool { return id.Same(h.self) }), err
+		ids, err := proc.Family(t.self)
+		return slices.DeleteFunc(ids, func(id proc.ID) bool { return id.Same(t.self) }), err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
