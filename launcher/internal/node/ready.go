@@ -41,6 +41,11 @@ func (n *Node) Launch(ctx context.Context, o LaunchOptions, emit func(control.Ev
 	return nil
 }
 
+// NoteMember says that the node, which runs, has served as a member of the cluster since its last start.
+func (n *Node) NoteMember() {
+	n.update(func() { n.member = n.state == control.Running })
+}
+
 // ready waits until the node serves.
 func ready(ctx context.Context, n *Node) error {
 	life, cancel := n.withLife(ctx)
