@@ -48,7 +48,7 @@ type Request struct {
 	// Own hangs the cluster on this connection, from the end of the request on: when the last such connection closes,
 	// the keeper takes the cluster down.
 	Own      bool          `json:"own,omitempty"`
-	Timeout  time.Duration `json:"timeout,omitempty"`
+	Timeout  time.Duration `json:"timeout,omitempty"`   // 0: as long as something moves on; below 0: for ever
 	KeepData bool          `json:"keep_data,omitempty"` // OpDown: leave directories
 	Keep     bool          `json:"keep,omitempty"`      // OpUp: leave everything for debugging when it fails
 	Rolling  bool          `json:"rolling,omitempty"`

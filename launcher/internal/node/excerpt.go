@@ -32,10 +32,7 @@ const leftOut = "…"
 // the files that it logs to itself: those that the template looks for, with some around them, and the last ones of a process that
 // ended; if the template finds none, the last ones.
 func excerpt(p plan.Node, s logStart, ended bool) []string {
-	texts := [][]string{printed(p.Log, s.at)}
-	for _, file := range OwnLogs(p) {
-		texts = append(texts, tail(file, s.sizes[file]))
-	}
+	texts := logTexts(p, s)
 	var want *regexp.Regexp
 	if p.Ready.Log != "" {
 		want, _ = regexp.Compile(p.Ready.Log) // package template has checked it
@@ -57,6 +54,15 @@ func excerpt(p plan.Node, s logStart, ended bool) []string {
 		}
 	}
 	return quoted.within(excerptLines)
+}
+
+// logTexts are the last lines of a node's logs since its start: what it printed, and each file that it logs to itself.
+func logTexts(p plan.Node, s logStart) [][]string {
+	texts := [][]string{printed(p.Log, s.at)}
+	for _, file := range OwnLogs(p) {
+		texts = append(texts, tail(file, s.sizes[file]))
+	}
+	return texts
 }
 
 // span is the lines from one number to before another.

@@ -34,6 +34,12 @@ func (n *Node) Failed(phase string, err error) error {
 		}
 	}
 	e.Why += leftBehind(n, err)
+	if _, ok := errors.AsType[control.TimeoutError](err); ok {
+		if steps := n.timeline(); steps != "" && quotes {
+			e.Why += " (" + steps + ")"
+		}
+		e.Hint = control.MoreTimeHint
+	}
 	if quotes {
 		e.Log = excerpt(n.Plan, start, ended)
 	}

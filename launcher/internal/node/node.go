@@ -36,6 +36,7 @@ type life struct {
 	run     *run     // the process, nil while there is none
 	last    *run     // the process last started, nil if there was none
 	start   logStart // of the last start
+	steps   []step   // since then, the start first
 	member  bool     // it has served as a member since: what it printed then explains no later failure
 	exit    string   // how the last process ended by itself
 	clean   bool     // it ended with exit code 0

@@ -42,7 +42,7 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 	}
 	p := n.Plan
 	start := logStartNow(p)
-	n.update(func() { n.start, n.member = start, false })
+	n.update(func() { n.start, n.steps, n.member = start, []step{{"started", start.at}}, false })
 	r := &run{over: make(chan struct{}), group: o.Group}
 	log, err := openLog(p.Log)
 	if err != nil {
