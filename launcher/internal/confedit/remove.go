@@ -10,12 +10,6 @@ import (
 	"strings"
 )
 
-// CanUnset tells whether keys can be taken out of files of the format.
-func CanUnset(format string) bool {
-	_, err := syntaxOf(format)
-	return err == nil
-}
-
 // removal is what is cut out of a file for all Unset edits.
 type removal struct {
 	draft   *draft
