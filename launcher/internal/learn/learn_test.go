@@ -104,7 +104,7 @@ func TestLearn(t *testing.T) {
 	if len(tpl.Files) != 1 || !strings.Contains(tpl.Files[0].Text, `{{.Port "udp"}}`) || !strings.Contains(tpl.Files[0].Text, `{{"{{"}}braces}}`) || tpl.Files[0].Mode != "0755" {
 		t.Errorf("files %+v", tpl.Files)
 	}
-	config, err := tpl.ReadConfig(os.DirFS(dir), dir)
+	config, err := tpl.ReadConfig(os.DirFS(dir), dir, nil)
 	if err != nil || config.Listeners["client"].Port != p[0] || config.Listeners["http"].Port != p[1] {
 		t.Errorf("declared %+v, %v", config, err)
 	}
