@@ -62,6 +62,10 @@ func (f *planFlags) checkEmpty() error {
 			return &launcher.InputError{Err: fmt.Errorf("--%s is empty", name), Hint: "give a value, or leave it out"}
 		}
 	}
+	if f.changed("offset") && f.o.Offset == 0 {
+		return &launcher.InputError{Err: errors.New("--offset 0 would give all nodes the same ports"),
+			Hint: "give a step of 1 or more, or leave it out; --spread address gives every node an own address and the same ports"}
+	}
 	return nil
 }
 

@@ -163,7 +163,7 @@ func (p *Project) check(c *check) {
 			c.add(toml.Key{key}, "it is empty; give a value, or leave it out")
 		}
 	}
-	if p.Offset < 0 || p.Offset > 65535 {
+	if p.Offset < 0 || p.Offset > 65535 || p.Offset == 0 && c.lines["offset"] > 0 {
 		c.add(toml.Key{"offset"}, "%d is no step between ports", p.Offset)
 	}
 	if n, err := strconv.Atoi(string(p.Base)); (err != nil || n < -65535 || n > 65535) && p.Base != "" && p.Base != "auto" {

@@ -109,6 +109,7 @@ func TestRefused(t *testing.T) {
 		"a long text": {"[files]\na = \"\"\"\noffset = 1\n\"\"\"\n[node.1]\nx = 1\n", []string{"line 6: node.1.x: unknown key"}},
 		"no nodes":    {"nodes = 0\n", []string{"line 1: nodes: a cluster of 0 nodes"}},
 		"less":        {"\nnodes = -2\n", []string{"line 2: nodes: a cluster of -2 nodes"}},
+		"no offset":   {"offset = 0\n", []string{"line 1: offset: 0 is no step"}},
 		"offset":      {"offset = -1\n", []string{"line 1: offset: -1 is no step"}},
 		"base":        {"base = \"up\"\n", []string{`line 1: base: "up" is neither`}},
 		"base kind":   {"base = true\n", []string{`line 1: base: want "auto" or a whole number, not true or false`}},
