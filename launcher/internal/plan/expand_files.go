@@ -149,7 +149,7 @@ func (x *expander) placeNotes() ([]string, error) {
 		}
 		for _, key := range x.placeKeys(p) {
 			if leadsOut(key.Value) {
-				notes = append(notes, fmt.Sprintf("%s of the source has %s = %s; each node has its own in its directory instead", p.File, key.Key, key.Value))
+				notes = append(notes, fmt.Sprintf("%s of the source has %s = %s; each node has its own in its directory instead", p.File, strings.ReplaceAll(key.Key, `"`, ""), key.Value))
 			}
 		}
 	}
