@@ -17,18 +17,17 @@ import (
 // draft turns what was proven into a template.
 func (l *learner) draft(p *proof, first *trial, c changes, own []string) (*Draft, error) {
 	nameAll(p)
-	d := &Draft{Name: l.o.Name, Listeners: p.listeners, Wrote: append(c.exclude, l.tree.special...)}
+	d := &Draft{Name: l.o.Name, Listeners: p.listeners, Places: l.places, Wrote: append(c.exclude, l.tree.special...)}
 	d.Words = l.remarks(p, first, c)
 	w := &writer{p: p}
 	w.head(l, d)
 	w.program(l.command)
-	if len(d.Wrote) > 0 {
-		w.line("\n# What the server wrote while it was watched: every node begins without it.\n[copy]\nexclude = [%s]", list(d.Wrote))
-	}
+	w.copied(d)
 	w.line("\n[node]\nname = %s", str(l.o.Name+"{{.NameIndex}}"))
 	for _, f := range p.listeners {
 		w.listener(f)
 	}
+	w.places(d.Places)
 	w.files()
 	if len(p.occurrences.env)+len(own) > 0 {
 		w.line("\n[environment]")
@@ -63,6 +62,9 @@ func (l *learner) remarks(p *proof, first *trial, c changes) []string {
 			e += ": " + bad.Log[len(bad.Log)-1]
 		}
 		out = append(out, e)
+	}
+	for _, place := range l.places {
+		out = append(out, place.remark())
 	}
 	for _, left := range p.occurrences.left {
 		out = append(out, "Left as it is, though it has a port's number: "+left)
@@ -275,7 +277,7 @@ func (w *writer) files() {
 		}
 		var keys []keyOccurrence
 		for _, k := range f.keys {
-			if w.moves(k.value) {
+			if k.place == "" && w.moves(k.value) {
 				keys = append(keys, k)
 			}
 		}

@@ -69,6 +69,7 @@ func (l *learner) prove(ctx context.Context, found []Listener, c changes) (*proo
 	var best *proof
 	for _, takes := range []keyFilter{likeAPort, anyKey} {
 		p := kept.find(l.command, tokens, takes)
+		p.move(l.places)
 		if best != nil && len(best.occurrences.left) == 0 {
 			break // it would be the same again
 		}
