@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -21,6 +22,9 @@ type learnable struct {
 	files   map[string]string
 	command []string
 	wrote   []string // patterns that the draft leaves out, among others
+	keeps   []string // files that the server changes and nodes need
+	fits    string   // a template that takes the directory for its own
+	nodes   int      // with which the draft comes up, if not 3
 }
 
 func learnables() []learnable {
@@ -28,9 +32,12 @@ func learnables() []learnable {
 		{name: "mosquitto", ports: 2, command: []string{"mosquitto", "-c", "mosquitto.conf"}, wrote: []string{"data/mosquitto.db"}, files: map[string]string{
 			"mosquitto.conf": "# two listeners\nuser root\nlistener %[1]d 127.0.0.1\nallow_anonymous true\nlistener %[2]d 127.0.0.1\nprotocol websockets\npersistence true\npersistence_location ./data/\n",
 			"data/.keep":     ""}},
-		{name: "redis-server", ports: 1, derived: 10000, command: []string{"redis-server", "redis.conf"}, wrote: []string{"nodes.conf"}, files: map[string]string{
+		{name: "redis-server", ports: 1, fits: "redis", derived: 10000, command: []string{"redis-server", "redis.conf"}, wrote: []string{"nodes.conf"}, files: map[string]string{
 			"redis.conf": "port %[1]d\nbind 127.0.0.1\ndir .\ncluster-enabled yes\nappendonly yes\n"}},
-		{name: "nats-server", ports: 3, command: []string{"nats-server", "-c", "nats.conf"}, files: map[string]string{
+		// It writes its config anew as it starts, and does not start without.
+		{name: "redis-sentinel", ports: 1, command: []string{"redis-server", "sentinel.conf", "--sentinel"}, keeps: []string{"sentinel.conf"}, files: map[string]string{
+			"sentinel.conf": "port %[1]d\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 1 1\n"}},
+		{name: "nats-server", ports: 3, fits: "nats", command: []string{"nats-server", "-c", "nats.conf"}, files: map[string]string{
 			"nats.conf": "listen: 127.0.0.1:%[1]d\nhttp: 127.0.0.1:%[2]d   # monitoring\ncluster { name: x, listen: \"127.0.0.1:%[3]d\" }\n"}},
 		// One that no template exists for.
 		{name: "nginx", ports: 2, command: []string{"nginx", "-p", ".", "-c", "nginx.conf"}, wrote: []string{"logs/*.log"}, files: map[string]string{
@@ -76,6 +83,8 @@ func (s learnable) learn(t *testing.T) {
 			Derive string
 		}
 		Wrote []string
+		Nodes int
+		Fits  string
 	}
 	if err := json.Unmarshal([]byte(h.ok(append([]string{"learn", dir, "-o", draft, "--json", "--"}, s.command...)...)), &got); err != nil {
 		t.Fatal(err)
@@ -96,6 +105,14 @@ func (s learnable) learn(t *testing.T) {
 		if !slices.Contains(got.Wrote, w) {
 			t.Errorf("left out is %q, want also %q", got.Wrote, w)
 		}
+	}
+	for _, name := range s.keeps {
+		if slices.Contains(got.Wrote, name) {
+			t.Errorf("%s is left out: nodes don't start without it", name)
+		}
+	}
+	if want := cmp.Or(s.nodes, 3); got.Nodes != want || got.Fits != s.fits {
+		t.Errorf("the draft came up with %d nodes, want %d; the template that fits is %q, want %q", got.Nodes, want, got.Fits, s.fits)
 	}
 	h.ok("-c", "learned", "up", "2", "-t", draft, "-s", dir, "--base", "auto")
 	st, ok := h.status("learned")

@@ -151,3 +151,39 @@ func TestWaitLog(t *testing.T) {
 		t.Errorf("since and grep: got %v, %v; want %s", texts, err, want)
 	}
 }
+
+// TestSinceStart: with Start, what a node printed in an earlier life is left out; of a node whose start is not in the events,
+// nothing is.
+func TestSinceStart(t *testing.T) {
+	c, logs := logging(t, 2)
+	events, err := state.OpenLog(filepath.Join(c.dir, cluster.EventsFile), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []Event{{Node: 1, Phase: "starting", Time: time.Unix(1, 0)}, {Node: 1, Phase: "starting", Time: time.Unix(5, 0)}, {Node: 1, Phase: "ready", Time: time.Unix(9, 0)}} {
+		if err := events.Append(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := events.Close(); err != nil {
+		t.Fatal(err)
+	}
+	writeLog(t, logs[0], 2, "ready: one", 4, "ready: two")
+	writeLog(t, logs[1], 3, "other")
+	found := func(pattern string) (string, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*followEvery)
+		defer cancel()
+		l, err := c.WaitLog(ctx, pattern)
+		return l.Text, err
+	}
+	if got, err := found("^ready"); err == nil {
+		t.Errorf("a line from before the last start was found: %q", got)
+	}
+	if got, err := found("^other"); err != nil || got != "other" {
+		t.Errorf("found %q, %v", got, err)
+	}
+	writeLog(t, logs[0], 6, "ready: three")
+	if got, err := found("^ready"); err != nil || got != "ready: three" {
+		t.Errorf("found %q, %v", got, err)
+	}
+}

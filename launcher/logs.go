@@ -8,14 +8,17 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"onemore/launcher/internal/cluster"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/state"
 )
 
 // LogLine is one line that a node's process printed; Time is when it arrived.
@@ -30,6 +33,7 @@ type LogLine struct {
 type LogOptions struct {
 	Nodes  []int          // none: all
 	Since  time.Time      // only later lines
+	Start  bool           // only what each node printed since it was last started, by this or another command
 	Grep   *regexp.Regexp // only lines that match
 	Follow bool           // go on with what comes, until ctx ends or line returns false
 }
@@ -42,6 +46,12 @@ const followEvery = 25 * time.Millisecond
 func (c *Cluster) Logs(ctx context.Context, o LogOptions, line func(LogLine) bool) error {
 	files := logReaders{cluster: c, nodes: o.Nodes}
 	defer files.close()
+	if o.Start {
+		var err error
+		if files.starts, err = lastStarts(c.dir); err != nil {
+			return err
+		}
+	}
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
@@ -66,9 +76,25 @@ func (c *Cluster) Logs(ctx context.Context, o LogOptions, line func(LogLine) boo
 // logReaders are the logs of a cluster's nodes.
 type logReaders struct {
 	cluster *Cluster
-	nodes   []int // none: all
+	nodes   []int             // none: all
+	starts  map[int]time.Time // of nodes whose earlier lines are left out
 	list    []*logReader
 	record  fs.FileInfo // of the record that was read last
+}
+
+// lastStarts is when each node of a cluster was last started, as far as the cluster's events go back.
+func lastStarts(dir string) (map[int]time.Time, error) {
+	events, _, err := state.ReadLog[Event](filepath.Join(dir, cluster.EventsFile))
+	if err != nil {
+		return nil, err
+	}
+	out := map[int]time.Time{}
+	for _, e := range events {
+		if e.Phase == string(control.Starting) {
+			out[e.Node] = e.Time
+		}
+	}
+	return out, nil
 }
 
 // refresh adds the logs of nodes that are new. Each change of the cluster replaces the file of its record.
@@ -85,7 +111,7 @@ func (rs *logReaders) refresh() error {
 	for _, n := range p.Nodes {
 		wanted := len(rs.nodes) == 0 || slices.Contains(rs.nodes, n.Index)
 		if wanted && !slices.ContainsFunc(rs.list, func(l *logReader) bool { return l.path == n.Log }) {
-			rs.list = append(rs.list, &logReader{node: n, path: n.Log})
+			rs.list = append(rs.list, &logReader{node: n, path: n.Log, since: rs.starts[n.Index]})
 		}
 	}
 	return nil
@@ -131,7 +157,7 @@ func merge(files []*logReader, rotated bool, o LogOptions, line func(LogLine) bo
 			return nil
 		}
 		h := *heads[first]
-		if h.Time.After(o.Since) && (o.Grep == nil || o.Grep.MatchString(h.Text)) && !line(h) {
+		if h.Time.After(o.Since) && !h.Time.Before(files[first].since) && (o.Grep == nil || o.Grep.MatchString(h.Text)) && !line(h) {
 			return errStop
 		}
 		if err := next(first); err != nil {
@@ -144,6 +170,7 @@ func merge(files []*logReader, rotated bool, o LogOptions, line func(LogLine) bo
 type logReader struct {
 	node    plan.Node
 	path    string
+	since   time.Time // earlier lines are left out
 	f       *os.File
 	r       *bufio.Reader
 	partial string
@@ -244,13 +271,14 @@ func (l *logReader) parse(s string) *LogLine {
 	return out
 }
 
-// WaitLog returns the first line of any node, so far or to come, that matches the regular expression.
+// WaitLog returns the first line of any node that matches the regular expression, of those since the node's last start and
+// those to come.
 func (c *Cluster) WaitLog(ctx context.Context, pattern string) (found LogLine, err error) {
 	re, err := regexp.Compile(pattern)
 	if err != nil {
 		return found, &InputError{Err: err}
 	}
-	err = c.Logs(ctx, LogOptions{Grep: re, Follow: true}, func(l LogLine) bool {
+	err = c.Logs(ctx, LogOptions{Grep: re, Follow: true, Start: true}, func(l LogLine) bool {
 		found = l
 		return false
 	})

@@ -19,7 +19,7 @@ func learnCommand(c *call) *cobra.Command {
 	var o launcher.LearnOptions
 	var out string
 	cmd := &cobra.Command{Use: "learn DIR [-o FILE] [-- CMD…]", Short: "Draft a template for any server by watching nodes of it run",
-		Long:    "learn starts a node in a scratch copy of DIR, sees which ports it listens on and which files it writes, finds the ports in\nDIR's files, in CMD and in the environment, starts another with every port moved to prove it, and writes a draft of a\ntemplate. CMD is how one node is started in the foreground, in DIR, where DIR does not show it. DIR is never written to.",
+		Long:    "learn starts a node in a scratch copy of DIR, sees which ports it listens on and which files it writes, finds the ports in\nDIR's files, in CMD and in the environment, starts another with every port moved to prove it, and writes a draft of a\ntemplate, which it has brought up: with one node, then with as many as it can. CMD is how one node is started in the foreground, in DIR, where DIR does not show it. DIR is never written to.",
 		Example: "  onemore learn ./kvd -o kvd.toml -- kvd --config kvd.conf\n  onemore up 2 -t ./kvd.toml -s ./kvd",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if at := cmd.ArgsLenAtDash(); at == 1 && len(args) > 1 || at < 0 && len(args) == 1 {
@@ -55,6 +55,12 @@ func runLearn(ctx context.Context, c *call, o launcher.LearnOptions, out string)
 	if err != nil {
 		return err
 	}
+	if d.Trouble != "" {
+		c.say(map[bool]string{true: "error", false: "note"}[d.Nodes == 0], describeTrial(d))
+	}
+	if d.Nodes == 0 {
+		c.code = exitFailed
+	}
 	if !c.quiet {
 		for _, l := range d.Listeners {
 			fmt.Fprintf(c.Stderr, "%-12s %5d  %s\n", strings.Join(l.Protocols, "+"), l.Port, describeListener(l.Proven, l.Derive, l.Where, l.Why))
@@ -81,6 +87,14 @@ func runLearn(ctx context.Context, c *call, o launcher.LearnOptions, out string)
 		fmt.Fprint(c.Stdout, d.TOML)
 	}
 	return nil
+}
+
+// describeTrial says how far the draft could be brought up.
+func describeTrial(d *launcher.Draft) string {
+	if d.Nodes == 0 {
+		return "the draft does not come up: " + d.Trouble
+	}
+	return fmt.Sprintf("the draft was brought up with %d node(s), and no more: %s", d.Nodes, d.Trouble)
 }
 
 // describeListener says in a line whether a port was proven to move with the configuration, and how.

@@ -37,7 +37,7 @@ func logsCommand(c *call) *cobra.Command {
 	fl.BoolVarP(&f.follow, "follow", "f", false, "go on with what comes")
 	fl.StringVar(&f.since, "since", "", "only later lines: a time ago (5m), or a time (2006-01-02T15:04:05Z)")
 	fl.StringVar(&f.grep, "grep", "", "only lines that match this regular expression")
-	fl.StringVar(&f.waitFor, "wait-for", "", "return when a line matches this regular expression: 0; after --timeout: 1")
+	fl.StringVar(&f.waitFor, "wait-for", "", "return when a line matches this regular expression: 0; after --timeout: 1. Lines count from each node's last start on, or from --since")
 	fl.StringArrayVar(&f.node, "node", nil, "only this node, as the arguments do")
 	fl.DurationVar(&f.timeout, "timeout", 30*time.Second, "of --wait-for")
 	cmd.ValidArgsFunction = c.completeNodes
@@ -50,7 +50,7 @@ func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
 	if err != nil {
 		return err
 	}
-	o := launcher.LogOptions{Follow: f.follow || f.waitFor != ""}
+	o := launcher.LogOptions{Follow: f.follow || f.waitFor != "", Start: f.waitFor != "" && f.since == ""}
 	if o.Nodes, err = cl.Find(nodes...); err != nil {
 		return err
 	}

@@ -9,7 +9,8 @@ import (
 )
 
 func statusCommand(c *call) *cobra.Command {
-	return &cobra.Command{Use: "status", Short: "The nodes of the cluster, looked at, not remembered", Args: cobra.NoArgs,
+	var exitCode bool
+	cmd := &cobra.Command{Use: "status", Short: "The nodes of the cluster, looked at, not remembered", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cl, err := c.open(settleTimeout, nil)
 			if err != nil {
@@ -19,8 +20,13 @@ func statusCommand(c *call) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if exitCode && st.State != "running" {
+				c.code = exitFailed
+			}
 			return c.show(st, false)
 		}}
+	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 1 unless all nodes run and each sees all (state \"running\")")
+	return cmd
 }
 
 func lsCommand(c *call) *cobra.Command {

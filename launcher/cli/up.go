@@ -53,9 +53,9 @@ func (f *planFlags) addServer(cmd *cobra.Command) {
 	f.changed = fl.Changed
 }
 
-// checkEmpty refuses flags with an empty value, such as that of an unset variable in a script: the default, which it would
-// mean, is not what was meant.
-func (f *planFlags) checkEmpty() error {
+// checkValues refuses flags whose value means the default though it was not meant: an empty one, such as that of an unset
+// variable in a script, and --offset 0.
+func (f *planFlags) checkValues() error {
 	for name, value := range map[string]string{"template": f.o.Template, "source": f.o.Source, "bin": f.o.Bin, "host": f.o.Host, "join": f.o.Join,
 		"base": f.o.Base, "spread": f.o.Spread} {
 		if f.changed(name) && value == "" {
@@ -63,8 +63,8 @@ func (f *planFlags) checkEmpty() error {
 		}
 	}
 	if f.changed("offset") && f.o.Offset == 0 {
-		return &launcher.InputError{Err: errors.New("--offset 0 would give all nodes the same ports"),
-			Hint: "give a step of 1 or more, or leave it out; --spread address gives every node an own address and the same ports"}
+		return &launcher.InputError{Err: errors.New("--offset 0: all nodes would have the same ports"),
+			Hint: "leave it out for 1000, or the nearest step that works; --spread address gives all nodes the same ports, each on an address of its own"}
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (f *planFlags) options(c *call) (launcher.Options, error) {
 	if err := c.checkCluster(); err != nil {
 		return o, err
 	}
-	if err := f.checkEmpty(); err != nil {
+	if err := f.checkValues(); err != nil {
 		return o, err
 	}
 	project, err := c.readProject()
@@ -211,7 +211,7 @@ func upCommand(c *call) *cobra.Command {
 	cmd.Flags().StringVar(&from, "from", "", "bring back the cluster of this snapshot, as it was")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the plan and touch nothing")
 	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay, show the nodes' logs, and take everything down with Ctrl-C")
-	cmd.Flags().BoolVar(&f.o.Keep, "keep", false, "leave everything in place when it fails, for debugging")
+	cmd.Flags().BoolVar(&f.o.Keep, "keep", false, "when it fails, leave nodes and folders as they are, for debugging: `onemore down` removes them; Ctrl-C undoes all the same")
 	return cmd
 }
 

@@ -215,7 +215,7 @@ func (c *Cluster) WaitSettled(ctx context.Context) {
 	c.must(c.c.WaitSettled(ctx))
 }
 
-// WaitLog returns when a node has printed a line that matches the regular expression, at any time so far or later.
+// WaitLog returns when a node has printed a line that matches the regular expression, since its last start or later.
 func (c *Cluster) WaitLog(ctx context.Context, pattern string) launcher.LogLine {
 	c.t.Helper()
 	line, err := c.c.WaitLog(ctx, pattern)

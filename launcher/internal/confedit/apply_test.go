@@ -339,9 +339,7 @@ func TestUnset(t *testing.T) {
 	if got, err := Apply("properties", []byte("a = 1\nb = 2"), []Edit{{Key: "b", Unset: true}}); string(got) != "a = 1\n" || err != nil {
 		t.Errorf("the last line: %q, %v", got, err)
 	}
-	for _, bad := range []struct{ format, key string }{{"toml", "a"}, {"properties", "["}} {
-		if _, err := Apply(bad.format, []byte("a = 1\n"), []Edit{{Key: bad.key, Unset: true}}); err == nil {
-			t.Errorf("%v was taken out", bad)
-		}
+	if _, err := Apply("properties", []byte("a = 1\n"), []Edit{{Key: "[", Unset: true}}); err == nil {
+		t.Error("a broken pattern was taken")
 	}
 }

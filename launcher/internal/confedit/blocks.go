@@ -11,6 +11,7 @@ import (
 // A size with a suffix (1GB) is a number where it replaces one; for a new key it is text, unless it is given raw.
 func blocksSyntax() syntax {
 	return syntax{
+		rules: blocksRules,
 		parse: parseBlocks,
 		path:  dottedPath,
 		key:   joinPath,

@@ -163,8 +163,47 @@ func checkAny(t *testing.T, format string, src []byte, key, value string) {
 		if i%7 == 0 && i < 70 {
 			checkSame(t, format, src, e)
 			checkEdit(t, format, src, e.Key, value)
+			checkRemove(t, format, src, e.Key)
 		}
 	}
+}
+
+// checkRemove takes a key out, and what is below its first segment.
+func checkRemove(t *testing.T, format string, src []byte, key string) {
+	t.Helper()
+	syn, root, err := open(format, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := syn.path(root, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, names := range [][]string{path, path[:1]} {
+		pattern := strings.Join(names, ".")
+		if strings.ContainsAny(pattern, "*?[\\") {
+			return
+		}
+		out, err := Apply(format, src, []Edit{{Key: pattern, Unset: true}})
+		if err != nil && format == "hocon" && strings.Contains(err.Error(), "other keys would change") {
+			return // a value that this one overrides would be in effect again
+		}
+		if err != nil {
+			t.Fatalf("%s: %q can't be taken out: %v\n%q", format, pattern, err, src)
+		}
+		f, err := Read(format, out, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left, err := f.Match(pattern); err != nil || len(left) > 0 && format != "redis" && !indexed(names) {
+			t.Fatalf("%s: %q is still there: %+v, %v\nbefore %q\nafter  %q", format, pattern, left, err, src, out)
+		}
+	}
+}
+
+// indexed tells whether a key may be one of an element, whose place the next one takes.
+func indexed(names []string) bool {
+	return strings.ContainsAny(strings.Join(names, "."), "0123456789")
 }
 
 // checkRead asks for what is listed in the other ways.

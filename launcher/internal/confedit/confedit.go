@@ -29,6 +29,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Edit sets one key.
@@ -44,8 +45,8 @@ type Edit struct {
 	Present bool `json:"present,omitempty"`
 	// Default says that a file with the key keeps its value.
 	Default bool `json:"default,omitempty"`
-	// Unset takes out the lines of all keys that match Key, in which * stands for anything, but of those that other edits
-	// set. It goes before all other edits, and only with formats of one key a line: CanUnset.
+	// Unset takes out all keys that match Key as Match tells, with everything below them, however often they stand there,
+	// but for those that other edits set. It goes before all other edits.
 	Unset bool `json:"unset,omitempty"`
 }
 
@@ -85,10 +86,8 @@ func Apply(format string, src []byte, edits []Edit) ([]byte, error) {
 	}
 	d := draft{syn: syn, src: src, root: root}
 	var errs []error
-	for _, e := range edits {
-		if e.Unset {
-			errs = append(errs, d.unset(e.Key, edits))
-		}
+	if slices.ContainsFunc(edits, func(e Edit) bool { return e.Unset }) {
+		errs = append(errs, d.unset(edits))
 	}
 	for _, e := range edits {
 		if !e.Unset {

@@ -16,6 +16,7 @@ import (
 // `save` alone is the last, which is the one that wins.
 func directivesSyntax() syntax {
 	return syntax{
+		rules: directiveRules,
 		parse: parseDirectives,
 		path:  directivePath,
 		key:   func(path []string) string { return strings.Join(path, ".") },

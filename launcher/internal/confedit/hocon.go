@@ -10,6 +10,7 @@ import (
 // object above says. Substitutions are texts to be replaced as a whole; includes are left alone and their keys not seen.
 func hoconSyntax() syntax {
 	return syntax{
+		rules: hoconRules,
 		parse: parseHOCON,
 		path:  dottedPath,
 		key:   joinPath,

@@ -3,6 +3,7 @@ package confedit
 // jsonSyntax is JSON as RFC 8259 has it, without comments and trailing commas. Of members of one name the last wins.
 func jsonSyntax() syntax {
 	return syntax{
+		rules: jsonRules,
 		parse: parseJSON,
 		path:  flatPath,
 		key:   joinPath,

@@ -26,8 +26,10 @@ type syntax struct {
 	lastTable bool
 	// workingDir says that the path of an include starts at the server's working directory, not at the file's.
 	workingDir bool
-	// lines says that every key has lines of its own.
-	lines bool
+	// indented says that blocks are told by indentation, and an empty one must stand in brackets.
+	indented bool
+	// rules are those of the scanner.
+	rules *rules
 	// plain says that a string that may stand bare is written so.
 	plain bool
 }

@@ -7,6 +7,7 @@ import (
 // tomlSyntax is TOML 1.0, and what 1.1 adds to it. A key that stands twice is an error, as the format says.
 func tomlSyntax() syntax {
 	return syntax{
+		rules: tomlRules,
 		parse: parseTOML,
 		path:  dottedPath,
 		key:   joinPath,

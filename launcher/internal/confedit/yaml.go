@@ -5,6 +5,7 @@ package confedit
 // written with `? ` and several documents in one file are refused. Of keys that stand twice the last wins.
 func yamlSyntax() syntax {
 	return syntax{
+		rules: yamlRules,
 		parse: parseYAML,
 		path:  flatPath,
 		key:   joinPath,
@@ -13,6 +14,8 @@ func yamlSyntax() syntax {
 		quote: quoteYAML,
 		add:   addYAML,
 		plain: true,
+
+		indented: true,
 	}
 }
 

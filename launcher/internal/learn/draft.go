@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,16 +10,28 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"onemore/launcher/internal/template"
 )
 
-// draft turns what was proven into a template.
-func (l *learner) draft(p *proof, first *trial, c changes, own []string) (*Draft, error) {
+// draft turns what was proven into a template, and brings it up.
+func (l *learner) draft(ctx context.Context, p *proof, first *trial, c changes, v variables) (*Draft, error) {
 	nameAll(p)
-	d := &Draft{Name: l.o.Name, Listeners: p.listeners, Places: l.places, Wrote: append(c.exclude, l.tree.special...)}
-	d.Words = l.remarks(p, first, c)
+	d := &Draft{Name: l.o.Name, Fits: l.o.Fits, Listeners: p.listeners, Places: l.places, Wrote: append(c.exclude, l.tree.special...)}
+	d.Words = append(l.remarks(p, first, c), v.words...)
+	if err := l.write(d, p, v); err != nil {
+		return nil, err
+	}
+	words, err := l.bringUp(ctx, d)
+	if err != nil || words == "" {
+		return d, err
+	}
+	d.Words = append([]string{words}, d.Words...)
+	return d, l.write(d, p, v)
+}
+
+// write writes the text of the draft.
+func (l *learner) write(d *Draft, p *proof, v variables) error {
 	w := &writer{p: p}
 	w.head(l, d)
 	w.program(l.command)
@@ -29,23 +42,43 @@ func (l *learner) draft(p *proof, first *trial, c changes, own []string) (*Draft
 	}
 	w.places(d.Places)
 	w.files()
-	if len(p.occurrences.env)+len(own) > 0 {
-		w.line("\n[environment]")
-		if len(own) > 0 {
-			w.line("# What the server seems to read; nodes don't get it from the shell.\nown = [%s]", list(own))
-		}
-		for _, name := range slices.Sorted(maps.Keys(p.occurrences.env)) {
-			w.line("%s = %s", str(name), w.text(p.occurrences.env[name]))
-		}
-	}
+	w.environment(v)
 	w.start(l.command)
 	w.ready()
 	w.join()
 	d.TOML = w.b.String()
 	if _, err := template.Parse(l.o.Name, []byte(d.TOML)); err != nil {
-		return nil, fmt.Errorf("check the draft: %w", err)
+		return fmt.Errorf("check the draft: %w", err)
 	}
-	return d, nil
+	return nil
+}
+
+// variables are what of its environment the server reads.
+type variables struct {
+	own    []string // patterns of what it seems to read
+	needed []string // NAME=VALUE, without which it does not serve as it did
+	words  []string
+}
+
+// environment writes the variables of the node.
+func (w *writer) environment(v variables) {
+	if len(w.p.occurrences.env)+len(v.own)+len(v.needed) == 0 {
+		return
+	}
+	w.line("\n[environment]")
+	if len(v.own) > 0 {
+		w.line("# What the server seems to read; nodes don't get it from the shell.\nown = [%s]", list(v.own))
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.p.occurrences.env)) {
+		w.line("%s = %s", str(name), w.text(w.p.occurrences.env[name]))
+	}
+	if len(v.needed) > 0 {
+		w.line("# Of the shell that learn ran in: without it the server did not serve as it did.")
+	}
+	for _, kv := range v.needed {
+		name, value, _ := strings.Cut(kv, "=")
+		w.line("%s = %s", str(name), w.text(value))
+	}
 }
 
 // remarks are what a person has to know of the draft.
@@ -74,91 +107,18 @@ func (l *learner) remarks(p *proof, first *trial, c changes) []string {
 			out = append(out, fmt.Sprintf("The format of %s is not known, or does not tell its lines apart: the template has the whole text, and what a source has there does not count.", f.path))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.files)) {
-		if _, had := l.tree.files[name]; had {
-			out = append(out, fmt.Sprintf("The server changed %s, which its directory has: nodes begin without it.", name))
+	const most = 5
+	for i, name := range slices.Sorted(maps.Keys(c.touched)) {
+		if i == most {
+			out = append(out, fmt.Sprintf("The server changed %d more files that its directory has: nodes begin with those of the directory, too.", len(c.touched)-most))
+			break
 		}
+		out = append(out, fmt.Sprintf("The server changed %s, which its directory has: every node begins with the directory's.", name))
 	}
 	if first.killed {
 		out = append(out, fmt.Sprintf("The server did not end within %v of TERM and was killed; see [stop].", stopGrace))
 	}
 	return out
-}
-
-// nameAll gives the listeners names, after the keys that hold them.
-func nameAll(p *proof) {
-	taken := map[string]bool{"number": true, "index": true}
-	for i := range p.listeners {
-		f := &p.listeners[i]
-		if f.Derive != "" {
-			continue
-		}
-		f.Name = unique(p.occurrences.nameOf(*f), taken)
-	}
-	for i := range p.listeners {
-		f := &p.listeners[i]
-		if f.Derive == "" {
-			continue
-		}
-		cut := strings.IndexAny(f.Derive[1:], "+-") + 1
-		of, _ := strconv.Atoi(f.Derive[:cut])
-		k := slices.IndexFunc(p.listeners, func(o Listener) bool { return o.Port == of })
-		f.Derive = fmt.Sprintf("%s %s %s", p.listeners[k].Name, f.Derive[cut:cut+1], f.Derive[cut+1:])
-		f.Name = unique(p.listeners[k].Name+"_derived", taken)
-	}
-}
-
-func unique(name string, taken map[string]bool) string {
-	try := name
-	for i := 2; taken[try]; i++ {
-		try = fmt.Sprintf("%s%d", name, i)
-	}
-	taken[try] = true
-	return try
-}
-
-var (
-	nameParts    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[A-Za-z][A-Za-z0-9]*`) })
-	genericWords = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^(ports?|listen(er|ers|ing)?|bind|addr|address(es)?|urls?|uri|host|sock(et)?|default|server|service|interface|conf|config|p|d|l|http|tcp|udp|[0-9]+)$`)
-	})
-)
-
-// nameOf makes a name of the first key or option that holds a listener's port.
-func (p occurrences) nameOf(f Listener) string {
-	mark := token{port: f.Port}.mark()
-	var texts []string
-	for _, file := range p.files {
-		for _, k := range file.keys {
-			if strings.Contains(k.value, mark) {
-				texts = append(texts, k.key)
-			}
-		}
-	}
-	for i, a := range p.args {
-		if before, _, ok := strings.Cut(a, mark); ok {
-			if before == "" && i > 0 {
-				before = p.args[i-1]
-			}
-			texts = append(texts, before)
-		}
-	}
-	for _, text := range texts {
-		parts := nameParts().FindAllString(text, -1)
-		slices.Reverse(parts)
-		for _, part := range parts {
-			if part = strings.ToLower(part); !genericWords().MatchString(part) && len(part) > 1 && len(part) < 20 {
-				return part
-			}
-		}
-	}
-	switch {
-	case f.speaksHTTP:
-		return "http"
-	case slices.Equal(f.Protocols, []string{"udp"}):
-		return "udp"
-	}
-	return "client"
 }
 
 // writer writes TOML.

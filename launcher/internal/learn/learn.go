@@ -39,14 +39,24 @@ type Options struct {
 	Timeout time.Duration // of one start; 0 is a minute
 	Settle  time.Duration // ports that don't change for so long are all there are; 0 is 2 s
 	Log     func(string)  // progress in words; may be nil
+
+	Fits string // a template that takes the directory for its own, if there is one
+	// Bare returns those variables (NAME=VALUE) of an environment that every process has anyway; nil: what of the environment the
+	// server needs is not looked for.
+	Bare func(environ []string) []string
+	// Try brings up nodes with a template, at best some, and returns how many ran and why no more did; nil: the draft is not tried.
+	Try func(ctx context.Context, toml string) (nodes int, why error)
 }
 
 // Draft is what was learned.
 type Draft struct {
 	Name      string     `json:"name"`
+	Fits      string     `json:"fits,omitempty"`    // a template that takes the directory for its own
+	Nodes     int        `json:"nodes"`             // that came up with the draft
+	Trouble   string     `json:"trouble,omitempty"` // why no more did
 	Listeners []Listener `json:"listeners"`
 	Places    []Place    `json:"places,omitempty"`
-	Wrote     []string   `json:"wrote"` // patterns of what the server writes into its directory
+	Wrote     []string   `json:"wrote"` // patterns of what the server makes in its directory
 	Words     []string   `json:"words"` // what to know, or to do, before the template is used
 	TOML      string     `json:"toml"`
 }
@@ -121,7 +131,7 @@ func Learn(ctx context.Context, o Options) (d *Draft, err error) {
 // learn is the order of things.
 func (l *learner) learn(ctx context.Context) (*Draft, error) {
 	l.o.Log("start a node in a copy of " + l.self)
-	first, err := l.run(ctx, l.tree.find(l.command, l.pathTokens(), anyKey), substitution{}, nil)
+	first, err := l.run(ctx, l.tree.find(l.command, l.pathTokens(), finder{takes: anyKey}), setup{}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +145,11 @@ func (l *learner) learn(ctx context.Context) (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.draft(p, first, changes, l.ownVariables(ctx))
+	v := variables{own: l.ownVariables(ctx)}
+	if err := l.findNeeded(ctx, &v, p, found); err != nil {
+		return nil, err
+	}
+	return l.draft(ctx, p, first, changes, v)
 }
 
 // open checks the call and makes the scratch folder.

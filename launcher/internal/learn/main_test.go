@@ -28,7 +28,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-var orders = regexp.MustCompile(`(listen-tcp|listen-udp|http|env|bus|write|write-source|fork-bare|fork|orphan|ignore-term|die-if-not)[ =]([^\s"<>;]+)`)
+var orders = regexp.MustCompile(`(listen-tcp|listen-udp|http|env|bus|write|write-source|fork-bare|fork|orphan|ignore-term|die-if-not|touch|need-env|lua)[ =]([^\s"<>;]+)`)
+
+var luaCall = regexp.MustCompile(`(?m)^box\.cfg\{listen = '([0-9.:]+)', work_dir = 'data'\}$`)
 
 // serve is a server that does what its arguments say, and the files among them.
 func serve(args []string) int {
@@ -80,6 +82,24 @@ func serve(args []string) int {
 			defer tick.Stop()
 			for os.Getppid() == parent {
 				<-tick.C
+			}
+		case "touch": // a file that must be there
+			var old []byte
+			if old, err = os.ReadFile(arg); err == nil {
+				err = os.WriteFile(arg, append(old, '+'), 0o644)
+			}
+		case "need-env":
+			if os.Getenv(arg) == "" {
+				err = fmt.Errorf("%s is not set", arg)
+			}
+		case "lua":
+			var src []byte
+			if src, err = os.ReadFile(arg); err == nil {
+				if call := luaCall.FindSubmatch(src); call != nil {
+					_, err = tcp(string(call[1]), nil)
+				} else {
+					err = fmt.Errorf("syntax error in %s: %s", arg, src)
+				}
 			}
 		case "ignore-term":
 			signal.Ignore(syscall.SIGTERM)

@@ -72,6 +72,12 @@ type keyFilter func(key string) bool
 
 func anyKey(string) bool { return true }
 
+// finder says how the places of tokens in a file are found.
+type finder struct {
+	takes keyFilter
+	whole bool // the text of a file whose name tells no format is a place as a whole, though it looks like lines with keys
+}
+
 var portWords = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)port|listen|bind|addr|url|uri|host|sock|endpoint|server|peer|node|cluster|advert|route|broker|http|tcp|udp|tls|ssl|interface`)
 })
@@ -88,7 +94,7 @@ func (l *learner) pathTokens() []token {
 }
 
 // find looks for the tokens in the command, in the environment, and in the texts of the tree.
-func (t *tree) find(c command, tokens []token, takes keyFilter) occurrences {
+func (t *tree) find(c command, tokens []token, how finder) occurrences {
 	p := occurrences{env: map[string]string{}}
 	for i, a := range c.args {
 		if i == 0 {
@@ -108,7 +114,7 @@ func (t *tree) find(c command, tokens []token, takes keyFilter) occurrences {
 		if f.text == "" || marked(f.text, tokens, false) == f.text {
 			continue
 		}
-		if place, ok := occurrencesIn(name, f, tokens, takes, &p.left); ok {
+		if place, ok := occurrencesIn(name, f, tokens, how, &p.left); ok {
 			p.files = append(p.files, place)
 		}
 	}
@@ -128,17 +134,18 @@ func hasPort(m string) bool {
 
 // occurrencesIn finds the keys of a file that hold tokens, in the format of its name, or in the first that fits it. Where no
 // format does, the whole text is the place.
-func occurrencesIn(name string, f file, tokens []token, takes keyFilter, left *[]string) (fileOccurrence, bool) {
+func occurrencesIn(name string, f file, tokens []token, how finder, left *[]string) (fileOccurrence, bool) {
 	out := fileOccurrence{path: name, mode: f.mode}
 	live := liveLines(f.text, tokens)
 	if live == 0 {
 		return out, false
 	}
 	formats := confedit.Formats()
-	if known, ok := confedit.FormatOf(name); ok {
+	known, told := confedit.FormatOf(name)
+	if told {
 		formats = []string{known}
-	} else if f.mode&0o111 != 0 {
-		formats = nil // a script
+	} else if f.mode&0o111 != 0 || how.whole {
+		formats = nil // a script, or a language
 	}
 	for _, format := range formats {
 		list, err := confedit.List(format, []byte(f.text))
@@ -149,11 +156,11 @@ func occurrencesIn(name string, f file, tokens []token, takes keyFilter, left *[
 		lines := map[int]bool{}
 		for _, e := range list {
 			m := marked(e.Value, tokens, false)
-			if m == e.Value || !editable(format, f.text, e) {
+			if m == e.Value || !editable(format, f.text, e) || !told && !plain(e) {
 				continue
 			}
 			lines[e.Line] = true
-			if k := (keyOccurrence{key: e.Key, value: m, line: e.Line}); takes(e.Key) || !hasPort(m) {
+			if k := (keyOccurrence{key: e.Key, value: m, line: e.Line}); how.takes(e.Key) || !hasPort(m) {
 				keys = append(keys, k)
 			} else {
 				passed = append(passed, k)
@@ -171,6 +178,14 @@ func occurrencesIn(name string, f file, tokens []token, takes keyFilter, left *[
 	out.text = marked(f.text, tokens, false)
 	return out, true
 }
+
+// plain tells whether an entry looks like a key and its value, rather than like a piece of a language that a format happens to take for
+// one.
+func plain(e confedit.Entry) bool {
+	return plainKey().MatchString(e.Key) && !strings.ContainsAny(e.Value, "{}()[];'\"") && !strings.HasSuffix(e.Value, ",")
+}
+
+var plainKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_./-]+$`) })
 
 // editable tells whether the key can be set, and nothing else of the file changes with it.
 func editable(format, text string, e confedit.Entry) bool {

@@ -169,7 +169,7 @@ func (w *writer) copied(d *Draft) {
 	}
 	w.line("\n[copy]")
 	if len(d.Wrote) > 0 {
-		w.line("# What the server wrote while it was watched: every node begins without it.\nexclude = [%s]", list(d.Wrote))
+		w.line("# What the server made while it was watched: every node begins without it.\nexclude = [%s]", list(d.Wrote))
 	}
 	if len(dirs) > 0 {
 		w.line("dirs = [%s]", list(dirs))

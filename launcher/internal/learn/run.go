@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,15 +46,22 @@ type httpAnswer struct {
 	path   string // answers with 2xx; "" if none of those tried does
 }
 
+// setup is how a node is started.
+type setup struct {
+	substitution
+	env     []string      // nil: that of learn itself
+	timeout time.Duration // 0: Options.Timeout
+}
+
 // run starts a node in a new copy, watches it and stops it: until its ports are settled, or enough says that all is there.
-func (l *learner) run(ctx context.Context, p occurrences, f substitution, enough func(map[socket]bool) bool) (out *trial, err error) {
+func (l *learner) run(ctx context.Context, p occurrences, f setup, enough func(map[socket]bool) bool) (out *trial, err error) {
 	l.copies++
 	dir := filepath.Join(l.scratch, strconv.Itoa(l.copies))
 	if _, err := nodedir.Copy(ctx, nodedir.CopySpec{From: l.self, To: dir, Exclude: l.tree.special}); err != nil {
 		return nil, err
 	}
 	f.dir = dir
-	if err := errors.Join(p.configure(dir, f), makeDirs(dir, l.places)); err != nil {
+	if err := errors.Join(p.configure(dir, f.substitution), makeDirs(dir, l.places)); err != nil {
 		return nil, err
 	}
 	before, err := readTree(ctx, dir)
@@ -71,7 +79,7 @@ func (l *learner) run(ctx context.Context, p occurrences, f substitution, enough
 	}
 	defer func() { err = errors.Join(err, n.log.Close()) }()
 	out = &trial{}
-	watched := n.watch(ctx, enough)
+	watched := n.watch(ctx, cmp.Or(f.timeout, l.o.Timeout), enough)
 	if watched == nil {
 		out.sockets, out.http, out.places = n.seen, n.askHTTP(ctx), written(candidates, states)
 	}
@@ -100,7 +108,7 @@ type node struct {
 	seen map[socket]bool
 }
 
-func (l *learner) start(ctx context.Context, dir string, p occurrences, f substitution) (*node, error) {
+func (l *learner) start(ctx context.Context, dir string, p occurrences, f setup) (*node, error) {
 	log, err := os.Create(dir + ".log")
 	if err != nil {
 		return nil, err
@@ -109,7 +117,10 @@ func (l *learner) start(ctx context.Context, dir string, p occurrences, f substi
 	for _, a := range p.args {
 		spec.Args = append(spec.Args, f.fill(a))
 	}
-	for _, kv := range inherited() {
+	if f.env == nil {
+		f.env = inherited()
+	}
+	for _, kv := range f.env {
 		name, _, _ := strings.Cut(kv, "=")
 		if value, ok := p.env[name]; ok {
 			kv = name + "=" + f.fill(value)
@@ -133,8 +144,8 @@ func inherited() []string {
 }
 
 // watch returns when the node's ports are settled.
-func (n *node) watch(ctx context.Context, enough func(map[socket]bool) bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, n.l.o.Timeout, fmt.Errorf("given up after %v", n.l.o.Timeout))
+func (n *node) watch(ctx context.Context, timeout time.Duration, enough func(map[socket]bool) bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("given up after %v", timeout))
 	defer cancel()
 	changed := time.Now()
 	err := probe.Until(ctx, nil, func(context.Context) error {
@@ -187,7 +198,7 @@ func (n *node) busy() string {
 		return ""
 	}
 	for _, s := range table {
-		p := n.l.tree.find(n.l.command, []token{{text: strconv.Itoa(s.Port), port: s.Port}}, likeAPort)
+		p := n.l.tree.find(n.l.command, []token{{text: strconv.Itoa(s.Port), port: s.Port}}, finder{takes: likeAPort})
 		if where := p.of(s.Port); len(where) > 0 {
 			holder := "another program"
 			if h, ok := ports.Holder(s.Addr()); ok {

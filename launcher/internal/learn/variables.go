@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -73,11 +72,27 @@ var commonPrefixes = [...]string{"START_", "RUN_", "SERVER_", "NODE_", "JAVA_", 
 func variablesIn(text string, prefixes []string) []string {
 	var out []string
 	for _, prefix := range prefixes {
-		// Texts lie side by side in a program: what is before a name may be the end of another word.
-		name := regexp.MustCompile(`(^|[^_])` + regexp.QuoteMeta(prefix) + `[A-Z][A-Z0-9_]+`)
-		if name.MatchString(text) {
+		if namesVariable(text, prefix) {
 			out = append(out, prefix+"*")
 		}
 	}
 	return out
 }
+
+// namesVariable tells whether the name of a variable that begins with the prefix stands in a text. Texts lie side by side in a program: what
+// is before a name may be the end of another word.
+func namesVariable(text, prefix string) bool {
+	for at := 0; ; {
+		i := strings.Index(text[at:], prefix)
+		if i < 0 {
+			return false
+		}
+		before, rest := at+i-1, text[at+i+len(prefix):]
+		if (before < 0 || text[before] != '_') && len(rest) > 1 && rest[0] >= 'A' && rest[0] <= 'Z' && isUpperWord(rest[1]) {
+			return true
+		}
+		at += i + len(prefix)
+	}
+}
+
+func isUpperWord(c byte) bool { return c == '_' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' }

@@ -43,6 +43,9 @@ func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
 		if err := n.Calls(ctx, "after joining", n.Plan.After, o.Emit); err != nil {
 			return err
 		}
+		if err := n.BecomeMember(); err != nil {
+			return err
+		}
 	}
 	return t.commit()
 }

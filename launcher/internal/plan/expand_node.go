@@ -13,6 +13,9 @@ func (x *expander) complete(n *Node, d *template.Data) (err error) {
 	if n.Edits, err = x.allEdits(n, d, method.Edits); err != nil {
 		return err
 	}
+	if n.Joined, err = x.edits(d, method.Joined); err != nil {
+		return err
+	}
 	if n.Files, err = x.files(n, d); err != nil {
 		return err
 	}
@@ -104,6 +107,11 @@ func (x *expander) nodeCalls(n *Node, d *template.Data) (err error) {
 	}
 	if n.Members.Call, err = x.oneCall(d, &x.t.Members.Call); err != nil {
 		return err
+	}
+	if n.Members.Call == nil {
+		if n.Members.Call, err = x.oneCall(d, &x.t.Members.Otherwise); err != nil {
+			return err
+		}
 	}
 	if n.Staged, err = x.oneCall(d, &x.t.Start.Staged); err != nil {
 		return err

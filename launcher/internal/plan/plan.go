@@ -63,6 +63,7 @@ type Node struct {
 	Dirs      []string   `json:"dirs,omitempty"`
 	Listeners []Listener `json:"listeners"`
 	Edits     []FileEdit `json:"edits,omitempty"`
+	Joined    []FileEdit `json:"joined,omitempty"` // made when the node has become a member
 	Files     []File     `json:"files,omitempty"`
 	Env       []string   `json:"env,omitempty"`       // K=V, sorted
 	StartEnv  []string   `json:"start_env,omitempty"` // likewise, for the command below alone; Env wins

@@ -164,7 +164,7 @@ func (p *Project) check(c *check) {
 		}
 	}
 	if p.Offset < 0 || p.Offset > 65535 || p.Offset == 0 && c.lines["offset"] > 0 {
-		c.add(toml.Key{"offset"}, "%d is no step between ports", p.Offset)
+		c.add(toml.Key{"offset"}, "%d is no step between ports (1 to 65535); without it, it is 1000, or the nearest that works", p.Offset)
 	}
 	if n, err := strconv.Atoi(string(p.Base)); (err != nil || n < -65535 || n > 65535) && p.Base != "" && p.Base != "auto" {
 		c.add(toml.Key{"base"}, `%q is neither "auto" nor a number from -65535 to 65535 that is added to every port`, p.Base)

@@ -121,7 +121,7 @@ func checkListener(found *problems, key string, l *Listener, seen map[string]boo
 
 func (t *checker) checkCalls() {
 	t.eachCall(func(key string, c *Call) {
-		if c.isZero() && (key == "members.call" || key == "start.staged" || strings.HasPrefix(key, "fault.")) {
+		if c.isZero() && (key == "members.call" || key == "members.otherwise" || key == "start.staged" || strings.HasPrefix(key, "fault.")) {
 			return
 		}
 		t.checkCall(key, c)
@@ -130,8 +130,13 @@ func (t *checker) checkCalls() {
 	if t.Fault.Set.isZero() != t.Fault.Clear.isZero() {
 		t.found.add("fault", "give both set and clear, or neither")
 	}
-	if m := &t.Members.Call; !m.isZero() && m.Number == "" && m.Count == "" && m.JSON == "" {
-		t.found.add("members.call", "reads no number of members; give number, count or json")
+	for key, m := range map[string]*Call{"members.call": &t.Members.Call, "members.otherwise": &t.Members.Otherwise} {
+		if !m.isZero() && m.Number == "" && m.Count == "" && m.JSON == "" {
+			t.found.add(key, "reads no number of members; give number, count or json")
+		}
+	}
+	if !t.Members.Otherwise.isZero() && t.Members.Call.When == "" {
+		t.found.add("members.otherwise", "is never made; give members.call a when")
 	}
 }
 
