@@ -30,9 +30,13 @@ func (c *Cluster) Down(ctx context.Context, keepData bool) error {
 	return nil
 }
 
-// Own makes this process an owner of the cluster: when release is called or the process dies, the keeper takes the cluster
-// down, unless another process owns it too; release returns when it is down. gone is closed when the keeper has ended.
-func (c *Cluster) Own(ctx context.Context) (release func(), gone <-chan struct{}, err error) {
-	own, _, err := c.hold(ctx, control.Request{Op: control.OpHold})
-	return own.release, own.gone, err
+// Watch returns a channel that is closed when the cluster's keeper has ended, because somebody took the cluster down or because it
+// was killed; stop ends the watch.
+func (c *Cluster) Watch(ctx context.Context) (gone <-chan struct{}, stop func(), err error) {
+	cl, _, err := c.send(ctx, control.Request{Op: control.OpHold})
+	if err != nil {
+		return nil, nil, err
+	}
+	gone = cl.Gone()
+	return gone, func() { cl.Close(); <-gone }, nil
 }

@@ -20,6 +20,7 @@ func applyCases() []applyCase {
 	for format, cases := range map[string][]applyCase{
 		"toml": tomlCases(), "properties": propertiesCases(), "nats": blocksCases(), "hocon": hoconCases(),
 		"redis": directiveCases(), "ini": iniCases(), "json": jsonCases(), "yaml": yamlCases(),
+		"env": envCases(), "postgresql": settingsCases(), "keyvalue": keyValueCases(), "xml": xmlCases(), "hcl": hclCases(),
 	} {
 		for _, c := range cases {
 			c.format = format

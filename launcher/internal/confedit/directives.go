@@ -17,7 +17,7 @@ import (
 func directivesSyntax() syntax {
 	return syntax{
 		rules: directiveRules,
-		parse: parseDirectives,
+		parse: func(src []byte) (*node, error) { return parseDirectives(src, directiveRules) },
 		path:  directivePath,
 		key:   func(path []string) string { return strings.Join(path, ".") },
 		find:  findDirective,
@@ -30,6 +30,15 @@ func directivesSyntax() syntax {
 	}
 }
 
+// keyValueSyntax is directivesSyntax with comments behind arguments, too.
+func keyValueSyntax() syntax {
+	s := directivesSyntax()
+	s.rules = keyValueRules
+	s.parse = func(src []byte) (*node, error) { return parseDirectives(src, keyValueRules) }
+	s.bare = func(s string) (kind, bool) { return kindString, bareArgument(s) && s[0] != '#' }
+	return s
+}
+
 const (
 	severalArguments = " "         // the quote of a node that holds several
 	argumentSpace    = " \t\v\f\r" // what parts arguments
@@ -40,6 +49,12 @@ var directiveRules = &rules{
 	comment: commentBy("#"),
 	escapes: &escapes{letters: "nrtba", runes: []rune("\n\r\t\b\a"), hex: "x", bytes: true, lenient: true},
 }
+
+var keyValueRules = func() *rules {
+	r := *directiveRules
+	r.endComment = true
+	return &r
+}()
 
 func isArgumentSpace(c byte) bool { return c != 0 && strings.IndexByte(argumentSpace, c) >= 0 }
 
@@ -87,8 +102,8 @@ func argumentsIn(s string) int {
 	return n
 }
 
-func parseDirectives(src []byte) (*node, error) {
-	sc, err := newScanner(src, directiveRules)
+func parseDirectives(src []byte, r *rules) (*node, error) {
+	sc, err := newScanner(src, r)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +123,7 @@ func directive(p *scanner, root *node) error {
 	val := &node{from: p.pos, to: p.pos, lead: " "}
 	for n := 0; ; n++ {
 		p.skip(argumentSpace)
-		if p.atLineEnd() {
+		if p.atLineEnd() || p.rules.endComment && p.peek() == '#' {
 			break
 		}
 		arg, err := argument(p)
@@ -131,14 +146,7 @@ func directive(p *scanner, root *node) error {
 	val.spans = []span{{name.from, val.to}}
 	p.skipLine()
 	key := strings.ToLower(name.text)
-	switch old := root.child(key); {
-	case old == nil:
-		root.replace(key, val)
-	case old.kind == kindArray:
-		old.children = append(old.children, val)
-	default:
-		root.children[root.index[key]] = &node{kind: kindArray, from: old.from, to: old.from, spread: true, children: []*node{old, val}}
-	}
+	root.repeat(key, val)
 	return nil
 }
 

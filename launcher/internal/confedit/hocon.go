@@ -245,13 +245,3 @@ func addHOCON(src []byte, root *node, path []string, value string) (patch, error
 	}
 	return appendLines(src, member), nil
 }
-
-func hoconKey(path []string) string {
-	parts := make([]string, len(path))
-	for i, name := range path {
-		if parts[i] = name; !allWord(name) || name == "include" {
-			parts[i] = quoteJSON(name)
-		}
-	}
-	return strings.Join(parts, ".")
-}

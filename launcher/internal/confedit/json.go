@@ -90,5 +90,5 @@ func addJSON(src []byte, root *node, path []string, value string) (patch, error)
 	for _, name := range path[len(way)-1:] {
 		names = append(names, quoteJSON(name))
 	}
-	return brackets{commas: true, unit: "  "}.addInside(src, way[len(way)-1], nested(names, value, ": {", "}")), nil
+	return brackets{commas: true, unit: "  "}.addInside(src, way[len(way)-1], nested(names, ": ", value, ": {", "}")), nil
 }

@@ -13,11 +13,13 @@ import (
 //go:embed names.txt
 var names string
 
-// Formats returns the names that Apply and List take.
+// Formats returns the names that Apply and Read take.
 func Formats() []string {
 	var all []string
 	for row := range rows() {
-		all = append(all, row[0])
+		if row[1] != program {
+			all = append(all, row[0])
+		}
 	}
 	return all
 }
@@ -35,10 +37,16 @@ func FormatOf(filename string) (string, bool) {
 	return "", false
 }
 
+// program is the dialect of files that are known, and refused.
+const program = "program"
+
 func syntaxOf(format string) (syntax, error) {
 	for row := range rows() {
 		if row[0] != format {
 			continue
+		}
+		if row[1] == program {
+			return syntax{}, fmt.Errorf("a %s file is a program, in which no single value can be told and changed: write it whole, or set what it reads from the environment", format)
 		}
 		if syn, ok := syntaxFor(row[1]); ok {
 			return syn, nil

@@ -49,6 +49,16 @@ func syntaxFor(dialect string) (syntax, bool) {
 		return directivesSyntax(), true
 	case "ini":
 		return iniSyntax(), true
+	case "keyvalue":
+		return keyValueSyntax(), true
+	case "env":
+		return envSyntax(), true
+	case "settings":
+		return settingsSyntax(), true
+	case "xml":
+		return xmlSyntax(), true
+	case "hcl":
+		return hclSyntax(), true
 	case "json":
 		return jsonSyntax(), true
 	case "yaml":

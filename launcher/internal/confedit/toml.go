@@ -234,18 +234,3 @@ func addTOML(src []byte, root *node, path []string, value string) (patch, error)
 	}
 	return insertLines(src, n.last, indentAt(src, n.lastKey)+line), nil
 }
-
-// namesOf returns the names on the way from the root, without the indexes of arrays.
-func namesOf(way []*node) []string {
-	var path []string
-	for i, n := range way[1:] {
-		if in := way[i]; in.kind == kindTable {
-			for j, child := range in.children {
-				if child == n {
-					path = append(path, in.names[j])
-				}
-			}
-		}
-	}
-	return path
-}

@@ -65,24 +65,6 @@ func parseYAML(src []byte) (*node, error) {
 	return nil, p.errorf(p.pos, "expected a key at the column of those above, got %s", p.what())
 }
 
-// prologue passes directives and the start of the document.
-func prologue(p *yamlParser) error {
-	if err := p.toContent(); err != nil {
-		return err
-	}
-	for p.peek() == '%' {
-		p.skipLine()
-		if err := p.toContent(); err != nil {
-			return err
-		}
-	}
-	if p.marker() && p.peek() == '-' {
-		p.pos += 3
-		return p.toContent()
-	}
-	return nil
-}
-
 // block reads the node that starts here and whose lines are indented by more than its parent.
 func (p *yamlParser) block(parent int) (*node, error) {
 	if err := p.enter(); err != nil {
