@@ -45,7 +45,7 @@ type Edit struct {
 	Present bool `json:"present,omitempty"`
 	// Default says that a file with the key keeps its value.
 	Default bool `json:"default,omitempty"`
-	// Unset takes out all keys that match Key as Match tells, with everything below them, however often they stand there,
+	// Unset takes out all keys that match Key as Match tells, and everything below them, however often they stand there,
 	// but for those that other edits set. It goes before all other edits.
 	Unset bool `json:"unset,omitempty"`
 }

@@ -75,14 +75,15 @@ func TestMatch(t *testing.T) {
 		want                 string
 	}{
 		{"hocon", hocon, "listeners.*.*.bind", "listeners.tcp.default.bind=1 listeners.ssl.x.bind=2 listeners.ws.y.bind=[3, 4]"},
-		{"hocon", hocon, "*.on", "listeners.ssl.x.on=true"},
+		{"hocon", hocon, "*.*.*.on", "listeners.ssl.x.on=true"},
+		{"hocon", hocon, "*.on", ""},
 		{"hocon", hocon, "bind", "bind=5"},
 		{"hocon", hocon, "nothing", ""},
 		{"properties", "listeners.tcp.1 = 1\nlisteners.ssl.1 = 2\n", "listeners.*.1", "listeners.tcp.1=1 listeners.ssl.1=2"},
-		{"yaml", "http.port: 1\nhttp:\n  host: h\n", "http.*", `"http.port"=1 http.host=h`},
+		{"yaml", "http.port: 1\nhttp:\n  host: h\n", "http.*", `http.port=1 http.host=h`},
 		{"nats", "PORT = 4222\nport: $PORT\n", "port", "port=4222"},
 		{"redis", "save 900 1\nsave 60 5\n", "save.*", "save.0=900 1 save.1=60 5"},
-		{"ini", "[a/b]\nx = 1\n", "a*x", "a/b.x=1"},
+		{"ini", "[a/b]\nx = 1\n", "*.x", "a/b.x=1"},
 	}
 	for _, tt := range tests {
 		entries, err := mustRead(t, tt.format, tt.src).Match(tt.pattern)
