@@ -56,6 +56,9 @@ tick = "100"
 path = "plugins"
 existing = "keep"
 text = "[]"
+[environment]
+PASSWORD = '{{.Source "s.conf" "password"}}'
+EMPTY = ""
 [start]
 command = ["kvd"]
 [[refuse]]
@@ -126,6 +129,19 @@ func TestSourceNotes(t *testing.T) {
 	}
 	if got := strings.Join(p.Notes, "\n"); !strings.Contains(got, "store = /var/kv") || !strings.Contains(got, "log.y = /var/log/y.log") || strings.Contains(got, "stderr") {
 		t.Errorf("notes %q", got)
+	}
+	if got := strings.Join(p.Nodes[0].Env, " "); got != "EMPTY= PASSWORD=p@ss" {
+		t.Errorf("environment %q", got)
+	}
+	if p, err = planOf(t, ""); err != nil || strings.Join(p.Nodes[0].Env, " ") != "EMPTY=" {
+		t.Errorf("without a password: %q, %v", p.Nodes[0].Env, err)
+	}
+}
+
+func TestSourceURL(t *testing.T) {
+	p, err := planOf(t, "user = u\npassword = p@ss\n")
+	if err != nil {
+		t.Fatal(err)
 	}
 	if got, want := p.Nodes[0].Listeners[0].URL, "kv://u:p%40ss@127.0.0.1:5000"; got != want {
 		t.Errorf("url %q, want %q", got, want)

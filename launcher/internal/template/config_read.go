@@ -19,6 +19,7 @@ import (
 // looks up variables that the files leave to the environment, and may be nil.
 func (t *Template) ReadConfig(dir fs.FS, root string, env func(name string) (string, bool)) (*Config, error) {
 	r := t.newReader(func(file string) ([]byte, error) { return readLimited(dir, file) }, root)
+	r.glob = func(pattern string) ([]string, error) { return fs.Glob(dir, pattern) }
 	r.parse = func(format, file string, _ []byte) (*confedit.File, error) {
 		return confedit.Follow(dir, format, file, env)
 	}
@@ -43,6 +44,7 @@ type configReader struct {
 	t       *Template
 	read    func(file string) ([]byte, error)
 	parse   func(format, file string, src []byte) (*confedit.File, error)
+	glob    func(pattern string) ([]string, error)
 	root    string
 	files   map[string]*configFile
 	claimed map[string]bool // file and key of listeners
@@ -56,7 +58,7 @@ type configFile struct {
 
 func (t *Template) newReader(read func(file string) ([]byte, error), root string) *configReader {
 	return &configReader{
-		t: t, read: read, root: root, files: map[string]*configFile{}, claimed: map[string]bool{},
+		t: t, read: read, root: root, glob: t.ownGlob, files: map[string]*configFile{}, claimed: map[string]bool{},
 		parse: func(format, _ string, src []byte) (*confedit.File, error) { return confedit.Read(format, src, nil) },
 	}
 }
@@ -178,25 +180,40 @@ func (r *configReader) keys(c *Config) error {
 }
 
 func (r *configReader) matches(c *Config) error {
-	for _, file := range slices.Sorted(maps.Keys(r.t.reads.matches)) {
-		src, err := r.read(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+	for _, pattern := range slices.Sorted(maps.Keys(r.t.reads.matches)) {
+		files, err := r.glob(pattern)
 		if err != nil {
-			return fmt.Errorf("read %q: %w", file, err)
+			return fmt.Errorf("read %q: %w", pattern, err)
 		}
-		for _, expr := range r.t.reads.matches[file] {
-			re, err := regexp.Compile(expr)
-			if err != nil {
-				return err // checked with the template
+		for _, file := range files {
+			src, err := r.read(file)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
 			}
-			if m := re.FindStringSubmatch(string(src)); m != nil {
-				c.Matches = append(c.Matches, ConfigMatch{file, expr, m[min(1, len(m)-1)]})
+			if err != nil {
+				return fmt.Errorf("read %q: %w", file, err)
+			}
+			for _, expr := range r.t.reads.matches[pattern] {
+				if m := regexp.MustCompile(expr).FindStringSubmatch(string(src)); m != nil { // checked with the template
+					c.Matches = append(c.Matches, ConfigMatch{pattern, expr, m[min(1, len(m)-1)]})
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// ownGlob is fs.Glob of the template's own files.
+func (t *Template) ownGlob(pattern string) ([]string, error) {
+	var files []string
+	for _, f := range t.Own {
+		if ok, err := path.Match(pattern, f.Path); err != nil {
+			return nil, err
+		} else if ok {
+			files = append(files, f.Path)
+		}
+	}
+	return files, nil
 }
 
 // places finds the keys that name places.

@@ -46,7 +46,7 @@ path = "log/*"
 [[edit]]
 file = "s.yaml"
 [edit.set]
-name = '{{.Name}}{{.SourceMatch "plugins" "\\[(.*)\\]"}}'
+name = '{{.Name}}{{.SourceMatch "plug*" "\\[(.*)\\]"}}'
 "peers.seed" = "x"
 `
 
@@ -73,7 +73,7 @@ func TestReadConfig(t *testing.T) {
 	}
 	want := &Config{
 		Keys:    []ConfigValue{{"s.yaml", "auth.password", "s3cret"}},
-		Matches: []ConfigMatch{{"plugins", `\[(.*)\]`, "a,b"}},
+		Matches: []ConfigMatch{{"plug*", `\[(.*)\]`, "a,b"}},
 		Listeners: map[string]Declared{
 			"web":                {Port: 8443, Scheme: "https", Key: "web.url"},
 			"extra_tcp_default":  {Port: 1883, Key: "listen.tcp.default.bind", Family: "extra"},
