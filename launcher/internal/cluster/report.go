@@ -41,7 +41,7 @@ func awaitReports(ctx context.Context, nodes []*node.Node, want int, emit func(c
 				r.err = n.AwaitRequired(wait, asked)
 			}
 			if r.err == nil {
-				emit(control.Event{Node: n.Plan.Index, Phase: "members", Members: want, Of: want})
+				emit(settled(n, r.members, want))
 			} else if ctx.Err() == nil {
 				cancel() // the others wait for it in vain
 			}
@@ -49,6 +49,14 @@ func awaitReports(ctx context.Context, nodes []*node.Node, want int, emit func(c
 	}
 	wg.Wait()
 	return reports
+}
+
+// settled is the event that a node sees all members, or, where its template has no way to ask it, that it serves.
+func settled(n *node.Node, said node.Members, want int) control.Event {
+	if said.Count < 0 {
+		return control.Event{Node: n.Plan.Index, Phase: "serves"}
+	}
+	return control.Event{Node: n.Plan.Index, Phase: "members", Members: said.Count, Of: want}
 }
 
 // disagreement returns a report of other members than the first one's, with its error; nil if all that say whom they see, agree.

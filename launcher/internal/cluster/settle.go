@@ -36,6 +36,11 @@ func (c *Cluster) Settle(ctx context.Context, emit func(control.Event)) error {
 	if err != nil && differs != nil {
 		return differs.n.Failed(differs.phase, err)
 	}
+	if err == nil {
+		for _, n := range nodes {
+			n.NoteMember()
+		}
+	}
 	return err
 }
 

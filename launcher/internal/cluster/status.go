@@ -91,6 +91,9 @@ func describe(rec *Record) *control.Status {
 	for _, n := range p.Nodes {
 		ns := control.NodeStatus{Index: n.Index, Name: n.Name, Dir: n.Dir, Log: n.Log, Client: n.Client, State: node.DiskState(n),
 			Listeners: map[string]string{}, URLs: map[string]string{}}
+		if !n.Members.Notify && n.Members.Call == nil {
+			ns.Members = control.MembersUnknown
+		}
 		for _, l := range n.Listeners {
 			ns.Listeners[l.Name] = address(l)
 			ns.URLs[l.Name] = cmp.Or(l.URL, address(l))

@@ -57,3 +57,11 @@ func AsError(err error) *Error {
 	e.Interrupted = e.Interrupted || errors.Is(err, ErrInterrupted)
 	return e
 }
+
+// TimeoutError is the cause of an operation whose time is over.
+type TimeoutError string
+
+func (e TimeoutError) Error() string { return string(e) }
+
+// MoreTimeHint is the way out of a TimeoutError.
+const MoreTimeHint = "give it more time with --timeout, or with ready.timeout in the template"

@@ -48,7 +48,7 @@ type Request struct {
 	// Own hangs the cluster on this connection, from the end of the request on: when the last such connection closes,
 	// the keeper takes the cluster down.
 	Own      bool          `json:"own,omitempty"`
-	Timeout  time.Duration `json:"timeout,omitempty"`
+	Timeout  time.Duration `json:"timeout,omitempty"`   // 0: as long as something moves on; below 0: for ever
 	Spent    time.Duration `json:"spent,omitempty"`     // of Timeout, before the request was sent
 	KeepData bool          `json:"keep_data,omitempty"` // OpDown: leave directories
 	Keep     bool          `json:"keep,omitempty"`      // OpUp: leave everything for debugging when it fails

@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/operation"
 )
+
+// unlimited is the time of a request that has no end.
+const unlimited = 365 * 24 * time.Hour
 
 // do carries out one request: at once where it changes nothing, else when it has the operation lock.
 func (k *Keeper) do(ctx context.Context, req control.Request, emit func(control.Event)) (*control.Status, error) {
@@ -25,9 +29,12 @@ func (k *Keeper) do(ctx context.Context, req control.Request, emit func(control.
 			return nil, err
 		}
 	}
-	if req.Timeout > 0 {
+	if limit := req.Timeout; limit != 0 { // else package operation sees that it ends
+		if limit < 0 {
+			limit = unlimited
+		}
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, req.Timeout-req.Spent, fmt.Errorf("not done within %v", req.Timeout))
+		ctx, cancel = context.WithTimeoutCause(ctx, limit-req.Spent, control.TimeoutError(fmt.Sprintf("not done within %v", limit)))
 		defer cancel()
 	}
 	held, err := k.lock.acquire(ctx, req, emit)

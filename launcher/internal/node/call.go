@@ -44,6 +44,7 @@ func (n *Node) Calls(ctx context.Context, phase string, cs []plan.Call, emit fun
 		}
 	}
 	if len(cs) > 0 {
+		n.note("made the calls to " + phase)
 		emit(control.Event{Node: n.Plan.Index, Phase: "called", Text: phase})
 	}
 	return nil

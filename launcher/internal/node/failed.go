@@ -11,8 +11,8 @@ import (
 	"onemore/launcher/internal/proc"
 )
 
-// Failed makes the error that a person can work with: node, phase, why, and an excerpt of its log. An error that has all of that
-// already is returned as it is.
+// Failed makes the error that a person can work with: node, phase, why, and, where it is about a start or an end that nobody
+// asked for, an excerpt of its log. An error that has all of that already is returned as it is.
 func (n *Node) Failed(phase string, err error) error {
 	var e *control.Error
 	if errors.As(err, &e) {
@@ -23,7 +23,8 @@ func (n *Node) Failed(phase string, err error) error {
 	}
 	e = &control.Error{Node: n.Plan.Index, Name: n.Plan.Name, Phase: phase, Why: err.Error(), Interrupted: errors.Is(err, control.ErrInterrupted)}
 	n.mu.Lock()
-	last, tried := n.last, n.tried
+	last, start, ended := n.last, n.start, n.run == nil
+	quotes := !n.member || n.state == control.Exited
 	n.mu.Unlock()
 	if last != nil {
 		select {
@@ -33,7 +34,15 @@ func (n *Node) Failed(phase string, err error) error {
 		}
 	}
 	e.Why += leftBehind(n, err)
-	e.Log = excerpt(n.Plan, tried)
+	if _, ok := errors.AsType[control.TimeoutError](err); ok {
+		if steps := n.timeline(); steps != "" && quotes {
+			e.Why += " (" + steps + ")"
+		}
+		e.Hint = control.MoreTimeHint
+	}
+	if quotes {
+		e.Log = excerpt(n.Plan, start, ended)
+	}
 	if _, err := os.Stat(n.Plan.Log); err == nil {
 		e.Logs = n.Plan.Log
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -117,20 +118,66 @@ func TestExcerpt(t *testing.T) {
 	}
 	feed(t, l, b.String())
 	l.Close()
-	excerptOf := func(path, want string) []string {
-		return excerpt(plan.Node{Log: path, Ready: plan.Ready{Log: want}}, time.Time{})
+	excerptOf := func(path, want string, ended bool) []string {
+		return excerpt(plan.Node{Log: path, Ready: plan.Ready{Log: want}}, logStart{}, ended)
 	}
-	if got := excerptOf(path, "ERROR"); len(got) != 1 || got[0] != "ERROR: the port is taken" {
+	match := []string{"line 39", "line 40", "ERROR: the port is taken", "line 41", "line 42", "line 43"}
+	last := []string{"line 90", "line 91", "line 92", "line 93", "line 94", "line 95", "line 96", "line 97", "line 98", "line 99"}
+	if got := excerptOf(path, "ERROR", false); !slices.Equal(got, match) {
 		t.Errorf("matching lines: got %q", got)
 	}
-	if got := excerptOf(path, ""); len(got) != 10 || got[9] != "line 99" {
+	if got, want := excerptOf(path, "ERROR", true), slices.Concat(match, []string{"…"}, last[5:]); !slices.Equal(got, want) {
+		t.Errorf("matching lines of a process that ended: got %q, want %q", got, want)
+	}
+	if got := excerptOf(path, "", false); !slices.Equal(got, last) {
 		t.Errorf("last lines: got %q", got)
 	}
-	if got := excerptOf(path, "no such line"); len(got) != 10 {
+	if got := excerptOf(path, "no such line", true); !slices.Equal(got, last) {
 		t.Errorf("with no match, the last lines: got %q", got)
 	}
-	if got := excerptOf(path+".missing", ""); len(got) != 0 {
+	if got := excerptOf(path, "line", true); len(got) != excerptLines || got[0] != "line 0" || got[6] != "…" || got[15] != "line 99" {
+		t.Errorf("with many matches: got %q", got)
+	}
+	if got := excerptOf(path+".missing", "", false); len(got) != 0 {
 		t.Errorf("a missing log: got %q", got)
+	}
+}
+
+// TestExcerptOwnLogs: of a file that the server logs to itself, what it has written since its start is quoted, each line that stands in
+// several files once, and no longer than can be read.
+func TestExcerptOwnLogs(t *testing.T) {
+	p := plan.Node{Dir: t.TempDir(), Ready: plan.Ready{LogFiles: []string{"log/*.log"}, Log: "FATAL"}}
+	p.Log = filepath.Join(p.Dir, "node.log")
+	write := func(name string, lines ...string) {
+		t.Helper()
+		path := filepath.Join(p.Dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for _, l := range lines {
+			fmt.Fprintln(f, l)
+		}
+	}
+	write("log/a.log", "FATAL: of the source")
+	start := logStartNow(p)
+	long := strings.Repeat("é", 400)
+	write("log/a.log", "FATAL: of now", long)
+	write("log/b.log", "FATAL: of now", "more")
+	want := []string{"FATAL: of now", strings.Repeat("é", 299) + "…", "more"}
+	if got := excerpt(p, start, false); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if err := os.Truncate(filepath.Join(p.Dir, "log/a.log"), 0); err != nil {
+		t.Fatal(err)
+	}
+	write("log/a.log", "FATAL: anew")
+	if got := excerpt(p, start, false); len(got) == 0 || got[0] != "FATAL: anew" {
+		t.Errorf("a file that was begun anew: got %q", got)
 	}
 }
 

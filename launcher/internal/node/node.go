@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
@@ -35,11 +34,13 @@ type Node struct {
 type life struct {
 	mu      sync.Mutex
 	state   control.State
-	run     *run      // the process, nil while there is none
-	last    *run      // the process last started, nil if there was none
-	tried   time.Time // of the last start
-	exit    string    // how the last process ended by itself
-	clean   bool      // it ended with exit code 0
+	run     *run     // the process, nil while there is none
+	last    *run     // the process last started, nil if there was none
+	start   logStart // of the last start
+	steps   []step   // since then, the start first
+	member  bool     // it has served as a member since: what it printed then explains no later failure
+	exit    string   // how the last process ended by itself
+	clean   bool     // it ended with exit code 0
 	changed chan struct{}
 }
 

@@ -22,15 +22,12 @@ func (n *Node) Observe(ctx context.Context, ns *control.NodeStatus, ask bool) {
 		ns.Exit = n.exit
 	}
 	r := n.run
-	if r != nil {
+	if r != nil && n.Plan.Members.Notify {
 		ns.Members = r.members
 	}
 	n.mu.Unlock()
 	if r == nil {
 		return
-	}
-	if !n.Plan.Members.Notify && n.Plan.Members.Call == nil {
-		ns.Members = control.MembersUnknown
 	}
 	id := r.proc.ID()
 	ns.PID, ns.Since = id.PID, &r.began

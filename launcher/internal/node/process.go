@@ -41,7 +41,8 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 		return gone
 	}
 	p := n.Plan
-	n.update(func() { n.tried = time.Now().UTC().Truncate(time.Microsecond) }) // as its log's times are
+	start := logStartNow(p)
+	n.update(func() { n.start, n.steps, n.member = start, []step{{"started", start.at}}, false })
 	r := &run{over: make(chan struct{}), group: o.Group}
 	log, err := openLog(p.Log)
 	if err != nil {

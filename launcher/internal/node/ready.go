@@ -18,10 +18,17 @@ type LaunchOptions struct {
 // Launch starts a stopped node and waits until it serves: it says so (where it can), every planned listener is open and
 // held by this node's own processes, and the template's calls answer. When it fails, the process may run on.
 func (n *Node) Launch(ctx context.Context, o LaunchOptions, emit func(control.Event)) error {
-	if t := n.Plan.Ready.Timeout.Duration; t > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, t, fmt.Errorf("not ready within %v", t))
+	listens := func() {
+		n.note("listened")
+		if len(n.Plan.Ready.Calls) > 0 { // else it is ready at once
+			emit(control.Event{Node: n.Plan.Index, Phase: "listening"})
+		}
+	}
+	if t := n.Plan.Ready.Timeout.Duration; t > 0 && !limited(ctx) {
+		patient, moved, cancel := WithPatience(ctx, t, func() []*Node { return []*Node{n} })
 		defer cancel()
+		noted := listens
+		ctx, listens = patient, func() { noted(); moved() }
 	}
 	emit(control.Event{Node: n.Plan.Index, Phase: "starting"})
 	if err := clearLeft(ctx, n); err != nil {
@@ -30,19 +37,31 @@ func (n *Node) Launch(ctx context.Context, o LaunchOptions, emit func(control.Ev
 	if err := n.startProcess(ctx, o); err != nil {
 		return n.Failed("start", err)
 	}
-	if err := ready(ctx, n); err != nil {
+	if err := ready(ctx, n, listens); err != nil {
 		return n.Failed("wait until it is ready", err)
 	}
 	if err := n.Calls(ctx, "set faults", o.Faults, emit); err != nil {
 		return err
 	}
+	n.note("was ready")
 	n.set(control.Starting, control.Running)
 	emit(control.Event{Node: n.Plan.Index, Phase: "ready"})
 	return nil
 }
 
-// ready waits until the node serves.
-func ready(ctx context.Context, n *Node) error {
+// NoteMember says that the node, which runs, has served as a member of the cluster since its last start.
+func (n *Node) NoteMember() {
+	n.update(func() { n.member = n.state == control.Running })
+}
+
+// limited tells whether the operation has a time limit of its own, in the place of the template's.
+func limited(ctx context.Context) bool {
+	_, ok := ctx.Deadline()
+	return ok
+}
+
+// ready waits until the node serves. It calls listens when all planned listeners are open.
+func ready(ctx context.Context, n *Node, listens func()) error {
 	life, cancel := n.withLife(ctx)
 	defer cancel()
 	if n.Plan.Ready.Notify {
@@ -65,6 +84,7 @@ func ready(ctx context.Context, n *Node) error {
 	if err != nil {
 		return err
 	}
+	listens()
 	for _, c := range n.Plan.Ready.Calls {
 		if err := n.awaitCall(life, c); err != nil {
 			return err

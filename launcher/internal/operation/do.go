@@ -10,6 +10,8 @@ import (
 
 // Do carries out a request. ctx ends when its client goes, when its time is over, and when it is preempted.
 func (o *Operation) Do(ctx context.Context, req control.Request) error {
+	ctx, cancel := o.patient(ctx, req)
+	defer cancel()
 	if req.Op == control.OpDown {
 		return o.down(ctx, req)
 	}

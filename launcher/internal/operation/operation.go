@@ -34,6 +34,8 @@ type Operation struct {
 	Record  func(control.Event) // to the event log only; likewise
 	// Preempt ends when the cluster is to be taken down: nobody needs what this operation is at any more.
 	Preempt context.Context
+
+	limit context.Context // ends when the operation has no time limit of its own, and nothing moves on any more; see patient
 }
 
 // ErrPreempted is the cause of an operation that was ended because somebody wants the cluster gone.
