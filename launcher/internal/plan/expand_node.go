@@ -139,6 +139,9 @@ func (x *expander) environment(d *template.Data, texts, method map[string]string
 			if err != nil {
 				return nil, err
 			}
+			if value == "" && src != "" {
+				continue // a text that says nothing is no variable
+			}
 			env[key] = value
 		}
 	}
