@@ -31,14 +31,14 @@ func Claim(dir, id string) proc.Claim {
 	return c
 }
 
-// recordedLeaders are the processes that the files of a cluster's folder name: each node's own with its number, and others, which
-// are no single node's, with -1.
+// recordedLeaders are the processes that the files of a cluster's folder name, each with the number of its node; the keeper, whose
+// session is no single node's, with -1.
 func recordedLeaders(dir string) map[proc.ID]int {
 	out := map[proc.ID]int{}
-	var more []proc.ID
+	var more []groupLeader
 	if state.ReadJSON(filepath.Join(dir, leadersFile), &more) == nil {
-		for _, id := range more {
-			out[id] = -1
+		for _, l := range more {
+			out[l.ID] = l.Node
 		}
 	}
 	var keeper proc.ID
@@ -154,7 +154,7 @@ func (t *Processes) RecordLeaders() error {
 	if err != nil {
 		return err
 	}
-	var recorded []proc.ID
+	var recorded []groupLeader
 	_ = state.ReadJSON(filepath.Join(t.dir, leadersFile), &recorded) // none, or one that is replaced
 	if slices.Equal(found.groupLeaders, recorded) {
 		return nil
