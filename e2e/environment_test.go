@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -124,4 +125,24 @@ func (h *host) failsSoon(what, want string, c *exec.Cmd) {
 	if took := time.Since(began); took > 10*time.Second {
 		h.t.Errorf("%s: it took %v to fail", what, took)
 	}
+}
+
+// TestTimeoutBoundsAll: --timeout counts from the call, not from the moment at which the keeper has understood.
+func TestTimeoutBoundsAll(t *testing.T) {
+	h := newHost(t)
+	h.ok("up", "1", "--base", "auto", "-q")
+	pid := h.keeper("default")
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	_, errs, code := h.run("up", "2", "--timeout", "1s")
+	if took := time.Since(began); code != 1 || took > 5*time.Second || !strings.Contains(errs, "does not answer: not done within 1s") {
+		t.Errorf("up with a keeper that stands still: exit %d after %v: %s", code, took, errs)
+	}
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	h.full("default", 1)
+	h.ok("down", "-q")
 }

@@ -112,22 +112,29 @@ func FindLeft(dir, id string) ([]Left, error) {
 }
 
 // KillStrays ends what an earlier keeper of the cluster in dir, with this id, left running. Strangers that use the folder are left
-// alone, and told of later: TakeSpared.
+// alone, and told of later: TakeSpared. An earlier keeper that ended in order has left nothing, and they are not looked for.
 func (t *Processes) KillStrays(dir, id string) error {
 	claim := Claim(dir, id) // before the files that it reads are written anew
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
-	var strangers []proc.Info
-	_, err := proc.Stop(ctx, func() ([]proc.ID, error) {
-		found, err := claim.FindAll()
-		strangers = found.Strangers
-		return proc.IDs(found.Own), err
-	}, 0)
-	t.noteSpared(strangers)
+	_, err := proc.Stop(ctx, claim.IDs, 0)
+	if err == nil && keeperCrashed(dir) {
+		var found proc.Found
+		found, err = claim.FindAll()
+		t.noteSpared(found.Strangers)
+	}
 	if claim.Cgroup != "" {
-		err = errors.Join(err, proc.RemoveCgroup(claim.Cgroup))
+		if err := proc.RemoveCgroup(claim.Cgroup); err != nil { // it is empty, and in nobody's way
+			t.log.Warn("remove the control group", "err", err)
+		}
 	}
 	return err
+}
+
+// keeperCrashed tells whether the last keeper of the cluster in dir was killed: one that ends in order removes its file.
+func keeperCrashed(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, KeeperFile))
+	return err == nil
 }
 
 func (t *Processes) noteSpared(strangers []proc.Info) {
