@@ -187,11 +187,15 @@ func (n *Node) openBroker() error {
 	if secret == "" { // no one may link to this node: its own id, which it tells to nobody then, locks them out
 		secret = v.Self.Node
 	}
+	cert, err := n.cfg.certificate()
+	if err != nil {
+		return err
+	}
 	n.broker, err = broker.Open(broker.Config{
 		Name: v.Self.Name, NodeID: v.Self.Node, ClusterID: cluster, Secret: []byte(secret),
 		Dir: n.dataDir(), Store: n.store, Peers: peers(v), Forward: s.take("forward"),
 		MQTT: s.take("mqtt"), MQTTS: s.take("mqtts"), WS: s.take("ws"), WSS: s.take("wss"),
-		Web: n.web, Wait: true, Faults: n.linkFaults, Logger: n.log, MaxSubscriptions: n.cfg.MQTT.MaxSubscriptions,
+		Web: n.web, Certificate: cert, Wait: true, Faults: n.linkFaults, Logger: n.log, MaxSubscriptions: n.cfg.MQTT.MaxSubscriptions,
 		ReceiveMaximum: n.cfg.MQTT.ReceiveMaximum, ServerKeepAlive: time.Duration(n.cfg.MQTT.ServerKeepAlive) * time.Second,
 	})
 	return err

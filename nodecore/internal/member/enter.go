@@ -75,7 +75,7 @@ func (tr *transition) Join(ctx context.Context, t Target) error {
 	if err := tr.switchCluster(ctx, a, id, true); err != nil {
 		return err
 	}
-	tr.arrived(a.Holders)
+	tr.arrived(Arrival{Joined: true, Holders: a.Holders})
 	if err := tr.announce(l, a); err != nil {
 		return err
 	}

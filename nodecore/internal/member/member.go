@@ -60,6 +60,7 @@ type View struct {
 // Arrival says how this node came into its present cluster.
 type Arrival struct {
 	Cluster string
+	Joined  bool     // another member let it in; else it founded the cluster, or came back to it
 	Holders []string // members that hold data which this node may lack, by Config.Holders of the member it met first
 }
 

@@ -82,11 +82,11 @@ func (ms *membership) enter(sync bool) error {
 	return nil
 }
 
-// arrived reports that this node is in its cluster, and who holds data there.
-func (ms *membership) arrived(holders []string) {
+// arrived reports that this node is in its cluster; the cluster is filled in here.
+func (ms *membership) arrived(a Arrival) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock() // held so that the latest arrival stays in the channel; the sends never block
-	a := Arrival{Cluster: ms.st.Cluster, Holders: holders}
+	a.Cluster = ms.st.Cluster
 	for {
 		select {
 		case ms.arrivals <- a:

@@ -91,7 +91,7 @@ func (bs *bootstrap) trySeed(t Target) error {
 		return err
 	}
 	bs.log.Info("joined cluster", "cluster", a.Cluster, "by", t.Name)
-	bs.arrived(a.Holders)
+	bs.arrived(Arrival{Joined: true, Holders: a.Holders})
 	if err := bs.announce(l, a); err != nil {
 		bs.log.Warn("meet the seed", "seed", t.Name, "error", err) // heal goes on from here
 	}
