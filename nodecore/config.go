@@ -13,6 +13,7 @@ import (
 
 	"onemore/nodecore/internal/broker"
 	"onemore/nodecore/internal/member"
+	"onemore/nodecore/internal/store"
 
 	"github.com/BurntSushi/toml"
 )
