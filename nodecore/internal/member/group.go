@@ -91,6 +91,18 @@ func (g *Group) Arrivals() <-chan Arrival { return g.arrivals }
 // this cluster's gossip nor a control stream.
 func (g *Group) Garbage() uint64 { return g.port.garbage.Load() }
 
+// Traffic is what went over the cluster port so far.
+type Traffic struct {
+	PacketsSent, PacketsReceived   uint64
+	StreamsDialed, StreamsAccepted uint64
+}
+
+// Traffic counts since Open.
+func (g *Group) Traffic() Traffic {
+	t := &g.port.traffic
+	return Traffic{t.sent.Load(), t.received.Load(), t.dialed.Load(), t.accepted.Load()}
+}
+
 // Close stops the node's part in the cluster: it stays a member, as one that
 // is stopped. It may be called twice.
 func (g *Group) Close() error {
