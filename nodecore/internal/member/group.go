@@ -55,6 +55,7 @@ func (g *Group) Start() error {
 	g.wg.Go(g.keepSaved)
 	g.wg.Go((&healer{g.transition}).run)
 	g.wg.Go((&watcher{g.membership}).run)
+	g.wg.Go((&introducer{g.membership}).run)
 	g.wg.Go(g.spread.run)
 	return nil
 }
@@ -66,10 +67,13 @@ func newGroup(cfg Config, st state) *Group {
 	if cfg.Faults == nil {
 		cfg.Faults = new(faults.Table)
 	}
+	if cfg.version == 0 {
+		cfg.version = protocolVersion
+	}
 	ms := &membership{
 		cfg: cfg, log: cfg.Logger, st: st, roster: newRoster(st.rosterData),
 		changes: make(chan struct{}, 1), dirty: make(chan struct{}, 1),
-		memberLost: make(chan struct{}, 1), neighbourChanged: make(chan struct{}, 1), arrivals: make(chan Arrival, 1),
+		memberLost: make(chan struct{}, 1), neighbourChanged: make(chan struct{}, 1), toIntroduce: make(chan struct{}, 1), arrivals: make(chan Arrival, 1),
 	}
 	ms.st.rosterData = rosterData{}
 	ms.ctx, ms.cancel = context.WithCancel(context.Background())

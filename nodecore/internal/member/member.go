@@ -47,6 +47,8 @@ type Config struct {
 	Holders func() []string
 	Faults  *faults.Table // nil: none
 	Logger  *slog.Logger  // nil: discard
+
+	version int // that this node speaks; 0: protocolVersion. Tests make older nodes by it
 }
 
 // View is what a node knows about its cluster at one moment.

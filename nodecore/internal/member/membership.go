@@ -35,6 +35,7 @@ type membership struct {
 	dirty            chan struct{} // for keepSaved
 	memberLost       chan struct{} // for the healer: a member may be unreachable
 	neighbourChanged chan struct{} // for the watcher
+	toIntroduce      chan struct{} // for the introducer
 
 	arrivals chan Arrival // for the caller of the package; holds the latest one that was not taken
 
@@ -137,7 +138,7 @@ func (ms *membership) View() View {
 
 // changed is called whenever alive or roster changed; it never blocks.
 func (ms *membership) changed() {
-	for _, c := range []chan struct{}{ms.changes, ms.dirty, ms.memberLost, ms.neighbourChanged} {
+	for _, c := range []chan struct{}{ms.changes, ms.dirty, ms.memberLost, ms.neighbourChanged, ms.toIntroduce} {
 		select {
 		case c <- struct{}{}:
 		default:
