@@ -63,7 +63,7 @@ type View struct {
 type Arrival struct {
 	Cluster string
 	Joined  bool     // another member let it in; else it founded the cluster, or came back to it
-	Holders []string // members that hold data which this node may lack, by Config.Holders of the member it met first
+	Holders []string // members to fetch data from, by Config.Holders of the member it met first; one that comes back: all, if any holds data
 }
 
 // Code tells why a node was refused, for callers that branch on it.

@@ -3,6 +3,7 @@ package member
 import (
 	"errors"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -95,8 +96,13 @@ func (sv *server) answer(r request, joining bool) reply {
 	a.Version = sv.cfg.version
 	a.From, a.Cluster = sv.selfLocked(), sv.st.Cluster
 	sv.mu.Unlock()
-	if err == nil && (r.Op == opJoin || r.Op == opHello) && sv.cfg.Holders != nil {
-		a.Holders = sv.cfg.Holders()
+	if err == nil && sv.cfg.Holders != nil {
+		switch r.Op {
+		case opJoin:
+			a.Holders = sv.cfg.Holders()
+		case opHello:
+			a.Holders = sv.everybody(r.From.Name)
+		}
 	}
 	if err != nil {
 		a.Code, a.Text = CodeBusy, err.Error()
@@ -105,6 +111,22 @@ func (sv *server) answer(r request, joining bool) reply {
 		}
 	}
 	return a
+}
+
+// everybody is all running members but the asking one, if any holds data: those
+// that lost their link to it must be in touch with it again before it is ready,
+// so that they wait for it with what they acknowledge.
+func (sv *server) everybody(asking string) []string {
+	holders := sv.cfg.Holders()
+	if len(holders) == 0 {
+		return nil
+	}
+	for _, m := range sv.View().Running {
+		if m.Name != asking && !slices.Contains(holders, m.Name) {
+			holders = append(holders, m.Name)
+		}
+	}
+	return holders
 }
 
 // answerJoin lets a node in: it may use the cluster's gossip from now on.

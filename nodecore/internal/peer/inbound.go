@@ -109,6 +109,8 @@ func (in *inbound) serve(conn net.Conn, br *bufio.Reader, hello greeting) error 
 	if in.stream != hello.stream {
 		in.stream, in.last, fresh[0] = hello.stream, hello.next-1, 1
 	}
+	// A process that was here before may have acknowledged more than Handler.Position knows: those frames don't come again.
+	in.last = max(in.last, hello.next-1)
 	l.m.cfg.Handler.Settle(l.name) // what was handled before is acknowledged by the welcome
 	l.meet(hello.incarnation, false)
 	if _, err := conn.Write(appendFrame(nil, kindWelcome, in.last, fresh[:], nil)); err != nil {
