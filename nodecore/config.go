@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -50,7 +48,12 @@ type ClusterConfig struct {
 	Bind       string   `toml:"bind"`        // ip:port, TCP and UDP
 	Secret     string   `toml:"secret"`      // the same in all nodes; without one nobody can join
 	SecretFile string   `toml:"secret_file"` // holds the secret instead
-	Seeds      []string `toml:"seeds"`       // NAME@HOST:PORT; only for the very first start
+	Seeds      []string `toml:"seeds"`       // NAME@HOST:PORT, or @HOST:PORT for any node there; only for the very first start
+
+	// Where other nodes reach the cluster port and the port for links, if that is not where they are bound: HOST or HOST:PORT.
+	Advertise        string `toml:"advertise"`
+	AdvertiseForward string `toml:"advertise_forward"`
+	TLS              bool   `toml:"tls"` // links between nodes are encrypted; the same in all nodes
 }
 
 // ListenersConfig are the node's ports besides the cluster port.
@@ -168,6 +171,7 @@ func (c *Config) keys() map[string]any {
 	keys := map[string]any{
 		"node.name": &c.Node.Name, "node.data_dir": &c.Node.DataDir,
 		"cluster.bind": &c.Cluster.Bind, "cluster.secret": &c.Cluster.Secret,
+		"cluster.advertise": &c.Cluster.Advertise, "cluster.advertise_forward": &c.Cluster.AdvertiseForward, "cluster.tls": &c.Cluster.TLS,
 		"cluster.secret_file": &c.Cluster.SecretFile, "cluster.seeds": &c.Cluster.Seeds,
 		"web.hosts": &c.Web.Hosts, "tls.cert_file": &c.TLS.CertFile, "tls.key_file": &c.TLS.KeyFile,
 		"log.level": &c.Log.Level, "storage.sync": &c.Storage.Sync,
@@ -277,7 +281,7 @@ func (c *Config) seeds() ([]member.Target, error) {
 	var list []member.Target
 	var errs []error
 	for _, s := range c.Cluster.Seeds {
-		t, err := member.ParseTarget(s)
+		t, err := member.ParseSeed(s)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -299,27 +303,6 @@ func (c *Config) level() (slog.Level, error) {
 func (c *Config) Level() slog.Level {
 	l, _ := c.level() // Validate has looked
 	return l
-}
-
-// advertise is the address at which other nodes reach what is bound to addr.
-func (c *Config) advertise(addr net.Addr) (netip.AddrPort, error) {
-	ap, err := netip.ParseAddrPort(addr.String())
-	if err != nil {
-		return ap, fmt.Errorf("read own address %q: %w", addr, err)
-	}
-	if !ap.Addr().IsUnspecified() {
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), nil
-	}
-	_, host, _ := strings.Cut(c.Node.Name, "@")
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return netip.AddrPortFrom(ip, ap.Port()), nil
-	}
-	ips, err := net.LookupIP(host)
-	if err != nil || len(ips) == 0 {
-		return ap, fmt.Errorf("find address of %q: %w", host, err)
-	}
-	ip, _ := netip.AddrFromSlice(ips[0])
-	return netip.AddrPortFrom(ip.Unmap(), ap.Port()), nil
 }
 
 // DataDir is the data directory of a node directory, without a look at the

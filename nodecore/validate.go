@@ -50,6 +50,11 @@ func (c *Config) Validate() error {
 	between("mqtt.max_subscriptions", c.MQTT.MaxSubscriptions, 1, math.MaxInt32)
 	between("mqtt.receive_maximum", c.MQTT.ReceiveMaximum, 1, math.MaxUint16)
 	between("mqtt.server_keep_alive", c.MQTT.ServerKeepAlive, 0, math.MaxUint16)
+	bad("cluster.advertise", checkAdvertise(c.Cluster.Advertise))
+	bad("cluster.advertise_forward", checkAdvertise(c.Cluster.AdvertiseForward))
+	if c.Cluster.TLS && c.Cluster.Secret == "" {
+		bad("cluster.tls", errors.New("certificates of links can't be made without cluster.secret"))
+	}
 	bad("cluster.bind", checkBind(c.Cluster.Bind))
 	if !c.Listeners.Forward.on() {
 		bad("listeners.forward", errors.New("the port for links between nodes can't be turned off"))

@@ -51,6 +51,7 @@ type Config struct {
 	WSS     net.Listener // 8084
 
 	Web         *webcheck.Checker // which pages may use WebSocket; nil: any
+	LinkTLS     bool              // links between nodes are encrypted; the same in all nodes
 	Wait        bool              // clients wait, at first and after every Reset, until Admit is called
 	Certificate *tls.Certificate  // of the TLS listeners; nil: one by the cluster's CA
 	Faults      peer.Faults       // faults between this node and others; nil: none
@@ -133,7 +134,12 @@ func Open(cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
+	var link *tls.Config
+	if cfg.LinkTLS {
+		link = b.certs.linkConfig()
+	}
 	b.mesh, err = peer.Open(peer.Config{
+		TLS:  link,
 		Name: cfg.Name, NodeID: cfg.NodeID, ClusterID: cfg.ClusterID, Secret: cfg.Secret,
 		Listener: cfg.Forward, Handler: b, Faults: cfg.Faults, Hold: cfg.Hold, Logger: cfg.Logger,
 	})

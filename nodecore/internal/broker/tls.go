@@ -76,6 +76,42 @@ func (c *certs) config() *tls.Config {
 	}
 }
 
+// linkConfig is for links between nodes, both sides of them: whoever has a certificate of the cluster's CA is a node of it.
+func (c *certs) linkConfig() *tls.Config {
+	leaf := func() (*tls.Certificate, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if err := c.makeLeafLocked(); err != nil {
+			return nil, err
+		}
+		return c.leaf, nil
+	}
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		SessionTicketsDisabled: true,
+		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return leaf() },
+		GetClientCertificate:   func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return leaf() },
+		ClientAuth:             tls.RequireAnyClientCert,
+		InsecureSkipVerify:     true, // by name; VerifyConnection verifies by CA, and the link's own handshake the node
+		VerifyConnection:       c.verifyNode,
+	}
+}
+
+// verifyNode checks that the other side of a link has a certificate of the cluster's CA.
+func (c *certs) verifyNode(s tls.ConnectionState) error {
+	c.mu.Lock()
+	err := c.makeCALocked()
+	ca := c.ca
+	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca)
+	_, err = s.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	return err
+}
+
 // CA returns the cluster's CA certificate as PEM. All nodes of a cluster have the same one.
 func (b *Broker) CA() ([]byte, error) {
 	c := &b.certs

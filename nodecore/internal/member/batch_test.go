@@ -114,3 +114,35 @@ func TestVersionBefore(t *testing.T) {
 		}
 	}
 }
+
+// Nodes that know nothing but the addresses where others may be form one cluster, founded by the lowest; a later one finds it.
+func TestNamelessSeeds(t *testing.T) {
+	var nodes []*testNode
+	var seeds []Target
+	for i := range 4 {
+		nodes = append(nodes, reserve(t, fmt.Sprintf("n%02d", i+1)))
+		seeds = append(seeds, Target{Addr: nodes[i].target().Addr})
+	}
+	for _, n := range nodes {
+		n.cfg.Seeds = seeds
+	}
+	for _, n := range nodes[:3] {
+		n.start(t)
+	}
+	formed(t, nodes[:3])
+	nodes[3].start(t)
+	formed(t, nodes)
+}
+
+func TestParseSeed(t *testing.T) {
+	tests := map[string]Target{
+		"a@127.0.0.1:1": {"a@127.0.0.1", "127.0.0.1:1"}, "@10.0.0.1": {"", "10.0.0.1:7946"}, "@nodes.example.com:5": {"", "nodes.example.com:5"},
+		"@[::1]:5": {"", "[::1]:5"}, "@": {}, "@host": {}, "@10.0.0.1:x": {}, "a": {},
+	}
+	for s, want := range tests {
+		got, err := ParseSeed(s)
+		if got != want || (err != nil) != (want == Target{}) {
+			t.Errorf("%q: got %+v, %v", s, got, err)
+		}
+	}
+}

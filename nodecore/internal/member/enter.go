@@ -89,7 +89,7 @@ func (tr *transition) requestAdmission(l *peerLink, t Target) (reply, string, er
 	id := newID()
 	// A node that already is a member must be recognised as one, so it asks as what it is.
 	a, err := l.ask(r)
-	if a.From.Name != "" && a.From.Name != t.Name {
+	if a.From.Name != "" && t.Name != "" && a.From.Name != t.Name {
 		return a, "", refuse(CodeName, "the node at %s is %s, not %s", t.Addr, a.From.Name, t.Name)
 	}
 	if err != nil {

@@ -48,7 +48,7 @@ func (g *Group) Start() error {
 	pending := g.st.Cluster == ""
 	g.port.start()
 	if pending {
-		g.wg.Go((&bootstrap{g.transition}).run)
+		g.wg.Go((&bootstrap{transition: g.transition}).run)
 	} else if err := g.enter(false); err != nil {
 		return err
 	}

@@ -156,7 +156,7 @@ func (sp *spreader) allPresent() bool {
 		there[m.Name] = true
 	}
 	for _, s := range sp.cfg.Seeds {
-		if !there[s.Name] {
+		if s.Name != "" && !there[s.Name] {
 			return false
 		}
 	}

@@ -63,6 +63,9 @@ func (ms *membership) talk(ctx context.Context, name, addr string) (*peerLink, e
 	if len(ms.cfg.Secret) == 0 {
 		return nil, refuse(CodeOpen, "this node has no cluster.secret, so it can't join others")
 	}
+	if name == "" { // of a nameless seed
+		name = addr
+	}
 	dctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	conn, err := ms.port.dial(dctx, name, addr)

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -71,6 +72,9 @@ func (in *inbound) close() {
 // inbound serves an accepted connection. It holds one of the slots until the other side has proved to be a peer.
 func (m *Mesh) inbound(conn net.Conn) {
 	conn.SetDeadline(time.Now().Add(handshakeTime))
+	if cfg := m.cfg.TLS; cfg != nil {
+		conn = tls.Server(conn, cfg)
+	}
 	br := bufio.NewReaderSize(conn, 8<<10)
 	self, key := m.identity()
 	var l *link
