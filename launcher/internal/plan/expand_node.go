@@ -127,7 +127,8 @@ func (x *expander) nodeCalls(n *Node, d *template.Data) (err error) {
 		}
 		n.Client = append(n.Client, line)
 	}
-	return nil
+	n.ClientEnv, err = x.environment(d, x.t.Client.Environment, nil)
+	return err
 }
 
 // environment expands the texts of the template and of the way to join, and lays what people gave over them.

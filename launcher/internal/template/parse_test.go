@@ -256,3 +256,16 @@ func TestParseEnvironment(t *testing.T) {
 		t.Errorf("own %v, want %v", tpl.OwnEnvironment, want)
 	}
 }
+
+func TestClientEnvironment(t *testing.T) {
+	tpl := mustParse(t, small+"[client.environment]\nCA = \"{{.Dir}}/ca.pem\"")
+	if got := tpl.Client.Environment["CA"]; got != "{{.Dir}}/ca.pem" {
+		t.Errorf("got %q", got)
+	}
+	for _, bad := range []string{"ca", "A-B", "1A", "DIR", "NODES"} {
+		_, err := Parse("sample", []byte(small+"[client.environment]\n\""+bad+"\" = \"x\""))
+		if err == nil || !strings.Contains(err.Error(), "client.environment."+bad) {
+			t.Errorf("%s: got %v", bad, err)
+		}
+	}
+}
