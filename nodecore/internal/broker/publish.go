@@ -52,15 +52,17 @@ func (a *acceptance) Done(bool) {
 func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 	m.node, m.seq = b.incarnation, b.seq.Add(1)
 	var retained *stamp
+	chosen := func() {}
 	if m.retain {
-		at := b.retained.retain(m)
+		at := b.retained.publishLive(m)
 		retained = &at
+		chosen = b.retained.endLive
 	}
 	if w != nil {
 		w.more()
 	}
 	stored, remote := retained != nil, false
-	stored = b.routes.deliver(m, from) || stored
+	stored = b.routes.deliver(m, from, chosen) || stored
 	var buf [4]forward
 	var plain []byte
 	routes := b.routes.route(buf[:0], m, 0, "")
@@ -94,7 +96,8 @@ func (b *Broker) needed(stored bool) uint64 {
 }
 
 // deliver gives a message to those sessions of this node that subscribed by themselves; stored says that one of them keeps it.
-func (ro *routing) deliver(m *message, from peer.Pauser) (stored bool) {
+// chosen is called once these are known.
+func (ro *routing) deliver(m *message, from peer.Pauser, chosen func()) (stored bool) {
 	type target struct {
 		s *session
 		d delivery
@@ -126,6 +129,7 @@ func (ro *routing) deliver(m *message, from peer.Pauser) (stored bool) {
 		}
 	})
 	ro.mu.RUnlock()
+	chosen()
 	for _, t := range targets {
 		slices.Sort(t.d.ids)
 		stored = t.s.deliver(t.d, from) || stored
@@ -263,11 +267,16 @@ func (b *Broker) received(body []byte, from peer.Pauser) error {
 	if err != nil {
 		return err
 	}
+	chosen, plain := func() {}, head.plain
 	if head.retained != nil {
-		b.retained.merge(m.topic, *head.retained, m)
+		// Who subscribed here since the other node sent it gets it too, though that node didn't know.
+		plain = b.retained.beginLive(m, *head.retained) || plain
+		chosen = b.retained.endLive
 	}
-	if head.plain {
-		b.routes.deliver(m, from)
+	if plain {
+		b.routes.deliver(m, from, chosen)
+	} else {
+		chosen()
 	}
 	for _, filter := range head.shares {
 		b.routes.share(filter, m, head.hops, nil, from)

@@ -28,8 +28,9 @@ type digest [buckets]uint64
 
 // retainedEntry is the last change to a topic's retained message.
 type retainedEntry struct {
-	at stamp
-	m  *message // nil: removed
+	at    stamp
+	m     *message // nil: removed
+	order uint64   // of its delivery here (liveOrder); 0: it came to this node as a retained message only
 }
 
 // end is when a change is over, in Unix milliseconds; 0 never.
@@ -45,6 +46,7 @@ type retainedMessages struct {
 	b      *Broker
 	asked  questions
 	merged atomic.Uint64 // taken over from other nodes
+	order  liveOrder
 
 	mu   sync.RWMutex
 	all  map[string]retainedEntry
@@ -91,25 +93,23 @@ func (re *retainedMessages) expectLocked(k retainedEntry) {
 	}
 }
 
-// retain makes m the retained message of its topic, or removes it, and returns when that was.
-func (re *retainedMessages) retain(m *message) stamp {
-	at := re.b.clock.now()
-	re.merge(m.topic, at, m)
-	return at
-}
-
 // merge takes over a change to a topic, here and on disk, if it is the last one.
-func (re *retainedMessages) merge(name string, at stamp, m *message) {
-	k := retainedEntry{at: at}
+func (re *retainedMessages) merge(name string, at stamp, m *message) { re.mergeAt(name, at, m, 0) }
+
+// mergeAt is merge with the order of the message's delivery, and tells whether it is the last change.
+func (re *retainedMessages) mergeAt(name string, at stamp, m *message, order uint64) (news bool) {
+	k := retainedEntry{at: at, order: order}
 	if m != nil && len(m.payload) > 0 {
 		k.m = m
 	}
 	re.b.clock.saw(at)
 	re.mu.Lock()
 	defer re.mu.Unlock()
-	if re.setLocked(name, k) {
+	news = re.setLocked(name, k)
+	if news {
 		re.b.store.PutRetained(name, appendRetained(nil, k))
 	}
+	return news
 }
 
 func appendRetained(b []byte, k retainedEntry) []byte {
@@ -136,19 +136,20 @@ func (r *reader) retainedEntry() retainedEntry {
 	return k
 }
 
-// match returns the messages that a new subscription gets, those with the same topic root in no particular order.
-func (re *retainedMessages) match(filter string) (all []*message) {
+// match returns the messages that a new subscription gets, those with the same topic root in no particular order. What was
+// delivered after since, it has got already.
+func (re *retainedMessages) match(filter string, since uint64) (all []*message) {
 	now := time.Now()
 	re.mu.RLock()
 	defer re.mu.RUnlock()
 	if !strings.ContainsAny(filter, "+#") {
-		if k := re.all[filter]; k.m != nil && !k.m.expired(now) {
+		if k := re.all[filter]; k.m != nil && k.order <= since && !k.m.expired(now) {
 			all = append(all, k.m)
 		}
 		return all
 	}
 	for name, k := range re.all {
-		if k.m != nil && !k.m.expired(now) && topic.Match(filter, name) {
+		if k.m != nil && k.order <= since && !k.m.expired(now) && topic.Match(filter, name) {
 			all = append(all, k.m)
 		}
 	}
