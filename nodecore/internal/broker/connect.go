@@ -24,7 +24,7 @@ func (c *conn) connect(pk packets.Packet) error {
 	if err := validConnect(pk); err != nil {
 		return c.refuse(*err)
 	}
-	if !c.b.admission.await(c.ended) {
+	if !c.b.Admission.await(c.ended) {
 		return c.refuse(packets.ErrServerUnavailable)
 	}
 	c.maxPacket = pk.Properties.MaximumPacketSize

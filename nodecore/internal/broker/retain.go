@@ -1,9 +1,7 @@
 package broker
 
 import (
-	"context"
 	"encoding/binary"
-	"fmt"
 	"hash/fnv"
 	"slices"
 	"strings"
@@ -16,11 +14,10 @@ import (
 )
 
 const (
-	buckets  = 64              // of a digest
-	forget   = 24 * time.Hour  // after which the mark of a removed message is dropped
-	purgeGap = time.Second     // between looks for what is over
-	syncIdle = 2 * time.Second // without a word from a peer whose data is fetched
-	chunkMax = 1 << 20         // bytes, about, of a list of all that a node has in one frame
+	buckets  = 64             // of a digest
+	forget   = 24 * time.Hour // after which the mark of a removed message is dropped
+	purgeGap = time.Second    // between looks for what is over
+	chunkMax = 1 << 20        // bytes, about, of a list of all that a node has in one frame
 )
 
 // digest tells apart sets of retained messages, by buckets of topics.
@@ -289,42 +286,6 @@ func (re *retainedMessages) mergeRetained(r *reader) error {
 	}
 	return nil
 }
-
-// Sync returns when this node has all retained messages that the named peer has, knows its routes, and has given up the
-// sessions that are newer there: a peer that this node meets tells these before it answers. The peer must be in the list. Without
-// progress it gives up after syncIdle.
-func (b *Broker) Sync(ctx context.Context, name string) error {
-	id, answer := b.retained.ask(name)
-	defer b.retained.answered(id)
-	unreached := make(chan bool, 1)
-	body := b.retained.digest().append(binary.BigEndian.AppendUint64(nil, id))
-	b.mesh.Send(name, peer.Frame{Kind: framePull, Body: body, Hold: true, Waiter: peer.DoneFunc(func(ok bool) {
-		if !ok {
-			unreached <- true
-		}
-	})})
-	idle := time.NewTicker(syncIdle)
-	defer idle.Stop()
-	for merged := b.retained.merged.Load(); ; {
-		select {
-		case <-answer:
-			return nil
-		case <-unreached:
-			return fmt.Errorf("fetch data of %q: it can't be reached", name)
-		case <-idle.C:
-			if now := b.retained.merged.Load(); now != merged {
-				merged = now
-				continue
-			}
-			return fmt.Errorf("fetch data of %q: it does not answer", name)
-		case <-ctx.Done():
-			return fmt.Errorf("fetch data of %q: %w", name, context.Cause(ctx))
-		}
-	}
-}
-
-// Merged counts the retained messages that were taken over from other nodes.
-func (b *Broker) Merged() uint64 { return b.retained.merged.Load() }
 
 // ask registers a question to a peer; its channel is closed by answered.
 func (re *retainedMessages) ask(name string) (id uint64, answer <-chan struct{}) {

@@ -119,13 +119,13 @@ func TestSync(t *testing.T) {
 		t.Fatalf("%d messages after Reset", len(got))
 	}
 	c.meet()
-	if err := c.nodes[1].Sync(t.Context(), c.nodes[0].name); err != nil {
+	if err := c.nodes[1].Admission.Sync(t.Context(), c.nodes[0].name); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.nodes[1].kept(); !slices.Equal(got, want) {
 		t.Errorf("%d messages after Sync", len(got))
 	}
-	if err := c.nodes[1].Sync(t.Context(), "stranger"); err == nil {
+	if err := c.nodes[1].Admission.Sync(t.Context(), "stranger"); err == nil {
 		t.Error("synced with a stranger")
 	}
 }
