@@ -40,17 +40,18 @@ func (c *catchUp) update(change func()) {
 	c.changed = make(chan struct{})
 }
 
-// state returns whose data is here, and what is closed with the next change.
-func (c *catchUp) state() (cluster, progress string, err error, changed <-chan struct{}) {
+// state returns whose data is here, why some of it is not, and what is closed with
+// the next change.
+func (c *catchUp) state() (cluster, progress string, changed <-chan struct{}, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.cluster, c.progress, c.err, c.changed
+	return c.cluster, c.progress, c.changed, c.err
 }
 
 // await returns when the data of a cluster is here.
 func (c *catchUp) await(ctx context.Context, cluster string) error {
 	for {
-		have, _, err, changed := c.state()
+		have, _, changed, err := c.state()
 		if have == cluster {
 			return err
 		}

@@ -249,7 +249,7 @@ func (n *Node) follow(ctx context.Context) {
 // nothing yet. changed is closed when it may be another one, besides changes of
 // membership.
 func (n *Node) supervisorState(v member.View, readyReported bool) (state string, changed <-chan struct{}) {
-	cluster, progress, _, changed := n.data.state()
+	cluster, progress, changed, _ := n.data.state()
 	select {
 	case <-n.ready:
 	default:
