@@ -87,7 +87,7 @@ type Left struct {
 	PID  int
 }
 
-// FindLeft returns what runs of the cluster in dir, with the id, though its keeper is gone.
+// FindLeft returns what runs of the cluster in dir, with the id, though its keeper is gone or does not answer.
 func FindLeft(dir, id string) ([]Left, error) {
 	infos, err := Claim(dir, id).Find()
 	if err != nil {
@@ -95,7 +95,12 @@ func FindLeft(dir, id string) ([]Left, error) {
 	}
 	leaders := recordedLeaders(dir)
 	var out []Left
+	var keeper proc.ID
+	_ = state.ReadJSON(filepath.Join(dir, KeeperFile), &keeper) // none: it ended in order
 	for _, p := range infos {
+		if p.ID.Same(keeper) {
+			continue // it lives, and only does not answer
+		}
 		l := Left{Node: -1, PID: p.ID.PID}
 		if index, ok := leaders[p.Leader]; ok {
 			l.Node = index
