@@ -291,7 +291,12 @@ func checkSources(ctx context.Context, t *template.Template, po *plan.Options) e
 	if err := nodedir.CheckSource(ctx, po.Source, t.Copy.Exclude...); err != nil {
 		return &InputError{Err: err, Hint: sourceHint}
 	}
-	config, err := t.ReadConfig(os.DirFS(po.Source), po.Source)
+	config, err := t.ReadConfig(os.DirFS(po.Source), po.Source, func(name string) (string, bool) {
+		if value, ok := po.Env[name]; ok {
+			return value, true
+		}
+		return os.LookupEnv(name)
+	})
 	if err != nil {
 		return &InputError{Err: fmt.Errorf("source %s: %w", po.Source, err)}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -70,7 +71,7 @@ func checkEdit(t *testing.T, format string, src []byte, key, value string) []byt
 	if err != nil || !bytes.Equal(again, out) {
 		t.Fatalf("%s: set twice: %v\nonce  %q\ntwice %q", format, err, out, again)
 	}
-	name := syn.key(canonical(syn, root, n))
+	name := syn.keyIn(root, canonical(syn, root, n))
 	if !severalByNumber(format) { // there a key that stands twice is renamed by its number
 		delete(before, name)
 		delete(after, name)
@@ -222,9 +223,13 @@ func checkRead(t *testing.T, format string, src []byte, entries []Entry, key str
 			t.Fatalf("%s: Get(%q): %+v, %v, %v, but List: %+v\n%q", format, e.Key, got, ok, err, e, src)
 		}
 	}
-	all, err := f.Match("*")
-	if err != nil || len(all) < len(entries) {
-		t.Fatalf("%s: Match finds %d of %d, %v", format, len(all), len(entries), err)
+	for i, e := range entries {
+		if i%5 > 0 || i >= 50 || strings.ContainsAny(e.Key, "*?[\\\"") {
+			continue
+		}
+		if found, err := f.Match(e.Key); err != nil || !slices.Contains(found, e) {
+			t.Fatalf("%s: Match(%q) finds %+v, %v", format, e.Key, found, err)
+		}
 	}
 	for _, in := range f.Includes() {
 		if in.Line < 1 || in.Line > 1+bytes.Count(src, []byte{'\n'}) {

@@ -2,6 +2,7 @@ package confedit
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -77,7 +78,7 @@ func (p *hclParser) member(in *node) error {
 	if err != nil {
 		return err
 	}
-	val.spans = []span{{start, p.pos}}
+	val.spans, val.origin = []span{{start, p.pos}}, originHeader
 	for _, label := range names[:len(names)-1] {
 		next := in.child(label)
 		if next == nil || next.kind != kindTable {
@@ -148,6 +149,9 @@ func addHCL(src []byte, root *node, path []string, value string) (patch, error) 
 		return patch{}, err
 	}
 	n, names := way[len(way)-1], hclNames(path[len(way)-1:])
+	if n.origin != originInline && slices.ContainsFunc(names, func(name string) bool { return name[0] == '"' }) {
+		return patch{}, errors.New("it can't be added: this is no name of an attribute or a block")
+	}
 	if n.spread && n != root { // named by the labels of its blocks alone
 		if len(names) < 2 {
 			return patch{}, errors.New("it can't be added: blocks of that name have labels")
@@ -158,10 +162,36 @@ func addHCL(src []byte, root *node, path []string, value string) (patch, error) 
 		}
 		n, names = root, append([]string{header}, names[1:]...)
 	}
-	if n != root {
-		return brackets{unit: "  "}.addInside(src, n, nested(names, " = ", value, " { ", " }")), nil
+	lines := nestedBlocks(names, " = ", value)
+	switch {
+	case n == root:
+		return appendLines(src, lines...), nil
+	case n.origin == originHeader:
+		return addToBlock(src, n, lines), nil
 	}
-	return appendLines(src, nestedBlocks(names, " = ", value)...), nil
+	return brackets{unit: "  ", pad: " "}.addInside(src, n, nested(names, " = ", value, " = { ", " }")), nil
+}
+
+// addToBlock puts lines at the end of a block. One that stands on a line of its own is spread over several: it can't hold
+// more than one attribute there.
+func addToBlock(src []byte, n *node, lines []string) patch {
+	indent, eol := indentAt(src, n.from), eolOf(src)
+	unit := indent + "  "
+	inner := string(src[n.from+1 : n.to-1])
+	if strings.Contains(inner, "\n") {
+		at := n.from
+		if n.last > 0 {
+			at, unit = n.last, indentAt(src, n.lastKey)
+		}
+		for i := range lines {
+			lines[i] = unit + lines[i]
+		}
+		return insertLines(src, at, lines...)
+	}
+	if inner = strings.Trim(inner, " \t"); inner != "" {
+		lines = append([]string{inner}, lines...)
+	}
+	return patch{n.from + 1, n.to - 1, eol + unit + strings.Join(lines, eol+unit) + eol + indent}
 }
 
 // hclNames are names as they are written.

@@ -5,6 +5,7 @@ func jsonSyntax() syntax {
 	return syntax{
 		rules: jsonRules,
 		parse: parseJSON,
+		flat:  true,
 		path:  flatPath,
 		key:   joinPath,
 		find:  findExact,

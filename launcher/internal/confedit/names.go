@@ -2,6 +2,7 @@ package confedit
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -40,13 +41,22 @@ func FormatOf(filename string) (string, bool) {
 // program is the dialect of files that are known, and refused.
 const program = "program"
 
+// ErrProgram is what is said of a file that is no list of keys and values.
+var ErrProgram = errors.New("it is a program, in which no single value can be told and changed: write it whole, or set what it reads from the environment")
+
+// CheckFormat tells why files of a format can't be read: the format is not known, or that of programs.
+func CheckFormat(format string) error {
+	_, err := syntaxOf(format)
+	return err
+}
+
 func syntaxOf(format string) (syntax, error) {
 	for row := range rows() {
 		if row[0] != format {
 			continue
 		}
 		if row[1] == program {
-			return syntax{}, fmt.Errorf("a %s file is a program, in which no single value can be told and changed: write it whole, or set what it reads from the environment", format)
+			return syntax{}, ErrProgram
 		}
 		if syn, ok := syntaxFor(row[1]); ok {
 			return syn, nil

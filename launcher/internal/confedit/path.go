@@ -92,6 +92,17 @@ func flatPath(root *node, key string) ([]string, error) {
 	return append(names, rest...), nil
 }
 
+// keyIn is the key of a path, in which one name that stands for several segments is not quoted where flatPath finds it.
+func (s syntax) keyIn(root *node, names []string) string {
+	if s.flat && slices.ContainsFunc(names, isFlat) {
+		key := joinPath(strings.Split(strings.Join(names, "."), "."))
+		if found, err := flatPath(root, key); err == nil && slices.Equal(found, names) {
+			return key
+		}
+	}
+	return s.key(names)
+}
+
 // flatNames returns the names under which a table has as much of the path as it has, what is left of it, and the node that
 // lacks that. Short names are preferred.
 func flatNames(n *node, path []string) (names, rest []string, in *node) {

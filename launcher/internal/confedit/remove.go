@@ -10,16 +10,10 @@ import (
 	"strings"
 )
 
-// CanUnset tells whether keys can be taken out of files of the format.
-func CanUnset(format string) bool {
-	_, err := syntaxOf(format)
-	return err == nil
-}
-
 // removal is what is cut out of a file for all Unset edits.
 type removal struct {
 	draft   *draft
-	matches []func(names []string) bool
+	matches []func(names []string, below bool) bool
 	kept    [][]string // the keys that other edits set
 	cuts    []cut
 	nodes   map[*node]bool // that go, with all below them
@@ -74,7 +68,7 @@ func (r *removal) walk(n *node, names []string, all bool) {
 	gone := 0
 	for i, child := range n.children {
 		at := append(names[:len(names):len(names)], n.nameOf(i))
-		goes := all || slices.ContainsFunc(r.matches, func(match func([]string) bool) bool { return match(at) })
+		goes := all || slices.ContainsFunc(r.matches, func(match func([]string, bool) bool) bool { return match(at, true) })
 		switch {
 		case !goes:
 			r.walk(child, at, false)

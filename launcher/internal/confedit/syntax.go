@@ -28,6 +28,8 @@ type syntax struct {
 	workingDir bool
 	// indented says that blocks are told by indentation, and an empty one must stand in brackets.
 	indented bool
+	// flat says that one name may stand for several segments of a key: `a.b: 1`.
+	flat bool
 	// rules are those of the scanner.
 	rules *rules
 	// plain says that a string that may stand bare is written so.

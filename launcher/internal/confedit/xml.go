@@ -54,12 +54,11 @@ func (p *xmlParser) name() (string, error) {
 	for isWord(p.peek()) || p.peek() == '.' || p.peek() == ':' || p.peek() >= 0x80 {
 		p.pos++
 	}
-	name := string(p.src[start:p.pos])
-	if p.pos = start; name == "" || !startsXML(name) {
-		return "", p.errorf(start, "expected a name, got %s", p.what())
+	if name := string(p.src[start:p.pos]); name != "" && startsXML(name) {
+		return name, nil
 	}
-	p.pos += len(name)
-	return name, nil
+	p.pos = start
+	return "", p.errorf(start, "expected a name, got %s", p.what())
 }
 
 // startsXML tells whether a name starts as names do.

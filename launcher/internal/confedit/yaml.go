@@ -7,6 +7,7 @@ func yamlSyntax() syntax {
 	return syntax{
 		rules: yamlRules,
 		parse: parseYAML,
+		flat:  true,
 		path:  flatPath,
 		key:   joinPath,
 		find:  findExact,

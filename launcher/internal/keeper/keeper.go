@@ -3,8 +3,8 @@
 // its event log. What an operation does is in package operation; what client and keeper say to each other in package control.
 //
 // The cluster hangs on its keeper: nodes are started so that the kernel kills them when the keeper dies, and what slips
-// through (a daemon) is found by the mark in its environment. So a crash at any point leaves only directories, which the
-// record on disk names, and the next keeper of the same folder clears.
+// through (a daemon) is found by the next keeper of the same folder: node.Claim. So a crash at any point leaves only directories,
+// which the record on disk names.
 //
 // Start at Run (the process) and Keeper.do (one request).
 package keeper

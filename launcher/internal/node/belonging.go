@@ -31,14 +31,14 @@ func Claim(dir, id string) proc.Claim {
 	return c
 }
 
-// recordedLeaders are the processes that the files of a cluster's folder name: each node's own with its number, and others, which
-// are no single node's, with -1.
+// recordedLeaders are the processes that the files of a cluster's folder name, each with the number of its node; the keeper, whose
+// session is no single node's, with -1.
 func recordedLeaders(dir string) map[proc.ID]int {
 	out := map[proc.ID]int{}
-	var more []proc.ID
+	var more []groupLeader
 	if state.ReadJSON(filepath.Join(dir, leadersFile), &more) == nil {
-		for _, id := range more {
-			out[id] = -1
+		for _, l := range more {
+			out[l.ID] = l.Node
 		}
 	}
 	var keeper proc.ID
@@ -112,22 +112,29 @@ func FindLeft(dir, id string) ([]Left, error) {
 }
 
 // KillStrays ends what an earlier keeper of the cluster in dir, with this id, left running. Strangers that use the folder are left
-// alone, and told of later: TakeSpared.
+// alone, and told of later: TakeSpared. An earlier keeper that ended in order has left nothing, and they are not looked for.
 func (t *Processes) KillStrays(dir, id string) error {
 	claim := Claim(dir, id) // before the files that it reads are written anew
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
-	var strangers []proc.Info
-	_, err := proc.Stop(ctx, func() ([]proc.ID, error) {
-		found, err := claim.FindAll()
-		strangers = found.Strangers
-		return proc.IDs(found.Own), err
-	}, 0)
-	t.noteSpared(strangers)
+	_, err := proc.Stop(ctx, claim.IDs, 0)
+	if err == nil && keeperCrashed(dir) {
+		var found proc.Found
+		found, err = claim.FindAll()
+		t.noteSpared(found.Strangers)
+	}
 	if claim.Cgroup != "" {
-		err = errors.Join(err, proc.RemoveCgroup(claim.Cgroup))
+		if err := proc.RemoveCgroup(claim.Cgroup); err != nil { // it is empty, and in nobody's way
+			t.log.Warn("remove the control group", "err", err)
+		}
 	}
 	return err
+}
+
+// keeperCrashed tells whether the last keeper of the cluster in dir was killed: one that ends in order removes its file.
+func keeperCrashed(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, KeeperFile))
+	return err == nil
 }
 
 func (t *Processes) noteSpared(strangers []proc.Info) {
@@ -154,7 +161,7 @@ func (t *Processes) RecordLeaders() error {
 	if err != nil {
 		return err
 	}
-	var recorded []proc.ID
+	var recorded []groupLeader
 	_ = state.ReadJSON(filepath.Join(t.dir, leadersFile), &recorded) // none, or one that is replaced
 	if slices.Equal(found.groupLeaders, recorded) {
 		return nil

@@ -40,8 +40,8 @@ func (n *Node) Make(ctx context.Context, emit func(control.Event)) error {
 	return nil
 }
 
-// BecomeMember makes the edits for a node that has joined.
-func (n *Node) BecomeMember() error {
+// BecomeMember makes the edits for a node that has joined the cluster.
+func BecomeMember(n *Node) error {
 	if err := configureMember(n.Plan); err != nil {
 		return n.Failed("edit", err)
 	}

@@ -52,7 +52,13 @@ func (t *Processes) families() (map[int][]proc.ID, error) {
 type processes struct {
 	byNode map[int][]proc.ID
 	// groupLeaders lead sessions or process groups, and are no node's own process.
-	groupLeaders []proc.ID
+	groupLeaders []groupLeader
+}
+
+// groupLeader leads a session or a process group of a node (0: the service).
+type groupLeader struct {
+	proc.ID
+	Node int `json:"node"`
 }
 
 // scan observes the processes at this moment. One that was found to be a node's is so until its end, whatever becomes of
@@ -87,7 +93,7 @@ func (t *Processes) scan() (found processes, err error) {
 		out.byNode[index] = append(out.byNode[index], p.ID)
 		now[p.ID] = index
 		if _, own := leaders[p.ID]; !own && (p.Group == p.ID.PID || p.Session == p.ID.PID) {
-			out.groupLeaders = append(out.groupLeaders, p.ID)
+			out.groupLeaders = append(out.groupLeaders, groupLeader{p.ID, index})
 		}
 	}
 	t.remember(seen, now)

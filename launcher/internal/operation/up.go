@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"onemore/launcher/internal/control"
+	"onemore/launcher/internal/node"
 )
 
 // makers is how many node directories are made at a time: on ext4 more workers make copies slower.
@@ -48,7 +49,7 @@ func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
 		if err := n.Calls(ctx, "after joining", n.Plan.After, o.Emit); err != nil {
 			return err
 		}
-		if err := n.BecomeMember(); err != nil {
+		if err := node.BecomeMember(n); err != nil {
 			return err
 		}
 	}

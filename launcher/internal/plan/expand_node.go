@@ -175,7 +175,8 @@ func (x *expander) nodeCalls(n *Node, d *template.Data) (err error) {
 		}
 		n.Client = append(n.Client, line)
 	}
-	return nil
+	n.ClientEnv, err = x.environment(d, x.t.Client.Environment, nil)
+	return err
 }
 
 // environment expands the texts of the template and of the way to join, and lays what people gave over them.
@@ -186,6 +187,9 @@ func (x *expander) environment(d *template.Data, texts, method map[string]string
 			value, err := x.text(src, d)
 			if err != nil {
 				return nil, err
+			}
+			if value == "" && src != "" {
+				continue // a text that says nothing is no variable
 			}
 			env[key] = value
 		}

@@ -85,6 +85,7 @@ type Node struct {
 	Stop      Stop       `json:"stop"`
 	Ctl       []string   `json:"ctl,omitempty"`
 	Client    []string   `json:"client,omitempty"`
+	ClientEnv []string   `json:"client_env,omitempty"` // K=V, sorted; what clients need besides addresses
 }
 
 // Call is an expanded template.Call and the node in whose directory and environment an Exec of it runs.

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -51,7 +52,7 @@ func (t *checker) checkListenerKey(key string, l *Listener) {
 		return
 	}
 	checkRelative(t.found, key+".file", l.File)
-	t.checkFormat(key, l.File)
+	t.checkFormat(key, t.FormatOf(l.File), l.File)
 	for off, expr := range l.Off {
 		checkRegexp(t.found, key+".off."+off, expr)
 		if strings.Count(off, "*") > strings.Count(l.Key, "*") {
@@ -61,8 +62,11 @@ func (t *checker) checkListenerKey(key string, l *Listener) {
 }
 
 // checkFormat wants to know how a config file is read.
-func (t *checker) checkFormat(key, file string) {
-	if format := t.FormatOf(file); !slices.Contains(confedit.Formats(), format) {
+func (t *checker) checkFormat(key, format, file string) {
+	switch err := confedit.CheckFormat(format); {
+	case errors.Is(err, confedit.ErrProgram):
+		t.found.add(key+".format", "file %q: %v", file, err)
+	case err != nil:
 		t.found.add(key+".format", "%q of file %q is no format; give format = one of %s", format, file, strings.Join(confedit.Formats(), ", "))
 	}
 }
@@ -75,7 +79,7 @@ func (t *checker) checkPlaces() {
 			t.found.add(key, "%q is no name; it begins with a letter and has a-z, 0-9 and _", p.Name)
 		}
 		checkRelative(t.found, key+".file", p.File)
-		t.checkFormat(key, p.File)
+		t.checkFormat(key, t.FormatOf(p.File), p.File)
 		if p.Key == "" || p.Path == "" {
 			t.found.add(key, "give key, which names the place in the file, and path, where it is in a node")
 		}

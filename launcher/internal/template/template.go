@@ -274,9 +274,10 @@ type Command struct {
 	Command []string `toml:"command"` // text
 }
 
-// Client is for people: what to paste.
+// Client is for those who use the cluster: what to paste, and what they need besides addresses.
 type Client struct {
-	Commands []string `toml:"commands"` // text, expanded for node 1
+	Commands    []string          `toml:"commands"`    // text, expanded for node 1
+	Environment map[string]string `toml:"environment"` // values: text; exported as ONEMORE_NAME and ONEMORE_<N>_NAME
 }
 
 // Upgrade is what a rolling upgrade does to a node besides stop, swap and start.
