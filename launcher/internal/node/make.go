@@ -48,6 +48,25 @@ func BecomeMember(n *Node) error {
 	return nil
 }
 
+// Rewrite writes what changes on the disk of a node that is to become as next says: texts in which other members stand. It may be
+// called again after a crash in between. The caller records next.
+func (n *Node) Rewrite(next plan.Node) error {
+	files, edits := n.Plan.Changed(next)
+	err := writeFiles(next, files)
+	if err == nil {
+		p := next
+		p.Edits = edits
+		err = configure(p, nil)
+	}
+	if err == nil {
+		err = n.host.writeStartScript(next)
+	}
+	if err != nil {
+		return n.Failed("write who is a member", err)
+	}
+	return nil
+}
+
 // MakeFrom makes a node's folder around a copy of the directory from, which is an image of it, such as a snapshot has.
 func (n *Node) MakeFrom(ctx context.Context, from string, emit func(control.Event)) error {
 	p := n.Plan
@@ -104,7 +123,15 @@ func fill(ctx context.Context, p plan.Node) error {
 	if err := copySource(ctx, p); err != nil {
 		return err
 	}
-	for _, f := range p.Files {
+	if err := writeFiles(p, p.Files); err != nil {
+		return err
+	}
+	return makeDirs(p)
+}
+
+// writeFiles writes files of the plan, with the plan's edits of them.
+func writeFiles(p plan.Node, files []plan.File) error {
+	for _, f := range files {
 		text, err := content(p, f)
 		if err == nil {
 			text, err = edited(p, f.Path, text)
@@ -116,7 +143,7 @@ func fill(ctx context.Context, p plan.Node) error {
 			return err
 		}
 	}
-	return makeDirs(p)
+	return nil
 }
 
 // content is the text of a file of the plan, over what the source has there.

@@ -219,6 +219,16 @@ func (x *expander) files(n *Node, d *template.Data) ([]File, error) {
 			out = append(out, File{Path: f.Path, Text: f.Text, Mode: mode})
 		}
 	}
+	written, err := x.templateFiles(d)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(out, written, x.o.Files, x.o.Node[n.Index].Files), nil
+}
+
+// templateFiles are the files that the template writes into every node.
+func (x *expander) templateFiles(d *template.Data) ([]File, error) {
+	var out []File
 	for _, f := range x.t.Files {
 		mode, err := f.Perm()
 		if err != nil {
@@ -237,7 +247,7 @@ func (x *expander) files(n *Node, d *template.Data) ([]File, error) {
 		}
 		out = append(out, one)
 	}
-	return slices.Concat(out, x.o.Files, x.o.Node[n.Index].Files), nil
+	return out, nil
 }
 
 // Over is the file's text where the source has the file too, with such content.
