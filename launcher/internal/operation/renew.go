@@ -2,6 +2,7 @@ package operation
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"onemore/launcher/internal/cluster"
@@ -47,10 +48,10 @@ func (o *Operation) renew(nodes []*node.Node, next *plan.Plan) ([]*node.Node, er
 	return out, nil
 }
 
-// membersChanged makes the record, and the running nodes but for those that have just been started, take in who is a member now: the
-// calls of all nodes are those of next, and where the template says how, a running node is refreshed or restarted, one after
-// the other.
-func (o *Operation) membersChanged(ctx context.Context, next *plan.Plan, fresh []*node.Node) error {
+// membersChanged makes the record, and the running nodes, take in who is a member now: the calls of all nodes are those of next, and
+// where the template says how, a running node is refreshed or restarted, one after the other. Nothing is new to the one that came
+// last, nil if none did.
+func (o *Operation) membersChanged(ctx context.Context, next *plan.Plan, last *node.Node) error {
 	if next == nil {
 		return nil
 	}
@@ -59,8 +60,7 @@ func (o *Operation) membersChanged(ctx context.Context, next *plan.Plan, fresh [
 		return err
 	}
 	for _, n := range c.All() {
-		started := slices.ContainsFunc(fresh, func(f *node.Node) bool { return f.Plan.Index == n.Plan.Index })
-		if started || !n.Is(control.Running) || len(n.Plan.Refresh) == 0 {
+		if last != nil && n.Plan.Index == last.Plan.Index || !n.Is(control.Running) || len(n.Plan.Refresh) == 0 {
 			continue
 		}
 		if n.NeedsRestart() {
@@ -81,4 +81,27 @@ func (o *Operation) membersChanged(ctx context.Context, next *plan.Plan, fresh [
 		}
 	}
 	return nil
+}
+
+// takeBackTexts writes again what stood on the disks of nodes before members came that are gone again, and refreshes those that
+// run. It says what could not be written; what a node says to it is not asked for, since the refresh may be what failed.
+func (o *Operation) takeBackTexts(ctx context.Context, previous *plan.Plan) error {
+	var errs []error
+	for _, p := range previous.Nodes {
+		nodes, err := o.Cluster.Pick([]int{p.Index})
+		if err != nil || nodes[0].Plan.Same(p) {
+			continue
+		}
+		n := nodes[0]
+		if files, edits := n.Plan.Changed(p); len(files)+len(edits) == 0 {
+			continue
+		}
+		errs = append(errs, n.Rewrite(p))
+		if n.Is(control.Running) {
+			if err := n.With(p).Refresh(ctx, silent); err != nil {
+				o.Log.Warn("refresh", "err", err)
+			}
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -38,7 +38,7 @@ func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
 		return err
 	}
 	if !t.fresh && len(t.created) > 0 {
-		if err := o.membersChanged(ctx, req.Next, slices.Concat(t.created, t.started)); err != nil {
+		if err := o.membersChanged(ctx, req.Next, t.created[len(t.created)-1]); err != nil {
 			return err
 		}
 	}
