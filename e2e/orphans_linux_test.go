@@ -75,6 +75,20 @@ func (h *host) ended(after, cluster string, nodes ...nodeStatus) {
 	}
 }
 
+// noGroup fails the test when the control group of a cluster is left.
+func (h *host) noGroup(after, id string) {
+	h.t.Helper()
+	own, _ := os.ReadFile("/proc/self/cgroup")
+	for line := range strings.Lines(string(own)) {
+		path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
+		for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+			if _, err := os.Stat(filepath.Join(root, path, "onemore-"+id)); ok && err == nil {
+				h.t.Errorf("after %s, the control group of %s is left", after, id)
+			}
+		}
+	}
+}
+
 // TestHiddenProcess: the second process of a server, which has hidden in every way, ends with its node in everyday life.
 func TestHiddenProcess(t *testing.T) {
 	for _, has := range []string{"cwd", "file", "late", "none"} {
@@ -112,6 +126,7 @@ func TestHiddenProcess(t *testing.T) {
 			h.ok("up", "-q")
 			h.ok("down", "-q")
 			h.ended("down", "default", st.Nodes...)
+			h.noGroup("down", st.ID)
 		})
 	}
 }
@@ -211,6 +226,7 @@ func TestHiddenProcessAfterCrash(t *testing.T) {
 					h.ok("-c", "k", "down", "-q")
 				}
 				h.ended("a crash", "k", st.Nodes...)
+				h.noGroup("a crash", st.ID)
 				if t.Failed() {
 					return
 				}
