@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,15 +49,19 @@ func BecomeMember(n *Node) error {
 	return nil
 }
 
-// Rewrite writes what changes on the disk of a node that is to become as next says: texts in which other members stand. It may be
-// called again after a crash in between. The caller records next.
+// Rewrite writes what changes on the disk of a node that is to become as next says: texts in which other members stand. A file that
+// is not as it was written any more is left: the server keeps its state in it, or somebody has changed it. It may be called
+// again after a crash in between. The caller records next.
 func (n *Node) Rewrite(next plan.Node) error {
 	files, edits := n.Plan.Changed(next)
-	err := writeFiles(next, files)
+	files, err := asWritten(n.Plan, files)
+	if err == nil {
+		err = writeFiles(next, files)
+	}
 	if err == nil {
 		p := next
 		p.Edits = edits
-		err = configure(p, nil)
+		err = configure(p, files)
 	}
 	if err == nil {
 		err = n.host.writeStartScript(next)
@@ -65,6 +70,32 @@ func (n *Node) Rewrite(next plan.Node) error {
 		return n.Failed("write who is a member", err)
 	}
 	return nil
+}
+
+// asWritten returns those of the files that are on the disk of a node as its plan p has written them.
+func asWritten(p plan.Node, files []plan.File) ([]plan.File, error) {
+	var out []plan.File
+	for _, f := range files {
+		at := slices.IndexFunc(p.Files, func(g plan.File) bool { return g.Path == f.Path })
+		if at < 0 {
+			continue
+		}
+		want, err := edited(p, f.Path, []byte(p.Files[at].Text))
+		if err != nil {
+			return nil, err
+		}
+		present, err := nodedir.ReadFile(p.Dir, f.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Equal(present, want) {
+			out = append(out, f)
+		}
+	}
+	return out, nil
 }
 
 // MakeFrom makes a node's folder around a copy of the directory from, which is an image of it, such as a snapshot has.

@@ -16,19 +16,15 @@ func (n Node) Standing(next Node) Node {
 }
 
 // Changed is what has to be written so that a node of which n stands on its disk is as next says: the files whose text is
-// another one, and the edits of other files that n does not have. Edits that only n has can't be taken back; their keys stay.
+// another one, and the edits that n does not have. Edits that only n has can't be taken back; their keys stay. So do files that
+// are to give way to what the source has.
 func (n Node) Changed(next Node) (files []File, edits []FileEdit) {
 	for _, f := range next.Files {
-		if !slices.Contains(n.Files, f) {
+		if f.Existing == "" && !slices.Contains(n.Files, f) {
 			files = append(files, f)
 		}
 	}
-	for _, e := range changedEdits(slices.Concat(n.Edits, n.Joined), slices.Concat(next.Edits, next.Joined)) {
-		if !slices.ContainsFunc(files, func(f File) bool { return f.Path == e.File }) {
-			edits = append(edits, e)
-		}
-	}
-	return files, edits
+	return files, changedEdits(slices.Concat(n.Edits, n.Joined), slices.Concat(next.Edits, next.Joined))
 }
 
 // changedEdits are the edits of next that had lacks.

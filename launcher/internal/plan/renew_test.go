@@ -7,7 +7,7 @@ import (
 	"onemore/launcher/internal/confedit"
 )
 
-// TestChanged: only what differs is written, all edits of a file that is written anew count, and a removal never stands alone.
+// TestChanged: only what differs is written, and a removal never stands alone.
 func TestChanged(t *testing.T) {
 	edits := func(file string, kv ...string) FileEdit {
 		e := FileEdit{File: file, Format: "properties"}
@@ -28,7 +28,8 @@ func TestChanged(t *testing.T) {
 		{"one edit of two", Node{Edits: []FileEdit{edits("a", "k", "1", "l", "2")}}, Node{Edits: []FileEdit{edits("a", "k", "1", "l", "3")}}, "[] [a l=3]"},
 		{"the same key of another file", Node{Edits: []FileEdit{edits("a", "k", "1")}}, Node{Edits: []FileEdit{edits("b", "k", "1")}}, "[] [b k=1]"},
 		{"a member's edits", Node{Joined: []FileEdit{edits("a", "k", "1")}}, Node{Joined: []FileEdit{edits("a", "k", "2")}}, "[] [a k=2]"},
-		{"a file, whose edits go with it", Node{Files: []File{file("t")}}, Node{Files: []File{file("u")}, Edits: []FileEdit{edits("a", "k", "2")}}, "[a=u] []"},
+		{"a file, and an edit of it", Node{Files: []File{file("t")}}, Node{Files: []File{file("u")}, Edits: []FileEdit{edits("a", "k", "2")}}, "[a=u] [a k=2]"},
+		{"a file that gives way to the source's", Node{Files: []File{{Path: "a", Text: "t", Existing: "keep"}}}, Node{Files: []File{{Path: "a", Text: "u", Existing: "keep"}}}, "[] []"},
 		{"a removal that is new", Node{Edits: []FileEdit{edits("a", "k", "1")}}, Node{Edits: []FileEdit{unset}}, "[] [a k=1 x.*=]"},
 		{"an edit that is no more", Node{Edits: []FileEdit{edits("a", "k", "1")}}, Node{}, "[] []"},
 	} {
