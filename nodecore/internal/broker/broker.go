@@ -75,6 +75,7 @@ type Broker struct {
 	seq         atomic.Uint64
 	stats       counters
 	failing     failingPeers
+	repeated    repeated
 	positions   map[string]position // of peers' frames, at the start
 
 	ctx        context.Context // ends with Close

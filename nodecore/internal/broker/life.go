@@ -137,7 +137,7 @@ func (b *Broker) redeliver(d delivery) {
 		case f.peer == "":
 			b.routes.share(d.share, d.m, 0, nil, nil)
 		default:
-			b.routes.forward(forward{peer: f.peer, durable: f.durable, shares: []string{d.share}}, d.m, nil, 0, new([]byte), nil, nil)
+			b.routes.forward(forward{peer: f.peer, durable: f.durable, shares: []string{d.share}}, d.m, nil, 1, new([]byte), nil, nil)
 		}
 	}
 }
@@ -228,7 +228,7 @@ func (rg *registry) load() error {
 			return nil
 		}
 		s := newSession(rg.b, client)
-		s.stamp, s.expiry, s.outbox.nextID, s.clean, s.saved = st.stamp, st.expiry, st.nextID, st.clean, true
+		s.stamp, s.uid, s.expiry, s.outbox.nextID, s.clean, s.saved = st.stamp, st.uid, st.expiry, st.nextID, st.clean, true
 		if st.away != 0 {
 			s.away = time.UnixMilli(st.away)
 		}
@@ -263,8 +263,14 @@ func (rg *registry) load() error {
 func (s *session) reload(seq uint64, value []byte) bool {
 	r := reader{b: value}
 	switch r.byte() {
-	case recordReceived:
-		s.inbox.receivedLocked(r.uint16(), seq)
+	case recordReceived, recordPending, recordUsed:
+		id := r.uint16()
+		if s.inbox.uses == nil {
+			s.inbox.uses = map[uint16]uint32{}
+		}
+		if s.inbox.uses[id] = uint32(r.uvarint()); value[0] != recordUsed {
+			s.inbox.receivedLocked(id).again = value[0] == recordPending
+		}
 		return !r.bad
 	case recordReleased:
 		s.outbox.nextID = r.uint16()
@@ -291,7 +297,9 @@ func (rg *registry) loadMessages() error {
 			rg.b.store.DeleteMessage(client, seq)
 			return nil
 		}
-		s.outbox.nextSeq = max(s.outbox.nextSeq, seq+1)
+		if seq < usesKey(0) {
+			s.outbox.nextSeq = max(s.outbox.nextSeq, seq+1)
+		}
 		if !s.reload(seq, value) {
 			rg.b.log.Warn("stored message is not understood, and dropped", "client", client)
 			rg.b.store.DeleteMessage(client, seq)

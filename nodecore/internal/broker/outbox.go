@@ -294,11 +294,13 @@ func (o *outbox) rewindLocked() {
 func (o *outbox) clearLocked() {
 	o.inflight.All(func(f *inflightMessage) bool { o.unpersistLocked(f.delivery); return true })
 	o.queue.All(func(d *delivery) bool { o.unpersistLocked(*d); return true })
-	for _, in := range o.s.inbox.recv {
-		o.unpersistLocked(delivery{seq: in.seq})
+	if o.s.saved || o.s.durable() {
+		for id := range o.s.inbox.uses {
+			o.s.b.store.DeleteMessage(o.s.id, usesKey(id))
+		}
 	}
 	o.inflight.Clear()
 	o.queue.Clear()
-	o.bytes, o.s.inbox.recv, o.s.dedup = 0, nil, nil
+	o.bytes, o.s.inbox.recv, o.s.inbox.uses, o.s.dedup = 0, nil, nil, nil
 	o.resumePublishersLocked()
 }

@@ -50,7 +50,9 @@ func (a *acceptance) Done(bool) {
 // publish sends a message that this node took in to all who want it, and makes it the retained one if it is to be.
 // w, if set, is done when all nodes with a subscriber have it; from, if set, is who is made to wait by those who have enough.
 func (b *Broker) publish(m *message, w waits, from peer.Sender) {
-	m.node, m.seq = b.incarnation, b.seq.Add(1)
+	if !m.once {
+		m.node, m.seq = b.incarnation, b.seq.Add(1)
+	}
 	var retained *stamp
 	if m.retain {
 		at := b.retained.retain(m)
@@ -59,20 +61,16 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 	if w != nil {
 		w.more()
 	}
-	stored, remote := retained != nil, false
-	stored = b.routes.deliver(m, from) || stored
 	var buf [4]forward
 	var plain []byte
 	routes := b.routes.route(buf[:0], m, 0, "")
+	stored := b.deliverHere(m, routes, w, from) || retained != nil
+	remote := false
 	for _, f := range routes {
-		if f.peer == "" {
-			for _, share := range f.shares {
-				stored = b.routes.share(share, m, 0, w, from) || stored
-			}
-			continue
+		if f.peer != "" {
+			remote = remote || f.durable
+			b.routes.forward(f, m, retained, 0, &plain, w, from)
 		}
-		remote = remote || f.durable
-		b.routes.forward(f, m, retained, 0, &plain, w, from)
 	}
 	if w != nil && (stored || remote) {
 		w.promise(b.needed(stored), remote)
@@ -83,6 +81,31 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 	if w != nil {
 		w.Done(true)
 	}
+}
+
+// deliverHere gives a message to this node's sessions and groups; stored says that the store keeps something of that.
+func (b *Broker) deliverHere(m *message, routes []forward, w waits, from peer.Sender) (stored bool) {
+	here := func() {
+		stored = b.routes.deliver(m, from)
+		for _, f := range routes {
+			if f.peer == "" {
+				for _, share := range f.shares {
+					stored = b.routes.share(share, m, 0, w, from) || stored
+				}
+			}
+		}
+	}
+	if !m.once {
+		here()
+		return stored
+	}
+	in := w.(*incoming)
+	b.store.Together(func() {
+		if in.persist(); !in.sent {
+			here()
+		}
+	})
+	return true
 }
 
 // needed is the change of the store that an acknowledgement depends on; 0 if there is none.
@@ -262,6 +285,9 @@ func (b *Broker) received(body []byte, from peer.Pauser) error {
 	m, err := parseMessage(r.b)
 	if err != nil {
 		return err
+	}
+	if m.once && head.hops == 0 && b.repeated.known(m) {
+		return nil
 	}
 	if head.retained != nil {
 		b.retained.merge(m.topic, *head.retained, m)

@@ -180,6 +180,7 @@ func (re *retainedMessages) keepPurging() {
 		select {
 		case <-tick.C:
 			re.purge()
+			re.b.repeated.purge(time.Now())
 		case <-re.b.ctx.Done():
 			return
 		}

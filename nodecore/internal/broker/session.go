@@ -54,9 +54,10 @@ type inflightMessage struct {
 type incoming struct {
 	pending
 	s      *session
-	seq    uint64 // as delivery's
 	id     uint16
 	qos    byte
+	sent   bool   // this node's own sessions have it already
+	again  bool   // this node was started after it came; maybe not all others have it
 	ready  bool   // accepted by all nodes that have a subscriber; guarded by s.mu, as are
 	need   uint64 // the change of the store that must be stored before it is acknowledged,
 	remote bool   // and whether a durable session on another node gets it
@@ -88,6 +89,7 @@ type session struct {
 	expiry uint32     // seconds that the session lives without a connection; never
 	gone   bool       // ended, or moved to another node
 	fresh  bool       // made by a CONNECT that is still worked on
+	uid    uint64     // random; with the packet id, and how often that was used before, it tells the client's QoS 2 messages apart
 	clean  bool       // the client wanted nothing of an older session
 	saved  bool       // there is a record of it in the store
 	moved  string     // node that has the session now, while messages still come here for it
@@ -113,7 +115,7 @@ type subscriptions struct {
 }
 
 func newSession(b *Broker, id string) *session {
-	s := &session{b: b, id: id, wake: make(chan struct{}, 1)}
+	s := &session{b: b, id: id, uid: random(), wake: make(chan struct{}, 1)}
 	s.subs = subscriptions{s: s, all: map[string]subscription{}}
 	s.outbox = outbox{s: s, limit: inflightMax, nextSeq: 1}
 	s.inbox.s = s

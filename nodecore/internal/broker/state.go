@@ -13,6 +13,8 @@ const partMax = 4 << 20
 const (
 	recordReleased = 16 // our QoS 2 message waits for PUBCOMP
 	recordReceived = 32 // the client's QoS 2 message waits for PUBREL
+	recordPending  = 48 // likewise, but maybe not all other nodes have it
+	recordUsed     = 64 // the client's QoS 2 messages with this id are finished
 )
 
 // sessionState is a session as it is sent to another node, or kept on disk, where messages and packet ids are records of their
@@ -21,23 +23,25 @@ type sessionState struct {
 	id       string
 	hops     byte
 	stamp    stamp
+	uid      uint64
 	expiry   uint32
 	away     int64 // Unix milliseconds; 0: connected
 	nextID   uint16
 	clean    bool
 	moved    string // node that has it now; then only the subscriptions are left here
 	subs     []subscription
-	released []uint16     // our QoS 2 messages that wait for PUBCOMP
-	recv     []uint16     // the client's QoS 2 messages that wait for PUBREL
-	dedup    *dedupWindow // when it is written, and
-	ids      []messageID  // when it is read
+	released []uint16          // our QoS 2 messages that wait for PUBCOMP
+	recv     []uint16          // the client's QoS 2 messages that wait for PUBREL
+	uses     map[uint16]uint32 // see inbox
+	dedup    *dedupWindow      // when it is written, and
+	ids      []messageID       // when it is read
 	messages []delivery
 }
 
 func (st *sessionState) append(b []byte) []byte {
 	b = appendString(b, st.id)
 	b = append(b, st.hops)
-	b = st.stamp.append(b)
+	b = binary.BigEndian.AppendUint64(st.stamp.append(b), st.uid)
 	for _, n := range []uint64{uint64(st.expiry), uint64(st.away), uint64(st.nextID)} {
 		b = binary.AppendUvarint(b, n)
 	}
@@ -54,6 +58,10 @@ func (st *sessionState) append(b []byte) []byte {
 		for _, id := range ids {
 			b = binary.BigEndian.AppendUint16(b, id)
 		}
+	}
+	b = binary.AppendUvarint(b, uint64(len(st.uses)))
+	for id, n := range st.uses {
+		b = binary.AppendUvarint(binary.BigEndian.AppendUint16(b, id), uint64(n))
 	}
 	b = st.dedup.append(b)
 	b = binary.AppendUvarint(b, uint64(len(st.messages)))
@@ -74,6 +82,7 @@ func (r *reader) uint16() uint16 {
 
 func (r *reader) sessionState() (st sessionState) {
 	st.id, st.hops, st.stamp = r.string(), r.byte(), r.stamp()
+	st.uid = r.uint64()
 	st.expiry, st.away, st.nextID = uint32(r.uvarint()), int64(r.uvarint()), uint16(r.uvarint())
 	st.clean, st.moved = r.bool(), r.string()
 	for range r.count(6) {
@@ -84,6 +93,13 @@ func (r *reader) sessionState() (st sessionState) {
 		for range r.count(2) {
 			*ids = append(*ids, r.uint16())
 		}
+	}
+	for range r.count(3) {
+		if st.uses == nil {
+			st.uses = map[uint16]uint32{}
+		}
+		id := r.uint16()
+		st.uses[id] = uint32(r.uvarint())
 	}
 	st.ids = r.dedup()
 	for range r.count(1) {
@@ -140,7 +156,7 @@ func parseDelivery(rec []byte) (d delivery, err error) {
 
 // stateLocked is all of a session but its messages and packet ids.
 func (s *session) stateLocked() sessionState {
-	st := sessionState{id: s.id, stamp: s.stamp, expiry: s.expiry, nextID: s.outbox.nextID, clean: s.clean, moved: s.moved}
+	st := sessionState{id: s.id, stamp: s.stamp, uid: s.uid, expiry: s.expiry, nextID: s.outbox.nextID, clean: s.clean, moved: s.moved}
 	if !s.away.IsZero() {
 		st.away = s.away.UnixMilli()
 	}
@@ -153,7 +169,7 @@ func (s *session) stateLocked() sessionState {
 // exportLocked is the whole session, in parts that fit a frame each; all but the first are only messages.
 func (s *session) exportLocked() (parts [][]byte) {
 	st := s.stateLocked()
-	st.dedup = s.dedup
+	st.dedup, st.uses = s.dedup, s.inbox.uses
 	s.outbox.inflight.All(func(f *inflightMessage) bool {
 		if f.released {
 			st.released = append(st.released, f.id)
@@ -215,18 +231,24 @@ func (s *session) restoreLocked(st sessionState) {
 		s.outbox.persistLocked(d)
 		s.outbox.inflight.Push(inflightMessage{delivery: d, released: true})
 	}
+	s.uid, s.inbox.uses = st.uid, st.uses
+	for id := range st.uses {
+		s.inbox.persistUseLocked(recordUsed, id)
+	}
 	for _, id := range st.recv {
-		s.inbox.receivedLocked(id, 0)
-		s.inbox.persistReceivedLocked(s.inbox.recv[id])
+		s.inbox.receivedLocked(id)
+		s.inbox.persistUseLocked(recordReceived, id)
 	}
 }
 
 // receivedLocked notes a QoS 2 message of the client that has been accepted.
-func (ib *inbox) receivedLocked(id uint16, seq uint64) {
+func (ib *inbox) receivedLocked(id uint16) *incoming {
 	if ib.recv == nil {
 		ib.recv = map[uint16]*incoming{}
 	}
-	ib.recv[id] = &incoming{s: ib.s, seq: seq, id: id, qos: 2, ready: true}
+	in := &incoming{s: ib.s, id: id, qos: 2, ready: true}
+	ib.recv[id] = in
+	return in
 }
 
 // addLocked queues messages that another node had for the session.
