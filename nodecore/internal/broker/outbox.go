@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -19,10 +20,11 @@ type outbox struct {
 	nextID   uint16
 	limit    int // of inflight
 	nextSeq  uint64
-	replies  []byte // encoded packets to be written before the queue
-	acks     []ack  // to be written after replies, but only once need is stored
-	need     uint64 // change of the store that must be stored before acks are written, and
-	gated    bool   // replies too
+	full     atomic.Bool // nothing more may be sent until something is acknowledged
+	replies  []byte      // encoded packets to be written before the queue
+	acks     []ack       // to be written after replies, but only once need is stored
+	need     uint64      // change of the store that must be stored before acks are written, and
+	gated    bool        // replies too
 
 	waiting   []func() // lets those publishers go on that wait for the queue
 	pausedFor *message // that the last of them was made to wait for
@@ -190,6 +192,7 @@ func (o *outbox) fillQueueLocked(c *conn, out *output, limit int) {
 // the oldest flight is the first one to be met.
 func (o *outbox) freeIDLocked() bool {
 	if o.inflight.Len() >= o.limit {
+		o.full.Store(true)
 		return false
 	}
 	if o.queue.At(0).id != 0 {
@@ -259,6 +262,7 @@ func (o *outbox) finish(a ack) {
 	}
 	o.unpersistLocked(o.inflight.At(i).delivery)
 	o.inflight.Remove(i)
+	o.full.Store(false)
 	if o.queue.Len() > 0 {
 		signal(o.s.wake)
 	}
@@ -288,6 +292,7 @@ func (o *outbox) rewindLocked() {
 		o.bytes += f.m.size()
 	}
 	o.inflight = released
+	o.full.Store(false)
 }
 
 // clearLocked drops all messages.

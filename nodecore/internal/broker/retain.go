@@ -133,7 +133,7 @@ func (r *reader) retainedEntry() retainedEntry {
 	return k
 }
 
-// match returns the messages that a new subscription gets, those with the same topic root in no particular order.
+// match returns the messages that a new subscription gets, in the order in which they were published.
 func (re *retainedMessages) match(filter string) (all []*message) {
 	now := time.Now()
 	re.mu.RLock()
@@ -144,10 +144,15 @@ func (re *retainedMessages) match(filter string) (all []*message) {
 		}
 		return all
 	}
+	var found []retainedEntry
 	for name, k := range re.all {
 		if k.m != nil && !k.m.expired(now) && topic.Match(filter, name) {
-			all = append(all, k.m)
+			found = append(found, k)
 		}
+	}
+	slices.SortFunc(found, func(x, y retainedEntry) int { return x.at.compare(y.at) })
+	for _, k := range found {
+		all = append(all, k.m)
 	}
 	return all
 }

@@ -56,6 +56,7 @@ type incoming struct {
 	s      *session
 	id     uint16
 	qos    byte
+	reason byte   // why it is refused; 0: it isn't
 	sent   bool   // this node's own sessions have it already
 	again  bool   // this node was started after it came; maybe not all others have it
 	ready  bool   // accepted by all nodes that have a subscriber; guarded by s.mu, as are
