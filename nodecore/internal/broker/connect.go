@@ -32,6 +32,9 @@ func (c *conn) connect(pk packets.Packet) error {
 	if err := validConnect(pk); err != nil {
 		return c.refuse(*err)
 	}
+	if !c.b.Admission.await(c.ended) {
+		return c.refuse(packets.ErrServerUnavailable)
+	}
 	c.maxPacket = pk.Properties.MaximumPacketSize
 	c.keepalive = time.Duration(pk.Connect.Keepalive) * 1500 * time.Millisecond
 	if most := c.b.cfg.ServerKeepAlive * 3 / 2; c.version == 5 && most > 0 && (c.keepalive == 0 || c.keepalive > most) {

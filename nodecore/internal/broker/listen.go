@@ -26,13 +26,13 @@ func (sv *server) listen() {
 		sv.accepting.Go(func() { sv.accept(plain) })
 	}
 	if secure != nil {
-		sv.accepting.Go(func() { sv.accept(tls.NewListener(secure, sv.b.certs.config())) })
+		sv.accepting.Go(func() { sv.accept(tls.NewListener(secure, sv.b.Certs.config())) })
 	}
 	if sv.b.cfg.WS != nil {
 		sv.accepting.Go(func() { sv.web(sv.b.cfg.WS) })
 	}
 	if sv.b.cfg.WSS != nil {
-		sv.accepting.Go(func() { sv.web(tls.NewListener(sv.b.cfg.WSS, sv.b.certs.config())) })
+		sv.accepting.Go(func() { sv.web(tls.NewListener(sv.b.cfg.WSS, sv.b.Certs.config())) })
 	}
 }
 
@@ -97,9 +97,15 @@ func (sv *server) web(l net.Listener) {
 func (sv *server) upgrade(w http.ResponseWriter, r *http.Request) {
 	sv.accepting.Add(1)
 	defer sv.accepting.Done()
+	if web := sv.b.cfg.Web; web != nil {
+		if err := web.Check(r); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+	}
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{"mqtt", "mqttv3.1"},
-		InsecureSkipVerify: true, // any origin: test pages come from anywhere, and there is nothing to steal with cookies
+		InsecureSkipVerify: true, // Check has looked at the origin
 		CompressionMode:    websocket.CompressionDisabled,
 	})
 	if err != nil {

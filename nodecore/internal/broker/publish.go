@@ -54,9 +54,11 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 		m.node, m.seq = b.incarnation, b.seq.Add(1)
 	}
 	var retained *stamp
+	chosen := func() {}
 	if m.retain {
-		at := b.retained.retain(m)
+		at := b.retained.publishLive(m)
 		retained = &at
+		chosen = b.retained.endLive
 	}
 	if w != nil {
 		w.more()
@@ -64,7 +66,7 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 	var buf [4]forward
 	var plain []byte
 	routes := b.routes.route(buf[:0], m, 0, "")
-	stored := b.deliverHere(m, routes, w, from) || retained != nil
+	stored := b.deliverHere(m, routes, w, from, chosen) || retained != nil
 	remote := false
 	for _, f := range routes {
 		if f.peer != "" {
@@ -84,9 +86,9 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 }
 
 // deliverHere gives a message to this node's sessions and groups; stored says that the store keeps something of that.
-func (b *Broker) deliverHere(m *message, routes []forward, w waits, from peer.Sender) (stored bool) {
+func (b *Broker) deliverHere(m *message, routes []forward, w waits, from peer.Sender, chosen func()) (stored bool) {
 	here := func() {
-		stored = b.routes.deliver(m, from)
+		stored = b.routes.deliver(m, from, chosen)
 		for _, f := range routes {
 			if f.peer == "" {
 				for _, share := range f.shares {
@@ -101,7 +103,9 @@ func (b *Broker) deliverHere(m *message, routes []forward, w waits, from peer.Se
 	}
 	in := w.(*incoming)
 	b.store.Together(func() {
-		if in.persist(); !in.sent {
+		if in.persist(); in.sent {
+			chosen()
+		} else {
 			here()
 		}
 	})
@@ -117,7 +121,8 @@ func (b *Broker) needed(stored bool) uint64 {
 }
 
 // deliver gives a message to those sessions of this node that subscribed by themselves; stored says that one of them keeps it.
-func (ro *routing) deliver(m *message, from peer.Pauser) (stored bool) {
+// chosen is called once these are known.
+func (ro *routing) deliver(m *message, from peer.Pauser, chosen func()) (stored bool) {
 	type target struct {
 		s *session
 		d delivery
@@ -149,6 +154,7 @@ func (ro *routing) deliver(m *message, from peer.Pauser) (stored bool) {
 		}
 	})
 	ro.mu.RUnlock()
+	chosen()
 	for _, t := range targets {
 		slices.Sort(t.d.ids)
 		stored = t.s.deliver(t.d, from) || stored
@@ -289,11 +295,16 @@ func (b *Broker) received(body []byte, from peer.Pauser) error {
 	if m.once && head.hops == 0 && b.repeated.known(m) {
 		return nil
 	}
+	chosen, plain := func() {}, head.plain
 	if head.retained != nil {
-		b.retained.merge(m.topic, *head.retained, m)
+		// Who subscribed here since the other node sent it gets it too, though that node didn't know.
+		plain = b.retained.beginLive(m, *head.retained) || plain
+		chosen = b.retained.endLive
 	}
-	if head.plain {
-		b.routes.deliver(m, from)
+	if plain {
+		b.routes.deliver(m, from, chosen)
+	} else {
+		chosen()
 	}
 	for _, filter := range head.shares {
 		b.routes.share(filter, m, head.hops, nil, from)

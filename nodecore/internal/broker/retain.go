@@ -1,13 +1,12 @@
 package broker
 
 import (
-	"context"
 	"encoding/binary"
-	"fmt"
 	"hash/fnv"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"onemore/nodecore/internal/peer"
@@ -26,8 +25,9 @@ type digest [buckets]uint64
 
 // retainedEntry is the last change to a topic's retained message.
 type retainedEntry struct {
-	at stamp
-	m  *message // nil: removed
+	at    stamp
+	m     *message // nil: removed
+	order uint64   // of its delivery here (liveOrder); 0: it came to this node as a retained message only
 }
 
 // end is when a change is over, in Unix milliseconds; 0 never.
@@ -40,8 +40,10 @@ func (k retainedEntry) end() int64 {
 
 // retainedMessages is the cluster's retained messages as far as this node knows: of all changes to a topic, the last one wins.
 type retainedMessages struct {
-	b     *Broker
-	asked questions
+	b      *Broker
+	asked  questions
+	merged atomic.Uint64 // taken over from other nodes
+	order  liveOrder
 
 	mu   sync.RWMutex
 	all  map[string]retainedEntry
@@ -88,25 +90,23 @@ func (re *retainedMessages) expectLocked(k retainedEntry) {
 	}
 }
 
-// retain makes m the retained message of its topic, or removes it, and returns when that was.
-func (re *retainedMessages) retain(m *message) stamp {
-	at := re.b.clock.now()
-	re.merge(m.topic, at, m)
-	return at
-}
-
 // merge takes over a change to a topic, here and on disk, if it is the last one.
-func (re *retainedMessages) merge(name string, at stamp, m *message) {
-	k := retainedEntry{at: at}
+func (re *retainedMessages) merge(name string, at stamp, m *message) { re.mergeAt(name, at, m, 0) }
+
+// mergeAt is merge with the order of the message's delivery, and tells whether it is the last change.
+func (re *retainedMessages) mergeAt(name string, at stamp, m *message, order uint64) (news bool) {
+	k := retainedEntry{at: at, order: order}
 	if m != nil && len(m.payload) > 0 {
 		k.m = m
 	}
 	re.b.clock.saw(at)
 	re.mu.Lock()
 	defer re.mu.Unlock()
-	if re.setLocked(name, k) {
+	news = re.setLocked(name, k)
+	if news {
 		re.b.store.PutRetained(name, appendRetained(nil, k))
 	}
+	return news
 }
 
 func appendRetained(b []byte, k retainedEntry) []byte {
@@ -133,20 +133,21 @@ func (r *reader) retainedEntry() retainedEntry {
 	return k
 }
 
-// match returns the messages that a new subscription gets, in the order in which they were published.
-func (re *retainedMessages) match(filter string) (all []*message) {
+// match returns the messages that a new subscription gets, in the order in which they were published. What was delivered after since,
+// it has got already.
+func (re *retainedMessages) match(filter string, since uint64) (all []*message) {
 	now := time.Now()
 	re.mu.RLock()
 	defer re.mu.RUnlock()
 	if !strings.ContainsAny(filter, "+#") {
-		if k := re.all[filter]; k.m != nil && !k.m.expired(now) {
+		if k := re.all[filter]; k.m != nil && k.order <= since && !k.m.expired(now) {
 			all = append(all, k.m)
 		}
 		return all
 	}
 	var found []retainedEntry
 	for name, k := range re.all {
-		if k.m != nil && !k.m.expired(now) && topic.Match(filter, name) {
+		if k.m != nil && k.order <= since && !k.m.expired(now) && topic.Match(filter, name) {
 			found = append(found, k)
 		}
 	}
@@ -241,7 +242,7 @@ func (re *retainedMessages) offered(from string, r *reader) error {
 		return errMalformed
 	}
 	re.purge()
-	if mine := re.digest(); mine != theirs {
+	if mine := re.digest(); mine != theirs && !re.asking(from) {
 		re.b.tell(from, framePull, mine.append(make([]byte, 8)), nil)
 	}
 	return nil
@@ -283,6 +284,7 @@ func (re *retainedMessages) mergeRetained(r *reader) error {
 		name, k := r.string(), r.retainedEntry()
 		if !r.bad {
 			re.merge(name, k.at, k.m)
+			re.merged.Add(1)
 		}
 	}
 	if r.bad {
@@ -291,42 +293,33 @@ func (re *retainedMessages) mergeRetained(r *reader) error {
 	return nil
 }
 
-// Sync returns when this node has all retained messages that the named peer has. The peer must be in the list.
-func (b *Broker) Sync(ctx context.Context, name string) error {
-	id, answer := b.retained.ask()
-	defer b.retained.answered(id)
-	given := make(chan bool, 1)
-	body := b.retained.digest().append(binary.BigEndian.AppendUint64(nil, id))
-	b.mesh.Send(name, peer.Frame{Kind: framePull, Body: body, Hold: true, Waiter: peer.DoneFunc(func(ok bool) {
-		if !ok {
-			given <- true
-		}
-	})})
-	select {
-	case <-answer:
-		return nil
-	case <-given:
-		return fmt.Errorf("take over retained messages of %q: it can't be reached", name)
-	case <-ctx.Done():
-		return fmt.Errorf("take over retained messages of %q: %w", name, context.Cause(ctx))
-	}
-}
-
-// ask registers a question; the channel is closed by answered.
-func (re *retainedMessages) ask() (id uint64, answer <-chan struct{}) {
-	ch := make(chan struct{})
+// ask registers a question to a peer; its channel is closed by answered.
+func (re *retainedMessages) ask(name string) (id uint64, answer <-chan struct{}) {
+	q := question{peer: name, answer: make(chan struct{})}
 	re.asked.Lock()
 	defer re.asked.Unlock()
 	re.asked.last++
-	re.asked.open[re.asked.last] = ch
-	return re.asked.last, ch
+	re.asked.open[re.asked.last] = q
+	return re.asked.last, q.answer
 }
 
 func (re *retainedMessages) answered(id uint64) {
 	re.asked.Lock()
 	defer re.asked.Unlock()
-	if ch := re.asked.open[id]; ch != nil {
-		close(ch)
+	if q, ok := re.asked.open[id]; ok {
+		close(q.answer)
 		delete(re.asked.open, id)
 	}
+}
+
+// asking says whether a question to a peer is open.
+func (re *retainedMessages) asking(name string) bool {
+	re.asked.Lock()
+	defer re.asked.Unlock()
+	for _, q := range re.asked.open {
+		if q.peer == name {
+			return true
+		}
+	}
+	return false
 }

@@ -29,7 +29,8 @@ type subscription struct {
 	id        int    // MQTT 5 subscription identifier; 0 none
 	qos       byte
 	noLocal   bool
-	asPublish bool // keep the retain flag
+	asPublish bool   // keep the retain flag
+	since     uint64 // see liveOrder
 }
 
 // delivery is a message on its way to one client.

@@ -79,7 +79,10 @@ func (c *conn) retained(f packets.Subscription) {
 	if group != "" {
 		return
 	}
-	for _, m := range c.b.retained.match(bare) {
+	c.s.mu.Lock()
+	since := c.s.subs.all[f.Filter].since
+	c.s.mu.Unlock()
+	for _, m := range c.b.retained.match(bare, since) {
 		if f.NoLocal && m.origin == c.s.id {
 			continue
 		}
@@ -131,25 +134,30 @@ func (su *subscriptions) subscribeLocked(sub subscription, w waits) (existed boo
 	if len(su.all) > 0 {
 		su.several.Store(true)
 	}
-	su.all[sub.filter] = sub
-	_, bare, _ := topic.ParseFilter(sub.filter)
 	b := su.s.b
-	b.routes.mu.Lock()
-	if sub.group == "" {
-		b.routes.subs.Set(bare, su.s, sub)
-	} else if !existed {
-		g := b.routes.groups[sub.filter]
-		if g == nil {
-			g = &group{}
-			b.routes.groups[sub.filter] = g
-		}
-		g.members = append(g.members, su.s)
-	}
-	b.routes.mu.Unlock()
+	sub.since = b.retained.subscribe(func() { b.routes.add(su.s, sub, existed) })
+	su.all[sub.filter] = sub
 	if !existed {
 		b.routes.countFilter(sub.filter, su.countsLocked(), w)
 	}
 	return existed
+}
+
+// add puts a subscription of this node in.
+func (ro *routing) add(s *session, sub subscription, existed bool) {
+	_, bare, _ := topic.ParseFilter(sub.filter)
+	ro.mu.Lock()
+	defer ro.mu.Unlock()
+	if sub.group == "" {
+		ro.subs.Set(bare, s, sub)
+	} else if !existed {
+		g := ro.groups[sub.filter]
+		if g == nil {
+			g = &group{}
+			ro.groups[sub.filter] = g
+		}
+		g.members = append(g.members, s)
+	}
 }
 
 // countsLocked is what one subscription of the session counts for.
