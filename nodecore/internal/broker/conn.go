@@ -35,12 +35,14 @@ type conn struct {
 	limitedAlive bool          // keepalive is the server's, not the client's
 	maxPacket    uint32        // largest packet that the client takes; 0 any
 	aliases      map[uint16]string
-	topic        string          // of the last PUBLISH; the next one often has the same
-	pause        <-chan struct{} // of the last PUBLISH, see paused
-	beyond       int             // bytes that were taken during it
-	quit         chan struct{}   // closed when the reader has ended
-	done         chan struct{}   // closed when the connection has left its session
-	ended        chan struct{}   // closed by end
+	sendAliases  map[string]uint16 // topics that the client knows by number; the writer's
+	maxAliases   uint16            // of sendAliases, as the client has it
+	topic        string            // of the last PUBLISH; the next one often has the same
+	pause        <-chan struct{}   // of the last PUBLISH, see paused
+	beyond       int               // bytes that were taken during it
+	quit         chan struct{}     // closed when the reader has ended
+	done         chan struct{}     // closed when the connection has left its session
+	ended        chan struct{}     // closed by end
 
 	mu      sync.Mutex    // guards what follows; nothing is taken inside
 	will    *will         // nil after an orderly end

@@ -35,7 +35,9 @@ func (c *conn) connect(pk packets.Packet) error {
 	if !c.b.Admission.await(c.ended) {
 		return c.refuse(packets.ErrServerUnavailable)
 	}
-	c.maxPacket = pk.Properties.MaximumPacketSize
+	if c.maxPacket = pk.Properties.MaximumPacketSize; c.maxPacket == 0 && c.version == 5 { // an alias could make a message too large
+		c.maxAliases = min(pk.Properties.TopicAliasMaximum, aliasMax)
+	}
 	c.keepalive = time.Duration(pk.Connect.Keepalive) * 1500 * time.Millisecond
 	if most := c.b.cfg.ServerKeepAlive * 3 / 2; c.version == 5 && most > 0 && (c.keepalive == 0 || c.keepalive > most) {
 		c.keepalive, c.limitedAlive = most, true

@@ -141,3 +141,27 @@ func TestLameMember(t *testing.T) {
 	}
 	eventually(t, "the other member has the rest", func() bool { return len(good.payloads()) >= 85 })
 }
+
+// A client that takes topic aliases gets the topic once, and each connection has its own.
+func TestServerAliases(t *testing.T) {
+	c := newCluster(t, 1)
+	pub := c.connect(0, "pub", nil)
+	for range 2 {
+		sub := c.raw5(0, "sub", true, packets.PropTopicAliasMaximum, 0, 1)
+		sub.send(packets.Subscribe<<4|2, []byte{0, 1, 0}, text("t/#"), []byte{0})
+		if head, _ := sub.read(); head>>4 != packets.Suback {
+			t.Fatalf("%x is no SUBACK", head)
+		}
+		for _, want := range []string{"\x00\x03t/1\x03\x23\x00\x01x", "\x00\x00\x03\x23\x00\x01x", "\x00\x03t/2\x00x"} {
+			topic := "t/1"
+			if want[1] == 3 {
+				topic = want[2:5]
+			}
+			pub.publish(topic, 0, false, "x")
+			if _, body := sub.read(); string(body) != want {
+				t.Errorf("got %q, want %q", body, want)
+			}
+		}
+		sub.nc.Close()
+	}
+}

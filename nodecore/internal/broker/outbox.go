@@ -182,10 +182,26 @@ func (o *outbox) fillQueueLocked(c *conn, out *output, limit int) {
 		if d.m.expires != 0 {
 			left = uint32(max(1, (d.m.expires-now.UnixMilli()+999)/1000))
 		}
-		buf = appendPublish(buf, d.m, d, left, c.version)
+		buf = appendPublish(buf, d.m, c.shorten(d), left, c.version)
 		o.s.b.stats.sent.Add(1)
 	}
 	out.buf = buf
+}
+
+// shorten lets the client know a topic by a number, as long as it takes new ones. The number is of this connection only.
+func (c *conn) shorten(d delivery) delivery {
+	if c.maxAliases == 0 {
+		return d
+	}
+	d.alias, d.known = c.sendAliases[d.m.topic], true
+	if d.alias == 0 && len(c.sendAliases) < int(c.maxAliases) {
+		if c.sendAliases == nil {
+			c.sendAliases = map[string]uint16{}
+		}
+		d.alias, d.known = uint16(len(c.sendAliases)+1), false
+		c.sendAliases[d.m.topic] = d.alias
+	}
+	return d
 }
 
 // freeIDLocked makes nextID the id for the head of the queue, unless as many messages as may be are on the way. Ids go round, so that

@@ -53,20 +53,13 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 	if !m.once {
 		m.node, m.seq = b.incarnation, b.seq.Add(1)
 	}
-	var retained *stamp
-	chosen := func() {}
-	if m.retain {
-		at := b.retained.publishLive(m)
-		retained = &at
-		chosen = b.retained.endLive
-	}
 	if w != nil {
 		w.more()
 	}
 	var buf [4]forward
 	var plain []byte
 	routes := b.routes.route(buf[:0], m, 0, "")
-	stored := b.deliverHere(m, routes, w, from, chosen) || retained != nil
+	stored, retained := b.deliverHere(m, routes, w, from)
 	remote := false
 	for _, f := range routes {
 		if f.peer != "" {
@@ -85,31 +78,40 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 	}
 }
 
-// deliverHere gives a message to this node's sessions and groups; stored says that the store keeps something of that.
-func (b *Broker) deliverHere(m *message, routes []forward, w waits, from peer.Sender, chosen func()) (stored bool) {
-	here := func() {
-		stored = b.routes.deliver(m, from, chosen)
-		for _, f := range routes {
-			if f.peer == "" {
-				for _, share := range f.shares {
-					stored = b.routes.share(share, m, 0, w, from) || stored
-				}
-			}
-		}
-	}
+// deliverHere gives a message to this node's retained messages, sessions and groups; stored says that the store keeps something of that.
+func (b *Broker) deliverHere(m *message, routes []forward, w waits, from peer.Sender) (stored bool, retained *stamp) {
 	if !m.once {
-		here()
-		return stored
+		return b.deliverTo(m, routes, w, from, true)
 	}
 	in := w.(*incoming)
-	b.store.Together(func() {
-		if in.persist(); in.sent {
-			chosen()
-		} else {
-			here()
-		}
+	b.store.Together(func() { // comes before the lock that publishLive takes
+		in.persist()
+		_, retained = b.deliverTo(m, routes, w, from, !in.sent)
 	})
-	return true
+	return true, retained
+}
+
+// deliverTo is deliverHere; without sessions, these have it already.
+func (b *Broker) deliverTo(m *message, routes []forward, w waits, from peer.Sender, sessions bool) (stored bool, retained *stamp) {
+	chosen := func() {}
+	if m.retain {
+		at := b.retained.publishLive(m)
+		stored, retained, chosen = true, &at, b.retained.endLive
+	}
+	if !sessions {
+		chosen()
+		return stored, retained
+	}
+	stored = b.routes.deliver(m, from, chosen) || stored
+	for _, f := range routes {
+		if f.peer != "" {
+			continue
+		}
+		for _, share := range f.shares {
+			stored = b.routes.share(share, m, 0, w, from) || stored
+		}
+	}
+	return stored, retained
 }
 
 // needed is the change of the store that an acknowledgement depends on; 0 if there is none.

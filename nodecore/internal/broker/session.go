@@ -43,6 +43,8 @@ type delivery struct {
 	qos    byte
 	retain bool
 	dup    bool
+	alias  uint16 // of the topic, on a connection; 0 none
+	known  bool   // the client knows the alias
 }
 
 // inflightMessage is a delivery with QoS 1 or 2 that the client has not finished with.
