@@ -64,6 +64,9 @@ func (tk *takeovers) handedOver(from string, r *reader) error {
 		case st.expiry > 0 && (s.fresh || !s.clean): // its node has come back, maybe while the client is connecting
 			s.importLocked(st, nil)
 		case !s.clean:
+			if s.fresh { // several nodes may pass on the same
+				s.dedupLocked()
+			}
 			s.addLocked(st.messages, st.stamp.t != 0)
 		}
 		if st.expiry > 0 {

@@ -141,7 +141,7 @@ func (o *outbox) fill(c *conn, out *output, limit int) {
 	o.s.mu.Lock()
 	defer o.s.mu.Unlock()
 	out.buf, out.acks, out.need, out.gated = out.buf[:0], out.acks[:0], 0, false
-	if o.s.conn != c {
+	if o.s.conn != c || o.s.gone { // what another node has taken over is that node's to send
 		return
 	}
 	o.s.inbox.flushAcksLocked() // the client may have been made to wait for them

@@ -96,7 +96,8 @@ type session struct {
 	uid    uint64     // random; with the packet id, and how often that was used before, it tells the client's QoS 2 messages apart
 	clean  bool       // the client wanted nothing of an older session
 	saved  bool       // there is a record of it in the store
-	based  stamp      // the newest state of another node that the session comes from; what is older is void
+	took   stamp      // when the client had connected for the state of another node that the session comes from,
+	based  stamp      // and for the newest one which that state comes from; what is older is void
 	from   []string   // nodes to be told when that is stored
 
 	moved   string // node that has the session now, while messages still come here for it

@@ -158,9 +158,17 @@ func parseDelivery(rec []byte) (d delivery, err error) {
 	return d, err
 }
 
+// basedLocked is the newest state that the session comes from.
+func (s *session) basedLocked() stamp {
+	if s.took.compare(s.based) > 0 {
+		return s.took
+	}
+	return s.based
+}
+
 // stateLocked is all of a session but its messages and packet ids.
 func (s *session) stateLocked() sessionState {
-	st := sessionState{id: s.id, stamp: s.stamp, based: s.based, movedAt: s.movedAt, settled: s.settled, uid: s.uid, expiry: s.expiry, nextID: s.outbox.nextID, clean: s.clean, moved: s.moved}
+	st := sessionState{id: s.id, stamp: s.stamp, based: s.basedLocked(), movedAt: s.movedAt, settled: s.settled, uid: s.uid, expiry: s.expiry, nextID: s.outbox.nextID, clean: s.clean, moved: s.moved}
 	if !s.away.IsZero() {
 		st.away = s.away.UnixMilli()
 	}
@@ -210,7 +218,7 @@ func (o *outbox) queuedLocked() (all []delivery) {
 // importLocked takes over a state of the session from another node, unless the session comes from it or from a newer one; w waits
 // until all nodes know where it is.
 func (s *session) importLocked(st sessionState, w waits) {
-	if s.gone || st.stamp.t != 0 && st.expiry > 0 && st.stamp.compare(s.based) <= 0 {
+	if s.gone || s.voidLocked(st) {
 		return
 	}
 	s.dedupLocked()
@@ -219,12 +227,13 @@ func (s *session) importLocked(st sessionState, w waits) {
 	} else {
 		s.replaceLocked(st)
 	}
-	for _, base := range []stamp{st.stamp, st.based} {
-		if base.compare(s.based) > 0 {
-			s.based = base
-		}
+	if st.based.compare(s.based) > 0 {
+		s.based = st.based
 	}
-	for _, id := range st.ids {
+	if st.stamp.compare(s.took) > 0 {
+		s.took = st.stamp
+	}
+	for _, id := range append(st.ids, st.dedup.all()...) {
 		s.dedup.add(id)
 	}
 	for _, sub := range st.subs {
@@ -234,13 +243,21 @@ func (s *session) importLocked(st sessionState, w waits) {
 	}
 }
 
+// voidLocked says whether the session comes from a state, so that there is nothing in it that the session had not, or has finished.
+func (s *session) voidLocked(st sessionState) bool {
+	return st.expiry > 0 && st.stamp.t != 0 && (st.stamp.compare(s.based) <= 0 || st.stamp == s.took)
+}
+
 // replaceLocked makes a state that of a new session. What has come for it meanwhile comes after what the state has.
 func (s *session) replaceLocked(st sessionState) {
 	s.expiry, s.outbox.nextID = st.expiry, st.nextID
 	s.restoreLocked(st)
 	later := s.outbox.queue
 	s.outbox.queue, s.outbox.bytes = ring.Queue[delivery]{}, 0
-	known := map[messageID]bool{}
+	known := map[messageID]bool{} // to the state: what it does not have any more the client has finished
+	for _, id := range append(st.ids, st.dedup.all()...) {
+		known[id] = true
+	}
 	for _, d := range st.messages {
 		known[messageID{d.m.node, d.m.seq}] = true
 		s.outbox.pushLocked(d)

@@ -174,8 +174,7 @@ func (s *session) takeOverLocked(states []sessionState, epoch stamp, w waits) {
 		return
 	}
 	var mine []delivery
-	newest := states[0].stamp
-	if s.durable() && epoch.compare(newest) < 0 && s.based.compare(newest) < 0 { // another node has had it since
+	if s.durable() && epoch.compare(states[0].stamp) < 0 && !s.voidLocked(states[0]) { // another node has had it since
 		if states[0].based.compare(epoch) < 0 {
 			mine = append(s.outbox.unacknowledgedLocked(), s.outbox.queuedLocked()...)
 		}
