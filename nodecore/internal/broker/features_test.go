@@ -37,7 +37,7 @@ func TestOrderBetweenConnections(t *testing.T) {
 		sub.nc.Close()
 		pub.nc.Close()
 	}
-	if lost > 15 {
+	if lost > rounds/3 { // without the order, most are
 		t.Errorf("%d of %d messages were not delivered", lost, rounds)
 	}
 	t.Logf("%d of %d messages were not delivered", lost, rounds)
