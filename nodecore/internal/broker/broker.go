@@ -216,7 +216,7 @@ func (b *Broker) Reset(clusterID string) error {
 			s.conn.end(packets.ErrAdministrativeAction)
 		}
 		s.endLocked()
-		s.stopForwardingLocked()
+		s.move.stopForwardingLocked()
 		s.mu.Unlock()
 	}
 	b.retained.mu.Lock()

@@ -215,11 +215,11 @@ func (c *conn) finalPacket(buf []byte) (b []byte, ok bool) {
 		return buf, false
 	}
 	why, _ := c.cause.(packets.Code)
-	return encode(buf, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ReasonCode: why.Code, Properties: c.reasonString(why)}, c.version), true
+	return encode(buf, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ReasonCode: why.Code, Properties: reasonString(c, why)}, c.version), true
 }
 
 // reasonString is the property that says in words why something is refused, if the client wants that and it can't be too large.
-func (c *conn) reasonString(why packets.Code) (p packets.Properties) {
+func reasonString(c *conn, why packets.Code) (p packets.Properties) {
 	if why.Code >= packets.ErrUnspecifiedError.Code && !c.noReasons && c.maxPacket == 0 {
 		p.ReasonString = why.Reason
 	}

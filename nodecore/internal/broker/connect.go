@@ -107,7 +107,7 @@ func (c *conn) refuse(why packets.Code) error {
 			return why // a violation is answered by closing
 		}
 	}
-	c.nc.Write(encode(nil, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, ReasonCode: reason, Properties: c.reasonString(why)}, c.version))
+	c.nc.Write(encode(nil, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, ReasonCode: reason, Properties: reasonString(c, why)}, c.version))
 	return why
 }
 

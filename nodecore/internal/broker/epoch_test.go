@@ -107,7 +107,7 @@ func TestMovedSessionIsKeptUntilItIsStored(t *testing.T) {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.settled
+		return s.move.settled
 	})
 }
 
@@ -124,7 +124,7 @@ func TestMovedSessionComesBack(t *testing.T) {
 	}
 	stub := n.sessions.getMoved("sub")
 	stub.mu.Lock()
-	stub.forwardForLocked(time.Millisecond)
+	stub.move.forwardForLocked(time.Millisecond)
 	stub.mu.Unlock()
 	eventually(t, "it is back", func() bool { return n.session("sub") != nil })
 	c.connect(0, "pub", nil).publish("t", 1, false, "x")
@@ -151,7 +151,7 @@ func TestPassedOnWhileItIsTakenOver(t *testing.T) {
 	defer s.mu.Unlock()
 	finished := &dedupWindow{ids: map[messageID]struct{}{}}
 	finished.add(messageID{1, 1})
-	s.takeOverLocked([]sessionState{{id: "sub", stamp: stamp{5, "other"}, expiry: 60, dedup: finished, messages: []delivery{{m: m(2), qos: 2, id: 7, dup: true}}}}, stamp{}, nil)
+	s.move.takeOverLocked([]sessionState{{id: "sub", stamp: stamp{5, "other"}, expiry: 60, dedup: finished, messages: []delivery{{m: m(2), qos: 2, id: 7, dup: true}}}}, stamp{}, nil)
 	var got []string
 	for _, d := range s.outbox.queuedLocked() {
 		got = append(got, fmt.Sprint(d.m.seq, " ", d.id, " ", d.dup))

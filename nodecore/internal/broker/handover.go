@@ -62,7 +62,7 @@ func (tk *takeovers) handedOver(from string, r *reader) error {
 		defer s.mu.Unlock()
 		switch {
 		case st.expiry > 0 && (s.fresh || !s.clean): // its node has come back, maybe while the client is connecting
-			s.importLocked(st, nil)
+			s.move.importLocked(st, nil)
 		case !s.clean:
 			if s.fresh { // several nodes may pass on the same
 				s.dedupLocked()
@@ -70,7 +70,7 @@ func (tk *takeovers) handedOver(from string, r *reader) error {
 			s.addLocked(st.messages, st.stamp.t != 0)
 		}
 		if st.expiry > 0 {
-			s.from = append(s.from, from)
+			s.move.from = append(s.move.from, from)
 			tk.b.background.Go(func() {
 				if tk.b.store.Wait(tk.b.store.Number()) == nil {
 					tk.settle(s)
@@ -79,7 +79,7 @@ func (tk *takeovers) handedOver(from string, r *reader) error {
 		}
 	case stub != nil && st.hops < maxHops:
 		stub.mu.Lock()
-		to := stub.moved
+		to := stub.move.to
 		stub.mu.Unlock()
 		tk.handOver(to, st.id, st.hops+1, st.messages)
 	}
@@ -94,7 +94,7 @@ func (tk *takeovers) settled(r *reader) error {
 	}
 	s := tk.b.sessions.getMoved(client)
 	if s != nil {
-		s.settle()
+		s.move.settle()
 	}
 	for _, name := range tk.b.mesh.Peers() {
 		if !tk.b.mesh.Up(name) {
@@ -104,7 +104,7 @@ func (tk *takeovers) settled(r *reader) error {
 	if s != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.forwardForLocked(graceTime) // for what is on its way
+		s.move.forwardForLocked(graceTime) // for what is on its way
 	}
 	return nil
 }

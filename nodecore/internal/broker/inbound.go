@@ -194,7 +194,7 @@ func (ib *inbox) flushAcksLocked() {
 		} else {
 			ib.unacked--
 		}
-		if a.reason = in.reason; in.remote && ib.s.b.peersFailing() {
+		if a.reason = in.reason; in.remote && ib.s.b.failing.any() {
 			a.reason = packets.ErrQuotaExceeded.Code
 		}
 		ib.s.outbox.need = max(ib.s.outbox.need, in.need)

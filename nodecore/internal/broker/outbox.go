@@ -182,14 +182,14 @@ func (o *outbox) fillQueueLocked(c *conn, out *output, limit int) {
 		if d.m.expires != 0 {
 			left = uint32(max(1, (d.m.expires-now.UnixMilli()+999)/1000))
 		}
-		buf = appendPublish(buf, d.m, c.shorten(d), left, c.version)
+		buf = appendPublish(buf, d.m, o.shorten(c, d), left, c.version)
 		o.s.b.stats.sent.Add(1)
 	}
 	out.buf = buf
 }
 
 // shorten lets the client know a topic by a number, as long as it takes new ones. The number is of this connection only.
-func (c *conn) shorten(d delivery) delivery {
+func (o *outbox) shorten(c *conn, d delivery) delivery {
 	if c.maxAliases == 0 {
 		return d
 	}

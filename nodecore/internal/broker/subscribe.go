@@ -14,7 +14,7 @@ import (
 const settleTime = 5 * time.Second
 
 // await returns when all has been accepted, or it takes too long, or the connection has ended. There was one more() for itself.
-func (c *conn) await(acc *acceptance) {
+func (acc *acceptance) await(c *conn) {
 	acc.Done(true)
 	t := time.NewTimer(settleTime)
 	defer t.Stop()
@@ -57,7 +57,7 @@ func (c *conn) subscribe(pk packets.Packet) error {
 			reasons[i] = 0x80
 		}
 	}
-	c.await(acc)
+	acc.await(c)
 	c.s.mu.Lock()
 	c.s.saveLocked()
 	c.s.gateLocked()

@@ -141,7 +141,7 @@ func (tk *takeovers) conclude(c *takeover, epoch stamp, clean bool) {
 	routes.more()
 	stub := tk.b.sessions.getMoved(s.id)
 	if stub != nil {
-		c.states = append(c.states, stub.exportMoved()...)
+		c.states = append(c.states, stub.move.exportMoved()...)
 	}
 	slices.SortStableFunc(c.states, func(x, y sessionState) int { return y.stamp.compare(x.stamp) })
 	tk.b.store.Together(func() {
@@ -151,8 +151,8 @@ func (tk *takeovers) conclude(c *takeover, epoch stamp, clean bool) {
 			s.endLocked()
 		case clean:
 		default:
-			s.takeOverLocked(c.states, epoch, routes)
-			s.from = append(s.from, c.from...)
+			s.move.takeOverLocked(c.states, epoch, routes)
+			s.move.from = append(s.move.from, c.from...)
 		}
 		if c.missing && !s.gone {
 			s.dedupLocked()
@@ -161,7 +161,7 @@ func (tk *takeovers) conclude(c *takeover, epoch stamp, clean bool) {
 		}
 		s.mu.Unlock()
 		if stub != nil && !c.newer {
-			stub.settle()
+			stub.move.settle()
 		}
 	})
 	routes.Done(true)
@@ -169,29 +169,29 @@ func (tk *takeovers) conclude(c *takeover, epoch stamp, clean bool) {
 }
 
 // takeOverLocked makes the newest state that of the session, and adds what older ones have that it doesn't come from.
-func (s *session) takeOverLocked(states []sessionState, epoch stamp, w waits) {
-	if s.gone || len(states) == 0 {
+func (mv *moving) takeOverLocked(states []sessionState, epoch stamp, w waits) {
+	if mv.s.gone || len(states) == 0 {
 		return
 	}
 	var mine []delivery
-	if s.durable() && epoch.compare(states[0].stamp) < 0 && !s.voidLocked(states[0]) { // another node has had it since
+	if mv.s.durable() && epoch.compare(states[0].stamp) < 0 && !mv.voidLocked(states[0]) { // another node has had it since
 		if states[0].based.compare(epoch) < 0 {
-			mine = append(s.outbox.unacknowledgedLocked(), s.outbox.queuedLocked()...)
+			mine = append(mv.s.outbox.unacknowledgedLocked(), mv.s.outbox.queuedLocked()...)
 		}
-		s.outbox.clearLocked()
-		s.expiry = 0
+		mv.s.outbox.clearLocked()
+		mv.s.expiry = 0
 	}
 	for _, st := range states {
-		s.importLocked(st, w)
+		mv.importLocked(st, w)
 	}
-	s.addLocked(mine, false)
+	mv.s.addLocked(mine, false)
 }
 
 // settle tells the nodes that had the session that it is stored here.
 func (tk *takeovers) settle(s *session) {
 	s.mu.Lock()
-	from := s.from
-	s.from = nil
+	from := s.move.from
+	s.move.from = nil
 	s.mu.Unlock()
 	for _, name := range from {
 		tk.b.tell(name, frameSettled, appendString(nil, s.id), nil)
@@ -227,8 +227,8 @@ func (tk *takeovers) release(to, client string, at stamp, clean bool, send func(
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.moved != "":
-		return s.releaseMovedLocked(to, at, clean, send)
+	case s.move.to != "":
+		return s.move.releaseMovedLocked(to, at, clean, send)
 	case s.gone:
 		return answerUnknown
 	case s.stamp.compare(at) > 0:
@@ -244,35 +244,35 @@ func (tk *takeovers) release(to, client string, at stamp, clean bool, send func(
 	if s.will = nil; s.conn != nil { // the client is back before the delay is over
 		s.conn.cancelDelayedWill()
 	}
-	s.sendLocked(to, send)
-	s.moveLocked(to, at)
+	s.move.sendLocked(to, send)
+	s.move.moveLocked(to, at)
 	return answerMoved
 }
 
 // releaseMovedLocked is release for a session that has moved to a node that may not have stored it.
-func (s *session) releaseMovedLocked(to string, at stamp, clean bool, send func(state []byte)) (kind byte) {
+func (mv *moving) releaseMovedLocked(to string, at stamp, clean bool, send func(state []byte)) (kind byte) {
 	switch {
-	case s.settled:
+	case mv.settled:
 		return answerUnknown
-	case s.movedAt.compare(at) > 0:
+	case mv.at.compare(at) > 0:
 		return answerNewer
 	case clean:
-		s.settleLocked()
+		mv.settleLocked()
 		return answerUnknown
 	}
-	s.sendLocked(to, send)
-	s.moved, s.movedAt = to, at
-	s.saveLocked()
-	s.forwardForLocked(forwardTime)
+	mv.sendLocked(to, send)
+	mv.to, mv.at = to, at
+	mv.s.saveLocked()
+	mv.forwardForLocked(forwardTime)
 	return answerMoved
 }
 
 // sendLocked sends the whole session to another node.
-func (s *session) sendLocked(to string, send func(state []byte)) {
-	parts := s.exportLocked()
+func (mv *moving) sendLocked(to string, send func(state []byte)) {
+	parts := mv.s.exportLocked()
 	send(parts[0].append(nil))
 	for i := range parts[1:] {
-		s.b.tell(to, frameHandOver, parts[1+i].append(nil), nil)
+		mv.s.b.tell(to, frameHandOver, parts[1+i].append(nil), nil)
 	}
 }
 
