@@ -80,6 +80,7 @@ type Broker struct {
 	seq         atomic.Uint64
 	stats       counters
 	failing     failingPeers
+	repeated    repeated
 	positions   map[string]position // of peers' frames, at the start
 
 	ctx        context.Context // ends with Close
@@ -215,7 +216,7 @@ func (b *Broker) Reset(clusterID string) error {
 			s.conn.end(packets.ErrAdministrativeAction)
 		}
 		s.endLocked()
-		s.stopForwardingLocked()
+		s.move.stopForwardingLocked()
 		s.mu.Unlock()
 	}
 	b.retained.mu.Lock()

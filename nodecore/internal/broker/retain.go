@@ -133,8 +133,8 @@ func (r *reader) retainedEntry() retainedEntry {
 	return k
 }
 
-// match returns the messages that a new subscription gets, those with the same topic root in no particular order. What was
-// delivered after since, it has got already.
+// match returns the messages that a new subscription gets, in the order in which they were published. What was delivered after since,
+// it has got already.
 func (re *retainedMessages) match(filter string, since uint64) (all []*message) {
 	now := time.Now()
 	re.mu.RLock()
@@ -145,10 +145,15 @@ func (re *retainedMessages) match(filter string, since uint64) (all []*message) 
 		}
 		return all
 	}
+	var found []retainedEntry
 	for name, k := range re.all {
 		if k.m != nil && k.order <= since && !k.m.expired(now) && topic.Match(filter, name) {
-			all = append(all, k.m)
+			found = append(found, k)
 		}
+	}
+	slices.SortFunc(found, func(x, y retainedEntry) int { return x.at.compare(y.at) })
+	for _, k := range found {
+		all = append(all, k.m)
 	}
 	return all
 }
@@ -181,6 +186,7 @@ func (re *retainedMessages) keepPurging() {
 		select {
 		case <-tick.C:
 			re.purge()
+			re.b.repeated.purge(time.Now())
 		case <-re.b.ctx.Done():
 			return
 		}
