@@ -81,17 +81,9 @@ func (o *Operation) removeNode(ctx context.Context, n *node.Node) error {
 func (o *Operation) leave(ctx context.Context, n *node.Node) error {
 	ctx, cancel := o.detached(ctx)
 	defer cancel()
-	err := n.Calls(ctx, "leave", leaveCalls(n), o.Emit)
+	err := n.Leave(ctx, o.Emit)
 	if e, ok := errors.AsType[*control.Error](err); ok && e.Hint == "" && n.Is(control.Running) {
 		e.Hint = fmt.Sprintf("`onemore kill %d` first removes it without asking it", n.Plan.Index)
 	}
 	return err
-}
-
-// leaveCalls is the calls by which a node leaves: of one that does not run, those that are made to another member.
-func leaveCalls(n *node.Node) []plan.Call {
-	if n.Is(control.Running) {
-		return n.Plan.Leave
-	}
-	return slices.DeleteFunc(slices.Clone(n.Plan.Leave), func(c plan.Call) bool { return c.Node == n.Plan.Index })
 }

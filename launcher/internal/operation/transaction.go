@@ -139,8 +139,8 @@ func (t *transaction) stop(ctx context.Context) {
 	c.StopLogged(ctx, t.started, false)
 	if !t.fresh {
 		for _, n := range t.created {
-			if n.Is(control.Starting, control.Running) && len(n.Plan.Leave) > 0 {
-				_ = n.Calls(ctx, "leave", n.Plan.Leave, t.o.Emit) // it may not be a member yet
+			if n.Is(control.Starting, control.Running) {
+				_ = n.Leave(ctx, t.o.Emit) // it may not be a member yet
 			}
 		}
 	}
