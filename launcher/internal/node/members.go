@@ -75,7 +75,7 @@ func (n *Node) AwaitRequired(ctx context.Context, asked func(plan.Call) bool) er
 		if !asked(c) {
 			continue
 		}
-		if err := n.awaitCall(life, c); err != nil {
+		if err := awaitCall(life, n, c); err != nil {
 			return err
 		}
 	}

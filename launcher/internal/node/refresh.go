@@ -8,24 +8,14 @@ import (
 	"onemore/launcher/internal/proc"
 )
 
-// NeedsRestart tells whether only a restart makes the node take in who is a member.
-func (n *Node) NeedsRestart() bool {
-	for _, r := range n.Plan.Refresh {
-		if r.Restart {
-			return true
-		}
-	}
-	return false
-}
-
 // Refresh makes a running node take in who is a member now, by calls and signals: its files say so already.
-func (n *Node) Refresh(ctx context.Context, emit func(control.Event)) error {
+func Refresh(ctx context.Context, n *Node, emit func(control.Event)) error {
 	for _, r := range n.Plan.Refresh {
 		var err error
 		if r.Call != nil {
 			err = callDuringLife(ctx, n, *r.Call)
 		} else if r.Signal != "" {
-			err = n.signal(r.Signal)
+			err = signalProcess(n, r.Signal)
 		}
 		if err != nil {
 			return n.Failed("tell it who is a member", err)
@@ -35,8 +25,8 @@ func (n *Node) Refresh(ctx context.Context, emit func(control.Event)) error {
 	return nil
 }
 
-// signal sends a signal to the node's own process, not to those that it has started.
-func (n *Node) signal(name string) error {
+// signalProcess sends a signal to the node's own process, not to those that it has started.
+func signalProcess(n *Node, name string) error {
 	r := n.current()
 	if r == nil {
 		return ErrExited

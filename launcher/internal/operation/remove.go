@@ -37,7 +37,7 @@ func (o *Operation) remove(ctx context.Context, req control.Request, nodes []*no
 			return err
 		}
 	}
-	if err := o.membersChanged(ctx, req.Next, nil); err != nil {
+	if err := membersOf(o, req.Next).announce(ctx, nil); err != nil {
 		return err
 	}
 	if req.Faults != nil {

@@ -11,9 +11,18 @@ import (
 	"onemore/launcher/internal/plan"
 )
 
-// renew writes for nodes that are about to start, or to be refreshed, who is a member as next says, and records it. It returns them as
+// members is who is a member once an operation is over: the plan of the nodes then, nil where the operation does not know.
+type members struct {
+	o    *Operation
+	next *plan.Plan
+}
+
+func membersOf(o *Operation, next *plan.Plan) members { return members{o, next} }
+
+// write writes for nodes that are about to start, or to be refreshed, who is a member as next says, and records it. It returns them as
 // they are in the record then. Without next, and for nodes that next does not have, nothing changes.
-func (o *Operation) renew(nodes []*node.Node, next *plan.Plan) ([]*node.Node, error) {
+func (m members) write(nodes []*node.Node) ([]*node.Node, error) {
+	o, next := m.o, m.next
 	if next == nil {
 		return nodes, nil
 	}
@@ -48,10 +57,11 @@ func (o *Operation) renew(nodes []*node.Node, next *plan.Plan) ([]*node.Node, er
 	return out, nil
 }
 
-// membersChanged makes the record, and the running nodes, take in who is a member now: the calls of all nodes are those of next, and
+// announce makes the record, and the running nodes, take in who is a member now: the calls of all nodes are those of next, and
 // where the template says how, a running node is refreshed or restarted, one after the other. Nothing is new to the one that came
 // last, nil if none did.
-func (o *Operation) membersChanged(ctx context.Context, next *plan.Plan, last *node.Node) error {
+func (m members) announce(ctx context.Context, last *node.Node) error {
+	o, next := m.o, m.next
 	if next == nil {
 		return nil
 	}
@@ -63,7 +73,7 @@ func (o *Operation) membersChanged(ctx context.Context, next *plan.Plan, last *n
 		if last != nil && n.Plan.Index == last.Plan.Index || !n.Is(control.Running) || len(n.Plan.Refresh) == 0 {
 			continue
 		}
-		if n.NeedsRestart() {
+		if n.Plan.RefreshedByRestart() {
 			if err := node.StopAll(ctx, []*node.Node{n}, false, o.Emit); err != nil {
 				return err
 			}
@@ -72,22 +82,23 @@ func (o *Operation) membersChanged(ctx context.Context, next *plan.Plan, last *n
 			}
 			continue
 		}
-		renewed, err := o.renew([]*node.Node{n}, next)
+		renewed, err := m.write([]*node.Node{n})
 		if err != nil {
 			return err
 		}
-		if err := renewed[0].Refresh(ctx, o.Emit); err != nil {
+		if err := node.Refresh(ctx, renewed[0], o.Emit); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// takeBackTexts writes again what stood on the disks of nodes before members came that are gone again, and refreshes those that
+// takeBack writes again what stood on the disks of nodes before members came that are gone again, and refreshes those that
 // run. It says what could not be written; what a node says to it is not asked for, since the refresh may be what failed.
-func (o *Operation) takeBackTexts(ctx context.Context, previous *plan.Plan) error {
+func (m members) takeBack(ctx context.Context) error {
+	o := m.o
 	var errs []error
-	for _, p := range previous.Nodes {
+	for _, p := range m.next.Nodes {
 		nodes, err := o.Cluster.Pick([]int{p.Index})
 		if err != nil || nodes[0].Plan.Same(p) {
 			continue
@@ -98,7 +109,7 @@ func (o *Operation) takeBackTexts(ctx context.Context, previous *plan.Plan) erro
 		}
 		errs = append(errs, n.Rewrite(p))
 		if n.Is(control.Running) {
-			if err := n.With(p).Refresh(ctx, silent); err != nil {
+			if err := node.Refresh(ctx, n.With(p), silent); err != nil {
 				o.Log.Warn("refresh", "err", err)
 			}
 		}

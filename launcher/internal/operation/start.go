@@ -27,7 +27,7 @@ func (o *Operation) start(ctx context.Context, nodes []*node.Node, next *plan.Pl
 	if len(started) == 0 {
 		o.Emit(nothingToDo(nodes, "is stopped"))
 	}
-	if started, err = o.renew(started, next); err != nil {
+	if started, err = membersOf(o, next).write(started); err != nil {
 		return err
 	}
 	err = c.LaunchAll(ctx, started, o.Emit)

@@ -161,7 +161,7 @@ func (t *transaction) remove(ctx context.Context) error {
 	}
 	if t.previous != nil {
 		c := t.o.Cluster
-		errs = append(errs, t.o.takeBackTexts(ctx, t.previous.Plan))
+		errs = append(errs, membersOf(t.o, t.previous.Plan).takeBack(ctx))
 		back := *t.previous
 		back.Revision = c.Record().Revision + 1 // what was planned on the record that is taken back is stale
 		errs = append(errs, back.Write(c.Dir()))

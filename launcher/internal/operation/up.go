@@ -38,7 +38,7 @@ func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
 		return err
 	}
 	if !t.fresh && len(t.created) > 0 {
-		if err := o.membersChanged(ctx, req.Next, t.created[len(t.created)-1]); err != nil {
+		if err := membersOf(o, req.Next).announce(ctx, t.created[len(t.created)-1]); err != nil {
 			return err
 		}
 	}
@@ -64,7 +64,7 @@ func (t *transaction) bring(ctx context.Context) error {
 	}
 	c := t.o.Cluster
 	var err error
-	if t.started, err = t.o.renew(t.started, t.req.Plan); err != nil {
+	if t.started, err = membersOf(t.o, t.req.Plan).write(t.started); err != nil {
 		return err
 	}
 	if err := c.LaunchAll(ctx, t.started, t.o.Emit); err != nil {

@@ -60,7 +60,7 @@ func (x *expander) fill(slots []placedSlot) error {
 		x.base.SharedPort = append(x.base.SharedPort, template.Port{Listener: l.Name, Host: l.Host, Port: l.Port})
 	}
 	if x.o.Formed == nil {
-		notes, err := x.placeNotes()
+		notes, err := x.config().placeNotes()
 		if err != nil {
 			return err
 		}
@@ -71,6 +71,22 @@ func (x *expander) fill(slots []placedSlot) error {
 			return fmt.Errorf("plan service: %w", err)
 		}
 	}
+	if err := x.renewPresent(); err != nil {
+		return err
+	}
+	x.texts.shared = make(map[string]string)
+	for i := range added {
+		if err := x.complete(&added[i], x.addedData(i, x.o.Formed != nil)); err != nil {
+			return fmt.Errorf("plan node %d: %w", added[i].Index, err)
+		}
+	}
+	x.p.Nodes = append(x.p.Nodes, added...)
+	slices.SortFunc(x.p.Nodes, func(a, b Node) int { return a.Index - b.Index })
+	return nil
+}
+
+// renewPresent makes anew, for the members of now, what present nodes are told and asked, and what an upgrade changes of them.
+func (x *expander) renewPresent() error {
 	for i := range x.p.Nodes {
 		n := &x.p.Nodes[i]
 		d := x.presentData(i, n.Added)
@@ -85,14 +101,6 @@ func (x *expander) fill(slots []placedSlot) error {
 			return fmt.Errorf("plan node %d: %w", x.p.Nodes[i].Index, err)
 		}
 	}
-	x.texts.shared = make(map[string]string)
-	for i := range added {
-		if err := x.complete(&added[i], x.addedData(i, x.o.Formed != nil)); err != nil {
-			return fmt.Errorf("plan node %d: %w", added[i].Index, err)
-		}
-	}
-	x.p.Nodes = append(x.p.Nodes, added...)
-	slices.SortFunc(x.p.Nodes, func(a, b Node) int { return a.Index - b.Index })
 	return nil
 }
 

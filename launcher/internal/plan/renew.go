@@ -63,6 +63,11 @@ func (p *Plan) Standing(next *Plan) *Plan {
 	return &out
 }
 
+// RefreshedByRestart tells whether only a restart makes the running node take in who is a member.
+func (n Node) RefreshedByRestart() bool {
+	return slices.ContainsFunc(n.Refresh, func(r Refresh) bool { return r.Restart })
+}
+
 // Same tells whether nothing of two nodes differs.
 func (n Node) Same(other Node) bool { return reflect.DeepEqual(n, other) }
 
