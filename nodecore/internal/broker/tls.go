@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -135,14 +136,20 @@ func (c *Certs) WriteCA() error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	ca, err := c.CA()
-	if err == nil {
-		err = writeFile(path, ca)
+	var written []byte
+	for {
+		ca, err := c.CA()
+		if err == nil && bytes.Equal(ca, written) {
+			return nil
+		}
+		if err == nil {
+			err = writeFile(path, ca)
+		}
+		if err != nil {
+			return fmt.Errorf("write the cluster's CA: %w", err)
+		}
+		written = ca // the node may have joined another cluster meanwhile
 	}
-	if err != nil {
-		return fmt.Errorf("write the cluster's CA: %w", err)
-	}
-	return nil
 }
 
 // makeCALocked makes the CA's certificate.
