@@ -3,17 +3,24 @@ package cluster
 import (
 	"errors"
 	"slices"
+	"sync"
 
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/node"
+	"onemore/launcher/internal/ports"
 )
 
 // audit returns what is not as planned among the sockets of the running nodes, and what they have outside of their folders. It returns what
 // it could find out also with an error.
-func audit(host *node.Host, nodes []*node.Node) ([]control.Finding, error) {
-	var found []control.Finding
-	table, err := host.Sockets()
+func audit(host *node.Host, nodes []*node.Node, sockets func() ([]ports.Socket, error)) ([]control.Finding, error) {
+	var outside []control.Finding
+	var outsideErr error
+	var wg sync.WaitGroup
+	wg.Go(func() { outside, outsideErr = host.Outside(nodes) })
+	table, err := sockets()
 	held, holdersErr := host.Holders(nodes, table)
+	wg.Wait()
+	var found []control.Finding
 	for _, n := range nodes {
 		if owned, ok := held[n.Plan.Index]; ok {
 			found = append(found, n.Audit(table, owned)...)
@@ -21,7 +28,6 @@ func audit(host *node.Host, nodes []*node.Node) ([]control.Finding, error) {
 	}
 	found = host.NameHolders(found)
 	blameShared(nodes, found)
-	outside, outsideErr := host.Outside(nodes)
 	return append(found, outside...), errors.Join(err, holdersErr, outsideErr)
 }
 
@@ -65,7 +71,7 @@ func (c *Cluster) CheckShared(up []*node.Node) error {
 		return nil
 	}
 	all := c.All()
-	found, err := audit(c.Host, all)
+	found, err := audit(c.Host, all, c.Host.SocketsNow)
 	if err != nil {
 		return err
 	}

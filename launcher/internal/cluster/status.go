@@ -35,7 +35,7 @@ func (c *Cluster) Status(ctx context.Context, busy string, ask bool) *control.St
 	}
 	wg.Wait()
 	var err error
-	if st.Audit, err = audit(c.Host, nodes); err != nil {
+	if st.Audit, err = audit(c.Host, nodes, c.Host.Sockets); err != nil {
 		st.Notes = append(st.Notes, err.Error())
 	}
 	for _, n := range nodes {

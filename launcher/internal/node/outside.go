@@ -18,29 +18,27 @@ type holders map[proc.OpenFile]map[int]int
 // Outside compares what the running nodes hold of the file system with their folders: files that are open for writing, and bound unix
 // sockets, elsewhere. Those that another node, or another program, holds too are Shared.
 func (h *Host) Outside(nodes []*Node) ([]control.Finding, error) {
-	families, err := h.Processes.families()
-	if err != nil {
-		return nil, err
-	}
+	families := h.Processes.known()
 	sockets, err := proc.BoundSockets()
 	if err != nil {
 		return nil, err
 	}
 	byIndex, held := map[int]*Node{}, holders{}
+	dir, real := h.Processes.dir, realPath(h.Processes.dir)
 	for _, n := range nodes {
 		if !n.Is(control.Running) {
 			continue
 		}
 		byIndex[n.Plan.Index] = n
-		folder := realPath(n.Plan.Folder)
-		for _, id := range families[n.Plan.Index] {
-			held.add(n.Plan.Index, id.PID, proc.OpenFiles(id.PID, sockets, func(path string) bool { return counts(path, folder) }))
+		folder := strings.Replace(n.Plan.Folder, dir, real, 1)
+		for _, pid := range families[n.Plan.Index] {
+			held.add(n.Plan.Index, pid, proc.OpenFiles(pid, sockets, func(path string) bool { return counts(path, folder) }))
 		}
 	}
 	if len(held) == 0 {
 		return nil, nil
 	}
-	strangers, err := h.strangersAt(held, families, sockets)
+	strangers, err := h.strangersAt(held, sockets)
 	if err != nil {
 		return nil, err
 	}
@@ -73,27 +71,18 @@ func (h holders) add(node, pid int, files []proc.OpenFile) {
 }
 
 // strangersAt finds programs that are not the cluster's among those that hold the files, by looking at every process.
-func (h *Host) strangersAt(held holders, families map[int][]proc.ID, sockets map[uint64]string) (map[proc.OpenFile]int, error) {
+func (h *Host) strangersAt(held holders, sockets map[uint64]string) (map[proc.OpenFile]int, error) {
 	table, err := proc.Snapshot()
 	if err != nil {
 		return nil, err
 	}
-	own := map[int]bool{h.self.PID: true}
-	for _, family := range families {
-		for _, id := range family {
-			own[id.PID] = true
-		}
+	wanted := func(path string) bool {
+		return held[proc.OpenFile{Path: path}] != nil || held[proc.OpenFile{Path: path, Socket: true}] != nil
 	}
 	out := map[proc.OpenFile]int{}
 	for _, p := range table {
-		if own[p.ID.PID] {
-			continue
-		}
-		wanted := func(path string) bool {
-			return held[proc.OpenFile{Path: path}] != nil || held[proc.OpenFile{Path: path, Socket: true}] != nil
-		}
 		for _, f := range proc.OpenFiles(p.ID.PID, sockets, wanted) {
-			if held[f] != nil && !h.Processes.owns(p.ID.PID) { // else it was forked since
+			if held[f] != nil && p.ID.PID != h.self.PID && !h.Processes.owns(p.ID.PID) {
 				out[f] = p.ID.PID
 			}
 		}

@@ -119,6 +119,9 @@ func (h *Host) Sockets() ([]ports.Socket, error) {
 	return h.sockets.observe(time.Duration(h.pause.Load()), ports.Sockets)
 }
 
+// SocketsNow is Sockets for one who asks alone.
+func (h *Host) SocketsNow() ([]ports.Socket, error) { return h.sockets.observe(0, ports.Sockets) }
+
 // NoteSockets remembers the machine's sockets as older than the cluster. It is called while no process of the cluster runs.
 func (h *Host) NoteSockets() {
 	table, err := h.Sockets()

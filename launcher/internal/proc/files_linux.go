@@ -35,12 +35,19 @@ func BoundSockets() (map[uint64]string, error) {
 // that is gone, or may not be looked at, has none.
 func OpenFiles(pid int, sockets map[uint64]string, wanted func(path string) bool) []OpenFile {
 	base := "/proc/" + strconv.Itoa(pid)
+	dir, err := openProc(pid, "fd")
+	if err != nil {
+		return nil
+	}
+	d := os.NewFile(uintptr(dir), "")
+	defer d.Close()
+	fds, _ := d.Readdirnames(-1)
 	buf := make([]byte, unix.PathMax)
 	seen := map[OpenFile]bool{}
 	var out []OpenFile
-	for _, fd := range names(base + "/fd") {
-		n, err := unix.Readlink(base+"/fd/"+fd, buf)
-		if err != nil {
+	for _, fd := range fds {
+		n, err := unix.Readlinkat(dir, fd, buf)
+		if err != nil || buf[0] != '/' && len(sockets) == 0 {
 			continue
 		}
 		f := openFile(base, string(buf[:n]), sockets)
