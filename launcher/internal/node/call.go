@@ -29,7 +29,7 @@ func (n *Node) Call(ctx context.Context, c plan.Call) (probe.Answer, error) {
 }
 
 // awaitCall makes a call until it is answered as the plan wants it.
-func (n *Node) awaitCall(ctx context.Context, c plan.Call) error {
+func awaitCall(ctx context.Context, n *Node, c plan.Call) error {
 	return probe.Until(ctx, nil, func(ctx context.Context) error {
 		_, err := n.Call(ctx, c)
 		return err

@@ -27,7 +27,7 @@ func (o *Operation) remove(ctx context.Context, req control.Request, nodes []*no
 		return staleFaultsError()
 	}
 	rec := *c.Record()
-	rec.Options, rec.Plan = req.Options, req.Plan // its calls are made to members that stay
+	rec.Options, rec.Plan = req.Options, rec.Plan.Standing(req.Plan) // its calls are made to members that stay
 	c.Adopt(&rec)
 	for _, n := range nodes {
 		if ctx.Err() != nil {
@@ -36,6 +36,9 @@ func (o *Operation) remove(ctx context.Context, req control.Request, nodes []*no
 		if err := o.removeNode(ctx, c.Now(n)); err != nil {
 			return err
 		}
+	}
+	if err := membersOf(o, req.Next).announce(ctx, nil); err != nil {
+		return err
 	}
 	if req.Faults != nil {
 		return o.fault(ctx, req)
