@@ -53,6 +53,9 @@ func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
 			return err
 		}
 	}
+	if err := o.Cluster.CheckShared(slices.Concat(t.created, t.started)); err != nil {
+		return err
+	}
 	return t.commit()
 }
 
