@@ -52,7 +52,7 @@ func (h *Host) Outside(nodes []*Node) ([]control.Finding, error) {
 	return out, nil
 }
 
-// counts tells whether a file is one that a node should not hold: it is outside of the folder, and no memory that the runtime of a
+// counts reports whether a file is one that a node should not hold: it is outside of the folder, and no memory that the runtime of a
 // language shares under the number of the process.
 func counts(path, folder string) bool {
 	rest, inside := strings.CutPrefix(path, folder)

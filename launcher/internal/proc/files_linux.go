@@ -85,7 +85,7 @@ func openFile(base, link string, sockets map[uint64]string) OpenFile {
 	return OpenFile{Path: link}
 }
 
-// forWriting tells whether a descriptor of the process was opened for writing.
+// forWriting reports whether a descriptor of the process was opened for writing.
 func forWriting(pid int, fd string) bool {
 	b, err := readProc(pid, "fdinfo/"+fd, make([]byte, 1024))
 	if err != nil {
