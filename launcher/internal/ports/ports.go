@@ -112,8 +112,8 @@ type View struct {
 	Blind bool
 }
 
-// Look takes a View.
-func Look() (View, error) {
+// Observe returns the View of this moment.
+func Observe() (View, error) {
 	var v View
 	var err error
 	if v.Sockets, v.Blind, err = look(); err != nil {

@@ -1,6 +1,6 @@
 // Package template is the language in which a kind of server is described: TOML in, a Template out, strict (an unknown
 // key is an error), defaulted and validated with all problems at once. It is data about a server, never code for one: it
-// decides nothing about ports or directories (package plan does) and runs nothing (package keeper does).
+// decides nothing about ports or directories (package plan does) and runs nothing (package node does).
 //
 // Start at Template, the root of a template.toml, and at Parse. docs/templates.md documents every key.
 package template
