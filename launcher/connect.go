@@ -18,6 +18,9 @@ import (
 // answerTimeout bounds how long a keeper may take to show that it is there.
 const answerTimeout = 10 * time.Second
 
+// undoTimeout is how long after its time limit an operation may still be undone: the keeper takes a minute at most.
+const undoTimeout = 75 * time.Second
+
 // releaseTimeout bounds how long the end of an ownership waits for the cluster to go down.
 const releaseTimeout = time.Minute
 
@@ -81,7 +84,7 @@ func (l *keeperLink) send(ctx context.Context, req control.Request) (*control.Cl
 		if err != nil {
 			return nil, nil, err
 		}
-		st, err := cl.Do(ctx, req, l.progress)
+		st, err := l.ask(ctx, cl, req, undoTimeout)
 		if err == nil {
 			return cl, st, nil
 		}
@@ -91,6 +94,29 @@ func (l *keeperLink) send(ctx context.Context, req control.Request) (*control.Cl
 			return nil, st, err
 		}
 	}
+}
+
+// ask sends a request that may have a time limit. A keeper that has not answered so long after the time was over is given up.
+func (l *keeperLink) ask(ctx context.Context, cl *control.Client, req control.Request, late time.Duration) (*Status, error) {
+	if req.Timeout <= 0 {
+		return cl.Do(ctx, req, l.progress)
+	}
+	given := time.AfterFunc(time.Until(startOf(req).Add(req.Timeout+late)), func() { cl.Close() })
+	st, err := cl.Do(ctx, req, l.progress)
+	if given.Stop() || err == nil {
+		return st, err
+	}
+	pid, _ := state.LockHolder(l.dir)
+	return nil, &Failure{Phase: string(req.Op), Why: fmt.Sprintf("not done within %v, and the cluster's keeper (pid %d) has not ended it %v later", req.Timeout, pid, late),
+		Hint: fmt.Sprintf("`kill -KILL %d` and `onemore down` end it with its nodes", pid)}
+}
+
+// startOf is when the time of a request began.
+func startOf(req control.Request) time.Time {
+	if req.Began.IsZero() {
+		return time.Now()
+	}
+	return req.Began
 }
 
 // connect returns a connection to the cluster's keeper, and starts one where none answers.

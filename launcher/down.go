@@ -24,10 +24,12 @@ func (c *Cluster) Down(ctx context.Context, keepData bool) error {
 	if now, ok := c.keeperID(); ok {
 		pid = now
 	}
-	if !pid.IsZero() {
-		return proc.Wait(ctx, pid)
+	if pid.IsZero() {
+		return nil
 	}
-	return nil
+	limited, cancel := timeLimit(ctx, c.timeout)
+	defer cancel()
+	return timedOut(limited, proc.Wait(limited, pid))
 }
 
 // Own makes this process an owner of the cluster: when release is called or the process dies, the keeper takes the cluster

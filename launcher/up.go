@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
 )
 
@@ -50,14 +53,18 @@ func up(ctx context.Context, o Options, call upCall) (*Cluster, *Status, ownersh
 	if err != nil {
 		return nil, nil, ownership{}, err
 	}
+	limited, cancel := timeLimit(ctx, o.Timeout)
+	defer cancel()
 	c.prestart()
 	defer c.dismissPrestarted()
+	began := time.Now()
 	var taken []plan.Port
 	for try := 1; ; try++ {
-		r, err := c.resolveUp(ctx, o, target{add: call.add, stamp: call.stamp, taken: taken})
+		r, err := c.resolveUp(limited, o, target{add: call.add, stamp: call.stamp, taken: taken})
 		if err != nil {
-			return nil, nil, ownership{}, err
+			return nil, nil, ownership{}, timedOut(limited, err)
 		}
+		r.request.Began = began
 		var own ownership
 		var st *Status
 		if call.own {
@@ -73,6 +80,25 @@ func up(ctx context.Context, o Options, call upCall) (*Cluster, *Status, ownersh
 			taken = append(taken, fail.Taken)
 		}
 	}
+}
+
+// timeLimit is ctx with the time that an operation is given, which may be 0 or NoTimeout.
+func timeLimit(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, timeout, control.TimeoutError(fmt.Sprintf("not done within %v", timeout)))
+}
+
+// timedOut is err, or, where the time of limited is over, an error that says so.
+func timedOut(limited context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if over, ok := errors.AsType[control.TimeoutError](context.Cause(limited)); ok && !errors.Is(err, over) {
+		return &Failure{Why: fmt.Sprintf("%v: %v", over, err), Hint: control.MoreTimeHint}
+	}
+	return err
 }
 
 // resolveUp resolves the options of an `up` for the cluster as it is at present.

@@ -33,7 +33,11 @@ func (k *Keeper) do(ctx context.Context, req control.Request, emit func(control.
 			limit = unlimited
 		}
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, control.TimeoutError(fmt.Sprintf("not done within %v", limit)))
+		began := req.Began
+		if began.IsZero() {
+			began = time.Now()
+		}
+		ctx, cancel = context.WithDeadlineCause(ctx, began.Add(limit), control.TimeoutError(fmt.Sprintf("not done within %v", limit)))
 		defer cancel()
 	}
 	held, err := k.lock.acquire(ctx, req, emit)
