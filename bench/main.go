@@ -27,6 +27,7 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"up", upAndDown},
+		{"forming", forming},
 		{"disk", upOnDisk},
 		{"memory", memory},
 		{"run", runCommand},

@@ -105,6 +105,41 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// TestForegroundOfAnother: what was there before an `up --foreground` or a `run` stays when that ends, in whatever way.
+func TestForegroundOfAnother(t *testing.T) {
+	h := newHost(t)
+	h.ok("-c", "f", "up", "2", "--base", "auto", "-q")
+	was := h.full("f", 2)
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGKILL} {
+		up := h.cmd("-c", "f", "up", "--foreground")
+		out, errs := watch("ready"), watch("it runs on")
+		up.Stdout, up.Stderr = out, errs
+		if err := up.Start(); err != nil {
+			t.Fatal(err)
+		}
+		out.wait(t)
+		_ = up.Process.Signal(sig)
+		_ = up.Wait()
+		if sig == os.Interrupt {
+			errs.wait(t)
+			if code := up.ProcessState.ExitCode(); code != 0 {
+				t.Errorf("%v: exit %d, want 0", sig, code)
+			}
+		}
+		if now := h.full("f", 2); now.ID != was.ID || now.Keeper != was.Keeper {
+			t.Errorf("%v: the cluster is another one: %+v", sig, now)
+		}
+	}
+	h.ok("-c", "f", "run", "--", "true")
+	if _, _, code := h.run("-c", "f", "run", "--", "false"); code != 1 {
+		t.Errorf("run of false: exit %d, want 1", code)
+	}
+	if now := h.full("f", 2); now.ID != was.ID || now.Keeper != was.Keeper {
+		t.Errorf("after run, the cluster is another one: %+v", now)
+	}
+	h.downClean("f", was)
+}
+
 func TestForeground(t *testing.T) {
 	h := newHost(t)
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGKILL} {

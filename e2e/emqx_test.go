@@ -23,11 +23,13 @@ func TestEMQX(t *testing.T) {
 			t.Run("life", func(t *testing.T) { testEMQXLife(t, e) })
 			t.Run("files", func(t *testing.T) { testEMQXFiles(t, e) })
 			t.Run("retained", func(t *testing.T) { testEMQXRetained(t, e) })
+			t.Run("cut", func(t *testing.T) { testEMQXCut(t, e) })
 			t.Run("command", func(t *testing.T) { testEMQXCommand(t, e) })
 			t.Run("together", func(t *testing.T) { testEMQXTogether(t, e) })
 			t.Run("started source", func(t *testing.T) { testEMQXStartedSource(t, e) })
 			t.Run("own script", func(t *testing.T) { testEMQXOwnScript(t, e) })
 			if e.version == "5.0" {
+				t.Run("listeners", func(t *testing.T) { testEMQXListeners(t, program, e) })
 				t.Run("addresses", func(t *testing.T) { testEMQXAddresses(t, e) })
 			}
 			t.Run("versions", func(t *testing.T) { testEMQXVersions(t, program, e) })
@@ -274,6 +276,41 @@ func testEMQXOwnScript(t *testing.T, e emqx) {
 	st := h.agree("default", 3)
 	h.downClean("default", st)
 	h.noneOf(h.home)
+}
+
+// testEMQXListeners makes a cluster of a source that has turned listeners off, has another one, and its data elsewhere.
+func testEMQXListeners(t *testing.T, program string, e emqx) {
+	t.Parallel()
+	h := newHost(t)
+	source, data := release(t, program, e.version), filepath.Join(t.TempDir(), "data")
+	conf := filepath.Join(source, "etc", "emqx.conf")
+	text, err := os.ReadFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := "\nlisteners.ssl.default.enabled = false\nlisteners.wss.default.enabled = false\n" +
+		"listeners.tcp.internal { bind = \"127.0.0.1:11883\" }\nnode.data_dir = \"" + data + "\"\n"
+	if err := os.WriteFile(conf, append(text, more...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out := h.ok("up", "3", "-s", source, "--base", "auto", "-q")
+	if want := "node.data_dir = " + data + "; each node has its own in its directory instead"; !strings.Contains(out, want) {
+		t.Errorf("no note %q in\n%s", want, out)
+	}
+	st := h.agree("default", 3)
+	for _, node := range st.Nodes {
+		for name, want := range map[string]bool{"mqtt": true, "ws": true, "mqtts": false, "wss": false, "listener_tcp_internal": true} {
+			if _, ok := node.Listeners[name]; ok != want {
+				t.Errorf("node %d has a listener %q: %v, want %v", node.Index, name, ok, want)
+			}
+		}
+	}
+	h.ok("add", "-q")
+	h.agree("default", 4)
+	if _, err := os.Stat(data); err == nil {
+		t.Errorf("%s was made", data)
+	}
+	h.downClean("default", st)
 }
 
 // testEMQXAddresses gives every node an address of its own. The ports that come from its name are on all addresses, and

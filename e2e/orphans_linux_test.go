@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -13,8 +14,9 @@ import (
 	"time"
 )
 
-// hider is the template of a server whose second process hides, and has of its node's folder what has says.
-func hider(t *testing.T, has string) (template string) {
+// hider is the template of a server whose second process hides, and has of its node's folder what has says. more are other parts of
+// it, in which {{hider}} is the program.
+func hider(t *testing.T, has, more string) (template string) {
 	t.Helper()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "hider")
@@ -32,7 +34,7 @@ port = 17501
 command = [%q, '{{.Port "a"}}', '{{.Port "b"}}', %q]
 [stop]
 grace = "5s"
-`, program, has)
+`, program, has) + strings.ReplaceAll(more, "{{hider}}", program)
 	if err := os.WriteFile(template, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +49,7 @@ func usersOf(dir string) []string {
 		base := filepath.Dir(cwd)
 		files, _ := filepath.Glob(base + "/fd/*")
 		for _, link := range append(files, cwd, base+"/exe") {
-			if path, err := os.Readlink(link); err == nil && strings.HasPrefix(path, dir+"/") {
+			if path, err := os.Readlink(link); err == nil && (path == dir || strings.HasPrefix(path, dir+"/")) {
 				args, _ := os.ReadFile(base + "/cmdline")
 				out = append(out, fmt.Sprintf("%s (%s) has %s", filepath.Base(base), strings.Trim(strings.ReplaceAll(string(args), "\x00", " "), " "), path))
 				break
@@ -78,7 +80,7 @@ func TestHiddenProcess(t *testing.T) {
 	for _, has := range []string{"cwd", "file", "late", "none"} {
 		t.Run(has, func(t *testing.T) {
 			h := newHost(t)
-			tpl := hider(t, has)
+			tpl := hider(t, has, "")
 			h.ok("up", "2", "-t", tpl, "--base", "auto", "-q")
 			st, _ := h.status("default")
 			for _, step := range []string{"stop", "kill", "crash"} {
@@ -114,14 +116,68 @@ func TestHiddenProcess(t *testing.T) {
 	}
 }
 
+// TestService: the cluster's service ends with its last node, in the time that it takes for that; status tells when it has ended by
+// itself, and `start` brings it back though it has left something on its port.
+func TestService(t *testing.T) {
+	h := newHost(t)
+	tpl := hider(t, "cwd", `[shared.s]
+port = 17801
+[shared.s2]
+port = 17901
+[service]
+command = ["{{hider}}", '{{.Shared "s"}}', '{{.Shared "s2"}}', "late"]
+`)
+	folder := filepath.Join(h.home, "default", "service")
+	ended := func(after string) {
+		t.Helper()
+		if left := usersOf(folder); len(left) > 0 {
+			t.Errorf("after %s, the service runs on: %q", after, left)
+		}
+		if err := os.Remove(filepath.Join(folder, "ended")); err != nil {
+			t.Errorf("after %s, the service has not ended in order: %v", after, err)
+		}
+	}
+	h.ok("up", "2", "-t", tpl, "--base", "auto", "-q")
+	h.ok("stop", "1", "-q")
+	if len(usersOf(folder)) < 2 {
+		t.Error("the service has ended with the first of two nodes")
+	}
+	h.ok("stop", "2", "-q")
+	ended("stop of all nodes")
+	h.ok("start", "-q")
+
+	var id struct{ PID int }
+	b, err := os.ReadFile(filepath.Join(folder, "process.json"))
+	if err != nil || json.Unmarshal(b, &id) != nil {
+		t.Fatalf("the service's process is not recorded: %s, %v", b, err)
+	}
+	if err := syscall.Kill(id.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	h.until("status tells that the service has ended", func() bool {
+		return strings.Contains(h.ok("status"), "note: the cluster's service has ended (signal: killed); `onemore start` starts it again")
+	})
+	if st, _ := h.status("default"); st.State != "degraded" {
+		t.Errorf("without its service the cluster is %s, want degraded", st.State)
+	}
+	h.ok("start", "-q")
+	if st, _ := h.status("default"); st.State != "running" {
+		t.Errorf("with its service again the cluster is %s, want running", st.State)
+	}
+	h.ok("down", "--keep-data", "-q")
+	ended("down --keep-data")
+	h.ok("up", "-q")
+	h.ok("down", "-q")
+}
+
 // TestHiddenProcessAfterCrash: whatever of a cluster is killed at whatever moment, with its keeper, `down` or `gc` leaves nothing of
 // it, and `up` brings it back.
 func TestHiddenProcessAfterCrash(t *testing.T) {
 	for _, has := range []string{"cwd", "file", "none"} {
 		t.Run(has, func(t *testing.T) {
 			h := newHost(t)
-			tpl := hider(t, has)
-			up := []string{"-c", "k", "up", "2", "-t", tpl, "--base", "5", "-q"}
+			tpl := hider(t, has, "")
+			up := []string{"-c", "k", "up", "2", "-t", tpl, "--base", ownBase(), "-q"}
 			began := time.Now()
 			h.ok(up...)
 			took := time.Since(began)
@@ -145,6 +201,9 @@ func TestHiddenProcessAfterCrash(t *testing.T) {
 				switch i % 3 {
 				case 0:
 					h.ok("gc", "-q")
+					if _, ok := h.status("k"); ok { // the `up` has started another keeper
+						h.ok("-c", "k", "down", "-q")
+					}
 				case 1:
 					h.ok("-c", "k", "down", "-q")
 				case 2:
@@ -164,10 +223,141 @@ func TestHiddenProcessAfterCrash(t *testing.T) {
 	}
 }
 
+// ownBase is a base for ports that have to be the same from one `up` to the next, and that another run of these tests hardly has.
+func ownBase() string { return fmt.Sprint(10 + os.Getpid()%3000) }
+
+// titled are servers whose processes overwrite their environment with a title, by the arguments of `up`.
+func titled(t *testing.T) map[string][]string {
+	t.Helper()
+	need(t, "nginx", "redis-server")
+	dir := t.TempDir()
+	template := func(name, text string) string {
+		path := filepath.Join(dir, name+".toml")
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	out := map[string][]string{
+		"nginx": {"-t", template("nginx", `[program]
+command = "nginx"
+paths = ["/usr/sbin/nginx"]
+[node]
+name = "n{{.Index}}"
+[listeners.http]
+port = 18080
+[[file]]
+path = "nginx.conf"
+text = """
+daemon off;
+worker_processes 2;
+error_log error.log;
+pid nginx.pid;
+events {}
+http { access_log off; server { listen {{.Addr "http"}}; } }
+"""
+[start]
+command = ["{{.Bin}}", "-p", "{{.Dir}}", "-c", "nginx.conf", "-e", "error.log"]
+`)},
+		"two Redis": {"-t", template("redis", `[program]
+command = "redis-server"
+[node]
+name = "n{{.Index}}"
+[listeners.a]
+port = 17001
+[listeners.b]
+port = 17501
+[start]
+command = ["sh", "-c", '"$0" --port $2 --bind 127.0.0.1 --save "" & exec "$0" --port $1 --bind 127.0.0.1 --save ""', "{{.Bin}}", '{{.Port "a"}}', '{{.Port "b"}}']
+`)},
+		"a daemon of Redis": {"-t", template("daemon", `[program]
+command = "redis-server"
+[node]
+name = "n{{.Index}}"
+[listeners.a]
+port = 17001
+[listeners.b]
+port = 17501
+[start]
+command = ["sh", "-c", '"$0" --port $2 --bind 127.0.0.1 --save "" --daemonize yes >/dev/null; exec "$0" --port $1 --bind 127.0.0.1 --save ""', "{{.Bin}}", '{{.Port "a"}}', '{{.Port "b"}}']
+`)},
+	}
+	bin, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if err != nil || len(bin) == 0 {
+		t.Log("PostgreSQL is not installed; see `make servers`")
+		return out
+	}
+	// It refuses to be root. In a user namespace root is nobody, and yet the owner of root's files.
+	nobody := ""
+	if os.Geteuid() == 0 {
+		need(t, "unshare")
+		nobody = "unshare -U "
+	}
+	source := filepath.Join(dir, "postgres")
+	init := exec.Command("sh", "-c", nobody+filepath.Dir(bin[0])+"/initdb -D "+source+" -A trust -N")
+	if text, err := init.CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v\n%s", err, text)
+	}
+	out["PostgreSQL"] = []string{"-s", source, "-t", template("postgres", fmt.Sprintf(`[node]
+name = "n{{.Index}}"
+[copy]
+share = []
+[listeners.sql]
+port = 15432
+[start]
+command = ["sh", "-c", 'exec %s"$0" -D . -p $1 -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off', %q, '{{.Port "sql"}}']
+[stop]
+signal = "INT"
+`, nobody, bin[0]))}
+	return out
+}
+
+// TestKillTitledServers: whatever process of servers that hide their marks is killed, with the keeper or without it, at whatever
+// moment: nothing is left after gc or down.
+func TestKillTitledServers(t *testing.T) {
+	for name, args := range titled(t) {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			up := append([]string{"-c", "k", "up", "2", "--base", ownBase(), "-q"}, args...)
+			began := time.Now()
+			h.ok(up...)
+			took := time.Since(began)
+			st, _ := h.status("k")
+			h.ok("-c", "k", "down", "-q")
+			for i := range killsOfTitled {
+				c := h.cmd(up...)
+				if err := c.Start(); err != nil {
+					t.Fatal(err)
+				}
+				if i%2 == 0 {
+					_ = c.Wait()
+				}
+				<-randomMoment(took)
+				victims := pidsOf(usersOf(h.home))
+				for range 1 + i%3 {
+					if len(victims) > 0 {
+						_ = syscall.Kill(victims[rand.IntN(len(victims))], syscall.SIGKILL)
+					}
+				}
+				if pid := h.keeper("k"); pid > 1 && i%4 != 3 {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+				_ = c.Wait()
+				h.ok("gc", "-q")
+				h.ok("-c", "k", "down", "-q")
+				h.ended(fmt.Sprintf("round %d", i), "k", st.Nodes...)
+				if t.Failed() {
+					return
+				}
+			}
+		})
+	}
+}
+
 // TestStrangersAreSpared: a shell in a node's folder and a reader of its log are not the cluster's, whatever is ended; they are named.
 func TestStrangersAreSpared(t *testing.T) {
 	h := newHost(t)
-	h.ok("up", "1", "-t", hider(t, "cwd"), "--base", "auto", "-q")
+	h.ok("up", "1", "-t", hider(t, "cwd", ""), "--base", "auto", "-q")
 	folder := filepath.Join(h.home, "default", "1")
 	shell := exec.Command("sleep", "1000")
 	shell.Dir = folder

@@ -38,11 +38,11 @@ func standIns(t *testing.T) (program string, kinds []emqx) {
 		{version: "4.4", template: "emqx4", web: "management",
 			ports: map[string]int{"mqtt": 1883, "internal": 11883, "mqtts": 8883, "ws": 8083, "wss": 8084, "management": 8081, "dashboard": 18083, "dist": 4371, "rpc": 5371},
 			added: []string{`node\.name = emqx\d+@127\.0\.0\.1`, `node\.cookie = [0-9a-f]{32}`, `listener\.(tcp\.(external|internal)|(ssl|ws|wss)\.external) = ` + bind,
-				`(management|dashboard)\.listener\.http = ` + bind, `cluster\.discovery = static`, `cluster\.static\.seeds = (emqx\d+@127\.0\.0\.1,?)+`}},
+				`(management|dashboard)\.listener\.http = ` + bind, `cluster\.discovery = manual`, `cluster\.static\.seeds = (emqx\d+@127\.0\.0\.1,?)+`}},
 		{version: "5.0", template: "emqx5", web: "dashboard",
 			ports: map[string]int{"mqtt": 1883, "mqtts": 8883, "ws": 8083, "wss": 8084, "dashboard": 18083, "dist": 4371, "rpc": 5371},
 			added: []string{` *name = "emqx\d+@127\.0\.0\.1"`, ` *cookie = "[0-9a-f]{32}"`, ` *bind = ` + bind, `listeners\.(tcp|ssl|ws|wss)\.default\.bind = ` + bind,
-				` *discovery_strategy = static`, `cluster\.static\.seeds = \[("emqx\d+@127\.0\.0\.1"(, )?)+\]`}},
+				` *discovery_strategy = manual`, `cluster\.static\.seeds = \[("emqx\d+@127\.0\.0\.1"(, )?)+\]`}},
 	}
 	for i := range kinds {
 		kinds[i].source = release(t, program, kinds[i].version)

@@ -18,7 +18,6 @@ import (
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/probe"
-	"onemore/launcher/internal/proc"
 )
 
 // CheckOptions say which template is checked, with what.
@@ -179,11 +178,11 @@ func (c *checker) up(ctx context.Context) error {
 
 func (k *checkedCluster) up(ctx context.Context, o Options) error {
 	o.Cluster, o.Count = UniqueName("check"), k.count
-	c, st, release, err := UpOwned(ctx, o)
+	c, st, own, err := UpOwned(ctx, o)
 	if err != nil {
 		return err
 	}
-	k.c, k.release = c, release
+	k.c, k.release = c, own.Release
 	return full(st, k.indices()...)
 }
 
@@ -289,10 +288,11 @@ func (k *checkedCluster) down(ctx context.Context) error {
 			own[h.PID] = true
 		}
 	}
+	claim := node.Claim(k.c.Dir(), p.ID) // as long as the folder is there
 	if err := k.c.Down(ctx, false); err != nil {
 		return err
 	}
-	infos, err := proc.Marked(node.MarkCluster, p.ID)
+	infos, err := claim.Find()
 	if err != nil {
 		return err
 	}

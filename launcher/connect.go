@@ -18,9 +18,6 @@ import (
 // answerTimeout bounds how long a keeper may take to show that it is there.
 const answerTimeout = 10 * time.Second
 
-// undoTimeout is how long after its time limit an operation may still be undone: the keeper takes a minute at most.
-const undoTimeout = 75 * time.Second
-
 // releaseTimeout bounds how long the end of an ownership waits for the cluster to go down.
 const releaseTimeout = time.Minute
 
@@ -29,6 +26,7 @@ type keeperLink struct {
 	folder
 	progress   func(Event)   // may be nil
 	timeout    time.Duration // of one operation; 0: none
+	began      time.Time     // when the operation's time began; zero: when its request is sent
 	prestarted prestarted
 }
 
@@ -41,20 +39,40 @@ func (l *keeperLink) do(ctx context.Context, req control.Request) (*Status, erro
 	return st, err
 }
 
-// ownership ties the life of a cluster to this process; gone is closed when the cluster's keeper has ended. The zero value is
-// none: release is nil, and gone is never ready.
-type ownership struct {
+// Ownership ties the life of a cluster to this process: when Release is called or the process dies, in whatever way, the keeper
+// takes the cluster down, unless another process owns it too. nil is none.
+type Ownership struct {
 	release func()
 	gone    <-chan struct{}
 }
 
+// Release ends the ownership and returns when the cluster is down.
+func (o *Ownership) Release() {
+	if o != nil {
+		o.release()
+	}
+}
+
+// lost tells whether the keeper has ended.
+func (o *Ownership) lost() bool {
+	if o == nil {
+		return false
+	}
+	select {
+	case <-o.gone:
+		return true
+	default:
+		return false
+	}
+}
+
 // hold sends one request and makes this process an owner of the cluster: there is no moment at which what the request did
 // has no owner.
-func (l *keeperLink) hold(ctx context.Context, req control.Request) (ownership, *Status, error) {
+func (l *keeperLink) hold(ctx context.Context, req control.Request) (*Ownership, *Status, error) {
 	req.Own = true
 	cl, st, err := l.send(ctx, req)
 	if err != nil {
-		return ownership{}, nil, err
+		return nil, nil, err
 	}
 	gone := cl.Gone()
 	release := func() {
@@ -68,7 +86,7 @@ func (l *keeperLink) hold(ctx context.Context, req control.Request) (ownership, 
 		cl.Close()
 		<-gone
 	}
-	return ownership{release: release, gone: gone}, st, nil
+	return &Ownership{release: release, gone: gone}, st, nil
 }
 
 // send sends one request, to a new keeper where none runs. The caller closes the connection; it is nil when there is an error.
@@ -78,17 +96,29 @@ func (l *keeperLink) send(ctx context.Context, req control.Request) (*control.Cl
 	}
 	req.From = fmt.Sprintf("(pid %d)", os.Getpid())
 	req.Timeout = l.timeout
+	if !l.began.IsZero() {
+		req.Spent = time.Since(l.began)
+	}
+	inTime, cancel := l.bounded(ctx, 0)
+	defer cancel()
+	ctx, cancelAll := l.bounded(ctx, undoTimeout)
+	defer cancelAll()
 	deadline := time.Now().Add(answerTimeout)
 	for {
-		cl, err := l.connect(ctx)
+		cl, err := l.connect(inTime)
 		if err != nil {
 			return nil, nil, err
 		}
-		st, err := l.ask(ctx, cl, req, undoTimeout)
+		stop := context.AfterFunc(ctx, func() { l.giveUp(ctx, cl) })
+		st, err := cl.Do(ctx, req, l.progress)
+		stop()
 		if err == nil {
 			return cl, st, nil
 		}
 		cl.Close()
+		if errors.Is(err, errOverdue) {
+			return nil, nil, l.overdue(req.Op)
+		}
 		again := errors.Is(err, control.ErrBusy) || errors.Is(err, control.ErrUnheard)
 		if !again || time.Now().After(deadline) {
 			return nil, st, err
@@ -96,27 +126,54 @@ func (l *keeperLink) send(ctx context.Context, req control.Request) (*control.Cl
 	}
 }
 
-// ask sends a request that may have a time limit. A keeper that has not answered so long after the time was over is given up.
-func (l *keeperLink) ask(ctx context.Context, cl *control.Client, req control.Request, late time.Duration) (*Status, error) {
-	if req.Timeout <= 0 {
-		return cl.Do(ctx, req, l.progress)
-	}
-	given := time.AfterFunc(time.Until(startOf(req).Add(req.Timeout+late)), func() { cl.Close() })
-	st, err := cl.Do(ctx, req, l.progress)
-	if given.Stop() || err == nil {
-		return st, err
-	}
+// undoTimeout is how long a keeper may take, beyond the time of an operation, to take back what that did.
+const undoTimeout = 75 * time.Second
+
+// errOverdue is the cause of giving up a keeper that does not end an operation when its time is over.
+var errOverdue = errors.New("its keeper does not come to an end, though the time is over")
+
+// overdue tells of a keeper that was given up, and the way out.
+func (l *keeperLink) overdue(op control.Op) error {
 	pid, _ := state.LockHolder(l.dir)
-	return nil, &Failure{Phase: string(req.Op), Why: fmt.Sprintf("not done within %v, and the cluster's keeper (pid %d) has not ended it %v later", req.Timeout, pid, late),
-		Hint: fmt.Sprintf("`kill -KILL %d` and `onemore down` end it with its nodes", pid)}
+	return &Failure{Phase: string(op), Why: fmt.Sprintf("not done within %v, and the cluster's keeper (pid %d) has not ended it %v later", l.timeout, pid, undoTimeout),
+		Hint: fmt.Sprintf("`onemore status` tells how it stands; `kill -KILL %d` and `onemore down` end it with its nodes", pid)}
 }
 
-// startOf is when the time of a request began.
-func startOf(req control.Request) time.Time {
-	if req.Began.IsZero() {
-		return time.Now()
+// bounded ends the context of an operation when its time, and so much more, is over.
+func (l *keeperLink) bounded(ctx context.Context, more time.Duration) (context.Context, context.CancelFunc) {
+	if l.timeout <= 0 {
+		return ctx, func() {}
 	}
-	return req.Began
+	cause := errOverdue
+	if more == 0 {
+		cause = control.TimeoutError(fmt.Sprintf("not done within %v", l.timeout))
+	}
+	began := l.began
+	if began.IsZero() {
+		began = time.Now()
+	}
+	return context.WithDeadlineCause(ctx, began.Add(l.timeout+more), cause)
+}
+
+// timedOut is err, or, where the time of a bounded context is over, an error that says so.
+func timedOut(bounded context.Context, err error) error {
+	over, ok := errors.AsType[control.TimeoutError](context.Cause(bounded))
+	switch {
+	case err == nil || !ok:
+		return err
+	case err == bounded.Err():
+		return &Failure{Why: over.Error(), Hint: control.MoreTimeHint}
+	case errors.Is(err, over):
+		return &Failure{Why: err.Error(), Hint: control.MoreTimeHint}
+	}
+	return &Failure{Why: fmt.Sprintf("%v: %v", over, err), Hint: control.MoreTimeHint}
+}
+
+// giveUp closes the connection to a keeper that is overdue. A client that is interrupted hears the end.
+func (l *keeperLink) giveUp(ctx context.Context, cl *control.Client) {
+	if errors.Is(context.Cause(ctx), errOverdue) {
+		cl.Close()
+	}
 }
 
 // connect returns a connection to the cluster's keeper, and starts one where none answers.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/proc"
@@ -16,8 +17,10 @@ func (c *Cluster) Down(ctx context.Context, keepData bool) error {
 	if _, err := os.Stat(c.dir); errors.Is(err, fs.ErrNotExist) {
 		return noCluster(c.name)
 	}
+	l := c.keeperLink
+	l.began = time.Now()
 	pid, _ := c.keeperID()
-	_, err := c.do(ctx, control.Request{Op: control.OpDown, KeepData: keepData})
+	_, err := l.do(ctx, control.Request{Op: control.OpDown, KeepData: keepData})
 	if err != nil {
 		return err
 	}
@@ -27,14 +30,18 @@ func (c *Cluster) Down(ctx context.Context, keepData bool) error {
 	if pid.IsZero() {
 		return nil
 	}
-	limited, cancel := timeLimit(ctx, c.timeout)
+	limited, cancel := l.bounded(ctx, 0)
 	defer cancel()
 	return timedOut(limited, proc.Wait(limited, pid))
 }
 
-// Own makes this process an owner of the cluster: when release is called or the process dies, the keeper takes the cluster
-// down, unless another process owns it too; release returns when it is down. gone is closed when the keeper has ended.
-func (c *Cluster) Own(ctx context.Context) (release func(), gone <-chan struct{}, err error) {
-	own, _, err := c.hold(ctx, control.Request{Op: control.OpHold})
-	return own.release, own.gone, err
+// Watch returns a channel that is closed when the cluster's keeper has ended, because somebody took the cluster down or because it
+// was killed; stop ends the watch.
+func (c *Cluster) Watch(ctx context.Context) (gone <-chan struct{}, stop func(), err error) {
+	cl, _, err := c.send(ctx, control.Request{Op: control.OpHold})
+	if err != nil {
+		return nil, nil, err
+	}
+	gone = cl.Gone()
+	return gone, func() { cl.Close(); <-gone }, nil
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"onemore/launcher/internal/proc"
+	"onemore/launcher/internal/state"
 )
 
 // Streams are the standard streams of a command; nil is /dev/null.
@@ -36,7 +37,10 @@ func (c *Cluster) Exec(ctx context.Context, node int, s Streams, args func(NodeP
 		if _, err := os.Stat(n.Dir); errors.Is(err, fs.ErrNotExist) {
 			return 0, fmt.Errorf("node %s has no directory: %s is gone, or was never made; `onemore status` tells what to do", n.Name, n.Dir)
 		}
-		env := append(os.Environ(), n.Env...)
+		env := append(p.Inherited(os.Environ()), n.Env...)
+		if home := os.Getenv(state.HomeVariable); home != "" {
+			env = append(env, state.HomeVariable+"="+home) // for an onemore that the command runs
+		}
 		for _, v := range Environment(p) {
 			env = append(env, v.Name+"="+v.Value)
 		}

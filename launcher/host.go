@@ -5,19 +5,25 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strings"
 
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 )
 
-// hostView is what a plan must know of this host's ports, and the same in the form in which it was read.
+// hostView is what a plan must know of this host's ports and of the environment, and the ports in the form in which it was read.
 func hostView() (plan.Host, ports.View, error) {
 	v, err := ports.Look()
 	if err != nil {
 		return plan.Host{}, v, fmt.Errorf("look at the host's ports: %w", err)
 	}
 	h := plan.Host{EphemeralLow: v.EphemeralLow, EphemeralHigh: v.EphemeralHigh}
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		h.Variables = append(h.Variables, name)
+	}
 	for _, s := range v.Sockets {
 		h.Used = append(h.Used, plan.Port{Proto: string(s.Proto), Host: s.Host.String(), Port: s.Port})
 	}

@@ -65,11 +65,11 @@ func tryDraft(ctx context.Context, o LearnOptions, toml string) (nodes int, err 
 	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
 		return 0, err
 	}
-	c, st, release, err := UpOwned(ctx, Options{Cluster: UniqueName("learn"), Template: file, Source: o.Source, Count: 1, Base: "auto", Timeout: o.Timeout})
+	c, st, own, err := UpOwned(ctx, Options{Cluster: UniqueName("learn"), Template: file, Source: o.Source, Count: 1, Base: "auto", Timeout: o.Timeout})
 	if err != nil {
 		return 0, draftError(err)
 	}
-	defer release()
+	defer own.Release()
 	for err == nil && st != nil {
 		nodes = len(st.Nodes)
 		if i := slices.IndexFunc(st.Nodes, func(n NodeStatus) bool { return n.State != "running" }); i >= 0 {

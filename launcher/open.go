@@ -47,6 +47,9 @@ func locate(name string, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := proc.CheckHost(); err != nil {
+		return nil, err // nothing that would be started could be known again
+	}
 	return newCluster(folder{name: name, dir: filepath.Join(home, name)}, o), nil
 }
 

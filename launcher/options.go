@@ -32,17 +32,18 @@ type Options struct {
 	Count    int    // nodes; 0: as many as there are, DefaultCount for a new cluster
 	Least    int    // where Count is 0: so many, or more if the cluster has more
 
-	Host   string // "" is 127.0.0.1
-	Spread string // "" and "port", or "address"
-	Offset int
-	Base   string // "", "auto", or a number
-	Set    map[string]int
-	Env    map[string]string
-	Params map[string]string
-	Join   string
-	Bin    string
-	Nodes  map[int]NodeOptions
-	Files  []FilePlan // written over the copy of every node, before its edits
+	Host     string // "" is 127.0.0.1
+	Spread   string // "" and "port", or "address"
+	Offset   int
+	Base     string // "", "auto", or a number
+	Set      map[string]int
+	Env      map[string]string
+	CleanEnv bool // processes of the cluster get only a few variables of this one's environment: docs/templates.md lists them
+	Params   map[string]string
+	Join     string
+	Bin      string
+	Nodes    map[int]NodeOptions
+	Files    []FilePlan // written over the copy of every node, before its edits
 
 	Timeout  time.Duration     // of one operation; 0: as long as something moves on, see docs/templates.md at ready.timeout; NoTimeout: none
 	Keep     bool              // leave everything in place when `up` fails
@@ -80,6 +81,9 @@ func (o Options) values() map[string]string {
 	if o.Offset != 0 {
 		put("offset", strconv.Itoa(o.Offset))
 	}
+	if o.CleanEnv {
+		put("clean_env", "true")
+	}
 	tables("", o.Set, o.Env)
 	for name, value := range o.Params {
 		out["params."+name] = value
@@ -102,7 +106,8 @@ func recordedValues(p *Plan) map[string][]string {
 		spread = "address"
 	}
 	out := map[string][]string{"source": {o.Source}, "bin": {o.Bin}, "host": {o.Host}, "spread": {spread}, "join": {o.Join},
-		"offset": {strconv.Itoa(p.Offset), strconv.Itoa(o.Offset)}, "base": {strconv.Itoa(p.Shift), o.Base.String()}}
+		"clean_env": {strconv.FormatBool(o.CleanEnv)},
+		"offset":    {strconv.Itoa(p.Offset), strconv.Itoa(o.Offset)}, "base": {strconv.Itoa(p.Shift), o.Base.String()}}
 	listeners := func(prefix string, list []plan.Listener) {
 		for _, l := range list {
 			out[prefix+l.Name] = append(out[prefix+l.Name], strconv.Itoa(l.Port))
@@ -226,8 +231,11 @@ func (o Options) label(key string) string {
 		return fmt.Sprintf("--node %d:%s", i, rest)
 	}
 	kind, name, table := strings.Cut(key, ".")
-	if kind == "params" {
+	switch kind {
+	case "params":
 		kind = "param"
+	case "clean_env":
+		kind = "clean-env"
 	}
 	if table {
 		return "--" + kind + " " + name
@@ -289,6 +297,7 @@ func (o Options) Over(under Options) Options {
 	}
 	o.Offset, o.Timeout = cmp.Or(o.Offset, under.Offset), cmp.Or(o.Timeout, under.Timeout)
 	o.Least = cmp.Or(o.Least, under.Least)
+	o.CleanEnv = o.CleanEnv || under.CleanEnv
 	o.Set, o.Env, o.Params = overlay(o.Set, under.Set), overlay(o.Env, under.Env), overlay(o.Params, under.Params)
 	o.Files = slices.Concat(under.Files, o.Files)
 	nodes := maps.Clone(under.Nodes)

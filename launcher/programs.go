@@ -134,7 +134,7 @@ func checkVersion(ctx context.Context, t *template.Template, po *plan.Options, b
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, versionTimeout, fmt.Errorf("no answer within %v", versionTimeout))
 	defer cancel()
-	out, err := proc.Run(ctx, proc.Spec{Args: args, Dir: os.TempDir(), Env: os.Environ()})
+	out, err := proc.Run(ctx, proc.Spec{Args: args, Dir: scratchDir(), Env: plan.InheritOf(t, po).From(os.Environ(), nil)})
 	if err != nil {
 		return fmt.Errorf("ask %s for its version: %w", bin, err)
 	}
@@ -144,6 +144,14 @@ func checkVersion(ctx context.Context, t *template.Template, po *plan.Options, b
 	}
 	return fmt.Errorf("template %q does not fit %s: `%s` says %s, which does not match %q",
 		t.Name, cmp.Or(bin, args[0]), strings.Join(args, " "), quoteFirstLine(output), t.Program.Accept)
+}
+
+// scratchDir is a directory for programs that may leave something where they run, such as a dump: the temporary one, if it is there.
+func scratchDir() string {
+	if info, err := os.Stat(os.TempDir()); err == nil && info.IsDir() {
+		return os.TempDir()
+	}
+	return "/"
 }
 
 // quoteFirstLine is the beginning of a program's output, quoted.

@@ -42,6 +42,7 @@ func (t target) formed() *plan.Plan {
 // resolved is what an `up` asks of the cluster's keeper.
 type resolved struct {
 	request    control.Request
+	formed     bool // the cluster was there before
 	fixedPorts bool // the ports are formed or were given: planning again would choose the same
 }
 
@@ -109,7 +110,7 @@ func resolve(ctx context.Context, o Options, on target) (*resolved, error) {
 	if err != nil {
 		return nil, planError(err, view)
 	}
-	return &resolved{request: upRequest(o, on, t, from, p), fixedPorts: fixedPorts(o, on, po)}, nil
+	return &resolved{request: upRequest(o, on, t, from, p), formed: on.formed() != nil, fixedPorts: fixedPorts(o, on, po)}, nil
 }
 
 // resolveTemplate finds the template: the one that a formed cluster was made from, else the one that the options name, or
@@ -152,7 +153,7 @@ func planOptions(o Options, on target) (plan.Options, error) {
 		return plan.Options{}, err
 	}
 	po := plan.Options{Cluster: o.Cluster, ID: clusterID(on), Secret: random(16), Salt: random(3), Dir: on.dir, Host: o.Host, Spread: o.Spread == "address",
-		Offset: o.Offset, Base: base, Set: o.Set, Env: o.Env, Source: o.Source, Params: o.Params, Join: o.Join, Bin: o.Bin, Onemore: self,
+		Offset: o.Offset, Base: base, Set: o.Set, Env: o.Env, CleanEnv: o.CleanEnv, Source: o.Source, Params: o.Params, Join: o.Join, Bin: o.Bin, Onemore: self,
 		Node: maps.Clone(o.Nodes), Files: o.Files, Places: o.places}
 	if on.dryRun {
 		po.ID, po.Secret = "ID", "SECRET" // the real ones are made by the `up` that uses them
@@ -284,7 +285,12 @@ func checkSources(ctx context.Context, t *template.Template, po *plan.Options) e
 	if err := nodedir.CheckSource(ctx, po.Source, t.Copy.Exclude...); err != nil {
 		return &InputError{Err: err, Hint: sourceHint}
 	}
-	config, err := t.ReadConfig(os.DirFS(po.Source), po.Source)
+	config, err := t.ReadConfig(os.DirFS(po.Source), po.Source, func(name string) (string, bool) {
+		if value, ok := po.Env[name]; ok {
+			return value, true
+		}
+		return os.LookupEnv(name)
+	})
 	if err != nil {
 		return &InputError{Err: fmt.Errorf("source %s: %w", po.Source, err)}
 	}

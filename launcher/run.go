@@ -25,9 +25,9 @@ type RunOptions struct {
 	Streams Streams
 }
 
-// Run brings up a cluster, runs a command with its addresses in the environment, and takes the cluster down. It returns
-// the command's exit code, and the folder with the logs and the status when the command failed. This process owns the cluster:
-// if it dies, the keeper takes the cluster down.
+// Run brings up a cluster, runs a command with its addresses in the environment, and takes the cluster down, unless it was there
+// before. It returns the command's exit code, and the folder with the logs and the status when the command failed. This process
+// owns the cluster that it made: if it dies, the keeper takes the cluster down.
 func Run(ctx context.Context, o Options, r RunOptions, args []string) (code int, bundle string, err error) {
 	call := upCall{own: !r.Reuse}
 	switch {
@@ -50,30 +50,28 @@ func Run(ctx context.Context, o Options, r RunOptions, args []string) (code int,
 		return 0, bundle, errors.Join(err, berr)
 	}
 	code, err = runCommand(ctx, c, r.Streams, args)
-	select {
-	case <-own.gone: // never ready for a cluster without an owner
+	if own.lost() {
 		err = errors.Join(err, fmt.Errorf("cluster %q ended while the command ran: its keeper was killed, or somebody took it down", c.name))
-	default:
 	}
 	if code != 0 || err != nil {
 		b, berr := bundleCluster(context.WithoutCancel(ctx), c, r.Bundle)
 		bundle, err = b, errors.Join(err, berr)
 	}
-	if r.Reuse {
+	if own == nil { // it was there before, or is to be reused
 		return code, bundle, err
 	}
 	if derr := c.Down(context.WithoutCancel(ctx), false); derr != nil && !errors.Is(derr, ErrNoCluster) {
 		err = errors.Join(err, derr)
 	}
-	own.release()
+	own.Release()
 	return code, bundle, err
 }
 
 // upForRun brings up the cluster of a run. This process owns it from the first moment; one that is to be reused has no owner.
-func upForRun(ctx context.Context, o Options, call upCall) (*Cluster, ownership, error) {
+func upForRun(ctx context.Context, o Options, call upCall) (*Cluster, *Ownership, error) {
 	if !call.own {
 		if err := downOutdated(ctx, o, call.stamp); err != nil {
-			return nil, ownership{}, err
+			return nil, nil, err
 		}
 	}
 	c, _, own, err := up(ctx, o, call)

@@ -85,28 +85,43 @@ func RemoveSnapshot(name string) error {
 // of its nodes run and see each other. Of the options, only Timeout, Keep and Progress count, and Cluster, which must be the
 // snapshot's own or "".
 func Restore(ctx context.Context, name string, o Options) (*Cluster, *Status, error) {
+	c, st, _, err := restore(ctx, name, o, false)
+	return c, st, err
+}
+
+// RestoreOwned is Restore that makes this process the owner of the cluster.
+func RestoreOwned(ctx context.Context, name string, o Options) (*Cluster, *Status, *Ownership, error) {
+	return restore(ctx, name, o, true)
+}
+
+func restore(ctx context.Context, name string, o Options, own bool) (*Cluster, *Status, *Ownership, error) {
 	dir, err := snapshotDir(name)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	s, err := operation.ReadSnapshot(dir)
 	if err != nil {
-		return nil, nil, noSnapshot(name, err)
+		return nil, nil, nil, noSnapshot(name, err)
 	}
 	if o.Cluster != "" && o.Cluster != s.Plan.Cluster {
-		return nil, nil, &InputError{Err: fmt.Errorf("snapshot %q is of cluster %q; it can't become %q", name, s.Plan.Cluster, o.Cluster),
+		return nil, nil, nil, &InputError{Err: fmt.Errorf("snapshot %q is of cluster %q; it can't become %q", name, s.Plan.Cluster, o.Cluster),
 			Hint: "its nodes have their names and paths in their files: leave -c out"}
 	}
 	c, err := locate(s.Plan.Cluster, o)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if c.dir != s.Plan.Dir {
-		return nil, nil, &InputError{Err: fmt.Errorf("snapshot %q is of a cluster in %s; here it would be in %s", name, s.Plan.Dir, c.dir),
+		return nil, nil, nil, &InputError{Err: fmt.Errorf("snapshot %q is of a cluster in %s; here it would be in %s", name, s.Plan.Dir, c.dir),
 			Hint: "its nodes have their paths in their files: set ONEMORE_HOME to what it was"}
 	}
-	st, err := c.do(ctx, control.Request{Op: control.OpRestore, Snapshot: dir, Keep: o.Keep})
-	return c, st, err
+	req := control.Request{Op: control.OpRestore, Snapshot: dir, Keep: o.Keep}
+	if own {
+		owned, st, err := c.hold(ctx, req)
+		return c, st, owned, err
+	}
+	st, err := c.do(ctx, req)
+	return c, st, nil, err
 }
 
 func snapshotDir(name string) (string, error) {

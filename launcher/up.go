@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
 )
 
@@ -19,11 +17,10 @@ func Up(ctx context.Context, o Options) (*Cluster, *Status, error) {
 	return c, st, err
 }
 
-// UpOwned is Up for a cluster that this process owns: when release is called, or the process dies in whatever way, the
-// keeper takes the cluster down.
-func UpOwned(ctx context.Context, o Options) (c *Cluster, st *Status, release func(), err error) {
-	c, st, own, err := up(ctx, o, upCall{own: true})
-	return c, st, own.release, err
+// UpOwned is Up that makes this process the owner of what it made. A cluster that was there before is not: it stays as it is when
+// this process ends, and own is nil.
+func UpOwned(ctx context.Context, o Options) (c *Cluster, st *Status, own *Ownership, err error) {
+	return up(ctx, o, upCall{own: true})
 }
 
 // DryRun returns the plan that Up would carry out; nothing is touched.
@@ -41,33 +38,33 @@ func DryRun(ctx context.Context, o Options) (*Plan, error) {
 
 // upCall is what a call that ends in an `up` says besides the caller's options.
 type upCall struct {
-	own   bool   // this process is to own the cluster
+	own   bool   // this process is to own the cluster, unless it was there before
 	add   int    // see target
 	stamp string // see target
 }
 
 // up resolves the options and sends the request to the keeper; again when the cluster has changed in between, or when a port
 // that the plan could have chosen otherwise turned out to be taken.
-func up(ctx context.Context, o Options, call upCall) (*Cluster, *Status, ownership, error) {
+func up(ctx context.Context, o Options, call upCall) (*Cluster, *Status, *Ownership, error) {
 	c, err := locate(cmp.Or(o.Cluster, defaultCluster), o)
 	if err != nil {
-		return nil, nil, ownership{}, err
+		return nil, nil, nil, err
 	}
-	limited, cancel := timeLimit(ctx, o.Timeout)
+	c.began = time.Now()
+	defer func() { c.began = time.Time{} }() // what follows on this cluster has a time of its own
+	bounded, cancel := c.bounded(ctx, 0)
 	defer cancel()
 	c.prestart()
 	defer c.dismissPrestarted()
-	began := time.Now()
 	var taken []plan.Port
 	for try := 1; ; try++ {
-		r, err := c.resolveUp(limited, o, target{add: call.add, stamp: call.stamp, taken: taken})
+		r, err := c.resolveUp(bounded, o, target{add: call.add, stamp: call.stamp, taken: taken})
 		if err != nil {
-			return nil, nil, ownership{}, timedOut(limited, err)
+			return nil, nil, nil, timedOut(bounded, err)
 		}
-		r.request.Began = began
-		var own ownership
+		var own *Ownership
 		var st *Status
-		if call.own {
+		if call.own && !r.formed {
 			own, st, err = c.hold(ctx, r.request)
 		} else {
 			st, err = c.do(ctx, r.request)
@@ -80,25 +77,6 @@ func up(ctx context.Context, o Options, call upCall) (*Cluster, *Status, ownersh
 			taken = append(taken, fail.Taken)
 		}
 	}
-}
-
-// timeLimit is ctx with the time that an operation is given, which may be 0 or NoTimeout.
-func timeLimit(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	if timeout <= 0 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeoutCause(ctx, timeout, control.TimeoutError(fmt.Sprintf("not done within %v", timeout)))
-}
-
-// timedOut is err, or, where the time of limited is over, an error that says so.
-func timedOut(limited context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	if over, ok := errors.AsType[control.TimeoutError](context.Cause(limited)); ok && !errors.Is(err, over) {
-		return &Failure{Why: fmt.Sprintf("%v: %v", over, err), Hint: control.MoreTimeHint}
-	}
-	return err
 }
 
 // resolveUp resolves the options of an `up` for the cluster as it is at present.

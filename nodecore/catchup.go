@@ -13,6 +13,9 @@ import (
 const (
 	// syncTime bounds how long a node that joins, or returns, fetches the cluster's data.
 	syncTime = 30 * time.Second
+	// settleTime is how long after a join what is not urgent is done: while a
+	// cluster forms, its nodes have more to do.
+	settleTime = time.Second
 	// progressTime is between two reports of a fetch that takes long.
 	progressTime = 500 * time.Millisecond
 )
@@ -61,10 +64,16 @@ func (c *catchUp) await(ctx context.Context, cluster string) error {
 
 // run fetches the data of every cluster that this node comes into.
 func (c *catchUp) run(ctx context.Context) {
+	var settled <-chan time.Time
 	for {
 		select {
 		case a := <-c.n.group.Arrivals():
 			c.fetch(ctx, a)
+			if settled = nil; a.Joined {
+				settled = time.After(settleTime)
+			}
+		case <-settled:
+			c.writeCA()
 		case <-ctx.Done():
 			return
 		}
@@ -86,8 +95,17 @@ func (c *catchUp) fetch(ctx context.Context, a member.Arrival) {
 	if err != nil {
 		c.n.log.Warn("some of the cluster's data is not here yet", "error", err)
 	}
+	if !a.Joined { // else it can wait until the cluster has formed
+		c.writeCA()
+	}
 	c.n.broker.Admit(a.Cluster)
 	c.update(func() { c.cluster, c.err, c.progress = a.Cluster, err, "" })
+}
+
+func (c *catchUp) writeCA() {
+	if err := c.n.broker.WriteCA(); err != nil {
+		c.n.log.Error("write ca.pem", "error", err)
+	}
 }
 
 // fetchFrom gets what the first of the holders has, and then what the others

@@ -111,13 +111,17 @@ type metric struct {
 // writeMetrics writes the node's figures in Prometheus' text form.
 func (h *httpServer) writeMetrics(w io.Writer) error {
 	n := h.n
-	v, b := n.group.View(), n.broker.Stats()
+	v, t, b := n.group.View(), n.group.Traffic(), n.broker.Stats()
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	for _, m := range []metric{
 		{"onemore_members_running", "gauge", "Members of the cluster that this node sees running, itself included.", float64(len(v.Running))},
 		{"onemore_members_stopped", "gauge", "Members of the cluster that this node does not reach.", float64(len(v.Stopped))},
 		{"onemore_cluster_garbage_total", "counter", "Packets and streams on the cluster port that were not the cluster's.", float64(n.group.Garbage())},
+		{"onemore_cluster_packets_sent_total", "counter", "Packets sent on the cluster port.", float64(t.PacketsSent)},
+		{"onemore_cluster_packets_received_total", "counter", "Packets received on the cluster port.", float64(t.PacketsReceived)},
+		{"onemore_cluster_streams_dialed_total", "counter", "Streams opened to the cluster ports of others.", float64(t.StreamsDialed)},
+		{"onemore_cluster_streams_accepted_total", "counter", "Streams accepted on the cluster port.", float64(t.StreamsAccepted)},
 		{"onemore_mqtt_connections", "gauge", "Clients connected.", float64(b.Connections)},
 		{"onemore_mqtt_sessions", "gauge", "Sessions, with or without a client.", float64(b.Sessions)},
 		{"onemore_mqtt_subscriptions", "gauge", "Subscriptions of this node's sessions.", float64(b.Subscriptions)},

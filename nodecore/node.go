@@ -150,11 +150,11 @@ func lockDir(dir string) (*os.File, error) {
 
 func (n *Node) openMembership() error {
 	s := n.sockets
-	advertise, err := n.cfg.advertise(s.cluster.Addr())
+	advertise, err := n.cfg.advertiseCluster(s.cluster.Addr())
 	if err != nil {
 		return err
 	}
-	forward, err := n.cfg.advertise(s.addr("forward"))
+	forward, err := n.cfg.advertiseForward(s.addr("forward"))
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (n *Node) openMembership() error {
 	tcp, udp := s.takeCluster()
 	n.group, err = member.Open(member.Config{
 		Name: n.cfg.Node.Name, Dir: n.dataDir(), TCP: tcp, UDP: udp,
-		Advertise: advertise, Forward: forward.String(), Secret: []byte(n.cfg.Cluster.Secret), Seeds: seeds,
+		Advertise: advertise, Forward: forward, Secret: []byte(n.cfg.Cluster.Secret), Seeds: seeds,
 		Reset: n.resetBroker, Holders: func() []string { return n.broker.Holders() }, Faults: n.faults, Logger: n.log,
 	})
 	return err
@@ -187,11 +187,15 @@ func (n *Node) openBroker() error {
 	if secret == "" { // no one may link to this node: its own id, which it tells to nobody then, locks them out
 		secret = v.Self.Node
 	}
+	cert, err := n.cfg.certificate()
+	if err != nil {
+		return err
+	}
 	n.broker, err = broker.Open(broker.Config{
 		Name: v.Self.Name, NodeID: v.Self.Node, ClusterID: cluster, Secret: []byte(secret),
 		Dir: n.dataDir(), Store: n.store, Peers: peers(v), Forward: s.take("forward"),
 		MQTT: s.take("mqtt"), MQTTS: s.take("mqtts"), WS: s.take("ws"), WSS: s.take("wss"),
-		Web: n.web, Wait: true, Faults: n.linkFaults, Logger: n.log, MaxSubscriptions: n.cfg.MQTT.MaxSubscriptions,
+		Web: n.web, Certificate: cert, LinkTLS: n.cfg.Cluster.TLS, Wait: true, Faults: n.linkFaults, Logger: n.log, MaxSubscriptions: n.cfg.MQTT.MaxSubscriptions,
 		ReceiveMaximum: n.cfg.MQTT.ReceiveMaximum, ServerKeepAlive: time.Duration(n.cfg.MQTT.ServerKeepAlive) * time.Second,
 	})
 	return err

@@ -4,7 +4,7 @@
 //	hider PORT PORT2 cwd|file|late|none
 //
 // The second listens on PORT2. What it has of the node's folder: its working directory, an open file, or nothing. late is cwd,
-// and ends a while after TERM.
+// and ends a while after TERM, with a file "ended".
 package main
 
 import (
@@ -40,7 +40,7 @@ func run(args []string) error {
 		return err
 	}
 	child, err := os.StartProcess(self, []string{self, "hidden", args[1], args[2]},
-		&os.ProcAttr{Env: []string{}, Files: []*os.File{nil, nil, nil}, Sys: &syscall.SysProcAttr{Setsid: true}})
+		&os.ProcAttr{Env: []string{}, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Sys: &syscall.SysProcAttr{Setsid: true}})
 	if err != nil {
 		return err
 	}
@@ -56,6 +56,7 @@ func run(args []string) error {
 
 // hide is the second process.
 func hide(port, has string) error {
+	port, has = strings.Clone(port), strings.Clone(has) // the arguments are where the title goes
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM)
 	if has == "file" {
@@ -81,6 +82,7 @@ func hide(port, has string) error {
 	<-ended
 	if has == "late" {
 		<-time.After(300 * time.Millisecond)
+		return os.WriteFile("ended", []byte("in order"), 0o644)
 	}
 	return nil
 }

@@ -13,20 +13,25 @@ import (
 
 // static gives all nodes each other as seeds.
 func static(nodes []*node) {
-	seeds := make([]string, len(nodes))
-	for i, n := range nodes {
-		seeds[i] = string(n.name)
-	}
-	list := strings.Join(seeds, ",")
 	for _, n := range nodes {
-		if _, old := n.ports["management"]; old {
-			n.set("EMQX_CLUSTER__DISCOVERY", "static")
-			n.set("EMQX_CLUSTER__STATIC__SEEDS", list)
-		} else {
-			n.set("EMQX_CLUSTER__DISCOVERY_STRATEGY", "static")
-			n.set("EMQX_CLUSTER__STATIC__SEEDS", "["+list+"]")
-		}
+		n.seeds(nodes...)
 	}
+}
+
+// seeds tells a node whom it looks for.
+func (n *node) seeds(others ...*node) {
+	names := make([]string, len(others))
+	for i, o := range others {
+		names[i] = string(o.name)
+	}
+	list := strings.Join(names, ",")
+	if _, old := n.ports["management"]; old {
+		n.set("EMQX_CLUSTER__DISCOVERY", "static")
+		n.set("EMQX_CLUSTER__STATIC__SEEDS", list)
+		return
+	}
+	n.set("EMQX_CLUSTER__DISCOVERY_STRATEGY", "static")
+	n.set("EMQX_CLUSTER__STATIC__SEEDS", "["+list+"]")
 }
 
 // settled waits until each node sees want running members.

@@ -94,7 +94,7 @@ func newNodes(t *testing.T, version string, count int) []*node {
 	}
 	var nodes []*node
 	for len(nodes) < count {
-		number := 20000 + rand.IntN(7000) // above the ports that clusters of other packages' tests take
+		number := 5000 + rand.IntN(22000) // ports below those of outgoing connections
 		dist, free := hold(fmt.Sprintf("0.0.0.0:%d", distBase+number))
 		rpc, also := hold(fmt.Sprintf("0.0.0.0:%d", rpcBase+number))
 		if !free || !also {

@@ -43,6 +43,7 @@ func (f *planFlags) addServer(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVarP(&f.o.Source, "source", "s", "", "the node directory to copy; it is never written to")
 	fl.StringArrayVarP(&f.env, "env", "e", nil, "K=V: environment of every node")
+	fl.BoolVar(&f.o.CleanEnv, "clean-env", false, "keep all but a few variables of this environment from the nodes, such as PATH and HOME")
 	fl.StringArrayVar(&f.par, "param", nil, "NAME=VALUE: a setting of the template")
 	fl.StringVar(&f.o.Join, "join", "", "how nodes join: config, command or none (default: the template's)")
 	fl.StringVar(&f.o.Bin, "bin", "", "the server's program, where it is not the one on PATH")
@@ -203,7 +204,7 @@ func upCommand(c *call) *cobra.Command {
 	f.add(cmd)
 	cmd.Flags().StringVar(&from, "from", "", "bring back the cluster of this snapshot, as it was")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the plan and touch nothing")
-	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay, show the nodes' logs, and take everything down with Ctrl-C")
+	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay and show the nodes' logs; Ctrl-C takes down a cluster that this made, and leaves one that was there before")
 	cmd.Flags().BoolVar(&f.o.Keep, "keep", false, "when it fails, leave nodes and folders as they are, for debugging: `onemore down` removes them; Ctrl-C undoes all the same")
 	return cmd
 }
@@ -213,7 +214,7 @@ func checkFrom(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usage(cmd, errors.New("a snapshot has as many nodes as it has: give no number with --from"))
 	}
-	for _, name := range []string{"template", "source", "offset", "base", "set", "env", "param", "node", "join", "bin", "host", "spread", "dry-run"} {
+	for _, name := range []string{"template", "source", "offset", "base", "set", "env", "clean-env", "param", "node", "join", "bin", "host", "spread", "dry-run"} {
 		if cmd.Flags().Changed(name) {
 			return usage(cmd, fmt.Errorf("a snapshot comes back as it was: --%s does not go with --from", name))
 		}
@@ -225,34 +226,41 @@ func checkFrom(cmd *cobra.Command, args []string) error {
 func runUp(ctx context.Context, c *call, o launcher.Options, from string, foreground bool) error {
 	p := c.progress()
 	o.Progress = p.event
-	up := launcher.Up
-	if from != "" {
-		up = func(ctx context.Context, o launcher.Options) (*launcher.Cluster, *launcher.Status, error) {
-			return launcher.Restore(ctx, from, o)
-		}
-	}
-	cl, st, err := up(ctx, o)
+	cl, st, own, err := up(ctx, o, from, foreground)
 	p.end()
 	if err != nil {
 		return err
 	}
-	if err := c.show(st, true); err != nil {
+	defer own.Release()
+	if err := c.show(st, true); err != nil || !foreground {
 		return err
 	}
-	if !foreground {
-		return nil
-	}
-	return runForeground(ctx, c, cl)
+	return runForeground(ctx, c, cl, own)
 }
 
-// runForeground owns the cluster and prints its logs until the first signal; then it takes the cluster down. A second signal
-// ends this process at once (main) and with it the ownership: the keeper kills what is left.
-func runForeground(ctx context.Context, c *call, cl *launcher.Cluster) error {
-	release, gone, err := cl.Own(context.WithoutCancel(ctx))
+// up brings up a cluster, which this process is to own if it stays in the foreground and made it.
+func up(ctx context.Context, o launcher.Options, from string, foreground bool) (*launcher.Cluster, *launcher.Status, *launcher.Ownership, error) {
+	switch {
+	case from != "" && foreground:
+		return launcher.RestoreOwned(ctx, from, o)
+	case from != "":
+		cl, st, err := launcher.Restore(ctx, from, o)
+		return cl, st, nil, err
+	case foreground:
+		return launcher.UpOwned(ctx, o)
+	}
+	cl, st, err := launcher.Up(ctx, o)
+	return cl, st, nil, err
+}
+
+// runForeground prints the cluster's logs until the first signal; then it takes the cluster down, if this process owns it, and else
+// leaves it. A second signal ends this process at once (main) and with it the ownership: the keeper kills what is left.
+func runForeground(ctx context.Context, c *call, cl *launcher.Cluster, own *launcher.Ownership) error {
+	gone, stop, err := cl.Watch(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer stop()
 	logs, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -270,6 +278,10 @@ func runForeground(ctx context.Context, c *call, cl *launcher.Cluster) error {
 	}
 	if err != nil && logs.Err() == nil && !errors.Is(err, launcher.ErrNoCluster) {
 		return err
+	}
+	if own == nil {
+		fmt.Fprintf(c.Stderr, "onemore: cluster %q was there before: it runs on; `onemore down` takes it down\n", cl.Name())
+		return nil
 	}
 	fmt.Fprintln(c.Stderr, "onemore: taking the cluster down")
 	return cl.Down(context.WithoutCancel(ctx), false)

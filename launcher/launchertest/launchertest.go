@@ -72,11 +72,11 @@ func start(ctx context.Context, t testing.TB, n int, o Options) (*Cluster, func(
 	if o.Verbose && t != nil {
 		opts.Progress = func(e launcher.Event) { t.Logf("node %d %s %s", e.Node, e.Phase, e.Text) }
 	}
-	c, _, release, err := launcher.UpOwned(ctx, opts)
+	c, _, own, err := launcher.UpOwned(ctx, opts)
 	if err != nil {
 		return nil, nil, err
 	}
-	return &Cluster{t: t, c: c, o: o}, release, nil
+	return &Cluster{t: t, c: c, o: o}, own.Release, nil
 }
 
 // end takes the cluster down and reports errors, which release, by which it would go down too, does not.

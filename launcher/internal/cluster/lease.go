@@ -31,6 +31,7 @@ func (l *Leases) Take(ctx context.Context, rec *Record, p *plan.Plan) error {
 			return leaseError(rec, p, err)
 		}
 		l.lease, l.addrs = lease, want
+		l.host.Processes.OpenCgroup(p.ID)
 		return nil
 	}
 	if err := l.lease.Add(ctx, ports.Want{Addrs: without(want, l.addrs)}); err != nil {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/node"
@@ -27,7 +26,7 @@ func OfflineStatus(dir string) (*control.Status, error) {
 		return damagedStatus(dir, err)
 	}
 	st := describe(rec)
-	left, err := proc.Marked(node.MarkCluster, rec.Plan.ID, node.MarkNode)
+	left, err := node.FindLeft(dir, rec.Plan.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -38,8 +37,8 @@ func OfflineStatus(dir string) (*control.Status, error) {
 	}
 	for i := range st.Nodes {
 		for _, p := range left {
-			if p.Env[node.MarkNode] == strconv.Itoa(st.Nodes[i].Index) {
-				st.Nodes[i].State, st.Nodes[i].PID = runs, p.ID.PID
+			if p.Node == st.Nodes[i].Index {
+				st.Nodes[i].State, st.Nodes[i].PID = runs, p.PID
 				break
 			}
 		}
@@ -66,7 +65,7 @@ func damagedStatus(dir string, why error) (*control.Status, error) {
 	}
 	st := &control.Status{Cluster: filepath.Base(dir), ID: id, Dir: dir, State: control.Stopped, Nodes: []control.NodeStatus{}, FaultTable: control.FaultTable{Faults: []control.Fault{}},
 		Notes: []string{why.Error(), "`onemore down` removes it, with its data: nothing else can be done with it"}}
-	left, err := proc.Marked(node.MarkCluster, id, node.MarkNode)
+	left, err := node.FindLeft(dir, id)
 	if err != nil {
 		return nil, err
 	}
@@ -74,10 +73,9 @@ func damagedStatus(dir string, why error) (*control.Status, error) {
 		st.State = control.Lost
 	}
 	for _, p := range left {
-		index, err := strconv.Atoi(p.Env[node.MarkNode])
-		known := slices.ContainsFunc(st.Nodes, func(n control.NodeStatus) bool { return n.Index == index })
-		if err == nil && index > 0 && !known {
-			st.Nodes = append(st.Nodes, control.NodeStatus{Index: index, State: control.Lost, PID: p.ID.PID, Listeners: map[string]string{}})
+		known := slices.ContainsFunc(st.Nodes, func(n control.NodeStatus) bool { return n.Index == p.Node })
+		if p.Node > 0 && !known {
+			st.Nodes = append(st.Nodes, control.NodeStatus{Index: p.Node, State: control.Lost, PID: p.PID, Listeners: map[string]string{}})
 		}
 	}
 	slices.SortFunc(st.Nodes, func(a, b control.NodeStatus) int { return cmp.Compare(a.Index, b.Index) })

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/state"
 )
@@ -30,7 +31,7 @@ const recordVersion = 1
 // Files of a cluster's folder, besides control.SocketFile.
 const (
 	RecordFile = "cluster.json"
-	KeeperFile = "keeper.json" // the keeper's process
+	KeeperFile = node.KeeperFile
 	LogFile    = "keeper.log"
 	EventsFile = "events.jsonl"
 )

@@ -46,6 +46,12 @@ func (c *Cluster) Status(ctx context.Context, busy string, ask bool) *control.St
 		}
 	}
 	st.State = summary(st.Nodes)
+	if exit := c.Host.ServiceExit(); exit != "" {
+		st.Notes = append(st.Notes, fmt.Sprintf("the cluster's service has ended (%s); `onemore start` starts it again, its log is %s", exit, rec.Plan.Service.Log))
+		if st.State == control.Running {
+			st.State = control.Degraded
+		}
+	}
 	return st
 }
 

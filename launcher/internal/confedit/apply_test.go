@@ -20,6 +20,7 @@ func applyCases() []applyCase {
 	for format, cases := range map[string][]applyCase{
 		"toml": tomlCases(), "properties": propertiesCases(), "nats": blocksCases(), "hocon": hoconCases(),
 		"redis": directiveCases(), "ini": iniCases(), "json": jsonCases(), "yaml": yamlCases(),
+		"env": envCases(), "postgresql": settingsCases(), "keyvalue": keyValueCases(), "xml": xmlCases(), "hcl": hclCases(),
 	} {
 		for _, c := range cases {
 			c.format = format
@@ -339,9 +340,7 @@ func TestUnset(t *testing.T) {
 	if got, err := Apply("properties", []byte("a = 1\nb = 2"), []Edit{{Key: "b", Unset: true}}); string(got) != "a = 1\n" || err != nil {
 		t.Errorf("the last line: %q, %v", got, err)
 	}
-	for _, bad := range []struct{ format, key string }{{"toml", "a"}, {"properties", "["}} {
-		if _, err := Apply(bad.format, []byte("a = 1\n"), []Edit{{Key: bad.key, Unset: true}}); err == nil {
-			t.Errorf("%v was taken out", bad)
-		}
+	if _, err := Apply("properties", []byte("a = 1\n"), []Edit{{Key: "[", Unset: true}}); err == nil {
+		t.Error("a broken pattern was taken")
 	}
 }

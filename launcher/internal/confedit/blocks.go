@@ -11,6 +11,7 @@ import (
 // A size with a suffix (1GB) is a number where it replaces one; for a new key it is text, unless it is given raw.
 func blocksSyntax() syntax {
 	return syntax{
+		rules: blocksRules,
 		parse: parseBlocks,
 		path:  dottedPath,
 		key:   joinPath,
@@ -211,9 +212,9 @@ func addBlocks(src []byte, root *node, path []string, value string) (patch, erro
 		}
 	}
 	if n.origin != originInline && len(names) > 1 {
-		return appendLines(src, nestedBlocks(names, value)...), nil
+		return appendLines(src, nestedBlocks(names, ": ", value)...), nil
 	}
-	member := nested(names, value, " { ", " }")
+	member := nested(names, ": ", value, " { ", " }")
 	if n.origin == originInline {
 		return brackets{pad: " ", unit: "  "}.addInside(src, n, member), nil
 	}
@@ -221,13 +222,13 @@ func addBlocks(src []byte, root *node, path []string, value string) (patch, erro
 }
 
 // nestedBlocks writes a key in blocks of their own, a line each.
-func nestedBlocks(names []string, value string) []string {
+func nestedBlocks(names []string, sep, value string) []string {
 	var lines []string
 	last := len(names) - 1
 	for i, name := range names[:last] {
 		lines = append(lines, strings.Repeat("  ", i)+name+" {")
 	}
-	lines = append(lines, strings.Repeat("  ", last)+names[last]+": "+value)
+	lines = append(lines, strings.Repeat("  ", last)+names[last]+sep+value)
 	for i := last - 1; i >= 0; i-- {
 		lines = append(lines, strings.Repeat("  ", i)+"}")
 	}

@@ -1,34 +1,41 @@
-// Package confedit changes values in configuration files and keeps every other byte: comments, order, indentation, line
-// ends, a missing final newline. It parses for positions and splices values in; it never prints a file anew.
+// Package confedit reads, sets and takes out values of configuration files and keeps every other byte: comments, order,
+// indentation, line ends, a missing final newline. It parses for positions and splices values in; it never prints a file
+// anew.
 //
-// It is pure: bytes in, bytes out, no files, no clock. It is not a configuration reader: it knows the shape of each
-// format well enough to find where a key's value stands and what it says, and leaves its meaning to the server.
+// It is pure: bytes in, bytes out, no clock, and no files but those of the fs.FS that Follow is given. It knows the shape
+// of each format well enough to find where a key's value stands and what it says, and leaves its meaning to the server.
 //
-// Start at Apply. Each dialect is one syntax value (syntax.go) in a file of its own: toml.go, properties.go, blocks.go,
-// hocon.go, directives.go, ini.go, json.go, yaml.go. What they share is the scanner (scan.go), which reads white space,
-// comments, lists (rules.go) and strings (scan_strings.go) by the rules of the dialect; the tree of positions (tree.go);
-// the choice of how a text is written (encode in syntax.go); and the placing of new lines and members (place.go).
+// Start at Apply, which edits, and Read, which returns a File to ask: List, Match, Get, Includes. Follow is Read together
+// with the files that a file includes. Each dialect is one syntax value (syntax.go) in a file of its own: toml.go,
+// properties.go, blocks.go, hocon.go, directives.go, ini.go, json.go, yaml.go, env.go, settings.go, xml.go, hcl.go. What
+// they share is the scanner (scan.go), which reads white space, comments, lists (rules.go) and strings (scan_strings.go)
+// by the rules of the dialect; the tree of positions (tree.go); the choice of how a text is written (encode in syntax.go);
+// the placing of new lines and members (place.go); the following of references (resolve.go) and includes (include.go).
 //
 // # Keys
 //
 // A key is a dotted path: `listeners.tcp.default.bind`. A segment that holds a dot, or is empty, is quoted:
-// `a."b.c".d`. An element of an array is its index, from 0: `seeds.0`. In the flat formats (properties and directives) the
-// whole key is the name as the file has it, dots and all. In ini it is `section.key`, or `key` before any section.
+// `a."b.c".d`. An element of an array is its index, from 0: `seeds.0`. In the flat formats (properties, directives, env,
+// settings) the whole key is the name as the file has it, dots and all. In ini it is `section.key`, or `key` before any
+// section. In YAML and JSON, whose files may write `a.b: 1` for a and b, a key is found and written as the file does.
 //
 // # Rules
 //
 //   - A value that is set to what it is leaves the file as it is; setting twice is setting once.
 //   - Where a key stands several times, the one that wins in that format is changed.
+//   - A value that is a reference (a variable, a substitution, an alias) is resolved when it is read, and replaced as a
+//     whole, where it is used, when it is set.
 //   - A default that is commented out is not there.
 //   - A missing key is added to its table, section or block, which is made when it is missing too. Elements of arrays,
 //     and members of what holds a plain value, are not added: that is an error.
-//   - Included files are not looked at: what they set does not count.
+//   - Apply and List look at one file: what it includes does not count. Where tells which file to edit.
 package confedit
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Edit sets one key.
@@ -44,8 +51,8 @@ type Edit struct {
 	Present bool `json:"present,omitempty"`
 	// Default says that a file with the key keeps its value.
 	Default bool `json:"default,omitempty"`
-	// Unset takes out the lines of all keys that match Key, in which * stands for anything, but of those that other edits
-	// set. It goes before all other edits, and only with formats of one key a line: CanUnset.
+	// Unset takes out all keys that match Key as Match tells, and everything below them, however often they stand there,
+	// but for those that other edits set. It goes before all other edits.
 	Unset bool `json:"unset,omitempty"`
 }
 
@@ -85,10 +92,8 @@ func Apply(format string, src []byte, edits []Edit) ([]byte, error) {
 	}
 	d := draft{syn: syn, src: src, root: root}
 	var errs []error
-	for _, e := range edits {
-		if e.Unset {
-			errs = append(errs, d.unset(e.Key, edits))
-		}
+	if slices.ContainsFunc(edits, func(e Edit) bool { return e.Unset }) {
+		errs = append(errs, d.unset(edits))
 	}
 	for _, e := range edits {
 		if !e.Unset {

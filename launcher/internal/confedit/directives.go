@@ -16,7 +16,8 @@ import (
 // `save` alone is the last, which is the one that wins.
 func directivesSyntax() syntax {
 	return syntax{
-		parse: parseDirectives,
+		rules: directiveRules,
+		parse: func(src []byte) (*node, error) { return parseDirectives(src, directiveRules) },
 		path:  directivePath,
 		key:   func(path []string) string { return strings.Join(path, ".") },
 		find:  findDirective,
@@ -29,6 +30,15 @@ func directivesSyntax() syntax {
 	}
 }
 
+// keyValueSyntax is directivesSyntax with comments behind arguments, too.
+func keyValueSyntax() syntax {
+	s := directivesSyntax()
+	s.rules = keyValueRules
+	s.parse = func(src []byte) (*node, error) { return parseDirectives(src, keyValueRules) }
+	s.bare = func(s string) (kind, bool) { return kindString, bareArgument(s) && s[0] != '#' }
+	return s
+}
+
 const (
 	severalArguments = " "         // the quote of a node that holds several
 	argumentSpace    = " \t\v\f\r" // what parts arguments
@@ -39,6 +49,12 @@ var directiveRules = &rules{
 	comment: commentBy("#"),
 	escapes: &escapes{letters: "nrtba", runes: []rune("\n\r\t\b\a"), hex: "x", bytes: true, lenient: true},
 }
+
+var keyValueRules = func() *rules {
+	r := *directiveRules
+	r.endComment = true
+	return &r
+}()
 
 func isArgumentSpace(c byte) bool { return c != 0 && strings.IndexByte(argumentSpace, c) >= 0 }
 
@@ -86,8 +102,8 @@ func argumentsIn(s string) int {
 	return n
 }
 
-func parseDirectives(src []byte) (*node, error) {
-	sc, err := newScanner(src, directiveRules)
+func parseDirectives(src []byte, r *rules) (*node, error) {
+	sc, err := newScanner(src, r)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +123,7 @@ func directive(p *scanner, root *node) error {
 	val := &node{from: p.pos, to: p.pos, lead: " "}
 	for n := 0; ; n++ {
 		p.skip(argumentSpace)
-		if p.atLineEnd() {
+		if p.atLineEnd() || p.rules.endComment && p.peek() == '#' {
 			break
 		}
 		arg, err := argument(p)
@@ -130,14 +146,7 @@ func directive(p *scanner, root *node) error {
 	val.spans = []span{{name.from, val.to}}
 	p.skipLine()
 	key := strings.ToLower(name.text)
-	switch old := root.child(key); {
-	case old == nil:
-		root.replace(key, val)
-	case old.kind == kindArray:
-		old.children = append(old.children, val)
-	default:
-		root.children[root.index[key]] = &node{kind: kindArray, from: old.from, to: old.from, spread: true, children: []*node{old, val}}
-	}
+	root.repeat(key, val)
 	return nil
 }
 

@@ -102,11 +102,11 @@ func (d *draft) change(e Edit, path []string) (*change, error) {
 	if err != nil {
 		return nil, fmt.Errorf("line %d: %w", lineOf(d.src, n.from), err)
 	}
-	lead := ""
+	p := patch{n.from, n.to, text}
 	if n.from == n.to {
-		lead = n.lead
+		p = patch{n.from, n.to + n.drop, n.lead + text + n.tail}
 	}
-	return &change{patch: patch{n.from, n.to, lead + text}, edit: e, path: path, want: text}, nil
+	return &change{patch: p, edit: e, path: path, want: text}, nil
 }
 
 func (d *draft) text(e Edit, old *node) (string, error) {

@@ -16,7 +16,7 @@ func TestRefused(t *testing.T) {
 		edit              Edit
 		want              []string // parts of the error
 	}{
-		{"unknown format", "xml", "", set("a", "1"), []string{"xml", "toml", "yaml"}},
+		{"unknown format", "conf", "", set("a", "1"), []string{"conf", "toml", "yaml"}},
 		{"empty key", "toml", "", set("", "1"), []string{`set ""`, "empty"}},
 		{"empty segment", "toml", "", set("a..b", "1"), []string{`set "a..b"`, "segment"}},
 		{"open quote", "toml", "", set(`a."b`, "1"), []string{"not closed"}},
@@ -120,7 +120,7 @@ func TestList(t *testing.T) {
 }
 
 func TestFormats(t *testing.T) {
-	want := []string{"toml", "properties", "nats", "hocon", "yaml", "ini", "json", "redis"}
+	want := []string{"toml", "properties", "nats", "hocon", "yaml", "ini", "json", "redis", "env", "postgresql", "keyvalue", "xml", "hcl"}
 	if got := Formats(); !slices.Equal(got, want) {
 		t.Fatalf("got %q", got)
 	}
@@ -131,7 +131,7 @@ func TestFormats(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"etc/node.toml": "toml", "a/nats-server.conf": "nats", "/x/REDIS.conf": "redis", "a.yml": "yaml", "my.cnf": "ini",
-		"server.properties": "properties", "x.json": "json", "x.hocon": "hocon", "emqx.conf": "", "conf": "", "toml": "",
+		"server.properties": "properties", "x.json": "json", "x.hocon": "hocon", "a/.env": "env", ".env.local": "env", "postgresql.conf": "postgresql", "sshd_config": "keyvalue", "a.xml": "xml", "a.hcl": "hcl", "emqx.conf": "", "conf": "", "toml": "",
 	} {
 		if got, ok := FormatOf(name); got != want || ok != (want != "") {
 			t.Errorf("FormatOf(%q) = %q, %v", name, got, ok)

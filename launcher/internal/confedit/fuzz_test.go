@@ -53,5 +53,10 @@ func FuzzBlocks(f *testing.F)     { fuzzFormat(f, "nats", seeds(f, "nats"), nil)
 func FuzzHOCON(f *testing.F)      { fuzzFormat(f, "hocon", seeds(f, "hocon", "emqx50/emqx.conf"), nil) }
 func FuzzDirectives(f *testing.F) { fuzzFormat(f, "redis", seeds(f, "redis"), nil) }
 func FuzzINI(f *testing.F)        { fuzzFormat(f, "ini", seeds(f, "ini"), nil) }
+func FuzzEnv(f *testing.F)        { fuzzFormat(f, "env", seeds(f, "env"), nil) }
+func FuzzSettings(f *testing.F)   { fuzzFormat(f, "postgresql", seeds(f, "postgresql"), nil) }
+func FuzzKeyValue(f *testing.F)   { fuzzFormat(f, "keyvalue", seeds(f, "keyvalue"), nil) }
+func FuzzXML(f *testing.F)        { fuzzFormat(f, "xml", seeds(f, "xml"), decodeXML) }
+func FuzzHCL(f *testing.F)        { fuzzFormat(f, "hcl", seeds(f, "hcl"), nil) }
 func FuzzJSON(f *testing.F)       { fuzzFormat(f, "json", seeds(f, "json"), decodeJSON) }
 func FuzzYAML(f *testing.F)       { fuzzFormat(f, "yaml", seeds(f, "yaml"), decodeYAML) }

@@ -10,6 +10,7 @@ import (
 // object above says. Substitutions are texts to be replaced as a whole; includes are left alone and their keys not seen.
 func hoconSyntax() syntax {
 	return syntax{
+		rules: hoconRules,
 		parse: parseHOCON,
 		path:  dottedPath,
 		key:   joinPath,
@@ -243,14 +244,4 @@ func addHOCON(src []byte, root *node, path []string, value string) (patch, error
 		return brackets{pad: " ", unit: "  "}.addInside(src, base, member), nil
 	}
 	return appendLines(src, member), nil
-}
-
-func hoconKey(path []string) string {
-	parts := make([]string, len(path))
-	for i, name := range path {
-		if parts[i] = name; !allWord(name) || name == "include" {
-			parts[i] = quoteJSON(name)
-		}
-	}
-	return strings.Join(parts, ".")
 }

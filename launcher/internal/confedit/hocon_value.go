@@ -168,3 +168,13 @@ func mergeHOCON(in *node, name string, val *node) {
 func substitution(n *node) bool {
 	return n.kind == kindOther && strings.HasPrefix(n.text, "${") && strings.IndexByte(n.text, '}') == len(n.text)-1
 }
+
+func hoconKey(path []string) string {
+	parts := make([]string, len(path))
+	for i, name := range path {
+		if parts[i] = name; !allWord(name) || name == "include" {
+			parts[i] = quoteJSON(name)
+		}
+	}
+	return strings.Join(parts, ".")
+}

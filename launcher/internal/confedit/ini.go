@@ -15,6 +15,7 @@ import (
 // `"remote.origin".url`.
 func iniSyntax() syntax {
 	return syntax{
+		rules: iniRules,
 		parse: parseINI,
 		path:  iniPath,
 		key:   joinPath,

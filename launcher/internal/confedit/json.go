@@ -3,7 +3,9 @@ package confedit
 // jsonSyntax is JSON as RFC 8259 has it, without comments and trailing commas. Of members of one name the last wins.
 func jsonSyntax() syntax {
 	return syntax{
+		rules: jsonRules,
 		parse: parseJSON,
+		flat:  true,
 		path:  flatPath,
 		key:   joinPath,
 		find:  findExact,
@@ -89,5 +91,5 @@ func addJSON(src []byte, root *node, path []string, value string) (patch, error)
 	for _, name := range path[len(way)-1:] {
 		names = append(names, quoteJSON(name))
 	}
-	return brackets{commas: true, unit: "  "}.addInside(src, way[len(way)-1], nested(names, value, ": {", "}")), nil
+	return brackets{commas: true, unit: "  "}.addInside(src, way[len(way)-1], nested(names, ": ", value, ": {", "}")), nil
 }

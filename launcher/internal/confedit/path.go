@@ -92,6 +92,17 @@ func flatPath(root *node, key string) ([]string, error) {
 	return append(names, rest...), nil
 }
 
+// keyIn is the key of a path, in which one name that stands for several segments is not quoted where flatPath finds it.
+func (s syntax) keyIn(root *node, names []string) string {
+	if s.flat && slices.ContainsFunc(names, isFlat) {
+		key := joinPath(strings.Split(strings.Join(names, "."), "."))
+		if found, err := flatPath(root, key); err == nil && slices.Equal(found, names) {
+			return key
+		}
+	}
+	return s.key(names)
+}
+
 // flatNames returns the names under which a table has as much of the path as it has, what is left of it, and the node that
 // lacks that. Short names are preferred.
 func flatNames(n *node, path []string) (names, rest []string, in *node) {
@@ -115,3 +126,33 @@ func isFlat(name string) bool {
 	parts := strings.Split(name, ".")
 	return len(parts) > 1 && !isDigit(name[0]) && !slices.ContainsFunc(parts, func(part string) bool { return !allWord(part) })
 }
+
+// severalPath reads a dotted key for formats in which a table may stand several times, and then is an array: without a
+// number, a key means the first of them; where there is one only, the number 0 may be there.
+func severalPath(root *node, key string) ([]string, error) {
+	names, err := splitPath(key)
+	if err != nil {
+		return nil, err
+	}
+	var path []string
+	n := root
+	for _, name := range names {
+		if name == "0" && n != nil && n != root && n.kind != kindArray && n.child(name) == nil {
+			continue
+		}
+		if n.repeated() && n.child(name) == nil && digits(name) < len(name) {
+			path, n = append(path, "0"), n.children[0]
+		}
+		path = append(path, name)
+		if n != nil {
+			n = n.child(name)
+		}
+	}
+	if n.repeated() {
+		path = append(path, "0")
+	}
+	return path, nil
+}
+
+// repeated tells whether a node is an array of what stands several times.
+func (n *node) repeated() bool { return n != nil && n.kind == kindArray && n.spread }

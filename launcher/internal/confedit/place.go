@@ -130,9 +130,9 @@ func (b brackets) addInside(src []byte, n *node, member string) patch {
 }
 
 // nested writes a member whose value stands in tables of its own, each opened and closed as told.
-func nested(names []string, value, opening, closing string) string {
+func nested(names []string, sep, value, opening, closing string) string {
 	last := len(names) - 1
-	member := names[last] + ": " + value
+	member := names[last] + sep + value
 	for i := last - 1; i >= 0; i-- {
 		member = names[i] + opening + member + closing
 	}

@@ -13,6 +13,7 @@ import (
 // The last line of a key wins.
 func propertiesSyntax() syntax {
 	return syntax{
+		rules: propertiesRules,
 		parse: parseProperties,
 		path:  wholePath,
 		key:   func(path []string) string { return path[0] },
@@ -21,7 +22,6 @@ func propertiesSyntax() syntax {
 		quote: quoteProperty,
 		add:   addProperty,
 		plain: true,
-		lines: true,
 	}
 }
 

@@ -70,14 +70,14 @@ func (f *File) List() ([]Entry, error) {
 	return f.entries(func(n *node, _ []string) bool { return n.scalar() })
 }
 
-// Match returns the scalars and arrays whose keys match a pattern, in which * stands for anything, dots included, and ?
-// and [a-z] for one byte. In the pattern, and here only, no segment is quoted.
+// Match returns the scalars and arrays whose keys match a pattern, in which * stands for anything within one segment, and ?
+// and [a-z] for one byte. In the pattern no segment is quoted, and a name with dots counts as several.
 func (f *File) Match(pattern string) ([]Entry, error) {
-	goes, err := matcher(pattern)
+	match, err := matcher(pattern)
 	if err != nil {
 		return nil, fmt.Errorf("match %q: %w", pattern, err)
 	}
-	return f.entries(func(n *node, path []string) bool { return n.kind != kindTable && goes(path) })
+	return f.entries(func(n *node, path []string) bool { return n.kind != kindTable && match(path, false) })
 }
 
 // Get returns what the file says at a key, which may be an array or a table; false when it says nothing.
@@ -91,16 +91,25 @@ func (f *File) Get(key string) (Entry, bool, error) {
 	return e, true, nil
 }
 
-// matcher tells which paths match a pattern.
-func matcher(pattern string) (func(names []string) bool, error) {
-	plain := func(s string) string { return strings.ReplaceAll(s, "/", "\x01") } // which * would not stand for
-	pattern = plain(pattern)
-	if _, err := path.Match(pattern, ""); err != nil {
-		return nil, err
+// matcher returns what tells whether a path matches a pattern, and, with below, whether it is below one that does.
+func matcher(pattern string) (func(names []string, below bool) bool, error) {
+	want := strings.Split(pattern, ".")
+	for _, segment := range want {
+		if _, err := path.Match(segment, ""); err != nil {
+			return nil, err
+		}
 	}
-	return func(names []string) bool {
-		ok, _ := path.Match(pattern, plain(strings.Join(names, ".")))
-		return ok
+	return func(names []string, below bool) bool {
+		have := strings.Split(strings.Join(names, "."), ".")
+		if len(have) < len(want) || len(have) > len(want) && !below {
+			return false
+		}
+		for i, segment := range want {
+			if ok, _ := path.Match(segment, have[i]); !ok && segment != "*" { // which stands for slashes, too
+				return false
+			}
+		}
+		return true
 	}, nil
 }
 
@@ -114,7 +123,7 @@ func (f *File) entries(wanted func(*node, []string) bool) ([]Entry, error) {
 	var walk func(n *node, path []string) error
 	walk = func(n *node, path []string) error {
 		if wanted(n, path) {
-			key := f.syn.key(path)
+			key := f.syn.keyIn(f.root, path)
 			if len(key) > maxKey {
 				return fmt.Errorf("list keys: %w", syntaxErr(f.src, n.from, "a key is longer than %d bytes", maxKey))
 			}

@@ -75,14 +75,15 @@ func TestMatch(t *testing.T) {
 		want                 string
 	}{
 		{"hocon", hocon, "listeners.*.*.bind", "listeners.tcp.default.bind=1 listeners.ssl.x.bind=2 listeners.ws.y.bind=[3, 4]"},
-		{"hocon", hocon, "*.on", "listeners.ssl.x.on=true"},
+		{"hocon", hocon, "*.*.*.on", "listeners.ssl.x.on=true"},
+		{"hocon", hocon, "*.on", ""},
 		{"hocon", hocon, "bind", "bind=5"},
 		{"hocon", hocon, "nothing", ""},
 		{"properties", "listeners.tcp.1 = 1\nlisteners.ssl.1 = 2\n", "listeners.*.1", "listeners.tcp.1=1 listeners.ssl.1=2"},
-		{"yaml", "http.port: 1\nhttp:\n  host: h\n", "http.*", `"http.port"=1 http.host=h`},
+		{"yaml", "http.port: 1\nhttp:\n  host: h\n", "http.*", `http.port=1 http.host=h`},
 		{"nats", "PORT = 4222\nport: $PORT\n", "port", "port=4222"},
 		{"redis", "save 900 1\nsave 60 5\n", "save.*", "save.0=900 1 save.1=60 5"},
-		{"ini", "[a/b]\nx = 1\n", "a*x", "a/b.x=1"},
+		{"ini", "[a/b]\nx = 1\n", "*.x", "a/b.x=1"},
 	}
 	for _, tt := range tests {
 		entries, err := mustRead(t, tt.format, tt.src).Match(tt.pattern)
@@ -111,6 +112,9 @@ func TestFlat(t *testing.T) {
 			"cluster.name: z\nhttp.port: 9201\nxpack.security.http.ssl:\n  enabled: true\npath:\n  data: e\n"},
 		{flat, []Edit{set("node.name", "n1"), set("path.logs", "l"), raw("discovery.seed_hosts", "[a, b]")}, flat + "  logs: l\nnode.name: n1\ndiscovery.seed_hosts: [a, b]\n"},
 		{flat, []Edit{set(`"http.port"`, "9")}, strings.Replace(flat, "9200", "9", 1)},
+		{"node.name: n\nxpack:\n  security.enabled: false\n  security.http.ssl:\n    enabled: false\nroles: [a]\n",
+			[]Edit{set("xpack.security.http.ssl.enabled", "true"), set("xpack.security.enabled", "true"), set("xpack.security.transport.ssl.enabled", "true"), set("node.name", "m")},
+			"node.name: m\nxpack:\n  security.enabled: true\n  security.http.ssl:\n    enabled: true\n  security.transport.ssl.enabled: true\nroles: [a]\n"},
 		{"path:\n  data: d\n", []Edit{set("node.name", "n1")}, "path:\n  data: d\nnode:\n  name: n1\n"},
 		{"127.0.0.1: x\n", []Edit{set("node.name", "n1")}, "127.0.0.1: x\nnode:\n  name: n1\n"},
 		{"a:\n  b.c: 1\n", []Edit{set("a.b.c", "2"), set("a.d.e", "3")}, "a:\n  b.c: 2\n  d.e: 3\n"},

@@ -60,6 +60,9 @@ func agree(t *testing.T, format string, decode func([]byte) (map[string]string, 
 	}
 	name := joinPath(path)
 	_, got, _ := strings.Cut(after[name], " ")
+	if format == "xml" { // whose reader here takes white space away
+		value, got = strings.Trim(value, " \t\r\n"), strings.Trim(got, " \t\r\n")
+	}
 	if got != value && !sameNumber(after[name], value) {
 		t.Fatalf("the reference reader finds %q at %q, not %q\nbefore %q\nafter  %q", after[name], name, value, src, out)
 	}
@@ -68,6 +71,7 @@ func agree(t *testing.T, format string, decode func([]byte) (map[string]string, 
 	for key, value := range before { // a key without a value that became a table
 		if strings.HasPrefix(value, "<nil>") && strings.HasPrefix(name, key+".") {
 			delete(before, key)
+			delete(after, key)
 		}
 	}
 	if !maps.Equal(before, after) {

@@ -16,6 +16,8 @@ type rules struct {
 	trailing  bool // a comma may follow the last member
 	cr        bool // a carriage return alone ends a line
 
+	endComment bool // a comment may stand behind the arguments of a directive
+
 	escapes   *escapes // of strings between double quotes
 	multiline bool     // strings may go over several lines
 }

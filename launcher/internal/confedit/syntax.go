@@ -26,8 +26,12 @@ type syntax struct {
 	lastTable bool
 	// workingDir says that the path of an include starts at the server's working directory, not at the file's.
 	workingDir bool
-	// lines says that every key has lines of its own.
-	lines bool
+	// indented says that blocks are told by indentation, and an empty one must stand in brackets.
+	indented bool
+	// flat says that one name may stand for several segments of a key: `a.b: 1`.
+	flat bool
+	// rules are those of the scanner.
+	rules *rules
 	// plain says that a string that may stand bare is written so.
 	plain bool
 }
@@ -47,6 +51,16 @@ func syntaxFor(dialect string) (syntax, bool) {
 		return directivesSyntax(), true
 	case "ini":
 		return iniSyntax(), true
+	case "keyvalue":
+		return keyValueSyntax(), true
+	case "env":
+		return envSyntax(), true
+	case "settings":
+		return settingsSyntax(), true
+	case "xml":
+		return xmlSyntax(), true
+	case "hcl":
+		return hclSyntax(), true
 	case "json":
 		return jsonSyntax(), true
 	case "yaml":

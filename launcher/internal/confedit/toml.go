@@ -7,6 +7,7 @@ import (
 // tomlSyntax is TOML 1.0, and what 1.1 adds to it. A key that stands twice is an error, as the format says.
 func tomlSyntax() syntax {
 	return syntax{
+		rules: tomlRules,
 		parse: parseTOML,
 		path:  dottedPath,
 		key:   joinPath,
@@ -232,19 +233,4 @@ func addTOML(src []byte, root *node, path []string, value string) (patch, error)
 		return addFirst(src, n.from, line), nil
 	}
 	return insertLines(src, n.last, indentAt(src, n.lastKey)+line), nil
-}
-
-// namesOf returns the names on the way from the root, without the indexes of arrays.
-func namesOf(way []*node) []string {
-	var path []string
-	for i, n := range way[1:] {
-		if in := way[i]; in.kind == kindTable {
-			for j, child := range in.children {
-				if child == n {
-					path = append(path, in.names[j])
-				}
-			}
-		}
-	}
-	return path
 }

@@ -225,3 +225,18 @@ func quoteTOML(s, quotes string) (string, error) {
 	}
 	return quoteJSON(s), nil
 }
+
+// namesOf returns the names on the way from the root, without the indexes of arrays.
+func namesOf(way []*node) []string {
+	var path []string
+	for i, n := range way[1:] {
+		if in := way[i]; in.kind == kindTable {
+			for j, child := range in.children {
+				if child == n {
+					path = append(path, in.names[j])
+				}
+			}
+		}
+	}
+	return path
+}

@@ -40,6 +40,8 @@ type node struct {
 	text     string // of a scalar, unquoted
 	quote    string // what a string stands between; "" when it is bare
 	lead     string // what must be put before the first text of a value that has none
+	tail     string // and after it
+	drop     int    // and how many bytes go for it
 	spread   bool   // a table whose text is not in one piece, and so can't be replaced
 
 	ref      *reference // of a value that is read from elsewhere
@@ -87,6 +89,18 @@ func (n *node) replace(name string, child *node) {
 	n.children = append(n.children, child)
 }
 
+// repeat adds a member that may stand several times, and then is an element of an array.
+func (n *node) repeat(name string, child *node) {
+	switch old := n.child(name); {
+	case old == nil:
+		n.replace(name, child)
+	case old.kind == kindArray && old.spread:
+		old.children = append(old.children, child)
+	default:
+		n.children[n.index[name]] = &node{kind: kindArray, from: old.from, to: old.from, spread: true, children: []*node{old, child}}
+	}
+}
+
 // allSpans are those of a node and of everything below it.
 func (n *node) allSpans() []span {
 	spans := n.spans
@@ -98,12 +112,10 @@ func (n *node) allSpans() []span {
 
 // child returns the member of that name, or the element of that index; nil when there is none.
 func (n *node) child(name string) *node {
-	switch n.kind {
-	case kindTable:
-		if i, ok := n.index[name]; ok {
-			return n.children[i]
-		}
-	case kindArray:
+	if i, ok := n.index[name]; ok {
+		return n.children[i]
+	}
+	if n.kind == kindArray {
 		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(n.children) && strconv.Itoa(i) == name {
 			return n.children[i]
 		}

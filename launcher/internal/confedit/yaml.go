@@ -5,7 +5,9 @@ package confedit
 // written with `? ` and several documents in one file are refused. Of keys that stand twice the last wins.
 func yamlSyntax() syntax {
 	return syntax{
+		rules: yamlRules,
 		parse: parseYAML,
+		flat:  true,
 		path:  flatPath,
 		key:   joinPath,
 		find:  findExact,
@@ -13,6 +15,8 @@ func yamlSyntax() syntax {
 		quote: quoteYAML,
 		add:   addYAML,
 		plain: true,
+
+		indented: true,
 	}
 }
 
@@ -60,24 +64,6 @@ func parseYAML(src []byte) (*node, error) {
 		return nil, p.errorf(p.pos, "more than one document in a file")
 	}
 	return nil, p.errorf(p.pos, "expected a key at the column of those above, got %s", p.what())
-}
-
-// prologue passes directives and the start of the document.
-func prologue(p *yamlParser) error {
-	if err := p.toContent(); err != nil {
-		return err
-	}
-	for p.peek() == '%' {
-		p.skipLine()
-		if err := p.toContent(); err != nil {
-			return err
-		}
-	}
-	if p.marker() && p.peek() == '-' {
-		p.pos += 3
-		return p.toContent()
-	}
-	return nil
 }
 
 // block reads the node that starts here and whose lines are indented by more than its parent.

@@ -143,3 +143,21 @@ func blockLines(lines []string, content int, fold bool, chomp byte) string {
 	}
 	return b.String()
 }
+
+// prologue passes directives and the start of the document.
+func prologue(p *yamlParser) error {
+	if err := p.toContent(); err != nil {
+		return err
+	}
+	for p.peek() == '%' {
+		p.skipLine()
+		if err := p.toContent(); err != nil {
+			return err
+		}
+	}
+	if p.marker() && p.peek() == '-' {
+		p.pos += 3
+		return p.toContent()
+	}
+	return nil
+}

@@ -79,7 +79,7 @@ func addYAML(src []byte, root *node, path []string, value string) (patch, error)
 		for i, name := range rest {
 			names[i] = keyYAML(name)
 		}
-		member := nested(names, value, ": {", "}")
+		member := nested(names, ": ", value, ": {", "}")
 		if n.kind == kindNull {
 			return patch{n.from, n.to, n.lead + "{" + member + "}"}, nil
 		}

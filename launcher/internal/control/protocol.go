@@ -49,7 +49,7 @@ type Request struct {
 	// the keeper takes the cluster down.
 	Own      bool          `json:"own,omitempty"`
 	Timeout  time.Duration `json:"timeout,omitempty"`   // 0: as long as something moves on; below 0: for ever
-	Began    time.Time     `json:"began,omitzero"`      // from when on Timeout counts; zero: now
+	Spent    time.Duration `json:"spent,omitempty"`     // of Timeout, before the request was sent
 	KeepData bool          `json:"keep_data,omitempty"` // OpDown: leave directories
 	Keep     bool          `json:"keep,omitempty"`      // OpUp: leave everything for debugging when it fails
 	Rolling  bool          `json:"rolling,omitempty"`

@@ -3,8 +3,8 @@
 // its event log. What an operation does is in package operation; what client and keeper say to each other in package control.
 //
 // The cluster hangs on its keeper: nodes are started so that the kernel kills them when the keeper dies, and what slips
-// through (a daemon) is found by the mark in its environment. So a crash at any point leaves only directories, which the
-// record on disk names, and the next keeper of the same folder clears.
+// through (a daemon) is found by the next keeper of the same folder: node.Claim. So a crash at any point leaves only directories,
+// which the record on disk names.
 //
 // Start at Run (the process) and Keeper.do (one request).
 package keeper
@@ -57,19 +57,23 @@ func newKeeper(ctx context.Context, dir string, self proc.ID) *Keeper {
 	k.log = slog.New(slog.NewTextHandler(&k.logOutput, nil))
 	k.life, k.over = context.WithCancel(ctx)
 	k.lock = newOperationLock(k.life)
-	k.cluster = cluster.New(dir, node.NewHost(self, k.log, k.events.record), k.log)
+	k.cluster = cluster.New(dir, node.NewHost(dir, self, k.log, k.events.record), k.log)
 	return k
 }
 
 // Run serves the cluster in dir (absolute) until it is down or ctx ends. first is the connection of the client that
 // started the keeper; its request makes the folder when there is none.
 func Run(ctx context.Context, dir string, first net.Conn) (err error) {
+	refuse := func(err error) error {
+		_ = json.NewEncoder(first).Encode(control.Reply{Error: &control.Error{Phase: "take charge of " + dir, Why: err.Error()}})
+		return err
+	}
 	if err := proc.BecomeSubreaper(); err != nil {
-		return fmt.Errorf("become the parent of daemons: %w", err)
+		return refuse(fmt.Errorf("become the parent of daemons: %w", err))
 	}
 	self, err := proc.Self()
 	if err != nil {
-		return err
+		return refuse(err)
 	}
 	k := newKeeper(ctx, dir, self)
 	defer k.over()
@@ -79,8 +83,7 @@ func Run(ctx context.Context, dir string, first net.Conn) (err error) {
 		return json.NewEncoder(first).Encode(control.Reply{Error: control.AsError(err)})
 	}
 	if err != nil {
-		_ = json.NewEncoder(first).Encode(control.Reply{Error: &control.Error{Phase: "take charge of " + dir, Why: err.Error()}})
-		return err
+		return refuse(err)
 	}
 	k.background.Go(func() { k.serve(first) })
 	<-k.life.Done()
@@ -92,7 +95,7 @@ func (k *Keeper) close() {
 	if k.listener != nil {
 		k.listener.Close()
 	}
-	if err := k.cluster.Host.KillAll(); err != nil {
+	if err := k.cluster.Host.Processes.KillAll(); err != nil {
 		k.log.Error("end what still runs", "err", err)
 	}
 	if id := k.cluster.Host.ID(); id != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"onemore/launcher/internal/control"
@@ -33,11 +34,7 @@ func (k *Keeper) do(ctx context.Context, req control.Request, emit func(control.
 			limit = unlimited
 		}
 		var cancel context.CancelFunc
-		began := req.Began
-		if began.IsZero() {
-			began = time.Now()
-		}
-		ctx, cancel = context.WithDeadlineCause(ctx, began.Add(limit), control.TimeoutError(fmt.Sprintf("not done within %v", limit)))
+		ctx, cancel = context.WithTimeoutCause(ctx, limit-req.Spent, control.TimeoutError(fmt.Sprintf("not done within %v", limit)))
 		defer cancel()
 	}
 	held, err := k.lock.acquire(ctx, req, emit)
@@ -53,6 +50,9 @@ func (k *Keeper) do(ctx context.Context, req control.Request, emit func(control.
 		k.over() // before anybody else has the lock
 		return nil, nil
 	}
+	var recording sync.WaitGroup
+	defer recording.Wait() // while this operation has the lock
+	recording.Go(func() { k.recordLeaders(req.Op) })
 	st := k.status(held.ctx, k.lock.holder(), false)
 	if st != nil {
 		st.Busy = "" // this operation is over
@@ -63,6 +63,9 @@ func (k *Keeper) do(ctx context.Context, req control.Request, emit func(control.
 // change carries out a request that changes the cluster. Its events are written to the event log, too.
 func (k *Keeper) change(held *heldLock, req control.Request, emit func(control.Event)) error {
 	o := &operation.Operation{Cluster: k.cluster, Folder: k, Log: k.log, Record: k.events.record, Preempt: held.preempted, Emit: k.events.tee(emit)}
+	for _, text := range k.cluster.Host.Processes.TakeSpared() {
+		o.Emit(control.Event{Phase: "left alone", Text: text})
+	}
 	err := o.Do(held.ctx, req)
 	if err == nil {
 		return nil
@@ -72,6 +75,16 @@ func (k *Keeper) change(held *heldLock, req control.Request, emit func(control.E
 		return &control.Error{Why: operation.ErrPreempted.Error()}
 	}
 	return err
+}
+
+// recordLeaders records, after an operation that starts processes, what finds them after a crash.
+func (k *Keeper) recordLeaders(op control.Op) {
+	switch op {
+	case control.OpUp, control.OpStart, control.OpRestart, control.OpRestore, control.OpUpgrade:
+		if err := k.cluster.Host.Processes.RecordLeaders(); err != nil {
+			k.log.Warn("record the leaders of process groups", "err", err)
+		}
+	}
 }
 
 // status is the cluster's status, nil without a cluster. busy is the operation under way.

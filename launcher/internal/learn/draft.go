@@ -17,7 +17,7 @@ import (
 // draft turns what was proven into a template, and brings it up.
 func (l *learner) draft(ctx context.Context, p *proof, first *trial, c changes, v variables) (*Draft, error) {
 	nameAll(p)
-	d := &Draft{Name: l.o.Name, Fits: l.o.Fits, Listeners: p.listeners, Wrote: append(c.exclude, l.tree.special...)}
+	d := &Draft{Name: l.o.Name, Fits: l.o.Fits, Listeners: p.listeners, Places: l.places, Wrote: append(c.exclude, l.tree.special...)}
 	d.Words = append(l.remarks(p, first, c), v.words...)
 	if err := l.write(d, p, v); err != nil {
 		return nil, err
@@ -35,13 +35,12 @@ func (l *learner) write(d *Draft, p *proof, v variables) error {
 	w := &writer{p: p}
 	w.head(l, d)
 	w.program(l.command)
-	if len(d.Wrote) > 0 {
-		w.line("\n# What the server made while it was watched: every node begins without it.\n[copy]\nexclude = [%s]", list(d.Wrote))
-	}
+	w.copied(d)
 	w.line("\n[node]\nname = %s", str(l.o.Name+"{{.NameIndex}}"))
 	for _, f := range p.listeners {
 		w.listener(f)
 	}
+	w.places(d.Places)
 	w.files()
 	w.environment(v)
 	w.start(l.command)
@@ -96,6 +95,9 @@ func (l *learner) remarks(p *proof, first *trial, c changes) []string {
 			e += ": " + bad.Log[len(bad.Log)-1]
 		}
 		out = append(out, e)
+	}
+	for _, place := range l.places {
+		out = append(out, place.remark())
 	}
 	for _, left := range p.occurrences.left {
 		out = append(out, "Left as it is, though it has a port's number: "+left)
@@ -235,7 +237,7 @@ func (w *writer) files() {
 		}
 		var keys []keyOccurrence
 		for _, k := range f.keys {
-			if w.moves(k.value) {
+			if k.place == "" && w.moves(k.value) {
 				keys = append(keys, k)
 			}
 		}

@@ -55,6 +55,7 @@ type Draft struct {
 	Nodes     int        `json:"nodes"`             // that came up with the draft
 	Trouble   string     `json:"trouble,omitempty"` // why no more did
 	Listeners []Listener `json:"listeners"`
+	Places    []Place    `json:"places,omitempty"`
 	Wrote     []string   `json:"wrote"` // patterns of what the server makes in its directory
 	Words     []string   `json:"words"` // what to know, or to do, before the template is used
 	TOML      string     `json:"toml"`
@@ -97,6 +98,7 @@ type learner struct {
 	spawner *proc.Spawner
 	tree    *tree // the source as it was before the first start
 	copies  int
+	places  []Place   // outside of the directory, that the first node wrote to
 	leaders []proc.ID // of the process groups of the nodes that were started
 }
 
@@ -137,6 +139,7 @@ func (l *learner) learn(ctx context.Context) (*Draft, error) {
 	for i := range found {
 		found[i].speaksHTTP, found[i].HTTP = first.http[found[i].Port].speaks, first.http[found[i].Port].path
 	}
+	l.places = first.places
 	changes := l.tree.changes(first.after)
 	p, err := l.prove(ctx, found, changes)
 	if err != nil {

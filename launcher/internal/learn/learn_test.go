@@ -104,9 +104,43 @@ func TestLearn(t *testing.T) {
 	if len(tpl.Files) != 1 || !strings.Contains(tpl.Files[0].Text, `{{.Port "udp"}}`) || !strings.Contains(tpl.Files[0].Text, `{{"{{"}}braces}}`) || tpl.Files[0].Mode != "0755" {
 		t.Errorf("files %+v", tpl.Files)
 	}
-	config, err := tpl.ReadConfig(os.DirFS(dir), dir)
+	config, err := tpl.ReadConfig(os.DirFS(dir), dir, nil)
 	if err != nil || config.Listeners["client"].Port != p[0] || config.Listeners["http"].Port != p[1] {
 		t.Errorf("declared %+v, %v", config, err)
+	}
+}
+
+// TestLearnPlaces finds what a config has the server write outside of its directory, and proves that it can be moved.
+func TestLearnPlaces(t *testing.T) {
+	p, out := freePorts(t, 1), t.TempDir()
+	read := filepath.Join(out, "ca.pem")
+	if err := os.WriteFile(read, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	conf := fmt.Sprintf("listen-tcp=127.0.0.1:%d\nwrite=%s/log/kvd.log\nca=%s\n", p[0], out, read)
+	dir := folder(t, map[string]string{"kvd.properties": conf, "bin/start": fmt.Sprintf("#!/bin/sh\nexec '%s' serve kvd.properties\n", self(t))})
+	d, err := learnIt(t, t.Context(), Options{Source: dir})
+	if err != nil {
+		t.Fatal(explain(err))
+	}
+	want := []Place{{Name: "write", File: "kvd.properties", Key: "write", Was: out + "/log/kvd.log", Path: "kvd.log"}}
+	if diff := cmp.Diff(want, d.Places, cmpopts.IgnoreUnexported(Place{})); diff != "" {
+		t.Error(diff)
+	}
+	if !slices.ContainsFunc(d.Words, func(s string) bool {
+		return strings.HasPrefix(s, "The server wrote to "+out+"/log/kvd.log, outside of its directory (kvd.properties, line 2: write)")
+	}) {
+		t.Errorf("words %q", d.Words)
+	}
+	if len(d.Listeners) != 1 || !d.Listeners[0].Proven {
+		t.Errorf("with its own place the second node did not listen: %+v", d.Listeners)
+	}
+	tpl, err := template.Parse("kvd", []byte(d.TOML))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tpl.Places) != 1 || tpl.Places[0].Key != "write" || tpl.Places[0].Path != "{{.Dir}}/kvd.log" || len(tpl.Edits) != 1 || len(tpl.Edits[0].Set) != 1 {
+		t.Errorf("draft\n%s", d.TOML)
 	}
 }
 

@@ -64,6 +64,7 @@ type fileOccurrence struct {
 type keyOccurrence struct {
 	key, value string // marked
 	line       int
+	place      string // the name of the place that it is; "" for others
 }
 
 // keyFilter tells whether a key with that value may be about ports.
@@ -159,7 +160,7 @@ func occurrencesIn(name string, f file, tokens []token, how finder, left *[]stri
 				continue
 			}
 			lines[e.Line] = true
-			if k := (keyOccurrence{e.Key, m, e.Line}); how.takes(e.Key) || !hasPort(m) {
+			if k := (keyOccurrence{key: e.Key, value: m, line: e.Line}); how.takes(e.Key) || !hasPort(m) {
 				keys = append(keys, k)
 			} else {
 				passed = append(passed, k)

@@ -69,6 +69,7 @@ func (l *learner) prove(ctx context.Context, found []Listener, c changes) (*proo
 	var tried []occurrences
 	for _, s := range l.searches(c) {
 		p := s.tree.find(l.command, tokens, s.finder)
+		p.move(l.places)
 		if slices.ContainsFunc(tried, func(o occurrences) bool { return reflect.DeepEqual(o.files, p.files) }) {
 			continue
 		}

@@ -37,7 +37,8 @@ type trial struct {
 	sockets map[socket]bool
 	http    map[int]httpAnswer
 	after   *tree
-	killed  bool // it did not end at TERM
+	killed  bool    // it did not end at TERM
+	places  []Place // outside of the directory, that it wrote to
 }
 
 type httpAnswer struct {
@@ -60,12 +61,17 @@ func (l *learner) run(ctx context.Context, p occurrences, f setup, enough func(m
 		return nil, err
 	}
 	f.dir = dir
-	if err := p.configure(dir, f.substitution); err != nil {
+	if err := errors.Join(p.configure(dir, f.substitution), makeDirs(dir, l.places)); err != nil {
 		return nil, err
 	}
 	before, err := readTree(ctx, dir)
 	if err != nil {
 		return nil, err
+	}
+	candidates := l.outside()
+	states := make([]map[string]stamp, len(candidates))
+	for i, c := range candidates {
+		states[i] = stamps(c.Was)
 	}
 	n, err := l.start(ctx, dir, p, f)
 	if err != nil {
@@ -75,7 +81,7 @@ func (l *learner) run(ctx context.Context, p occurrences, f setup, enough func(m
 	out = &trial{}
 	watched := n.watch(ctx, cmp.Or(f.timeout, l.o.Timeout), enough)
 	if watched == nil {
-		out.sockets, out.http = n.seen, n.askHTTP(ctx)
+		out.sockets, out.http, out.places = n.seen, n.askHTTP(ctx), written(candidates, states)
 	}
 	killed, serr := n.stop(context.WithoutCancel(ctx))
 	out.killed = killed

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -30,9 +31,13 @@ const (
 	startFile = "start"        // a script that runs the node by hand; written last, so its presence says that the directory is complete
 )
 
+// ServiceFolder is the folder of the cluster's helper process, in the place of a node's number.
+const ServiceFolder = "service"
+
 // Host is what the nodes of one cluster share: the keeper's process, the means to start processes and to make calls, and
 // observations of the machine's processes and sockets. Its methods may be called from any goroutine.
 type Host struct {
+	Processes *Processes
 	self      proc.ID
 	log       *slog.Logger
 	record    func(control.Event)
@@ -40,7 +45,6 @@ type Host struct {
 	prober    *probe.Prober
 	watchers  sync.WaitGroup // one for each process
 	sockets   shared[[]ports.Socket]
-	processes shared[map[int][]proc.ID]
 	known     atomic.Pointer[map[uint64]bool] // sockets that are older than the cluster's first process; nil: not observed
 	pause     atomic.Int64                    // before an observation, in nanoseconds
 
@@ -50,11 +54,12 @@ type Host struct {
 	service *Node      // nil without one
 }
 
-// NewHost returns a host without nodes for the keeper process self. record writes an event to the cluster's log; it may be
-// called from any goroutine.
-func NewHost(self proc.ID, log *slog.Logger, record func(control.Event)) *Host {
+// NewHost returns a host without nodes for the keeper process self of the cluster in dir. record writes an event to the
+// cluster's log; it may be called from any goroutine.
+func NewHost(dir string, self proc.ID, log *slog.Logger, record func(control.Event)) *Host {
 	h := &Host{self: self, log: log, record: record, spawner: proc.NewSpawner(proc.SpawnerOptions{Reap: true})}
-	h.prober = probe.New(h.spawner.Run)
+	h.Processes = &Processes{dir: dir, self: self, log: log, id: h.ID, nodes: h.all, pause: &h.pause}
+	h.prober = probe.New(h.Run)
 	return h
 }
 
@@ -62,6 +67,7 @@ func NewHost(self proc.ID, log *slog.Logger, record func(control.Event)) *Host {
 func (h *Host) Close() {
 	h.prober.Close()
 	h.spawner.Close()
+	h.Processes.closeCgroup()
 }
 
 // Wait returns when the goroutines of all processes have ended. It is called after Close, with no operation under way.
@@ -80,6 +86,17 @@ func (h *Host) SetService(n *Node) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.service = n
+}
+
+// ServiceExit is how the cluster's helper process ended by itself, "" if it did not.
+func (h *Host) ServiceExit() string {
+	h.mu.Lock()
+	n := h.service
+	h.mu.Unlock()
+	if n == nil || !n.Is(control.Exited) {
+		return ""
+	}
+	return n.Exit()
 }
 
 // ID is the cluster's id, "" while there is no cluster.
@@ -121,8 +138,19 @@ func (h *Host) all() []*Node {
 // environment is that of a process of the cluster: what the plan inherits of the keeper's own, the plan's, and the marks.
 func (h *Host) environment(index int, planned []string) []string {
 	p := h.currentPlan()
-	env := append(p.Inherited(os.Environ()), planned...)
+	env := slices.DeleteFunc(p.Inherited(os.Environ()), namesGoneFolder)
+	env = append(env, planned...)
 	return append(env, MarkCluster+"="+p.ID, fmt.Sprintf("%s=%d", MarkNode, index))
+}
+
+// namesGoneFolder tells whether a variable names a folder for temporary files that is not there: programs do better without it.
+func namesGoneFolder(variable string) bool {
+	dir, ok := strings.CutPrefix(variable, "TMPDIR=")
+	if !ok {
+		return false
+	}
+	info, err := os.Stat(dir)
+	return err != nil || !info.IsDir()
 }
 
 func (h *Host) signal(ids []proc.ID, sig syscall.Signal) {
@@ -133,7 +161,8 @@ func (h *Host) signal(ids []proc.ID, sig syscall.Signal) {
 	}
 }
 
-// Run runs a program to its end as a child of the keeper.
+// Run runs a program to its end as a child of the keeper, and as one of the cluster's processes.
 func (h *Host) Run(ctx context.Context, s proc.Spec) (proc.Output, error) {
+	s.Cgroup = h.Processes.currentCgroup()
 	return h.spawner.Run(ctx, s)
 }

@@ -40,6 +40,14 @@ func (n *Node) Make(ctx context.Context, emit func(control.Event)) error {
 	return nil
 }
 
+// BecomeMember makes the edits for a node that has joined the cluster.
+func BecomeMember(n *Node) error {
+	if err := configureMember(n.Plan); err != nil {
+		return n.Failed("edit", err)
+	}
+	return nil
+}
+
 // MakeFrom makes a node's folder around a copy of the directory from, which is an image of it, such as a snapshot has.
 func (n *Node) MakeFrom(ctx context.Context, from string, emit func(control.Event)) error {
 	p := n.Plan
@@ -162,6 +170,12 @@ func configure(p plan.Node, written []plan.File) error {
 		}
 	}
 	return nil
+}
+
+// configureMember applies the plan's edits of a node that is a member.
+func configureMember(p plan.Node) error {
+	p.Edits = p.Joined
+	return configure(p, nil)
 }
 
 // writeStartScript writes the script that runs a node by hand. It is written last: its presence says that the directory is complete.

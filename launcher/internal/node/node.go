@@ -17,6 +17,7 @@ import (
 
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/proc"
 )
 
 // Node is one node as the plan in force has it. A change of the plan makes a new Node with the same life: a reader
@@ -112,6 +113,16 @@ func (l *life) HasProcess() bool { return l.current() != nil }
 func (l *life) HasGroup() bool {
 	r := l.current()
 	return r != nil && r.group != 0
+}
+
+// leader is the process that the node was last started as, which leads a process group; it may have ended.
+func (l *life) leader() (proc.ID, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last == nil {
+		return proc.ID{}, false
+	}
+	return l.last.proc.ID(), true
 }
 
 // current returns the run of its process, or nil.

@@ -26,7 +26,7 @@ func TestTrouble(t *testing.T) {
 		}
 	}))
 	defer web.Close()
-	h := NewHost(proc.ID{}, slog.New(slog.DiscardHandler), func(control.Event) {})
+	h := NewHost(t.TempDir(), proc.ID{}, slog.New(slog.DiscardHandler), func(control.Event) {})
 	defer h.Close()
 	n := New(h, plan.Node{Members: plan.Members{Require: []plan.Call{{Call: template.Call{HTTP: web.URL, Timeout: template.Duration{Duration: time.Second}}}}}})
 	for _, c := range []struct {

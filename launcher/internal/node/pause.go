@@ -45,7 +45,7 @@ func (s suspension) apply(n *Node, emit func(control.Event)) error {
 
 // AwaitPaused returns when no thread of a paused node runs on: a signal takes effect some time after it was sent.
 func (n *Node) AwaitPaused(ctx context.Context) error {
-	families, err := n.host.families()
+	families, err := n.host.Processes.families()
 	if err != nil {
 		return err
 	}

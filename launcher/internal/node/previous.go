@@ -105,7 +105,7 @@ func (a Aside) Replace(ctx context.Context, next plan.Node) error {
 	if err := makeDirs(next); err != nil {
 		return err
 	}
-	if err := configure(next, nil); err != nil {
+	if err := errors.Join(configure(next, nil), configureMember(next)); err != nil {
 		return err
 	}
 	return a.n.host.writeStartScript(next)

@@ -62,7 +62,7 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 	r.log = log
 	out, err := log.pipe(&r.wg)
 	if err == nil {
-		r.proc, err = n.host.spawner.Start(ctx, proc.Spec{Args: p.Command, Dir: p.Workdir, Env: env, Stdout: out, Stderr: out, Group: r.group})
+		r.proc, err = n.host.spawner.Start(ctx, proc.Spec{Args: p.Command, Dir: p.Workdir, Env: env, Stdout: out, Stderr: out, Group: r.group, Cgroup: n.host.Processes.currentCgroup()})
 		out.Close()
 	}
 	if err != nil {

@@ -2,18 +2,19 @@ package node
 
 import (
 	"context"
-	"path/filepath"
+	"log/slog"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"onemore/launcher/internal/proc"
-	"onemore/launcher/internal/state"
 )
 
 // family returns every process of a node: its command's descendants, and those that carry its mark.
 func (n *Node) family() []proc.ID {
-	all, err := n.host.families()
+	all, err := n.host.Processes.families()
 	if err != nil {
 		n.host.log.Error("look at processes", "err", err)
 		if r := n.current(); r != nil {
@@ -23,43 +24,131 @@ func (n *Node) family() []proc.ID {
 	return all[n.Plan.Index]
 }
 
-// families returns the processes of every node (0: the service) by its number, from one scan of the process table for all who
-// ask at the same time. What went to the background became a child of the keeper, which is the subreaper, and is known by its mark.
-func (h *Host) families() (map[int][]proc.ID, error) {
-	return h.processes.observe(time.Duration(h.pause.Load()), h.scanProcesses)
+// Processes knows which processes of the host are the cluster's, and which node's: those of this keeper, and what an earlier one has
+// left. Its methods may be called from any goroutine.
+type Processes struct {
+	dir      string // the cluster's folder
+	self     proc.ID
+	log      *slog.Logger
+	id       func() string  // the cluster's, "" while there is none
+	nodes    func() []*Node // and its service
+	pause    *atomic.Int64  // before an observation, in nanoseconds
+	observed shared[processes]
+
+	mu     sync.Mutex      // guards what is below; held for reads and writes of memory only
+	seen   map[proc.ID]int // the node (0: the service) of each living process that was found to be of one
+	cgroup *proc.Cgroup    // of the cluster's processes, nil where none can be made
+	spared []string        // strangers in the folder that were left alone, and are still to be told of
 }
 
-// scanProcesses is families, of this moment.
-func (h *Host) scanProcesses() (map[int][]proc.ID, error) {
+// families returns the processes of every node (0: the service) by its number, from one scan of the process table for all who
+// ask at the same time. All of them descend from the keeper, which is the subreaper: what went to the background became its child.
+func (t *Processes) families() (map[int][]proc.ID, error) {
+	found, err := t.observed.observe(time.Duration(t.pause.Load()), t.scan)
+	return found.byNode, err
+}
+
+// processes are those of a cluster at one moment.
+type processes struct {
+	byNode map[int][]proc.ID
+	// groupLeaders lead sessions or process groups, and are no node's own process.
+	groupLeaders []groupLeader
+}
+
+// groupLeader leads a session or a process group of a node (0: the service).
+type groupLeader struct {
+	proc.ID
+	Node int `json:"node"`
+}
+
+// scan observes the processes at this moment. One that was found to be a node's is so until its end, whatever becomes of
+// its parents and its environment.
+func (t *Processes) scan() (found processes, err error) {
 	table, err := proc.Snapshot()
 	if err != nil {
-		return nil, err
+		return processes{}, err
 	}
-	main := map[proc.ID]int{} // every node's own process
-	for _, n := range h.all() {
-		if r := n.current(); r != nil {
-			main[r.proc.ID()] = n.Plan.Index
-		}
-	}
+	leaders, seen := t.leaders(), t.seenProcesses()
 	node := map[int]int{} // by the pid of one of its processes; -1: none of ours
 	parent := make(map[int]int, len(table))
 	for _, p := range table {
 		parent[p.ID.PID] = p.PPID
-		if index, ok := main[p.ID]; ok {
+		if index, ok := leaders[p.ID]; ok {
 			node[p.ID.PID] = index
-		} else if p.PPID != h.self.PID {
+		} else if p.PPID != t.self.PID {
 			continue
-		} else if index, ok := h.markedAs(p.ID); ok {
+		} else if index, ok := seen[p.ID]; ok {
+			node[p.ID.PID] = index
+		} else if index, ok := t.nodeOf(p, leaders); ok {
 			node[p.ID.PID] = index
 		}
 	}
-	out := map[int][]proc.ID{}
+	out := processes{byNode: map[int][]proc.ID{}}
+	now := make(map[proc.ID]int, len(seen))
 	for _, p := range table {
-		if index := ancestor(p.ID.PID, parent, node); index >= 0 {
-			out[index] = append(out[index], p.ID)
+		index := ancestor(p.ID.PID, parent, node)
+		if index < 0 {
+			continue
+		}
+		out.byNode[index] = append(out.byNode[index], p.ID)
+		now[p.ID] = index
+		if _, own := leaders[p.ID]; !own && (p.Group == p.ID.PID || p.Session == p.ID.PID) {
+			out.groupLeaders = append(out.groupLeaders, groupLeader{p.ID, index})
 		}
 	}
+	t.remember(seen, now)
 	return out, nil
+}
+
+// leaders are the processes that the nodes were last started as, with the number of the node. Some may have ended: who is in the
+// process group of one belongs to that node.
+func (t *Processes) leaders() map[proc.ID]int {
+	out := map[proc.ID]int{}
+	for _, n := range t.nodes() {
+		if id, ok := n.leader(); ok {
+			out[id] = n.Plan.Index
+		}
+	}
+	return out
+}
+
+// nodeOf returns the number of the node that a child of the keeper belongs to which is not a node's own process: by its mark, its
+// process group, or the files that it has in the node's folder.
+func (t *Processes) nodeOf(p proc.Info, leaders map[proc.ID]int) (index int, ok bool) {
+	if index, ok := t.markedAs(p.ID); ok {
+		return index, true
+	}
+	for id, index := range leaders {
+		if p.Group == id.PID && p.ID.Start >= id.Start {
+			return index, true
+		}
+	}
+	return nodeByFile(t.dir, proc.FileIn(p.ID, realPath(t.dir)))
+}
+
+func (t *Processes) seenProcesses() map[proc.ID]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.seen
+}
+
+// remember adds what was found now to what was known before, seen, without those that have ended. Scans may overlap: what another
+// has added meanwhile stays.
+func (t *Processes) remember(seen, now map[proc.ID]int) {
+	over := map[proc.ID]bool{}
+	for id := range seen {
+		if _, ok := now[id]; !ok && !proc.Alive(id) {
+			over[id] = true
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, index := range t.seen {
+		if _, ok := now[id]; !ok && !over[id] {
+			now[id] = index
+		}
+	}
+	t.seen = now // a new map: others may read the old one
 }
 
 // ancestor is the node that a process, or the nearest of its ancestors, belongs to; -1 if there is none. It remembers what
@@ -76,23 +165,19 @@ func ancestor(pid int, parent, node map[int]int) int {
 }
 
 // markedAs returns the number of the node whose mark a process carries.
-func (h *Host) markedAs(id proc.ID) (index int, ok bool) {
+func (t *Processes) markedAs(id proc.ID) (index int, ok bool) {
 	env, err := proc.Environ(id, MarkCluster, MarkNode)
-	if cluster := h.ID(); err != nil || cluster == "" || env[MarkCluster] != cluster {
+	if cluster := t.id(); err != nil || cluster == "" || env[MarkCluster] != cluster {
 		return 0, false
 	}
 	index, err = strconv.Atoi(env[MarkNode])
 	return index, err == nil
 }
 
-// owns tells whether a pid runs for this cluster.
-func (h *Host) owns(pid int) bool {
-	id, err := proc.Identify(pid)
-	if err != nil {
-		return true // it has just ended: it holds nothing any more
-	}
-	env, err := proc.Environ(id, MarkCluster)
-	return err == nil && env[MarkCluster] == h.ID()
+// owns tells whether a pid runs for this cluster: all that does descends from the keeper.
+func (t *Processes) owns(pid int) bool {
+	_, err := proc.Identify(pid)
+	return err != nil || proc.Descends(pid, t.self) // who has just ended holds nothing any more
 }
 
 func pids(ids []proc.ID) []int {
@@ -104,48 +189,16 @@ func pids(ids []proc.ID) []int {
 }
 
 // KillAll ends whatever of the cluster still runs under this keeper: daemons that came to it as the subreaper.
-func (h *Host) KillAll() error {
+func (t *Processes) KillAll() error {
 	find := func() ([]proc.ID, error) {
-		ids, err := proc.Family(h.self)
-		return slices.DeleteFunc(ids, func(id proc.ID) bool { return id.Same(h.self) }), err
+		ids, err := proc.Family(t.self)
+		return slices.DeleteFunc(ids, func(id proc.ID) bool { return id.Same(t.self) }), err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
 	_, err := proc.Stop(ctx, find, 0)
 	return err
 }
 
-// KillStrays ends what an earlier keeper of the cluster in dir, with this id, left running: found by mark, and by the processes it recorded.
-func (h *Host) KillStrays(dir, cluster string) error {
-	find := func() ([]proc.ID, error) {
-		infos, err := proc.Marked(MarkCluster, cluster)
-		ids := proc.IDs(infos)
-		ids = slices.DeleteFunc(ids, func(id proc.ID) bool { return id.Same(h.self) })
-		return append(ids, recorded(h.self, dir, ids)...), err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	_, err := proc.Stop(ctx, find, 0)
-	return err
-}
-
-// recorded returns the processes that the node folders in dir name as theirs and that still run, beyond those already known. A
-// process is compared by its whole identity: a pid may have been reused.
-func recorded(self proc.ID, dir string, known []proc.ID) []proc.ID {
-	var out []proc.ID
-	files, _ := filepath.Glob(filepath.Join(globLiteral(dir), "*", pidFile)) // fails for bad patterns only
-	for _, file := range files {
-		var id proc.ID
-		if state.ReadJSON(file, &id) != nil || id.PID == self.PID || !proc.Alive(id) {
-			continue
-		}
-		fresh := true
-		for _, o := range known {
-			fresh = fresh && !o.Same(id)
-		}
-		if fresh {
-			out = append(out, id)
-		}
-	}
-	return out
-}
+// killTimeout bounds how long killed processes may take to be gone.
+const killTimeout = 10 * time.Second

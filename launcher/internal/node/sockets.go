@@ -96,7 +96,7 @@ func (h *Host) NameHolders(fs []control.Finding) []control.Finding {
 		}
 		n, _ := strconv.Atoi(port)
 		p, ok := ports.Holder(ports.Addr{Proto: ports.Proto(f.Proto), Host: host, Port: n})
-		if !ok || h.owns(p.PID) {
+		if !ok || h.Processes.owns(p.PID) {
 			f.Kind = control.Closed
 			continue
 		}
@@ -160,7 +160,7 @@ func (h *Host) Holders(nodes []*Node, table []ports.Socket) (map[int]map[uint64]
 			return out, nil
 		}
 		var err error
-		if families, err = h.families(); err != nil {
+		if families, err = h.Processes.families(); err != nil {
 			return nil, err
 		}
 	}
@@ -188,7 +188,7 @@ func (h *Host) HeldPort(n *Node, table []ports.Socket) error {
 			if s.Port != l.Port || !slices.Contains(l.Protocols, string(s.Proto)) || !serves(s, l) {
 				continue
 			}
-			if p, ok := ports.Holder(ports.Addr{Proto: s.Proto, Host: s.Host.String(), Port: s.Port}); ok && h.owns(p.PID) {
+			if p, ok := ports.Holder(ports.Addr{Proto: s.Proto, Host: s.Host.String(), Port: s.Port}); ok && h.Processes.owns(p.PID) {
 				return fmt.Errorf("port %d (%s) of node %s is held by pid %d (%s)", l.Port, l.Name, n.Plan.Name, p.PID, p.Name)
 			}
 		}

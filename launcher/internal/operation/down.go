@@ -25,11 +25,11 @@ func (o *Operation) down(ctx context.Context, req control.Request) error {
 	if err := node.StopAll(ctx, c.All(), !req.KeepData, o.Emit); err != nil {
 		return err
 	}
-	c.StopService(ctx)
+	c.StopService(ctx, !req.KeepData)
 	if err := c.Kernel.Heal(ctx, c.Host.ID()); err != nil {
 		return err
 	}
-	if err := c.Host.KillAll(); err != nil {
+	if err := c.Host.Processes.KillAll(); err != nil {
 		return err
 	}
 	if err := awaitPortsFree(ctx, c); err != nil {
@@ -49,7 +49,7 @@ func (o *Operation) downUnrecorded(ctx context.Context, req control.Request) err
 	c := o.Cluster
 	id, _, err := nodedir.Marked(c.Dir())
 	if err == nil {
-		err = errors.Join(c.Host.KillStrays(c.Dir(), id), c.Kernel.Heal(ctx, id))
+		err = errors.Join(c.Host.Processes.KillStrays(c.Dir(), id), c.Kernel.Heal(ctx, id))
 	}
 	if err != nil || req.KeepData {
 		return err

@@ -14,7 +14,7 @@ func Recover(ctx context.Context, c *cluster.Cluster, id string) error {
 	if rec != nil {
 		c.Adopt(rec)
 	}
-	err = errors.Join(err, c.Host.KillStrays(c.Dir(), id), c.Kernel.Heal(ctx, id))
+	err = errors.Join(err, c.Host.Processes.KillStrays(c.Dir(), id), c.Kernel.Heal(ctx, id))
 	if err != nil {
 		return err
 	}

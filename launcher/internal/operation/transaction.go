@@ -143,7 +143,7 @@ func (t *transaction) stop(ctx context.Context) {
 	}
 	c.StopLogged(ctx, t.created, true)
 	if t.fresh {
-		c.StopService(ctx)
+		c.StopService(ctx, true)
 	}
 }
 
@@ -174,7 +174,7 @@ func discardNodes(ctx context.Context, c *cluster.Cluster) error {
 	if err := node.StopAll(ctx, c.All(), true, silent); err != nil {
 		return err
 	}
-	c.StopService(ctx)
+	c.StopService(ctx, true)
 	for _, n := range c.All() {
 		if err := n.Remove(); err != nil {
 			return err

@@ -14,7 +14,7 @@ import (
 
 // TestStale: a plan is taken only for the cluster, and the state of it, that it was made from.
 func TestStale(t *testing.T) {
-	host := node.NewHost(proc.ID{}, slog.New(slog.DiscardHandler), silent)
+	host := node.NewHost(t.TempDir(), proc.ID{}, slog.New(slog.DiscardHandler), silent)
 	defer host.Close()
 	c := cluster.New(t.TempDir(), host, slog.New(slog.DiscardHandler))
 	current := func(req control.Request) error { return checkRevision(c.Record(), req) }

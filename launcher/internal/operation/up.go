@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"onemore/launcher/internal/control"
+	"onemore/launcher/internal/node"
 )
 
 // makers is how many node directories are made at a time: on ext4 more workers make copies slower.
@@ -41,6 +42,9 @@ func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
 	}
 	for _, n := range t.created {
 		if err := n.Calls(ctx, "after joining", n.Plan.After, o.Emit); err != nil {
+			return err
+		}
+		if err := node.BecomeMember(n); err != nil {
 			return err
 		}
 	}

@@ -17,8 +17,8 @@ type Inherit struct {
 	Clean bool `json:"clean,omitempty"`
 }
 
-// inheritOf is that of a template's clusters.
-func inheritOf(t *template.Template, o *Options) Inherit {
+// InheritOf is that of a template's clusters.
+func InheritOf(t *template.Template, o *Options) Inherit {
 	return Inherit{Own: t.OwnEnvironment, Clean: o.CleanEnv}
 }
 

@@ -61,7 +61,7 @@ func (x *expander) fill(slots []placedSlot) error {
 		if err != nil {
 			return err
 		}
-		x.p.Notes = append(x.p.Notes, notes...)
+		x.p.Notes = append(append(x.p.Notes, notes...), x.o.Config.Unread...)
 	}
 	if x.o.Formed == nil && len(x.t.Service.Command) > 0 {
 		if err := x.service(); err != nil {
@@ -137,6 +137,17 @@ func (x *expander) keptByUpgrade() []string {
 	}
 	for _, f := range x.t.Files {
 		keep = append(keep, f.Path)
+	}
+	for _, l := range x.t.Listeners {
+		if l.Value != "" {
+			keep = append(keep, l.File)
+		}
+	}
+	for _, p := range x.t.Places {
+		keep = append(keep, p.File)
+	}
+	for _, at := range x.o.Config.Elsewhere {
+		keep = append(keep, at.ToFile)
 	}
 	slices.Sort(keep)
 	return slices.Compact(keep)

@@ -27,7 +27,29 @@ func (x *expander) allEdits(n *Node, d *template.Data, method []template.Edit) (
 	for _, one := range slices.Concat(listeners, places) {
 		out = appendEdits(out, one)
 	}
-	return out, nil
+	return x.elsewhere(out), nil
+}
+
+// elsewhere makes the edits where the source has their keys: in a file that it includes, or at a variable.
+func (x *expander) elsewhere(list []FileEdit) []FileEdit {
+	if len(x.o.Config.Elsewhere) == 0 {
+		return list
+	}
+	var out []FileEdit
+	for _, of := range list {
+		for _, e := range of.Edits {
+			one := of
+			if at, ok := x.o.Config.Find(of.File, e.Key); ok {
+				if e.Default && !at.Missing {
+					continue
+				}
+				e.Key, one.File = at.ToKey, at.ToFile
+			}
+			one.Edits = []confedit.Edit{e}
+			out = appendEdits(out, one)
+		}
+	}
+	return out
 }
 
 // appendEdits adds edits of a file, to those of the same file where they follow them.
@@ -127,7 +149,7 @@ func (x *expander) placeNotes() ([]string, error) {
 		}
 		for _, key := range x.placeKeys(p) {
 			if leadsOut(key.Value) {
-				notes = append(notes, fmt.Sprintf("%s of the source has %s = %s; each node has its own in its directory instead", p.File, key.Key, key.Value))
+				notes = append(notes, fmt.Sprintf("%s of the source has %s = %s; each node has its own in its directory instead", p.File, strings.ReplaceAll(key.Key, `"`, ""), key.Value))
 			}
 		}
 	}

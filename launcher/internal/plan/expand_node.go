@@ -13,6 +13,9 @@ func (x *expander) complete(n *Node, d *template.Data) (err error) {
 	if n.Edits, err = x.allEdits(n, d, method.Edits); err != nil {
 		return err
 	}
+	if n.Joined, err = x.edits(d, method.Joined); err != nil {
+		return err
+	}
 	if n.Files, err = x.files(n, d); err != nil {
 		return err
 	}
@@ -105,6 +108,11 @@ func (x *expander) nodeCalls(n *Node, d *template.Data) (err error) {
 	if n.Members.Call, err = x.oneCall(d, &x.t.Members.Call); err != nil {
 		return err
 	}
+	if n.Members.Call == nil {
+		if n.Members.Call, err = x.oneCall(d, &x.t.Members.Otherwise); err != nil {
+			return err
+		}
+	}
 	if n.Staged, err = x.oneCall(d, &x.t.Start.Staged); err != nil {
 		return err
 	}
@@ -119,7 +127,8 @@ func (x *expander) nodeCalls(n *Node, d *template.Data) (err error) {
 		}
 		n.Client = append(n.Client, line)
 	}
-	return nil
+	n.ClientEnv, err = x.environment(d, x.t.Client.Environment, nil)
+	return err
 }
 
 // environment expands the texts of the template and of the way to join, and lays what people gave over them.
@@ -130,6 +139,9 @@ func (x *expander) environment(d *template.Data, texts, method map[string]string
 			value, err := x.text(src, d)
 			if err != nil {
 				return nil, err
+			}
+			if value == "" && src != "" {
+				continue // a text that says nothing is no variable
 			}
 			env[key] = value
 		}

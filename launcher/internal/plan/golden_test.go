@@ -33,7 +33,7 @@ func goldenOptions(tt *testing.T, t *template.Template, nodes ...int) Options {
 	if t.Copy.Source == "required" {
 		o.Source = "/home/u/" + t.Name
 		var err error
-		if o.Config, err = t.ReadConfig(os.DirFS(filepath.Join("testdata", "sources", t.Name)), o.Source); err != nil {
+		if o.Config, err = t.ReadConfig(os.DirFS(filepath.Join("testdata", "sources", t.Name)), o.Source, nil); err != nil {
 			tt.Fatal(err)
 		}
 	}

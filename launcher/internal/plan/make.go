@@ -37,7 +37,7 @@ func Make(t *template.Template, o Options, h Host) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Inherit = inheritOf(t, &o)
+	p.Inherit = InheritOf(t, &o)
 	p.noteLeftOut(&o, h)
 	x := newExpander(t, &o, p, enabled)
 	return p, x.fill(slots)

@@ -63,6 +63,7 @@ type Node struct {
 	Dirs      []string   `json:"dirs,omitempty"`
 	Listeners []Listener `json:"listeners"`
 	Edits     []FileEdit `json:"edits,omitempty"`
+	Joined    []FileEdit `json:"joined,omitempty"` // made when the node has become a member
 	Files     []File     `json:"files,omitempty"`
 	Env       []string   `json:"env,omitempty"`       // K=V, sorted
 	StartEnv  []string   `json:"start_env,omitempty"` // likewise, for the command below alone; Env wins
@@ -81,6 +82,7 @@ type Node struct {
 	Stop      Stop       `json:"stop"`
 	Ctl       []string   `json:"ctl,omitempty"`
 	Client    []string   `json:"client,omitempty"`
+	ClientEnv []string   `json:"client_env,omitempty"` // K=V, sorted; what clients need besides addresses
 }
 
 // Call is an expanded template.Call and the node in whose directory and environment an Exec of it runs.

@@ -168,7 +168,7 @@ func (o *Options) checkNodes(t *template.Template, refuse func(hint, format stri
 
 // checkRefused asks the template whether n nodes with these settings can be a cluster.
 func (o *Options) checkRefused(t *template.Template, n int, refuse func(hint, format string, args ...any)) {
-	data := template.RefuseData{Sources: template.Sources{Config: o.Config}, N: n, Host: o.Host, Cluster: o.Cluster, Join: o.Join, Param: o.Params}
+	data := template.RefuseData{Sources: template.Sources{Config: o.Config}, N: n, Host: o.Host, Cluster: o.Cluster, Join: o.Join, Param: o.Params, Given: o.Env}
 	for _, r := range t.Refuse {
 		no, err := isTrue(t, r.When, data)
 		reason := r.Reason

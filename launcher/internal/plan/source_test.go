@@ -7,6 +7,8 @@ import (
 
 	"onemore/launcher/internal/confedit"
 	"onemore/launcher/internal/template"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // kv is a server whose template leaves to the source what is the source's.
@@ -54,6 +56,9 @@ tick = "100"
 path = "plugins"
 existing = "keep"
 text = "[]"
+[environment]
+PASSWORD = '{{.Source "s.conf" "password"}}'
+EMPTY = ""
 [start]
 command = ["kvd"]
 [[refuse]]
@@ -69,7 +74,7 @@ func planOf(t *testing.T, source string, change ...func(*Options)) (*Plan, error
 	}
 	o := options(2)
 	o.Source = "/src"
-	if o.Config, err = tpl.ReadConfig(fstest.MapFS{"s.conf": {Data: []byte(source)}}, "/src"); err != nil {
+	if o.Config, err = tpl.ReadConfig(fstest.MapFS{"s.conf": {Data: []byte(source)}}, "/src", nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range change {
@@ -124,6 +129,19 @@ func TestSourceNotes(t *testing.T) {
 	}
 	if got := strings.Join(p.Notes, "\n"); !strings.Contains(got, "store = /var/kv") || !strings.Contains(got, "log.y = /var/log/y.log") || strings.Contains(got, "stderr") {
 		t.Errorf("notes %q", got)
+	}
+	if got := strings.Join(p.Nodes[0].Env, " "); got != "EMPTY= PASSWORD=p@ss" {
+		t.Errorf("environment %q", got)
+	}
+	if p, err = planOf(t, ""); err != nil || strings.Join(p.Nodes[0].Env, " ") != "EMPTY=" {
+		t.Errorf("without a password: %q, %v", p.Nodes[0].Env, err)
+	}
+}
+
+func TestSourceURL(t *testing.T) {
+	p, err := planOf(t, "user = u\npassword = p@ss\n")
+	if err != nil {
+		t.Fatal(err)
 	}
 	if got, want := p.Nodes[0].Listeners[0].URL, "kv://u:p%40ss@127.0.0.1:5000"; got != want {
 		t.Errorf("url %q, want %q", got, want)
@@ -183,5 +201,120 @@ func TestFileOver(t *testing.T) {
 		if err != nil || string(got) != want {
 			t.Errorf("%q: %q, %v", existing, got, err)
 		}
+	}
+}
+
+// TestElsewhere wants edits where the source has their keys, and includes that are outside told.
+func TestElsewhere(t *testing.T) {
+	tpl, err := template.Parse("n", []byte(`
+[node]
+name = "n{{.NameIndex}}"
+[listeners.client]
+port = 4222
+file = "main.conf"
+format = "nats"
+key = "listen"
+also = ["port"]
+value = "{{.Port}}"
+[listeners.route]
+port = 6222
+file = "main.conf"
+key = "cluster.port"
+value = "{{.Port}}"
+[[edit]]
+file = "main.conf"
+format = "nats"
+[edit.set]
+name = "{{.Name}}"
+[edit.default]
+"cluster.name" = "other"
+[start]
+command = ["x"]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := fstest.MapFS{
+		"main.conf":  {Data: []byte("CLIENT = 4300\nport: $CLIENT\nname: $NAME\ninclude \"part.conf\"\ninclude \"../out.conf\"\n")},
+		"part.conf":  {Data: []byte("cluster {\n  name: mine\n  port: $ROUTE\n}\n")},
+		"spare.conf": {Data: []byte("x: 1\n")},
+	}
+	env := map[string]string{"ROUTE": "6300"}
+	o := options(2)
+	o.Source = "/src"
+	o.Config, err = tpl.ReadConfig(files, "/src", func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Make(tpl, o, Host{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, e := range p.node(2).Edits {
+		text, ok := got[e.File]
+		if !ok {
+			text = string(files[e.File].Data)
+		}
+		out, err := confedit.Apply(e.Format, []byte(text), e.Edits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[e.File] = string(out)
+	}
+	want := map[string]string{
+		"main.conf": "CLIENT = 5300\nport: $CLIENT\nname: \"n2\"\ninclude \"part.conf\"\ninclude \"../out.conf\"\n",
+		"part.conf": "cluster {\n  name: mine\n  port: 7300\n}\n",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if notes := strings.Join(p.Notes, "\n"); !strings.Contains(notes, "line 5 of main.conf includes ../out.conf, which is not read") {
+		t.Errorf("notes %q", notes)
+	}
+}
+
+// TestFlatKeys wants keys with dots in their names found, whether a template quotes them or not.
+func TestFlatKeys(t *testing.T) {
+	tpl, err := template.Parse("n", []byte(`
+[node]
+name = "n{{.NameIndex}}"
+[listeners.http]
+port = 9200
+file = "s.yml"
+key = "http.port"
+value = "{{.Port}}"
+[listeners.transport]
+port = 9300
+file = "s.yml"
+key = '"transport.port"'
+value = "{{.Port}}"
+[places.data]
+file = "s.yml"
+key = "path.data"
+path = "data"
+[[edit]]
+file = "s.yml"
+[edit.set]
+"node.name" = "{{.Name}}"
+"xpack.security.http.ssl.enabled" = "true"
+[start]
+command = ["x"]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const source = "node.name: a\npath.data: /var/lib/x\nhttp.port: 9250\nxpack:\n  security.http.ssl:\n    enabled: false\n"
+	o := options(2)
+	if o.Config, err = tpl.ReadConfig(fstest.MapFS{"s.yml": {Data: []byte(source)}}, "/src", nil); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Make(tpl, o, Host{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "node.name: n2\npath.data: data\nhttp.port: 10250\nxpack:\n  security.http.ssl:\n    enabled: true\n"
+	if got := configured(t, p.node(2), source); !strings.HasPrefix(got, want) || !strings.Contains(got, "10300") {
+		t.Errorf("got\n%s", got)
 	}
 }

@@ -207,8 +207,3 @@ func isVariable(name string) bool {
 	}
 	return name != ""
 }
-
-// Marked finds those with key=value in their environment, and what descends from them.
-func Marked(key, value string, also ...string) ([]Info, error) {
-	return Claim{Mark: key + "=" + value, Also: also}.Find()
-}

@@ -164,7 +164,7 @@ func (p *Process) Exit() ExitStatus {
 func (p *Process) Signal(sig syscall.Signal) error { return p.send(p.id.PID, sig) }
 
 // SignalGroup sends sig to the process group that the process leads. The error
-// wraps ErrGone after the end of the leader; use Family or Marked to find what
+// wraps ErrGone after the end of the leader; use Family or a Claim to find what
 // it left.
 func (p *Process) SignalGroup(sig syscall.Signal) error {
 	if !p.cmd.SysProcAttr.Setpgid && !p.cmd.SysProcAttr.Setsid {

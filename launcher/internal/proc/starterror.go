@@ -116,7 +116,7 @@ func whyNotExecutable(path string, errno syscall.Errno, depth int) string {
 	}
 	switch {
 	case errno == syscall.ENOEXEC:
-		return fmt.Sprintf("%s is neither a program for this machine nor a script that begins with #! and its interpreter", path)
+		return fmt.Sprintf("%v: %s is neither a program for this machine nor a script that begins with #! and its interpreter", errno, path)
 	case errno == syscall.ENOENT && strings.HasPrefix(head, "\x7fELF"):
 		return fmt.Sprintf("the dynamic loader that %s needs is not installed: it was built for another system", path)
 	}

@@ -87,6 +87,21 @@ func Family(root ID) ([]ID, error) {
 	return IDs(t.Family(root)), nil
 }
 
+// Descends tells whether the pid's process, or one of its ancestors, is the one that root names. It reads no more than those.
+func Descends(pid int, root ID) bool {
+	for range 1 << 10 { // a circle is possible when pids are reused meanwhile
+		if pid == root.PID {
+			return Alive(root)
+		}
+		s, err := readStat(pid)
+		if err != nil || s.ppid <= 1 && s.ppid != root.PID {
+			return false
+		}
+		pid = s.ppid
+	}
+	return false
+}
+
 // IDs returns the IDs of the processes, in order.
 func IDs(infos []Info) []ID {
 	ids := make([]ID, len(infos))

@@ -119,6 +119,12 @@ func (c *check) fill(key toml.Key, value any, to reflect.Value) {
 			return
 		}
 		to.SetInt(number)
+	case reflect.Bool:
+		yes, ok := value.(bool)
+		if !ok {
+			c.add(key, "want true or false, not %s", kindOf(value))
+		}
+		to.SetBool(yes)
 	default:
 		panic("no key is a " + to.Kind().String())
 	}

@@ -113,6 +113,7 @@ func TestRefused(t *testing.T) {
 		"offset 0":    {"offset = 0\n", []string{"line 1: offset: 0 is no step"}},
 		"base":        {"base = \"up\"\n", []string{`line 1: base: "up" is neither`}},
 		"base kind":   {"base = true\n", []string{`line 1: base: want "auto" or a whole number, not true or false`}},
+		"clean env":   {"clean_env = \"yes\"\n", []string{"line 1: clean_env: want true or false, not a text"}},
 		"base beyond": {"base = 70000\n", []string{"line 1: base: "}},
 		"spread":      {"spread = \"wide\"\n", []string{`line 1: spread: "wide"`}},
 		"timeout":     {"timeout = \"soon\"\n", []string{`line 1: timeout: "soon" is no time to wait`}},

@@ -143,14 +143,9 @@ func (t *checker) checkEdits() {
 		if e.Format == "" {
 			e.Format, _ = confedit.FormatOf(e.File)
 		}
-		if !slices.Contains(confedit.Formats(), e.Format) {
-			t.found.add(key+".format", "%q of file %q is no format; give format = one of %s", e.Format, e.File, strings.Join(confedit.Formats(), ", "))
-		}
+		t.checkFormat(key, e.Format, e.File)
 		if len(e.Set)+len(e.Raw)+len(e.Present)+len(e.Default)+len(e.Unset) == 0 {
 			t.found.add(key, "changes nothing; give set, default, raw, present or unset")
-		}
-		if len(e.Unset) > 0 && !confedit.CanUnset(e.Format) {
-			t.found.add(key+".unset", "no key can be taken out of %s files", e.Format)
 		}
 		for i, pattern := range e.Unset {
 			if _, err := path.Match(pattern, ""); err != nil {
@@ -191,8 +186,8 @@ func (t *checker) checkFiles() {
 		if f.Format == "" {
 			f.Format, _ = confedit.FormatOf(f.Path)
 		}
-		if f.Existing == "merge" && !slices.Contains(confedit.Formats(), f.Format) {
-			t.found.add(key+".format", "%q of file %q is no format; give format = one of %s", f.Format, f.Path, strings.Join(confedit.Formats(), ", "))
+		if f.Existing == "merge" {
+			t.checkFormat(key, f.Format, f.Path)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -51,7 +52,7 @@ func (t *checker) checkListenerKey(key string, l *Listener) {
 		return
 	}
 	checkRelative(t.found, key+".file", l.File)
-	t.checkFormat(key, l.File)
+	t.checkFormat(key, t.FormatOf(l.File), l.File)
 	for off, expr := range l.Off {
 		checkRegexp(t.found, key+".off."+off, expr)
 		if strings.Count(off, "*") > strings.Count(l.Key, "*") {
@@ -61,8 +62,11 @@ func (t *checker) checkListenerKey(key string, l *Listener) {
 }
 
 // checkFormat wants to know how a config file is read.
-func (t *checker) checkFormat(key, file string) {
-	if format := t.FormatOf(file); !slices.Contains(confedit.Formats(), format) {
+func (t *checker) checkFormat(key, format, file string) {
+	switch err := confedit.CheckFormat(format); {
+	case errors.Is(err, confedit.ErrProgram):
+		t.found.add(key+".format", "file %q: %v", file, err)
+	case err != nil:
 		t.found.add(key+".format", "%q of file %q is no format; give format = one of %s", format, file, strings.Join(confedit.Formats(), ", "))
 	}
 }
@@ -75,7 +79,7 @@ func (t *checker) checkPlaces() {
 			t.found.add(key, "%q is no name; it begins with a letter and has a-z, 0-9 and _", p.Name)
 		}
 		checkRelative(t.found, key+".file", p.File)
-		t.checkFormat(key, p.File)
+		t.checkFormat(key, t.FormatOf(p.File), p.File)
 		if p.Key == "" || p.Path == "" {
 			t.found.add(key, "give key, which names the place in the file, and path, where it is in a node")
 		}
@@ -121,7 +125,7 @@ func checkListener(found *problems, key string, l *Listener, seen map[string]boo
 
 func (t *checker) checkCalls() {
 	t.eachCall(func(key string, c *Call) {
-		if c.isZero() && (key == "members.call" || key == "start.staged" || strings.HasPrefix(key, "fault.")) {
+		if c.isZero() && (key == "members.call" || key == "members.otherwise" || key == "start.staged" || strings.HasPrefix(key, "fault.")) {
 			return
 		}
 		t.checkCall(key, c)
@@ -130,8 +134,13 @@ func (t *checker) checkCalls() {
 	if t.Fault.Set.isZero() != t.Fault.Clear.isZero() {
 		t.found.add("fault", "give both set and clear, or neither")
 	}
-	if m := &t.Members.Call; !m.isZero() && m.Number == "" && m.Count == "" && m.JSON == "" {
-		t.found.add("members.call", "reads no number of members; give number, count or json")
+	for key, m := range map[string]*Call{"members.call": &t.Members.Call, "members.otherwise": &t.Members.Otherwise} {
+		if !m.isZero() && m.Number == "" && m.Count == "" && m.JSON == "" {
+			t.found.add(key, "reads no number of members; give number, count or json")
+		}
+	}
+	if !t.Members.Otherwise.isZero() && t.Members.Call.When == "" {
+		t.found.add("members.otherwise", "is never made; give members.call a when")
 	}
 }
 

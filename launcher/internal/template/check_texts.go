@@ -112,12 +112,13 @@ func (c *textCheck) checkSource(key, method string, args []argument) {
 		return
 	}
 	file, what := args[0].text, args[1].text
-	checkRelative(c.found, key, file)
 	if method == "SourceMatch" {
+		checkGlob(c.found, key, file)
 		checkRegexp(c.found, key, what)
 		c.t.reads.matches[file] = addOnce(c.t.reads.matches[file], what)
 		return
 	}
+	checkRelative(c.found, key, file)
 	if c.t.FormatOf(file) == "" {
 		c.found.add(key, "{{.Source %q}}: the format of that file is not known; read it with .SourceMatch, or give an [[edit]] or a listener of it a format", file)
 	}
@@ -171,7 +172,7 @@ func oneOf(names []string) string {
 
 // scopeNames are the names that texts may read, by place.
 func scopeNames() map[scope]map[string]bool {
-	hidden := []string{"Node", "Ports", "Tools", "SharedPort", "Sources", "Config"} // how Data holds what its methods give
+	hidden := []string{"Node", "Ports", "Tools", "SharedPort", "Sources", "Config", "Given"} // how Data holds what its methods give
 	of := func(v any, without ...string) map[string]bool {
 		names := make(map[string]bool)
 		typ := reflect.TypeOf(v)

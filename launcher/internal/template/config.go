@@ -15,6 +15,29 @@ type Config struct {
 	Places    []ConfigPlace       `json:"places,omitempty"` // keys of places that are there
 	// Ports stand in the files at keys that no listener has and no edit sets: the server may open them on every node.
 	Ports []ConfigPort `json:"ports,omitempty"`
+	// Elsewhere are keys that are looked for in one file and stand in another one, or under another key.
+	Elsewhere []Elsewhere `json:"elsewhere,omitempty"`
+	Unread    []string    `json:"unread,omitempty"` // in words: what could not be read
+}
+
+// Elsewhere is a key of a file that has to be set at another place: in an included file, or at a variable.
+type Elsewhere struct {
+	File   string `json:"file"`
+	Key    string `json:"key"`
+	ToFile string `json:"to_file"`
+	ToKey  string `json:"to_key"`
+	// Missing tells that the key is not there either, but the table that it would be in.
+	Missing bool `json:"missing,omitempty"`
+}
+
+// Find tells where a key of a file is to be set, if that is elsewhere.
+func (c *Config) Find(file, key string) (Elsewhere, bool) {
+	for _, e := range c.Elsewhere {
+		if e.File == file && sameKey(e.Key, key) {
+			return e, true
+		}
+	}
+	return Elsewhere{}, false
 }
 
 // ConfigValue is one key of a file.

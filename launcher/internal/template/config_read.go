@@ -15,14 +15,20 @@ import (
 	"onemore/launcher/internal/confedit"
 )
 
-// ReadConfig reads what a node directory says. root is its absolute path; "" if it has none.
-func (t *Template) ReadConfig(dir fs.FS, root string) (*Config, error) {
-	return t.readConfig(func(file string) ([]byte, error) { return readLimited(dir, file) }, root)
+// ReadConfig reads what a node directory says, also in files that its config files include. root is its absolute path; env
+// looks up variables that the files leave to the environment, and may be nil.
+func (t *Template) ReadConfig(dir fs.FS, root string, env func(name string) (string, bool)) (*Config, error) {
+	r := t.newReader(func(file string) ([]byte, error) { return readLimited(dir, file) }, root)
+	r.glob = func(pattern string) ([]string, error) { return fs.Glob(dir, pattern) }
+	r.parse = func(format, file string, _ []byte) (*confedit.File, error) {
+		return confedit.Follow(dir, format, file, env)
+	}
+	return r.config()
 }
 
 // OwnConfig is what the template's own files say: the source of nodes that have none.
 func (t *Template) OwnConfig() (*Config, error) {
-	return t.readConfig(func(file string) ([]byte, error) {
+	r := t.newReader(func(file string) ([]byte, error) {
 		for _, f := range t.Own {
 			if f.Path == file {
 				return []byte(f.Text), nil
@@ -30,12 +36,36 @@ func (t *Template) OwnConfig() (*Config, error) {
 		}
 		return nil, fs.ErrNotExist
 	}, "")
+	return r.config()
 }
 
-func (t *Template) readConfig(read func(file string) ([]byte, error), root string) (*Config, error) {
-	r := &configReader{t: t, read: read, root: root, entries: map[string][]confedit.Entry{}, claimed: map[string]bool{}}
+// configReader reads the files of a source, each once.
+type configReader struct {
+	t       *Template
+	read    func(file string) ([]byte, error)
+	parse   func(format, file string, src []byte) (*confedit.File, error)
+	glob    func(pattern string) ([]string, error)
+	root    string
+	files   map[string]*configFile
+	claimed map[string]bool // file and key of listeners
+}
+
+// configFile is one that was read, with those that it includes.
+type configFile struct {
+	*confedit.File
+	entries []confedit.Entry // in the order in which they count
+}
+
+func (t *Template) newReader(read func(file string) ([]byte, error), root string) *configReader {
+	return &configReader{
+		t: t, read: read, root: root, glob: t.ownGlob, files: map[string]*configFile{}, claimed: map[string]bool{},
+		parse: func(format, _ string, src []byte) (*confedit.File, error) { return confedit.Read(format, src, nil) },
+	}
+}
+
+func (r *configReader) config() (*Config, error) {
 	c := &Config{}
-	for _, step := range []func(*Config) error{r.listeners, r.families, r.keys, r.matches, r.places, r.ports} {
+	for _, step := range []func(*Config) error{r.listeners, r.families, r.keys, r.matches, r.places, r.edited, r.ports, r.unread} {
 		if err := step(c); err != nil {
 			return nil, err
 		}
@@ -43,31 +73,29 @@ func (t *Template) readConfig(read func(file string) ([]byte, error), root strin
 	return c, nil
 }
 
-type configReader struct {
-	t       *Template
-	read    func(file string) ([]byte, error)
-	root    string
-	entries map[string][]confedit.Entry // by file
-	claimed map[string]bool             // file and key of listeners
-}
-
 // list gives the entries of a file; none if it is not there.
 func (r *configReader) list(file string) ([]confedit.Entry, error) {
-	if list, known := r.entries[file]; known {
-		return list, nil
+	if known := r.files[file]; known != nil {
+		return known.entries, nil
 	}
-	r.entries[file] = nil
+	r.files[file] = &configFile{}
 	src, err := r.read(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err == nil {
-		r.entries[file], err = confedit.List(r.t.FormatOf(file), src)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", file, err)
 	}
-	return r.entries[file], nil
+	f, err := r.parse(r.t.FormatOf(file), file, src)
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", file, err)
+	}
+	list, err := f.List()
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", file, err)
+	}
+	r.files[file] = &configFile{f, list}
+	return list, nil
 }
 
 // listeners finds the keys of listeners, but of those that are families.
@@ -85,7 +113,7 @@ func (r *configReader) listeners(c *Config) error {
 		d := Declared{Off: isOff(l.Off, nil, list)}
 		for _, e := range list { // the last one wins, as it does for servers, and the listener's own key before others
 			port, ok := portIn(e.Value)
-			if ok && !r.claimed[l.File+"\x00"+e.Key] && (e.Key == l.Key || d.Key != l.Key && matchesAny(l.Also, e.Key)) {
+			if ok && !r.claimed[l.File+"\x00"+e.Key] && (sameKey(e.Key, l.Key) || !sameKey(d.Key, l.Key) && matchesAny(l.Also, e.Key)) {
 				d.Port, d.Key, d.Scheme = port, e.Key, schemeIn(e.Value)
 			}
 		}
@@ -111,7 +139,7 @@ func (r *configReader) families(c *Config) error {
 			return err
 		}
 		for _, e := range list {
-			stars, ok := starsOf(l.Key, e.Key)
+			stars, ok := starsOf(plainKey(l.Key), plainKey(e.Key))
 			port, isPort := portIn(e.Value)
 			if !ok || !isPort || r.claimed[l.File+"\x00"+e.Key] {
 				continue
@@ -152,25 +180,40 @@ func (r *configReader) keys(c *Config) error {
 }
 
 func (r *configReader) matches(c *Config) error {
-	for _, file := range slices.Sorted(maps.Keys(r.t.reads.matches)) {
-		src, err := r.read(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+	for _, pattern := range slices.Sorted(maps.Keys(r.t.reads.matches)) {
+		files, err := r.glob(pattern)
 		if err != nil {
-			return fmt.Errorf("read %q: %w", file, err)
+			return fmt.Errorf("read %q: %w", pattern, err)
 		}
-		for _, expr := range r.t.reads.matches[file] {
-			re, err := regexp.Compile(expr)
-			if err != nil {
-				return err // checked with the template
+		for _, file := range files {
+			src, err := r.read(file)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
 			}
-			if m := re.FindStringSubmatch(string(src)); m != nil {
-				c.Matches = append(c.Matches, ConfigMatch{file, expr, m[min(1, len(m)-1)]})
+			if err != nil {
+				return fmt.Errorf("read %q: %w", file, err)
+			}
+			for _, expr := range r.t.reads.matches[pattern] {
+				if m := regexp.MustCompile(expr).FindStringSubmatch(string(src)); m != nil { // checked with the template
+					c.Matches = append(c.Matches, ConfigMatch{pattern, expr, m[min(1, len(m)-1)]})
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// ownGlob is fs.Glob of the template's own files.
+func (t *Template) ownGlob(pattern string) ([]string, error) {
+	var files []string
+	for _, f := range t.Own {
+		if ok, err := path.Match(pattern, f.Path); err != nil {
+			return nil, err
+		} else if ok {
+			files = append(files, f.Path)
+		}
+	}
+	return files, nil
 }
 
 // places finds the keys that name places.
@@ -197,10 +240,10 @@ func (r *configReader) places(c *Config) error {
 // ports finds all other ports in the files that the template knows.
 func (r *configReader) ports(c *Config) error {
 	ours := r.t.ownKeys()
-	for _, file := range slices.Sorted(maps.Keys(r.entries)) {
-		for _, e := range r.entries[file] {
+	for _, file := range slices.Sorted(maps.Keys(r.files)) {
+		for _, e := range r.files[file].entries {
 			if r.claimed[file+"\x00"+e.Key] || slices.ContainsFunc(ours[file], func(own string) bool {
-				return matchesKey(own, e.Key) || strings.HasPrefix(e.Key, own+".")
+				return matchesKey(own, e.Key) || strings.HasPrefix(plainKey(e.Key), plainKey(own)+".")
 			}) {
 				continue
 			}
@@ -212,24 +255,6 @@ func (r *configReader) ports(c *Config) error {
 	return nil
 }
 
-// ownKeys are, by file, the keys that the template itself writes, or knows to be a listener's.
-func (t *Template) ownKeys() map[string][]string {
-	keys := map[string][]string{}
-	t.eachEdit(func(_ string, e *Edit) {
-		keys[e.File] = slices.AppendSeq(keys[e.File], maps.Keys(e.Set))
-		keys[e.File] = slices.AppendSeq(keys[e.File], maps.Keys(e.Raw))
-		keys[e.File] = slices.AppendSeq(keys[e.File], maps.Keys(e.Present))
-		keys[e.File] = append(keys[e.File], e.Unset...)
-	})
-	for _, l := range t.Listeners {
-		keys[l.File] = append(append(keys[l.File], l.Key), l.Also...)
-	}
-	for _, p := range t.Places {
-		keys[p.File] = append(append(keys[p.File], p.Key), p.Also...)
-	}
-	return keys
-}
-
 // isOff tells whether one of the keys by which a listener is turned off has such a value.
 func isOff(off map[string]string, stars []string, list []confedit.Entry) bool {
 	for key, expr := range off {
@@ -238,7 +263,7 @@ func isOff(off map[string]string, stars []string, list []confedit.Entry) bool {
 		}
 		re, err := WholeMatch(expr)
 		for _, e := range list {
-			if err == nil && e.Key == key && re.MatchString(e.Value) {
+			if err == nil && sameKey(e.Key, key) && re.MatchString(e.Value) {
 				return true
 			}
 		}
@@ -251,9 +276,19 @@ func matchesAny(patterns []string, key string) bool {
 }
 
 func matchesKey(pattern, key string) bool {
-	_, ok := starsOf(pattern, key)
+	_, ok := starsOf(plainKey(pattern), plainKey(key))
 	return ok
 }
+
+// matchesStar is matchesAny by patterns that have a *.
+func matchesStar(patterns []string, key string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return strings.Contains(p, "*") && matchesKey(p, key) })
+}
+
+func sameKey(a, b string) bool { return plainKey(a) == plainKey(b) }
+
+// plainKey is a key without the quotes of segments that have dots.
+func plainKey(key string) string { return strings.ReplaceAll(key, `"`, "") }
 
 // starsOf tells whether a key matches a pattern, in which each * stands for something in one segment, and for what they
 // stand. A pattern that is nothing but * matches every key.

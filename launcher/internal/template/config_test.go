@@ -46,7 +46,7 @@ path = "log/*"
 [[edit]]
 file = "s.yaml"
 [edit.set]
-name = '{{.Name}}{{.SourceMatch "plugins" "\\[(.*)\\]"}}'
+name = '{{.Name}}{{.SourceMatch "plug*" "\\[(.*)\\]"}}'
 "peers.seed" = "x"
 `
 
@@ -67,13 +67,13 @@ metrics: {bind: 9100, interval: 15}
 
 func TestReadConfig(t *testing.T) {
 	tpl := mustParse(t, asks)
-	got, err := tpl.ReadConfig(fstest.MapFS{"s.yaml": file(said), "plugins": file("[a,b].")}, "/src/kv")
+	got, err := tpl.ReadConfig(fstest.MapFS{"s.yaml": file(said), "plugins": file("[a,b].")}, "/src/kv", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &Config{
 		Keys:    []ConfigValue{{"s.yaml", "auth.password", "s3cret"}},
-		Matches: []ConfigMatch{{"plugins", `\[(.*)\]`, "a,b"}},
+		Matches: []ConfigMatch{{"plug*", `\[(.*)\]`, "a,b"}},
 		Listeners: map[string]Declared{
 			"web":                {Port: 8443, Scheme: "https", Key: "web.url"},
 			"extra_tcp_default":  {Port: 1883, Key: "listen.tcp.default.bind", Family: "extra"},
@@ -93,7 +93,7 @@ func TestReadConfig(t *testing.T) {
 	if diff := cmp.Diff([]string{"bus", "extra_ssl_default", "extra_tcp_default", "extra_tcp_internal", "web"}, listenerNames(tpl.With(got).Listeners)); diff != "" {
 		t.Error(diff)
 	}
-	silent, err := tpl.ReadConfig(fstest.MapFS{}, "/src/kv")
+	silent, err := tpl.ReadConfig(fstest.MapFS{}, "/src/kv", nil)
 	if err != nil || len(silent.Keys)+len(silent.Listeners)+len(silent.Places)+len(silent.Ports) != 0 {
 		t.Errorf("an empty source says %+v, %v", silent, err)
 	}
@@ -103,7 +103,7 @@ func TestReadConfig(t *testing.T) {
 }
 
 func TestReadConfigOff(t *testing.T) {
-	c, err := mustParse(t, asks).ReadConfig(fstest.MapFS{"s.yaml": file("web: {enabled: false}")}, "")
+	c, err := mustParse(t, asks).ReadConfig(fstest.MapFS{"s.yaml": file("web: {enabled: false}")}, "", nil)
 	if err != nil || !c.Listeners["web"].Off {
 		t.Errorf("%+v, %v", c, err)
 	}

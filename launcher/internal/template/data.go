@@ -141,7 +141,12 @@ type RefuseData struct {
 	Cluster string
 	Join    string
 	Param   map[string]string
+
+	Given map[string]string // what --env gives the nodes; texts read Env
 }
+
+// Env is the value that --env gives the nodes for a variable: {{.Env "LICENSE"}}; "" if it gives none.
+func (d RefuseData) Env(name string) string { return d.Given[name] }
 
 // WhenData is what the when of a listener or of a place sees: nothing that differs between nodes, so that all have the same listeners.
 type WhenData struct {

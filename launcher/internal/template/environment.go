@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -57,4 +58,18 @@ func (t *checker) checkEnvironment() {
 			t.found.add(fmt.Sprintf("environment.own[%d]", i), "%q is neither the name of a variable nor the beginning of some, such as \"SERVER_*\"", pattern)
 		}
 	}
+	for name := range t.Client.Environment {
+		key := "client.environment." + name
+		switch {
+		case !clientVariable().MatchString(name):
+			t.found.add(key, "the name of a variable has upper case letters, digits and _ only")
+		case slices.Contains(takenVariables, name) || slices.ContainsFunc(t.Listeners, func(l Listener) bool { return strings.EqualFold(l.Name, name) }):
+			t.found.add(key, "ONEMORE_%s means something else", name)
+		}
+	}
 }
+
+var clientVariable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`) })
+
+// takenVariables are those that `onemore env` has of every cluster and node.
+var takenVariables = []string{"CLUSTER", "TEMPLATE", "NODES", "HOME", "NAME", "DIR"}

@@ -108,11 +108,11 @@ port = 4
 file = "etc/x.toml"
 key = "d"
 `)
-	c, err := tpl.ReadConfig(fstest.MapFS{"etc/x.toml": file("d = \"off\"\n[listen]\na = \"0.0.0.0:1883\"\nb = 99\n")}, "")
+	c, err := tpl.ReadConfig(fstest.MapFS{"etc/x.toml": file("d = \"off\"\n[listen]\na = \"0.0.0.0:1883\"\nb = 99\n")}, "", nil)
 	if err != nil || len(c.Listeners) != 2 || c.Listeners["a"].Port != 1883 || c.Listeners["b"].Port != 99 {
 		t.Errorf("declared %v, %v", c, err)
 	}
-	if _, err := tpl.ReadConfig(fstest.MapFS{"etc/x.toml": file("= broken")}, ""); err == nil || !strings.Contains(err.Error(), "etc/x.toml") {
+	if _, err := tpl.ReadConfig(fstest.MapFS{"etc/x.toml": file("= broken")}, "", nil); err == nil || !strings.Contains(err.Error(), "etc/x.toml") {
 		t.Errorf("broken file: %v", err)
 	}
 	for value, want := range map[string]int{"1883": 1883, ":99": 99, "[::1]:7": 7, "tcp://h:80/": 80, "h": 0, "0": 0, "70000": 0, "": 0} {

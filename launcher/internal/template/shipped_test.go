@@ -34,7 +34,7 @@ func TestShipped(t *testing.T) {
 			if found, err := FindIn(all, files); err != nil || found != tpl {
 				t.Errorf("its own node directory is taken for %v: %v", found, err)
 			}
-			config, err := tpl.ReadConfig(files, "")
+			config, err := tpl.ReadConfig(files, "", nil)
 			if err != nil {
 				t.Fatal(err)
 			}

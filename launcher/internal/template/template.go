@@ -236,6 +236,8 @@ type JoinMethod struct {
 
 	Edits []Edit `toml:"edit"`
 	Calls []Call `toml:"call"`
+	// Joined are edits of a node that has become a member: what it looks for at its next starts.
+	Joined []Edit `toml:"joined"`
 }
 
 // Add is what adding a node to a formed cluster needs besides Join.
@@ -249,6 +251,8 @@ type Members struct {
 	// Notify: the server sends X_ONEMORE_MEMBERS=n to NOTIFY_SOCKET with every change; Call is then for later looks.
 	Notify bool `toml:"notify"`
 	Call   Call `toml:"call"`
+	// Otherwise is the call where the When of Call is false.
+	Otherwise Call `toml:"otherwise"`
 	// Require are calls that must hold on a node besides (the group has a leader, every slot is served) while more than half
 	// of the nodes run: with fewer, no server that counts votes can.
 	Require []Call `toml:"require"`
@@ -270,9 +274,10 @@ type Command struct {
 	Command []string `toml:"command"` // text
 }
 
-// Client is for people: what to paste.
+// Client is for those who use the cluster: what to paste, and what they need besides addresses.
 type Client struct {
-	Commands []string `toml:"commands"` // text, expanded for node 1
+	Commands    []string          `toml:"commands"`    // text, expanded for node 1
+	Environment map[string]string `toml:"environment"` // values: text; exported as ONEMORE_NAME and ONEMORE_<N>_NAME
 }
 
 // Upgrade is what a rolling upgrade does to a node besides stop, swap and start.

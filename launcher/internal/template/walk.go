@@ -37,6 +37,7 @@ func (t *Template) eachCall(visit func(key string, c *Call)) {
 	list("add.before", t.Add.Before)
 	list("add.after", t.Add.After)
 	visit("members.call", &t.Members.Call)
+	visit("members.otherwise", &t.Members.Otherwise)
 	list("members.require", t.Members.Require)
 	list("leave", t.Leave)
 	list("upgrade.before", t.Upgrade.Before)
@@ -50,9 +51,12 @@ func (t *Template) eachEdit(visit func(key string, e *Edit)) {
 		visit(fmt.Sprintf("edit[%d]", i), &t.Edits[i])
 	}
 	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
-		edits := t.Join.Methods[method].Edits
-		for i := range edits {
-			visit(fmt.Sprintf("join.%s.edit[%d]", method, i), &edits[i])
+		m := t.Join.Methods[method]
+		for i := range m.Edits {
+			visit(fmt.Sprintf("join.%s.edit[%d]", method, i), &m.Edits[i])
+		}
+		for i := range m.Joined {
+			visit(fmt.Sprintf("join.%s.joined[%d]", method, i), &m.Joined[i])
 		}
 	}
 }
@@ -101,6 +105,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	args("stop.command", inNode, t.Stop.Command)
 	args("ctl.command", inNode, t.Ctl.Command)
 	args("client.commands", inNode, t.Client.Commands)
+	table("client.environment", inNode, t.Client.Environment)
 	t.eachCall(func(key string, c *Call) {
 		where := inNode
 		if strings.HasPrefix(key, "fault.") {

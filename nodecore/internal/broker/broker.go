@@ -15,6 +15,7 @@ package broker
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"log/slog"
@@ -49,11 +50,13 @@ type Config struct {
 	WS      net.Listener // 8083
 	WSS     net.Listener // 8084
 
-	Web    *webcheck.Checker // which pages may use WebSocket; nil: any
-	Wait   bool              // clients wait, at first and after every Reset, until Admit is called
-	Faults peer.Faults       // faults between this node and others; nil: none
-	Hold   time.Duration     // how long a publisher waits for a node that can't be reached; 0: peer.DefaultHold
-	Logger *slog.Logger      // nil: discard
+	Web         *webcheck.Checker // which pages may use WebSocket; nil: any
+	LinkTLS     bool              // links between nodes are encrypted; the same in all nodes
+	Wait        bool              // clients wait, at first and after every Reset, until Admit is called
+	Certificate *tls.Certificate  // of the TLS listeners; nil: one by the cluster's CA
+	Faults      peer.Faults       // faults between this node and others; nil: none
+	Hold        time.Duration     // how long a publisher waits for a node that can't be reached; 0: peer.DefaultHold
+	Logger      *slog.Logger      // nil: discard
 
 	MaxSubscriptions int           // of a client; 0: DefaultSubscriptions
 	ReceiveMaximum   int           // QoS 1 and 2 messages of a client that it may have unacknowledged; 0: DefaultReceiveMaximum
@@ -131,7 +134,12 @@ func Open(cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
+	var link *tls.Config
+	if cfg.LinkTLS {
+		link = b.certs.linkConfig()
+	}
 	b.mesh, err = peer.Open(peer.Config{
+		TLS:  link,
 		Name: cfg.Name, NodeID: cfg.NodeID, ClusterID: cfg.ClusterID, Secret: cfg.Secret,
 		Listener: cfg.Forward, Handler: b, Faults: cfg.Faults, Hold: cfg.Hold, Logger: cfg.Logger,
 	})

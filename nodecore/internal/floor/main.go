@@ -5,7 +5,7 @@
 // Each is a bare built-in node: the whole of it, but no copy, no configuration
 // file, no log, no check of anything, on ports that were found before. With
 // -members each is less than a node, only its membership, on ports that are
-// held open for it.
+// held open for it. With -usage it prints what the nodes have used besides.
 //
 // It is a measuring tool, not a part of the node. Start at measureNodes and node,
 // or measureMembers and child.
@@ -62,8 +62,12 @@ func run() error {
 	}
 	n := flag.Int("n", 3, "number of nodes")
 	rounds := flag.Int("rounds", 1, "times to measure")
+	usage := flag.Bool("usage", false, "print what a node has used too, the average of all: milliseconds of CPU, minor page faults, packets and streams on the cluster port")
 	members := flag.Bool("members", false, "start nothing but the membership of each node")
 	flag.Parse()
+	if *usage {
+		return printUsage(*n, *rounds)
+	}
 	measure := measureNodes
 	if *members {
 		measure = measureMembers

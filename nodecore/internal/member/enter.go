@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -75,7 +76,7 @@ func (tr *transition) Join(ctx context.Context, t Target) error {
 	if err := tr.switchCluster(ctx, a, id, true); err != nil {
 		return err
 	}
-	tr.arrived(a.Holders)
+	tr.arrived(Arrival{Joined: true, Holders: a.Holders})
 	if err := tr.announce(l, a); err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (tr *transition) requestAdmission(l *peerLink, t Target) (reply, string, er
 	id := newID()
 	// A node that already is a member must be recognised as one, so it asks as what it is.
 	a, err := l.ask(r)
-	if a.From.Name != "" && a.From.Name != t.Name {
+	if a.From.Name != "" && t.Name != "" && a.From.Name != t.Name {
 		return a, "", refuse(CodeName, "the node at %s is %s, not %s", t.Addr, a.From.Name, t.Name)
 	}
 	if err != nil {
@@ -126,15 +127,26 @@ func (tr *transition) switchCluster(ctx context.Context, a reply, id string, syn
 	return tr.enter(sync)
 }
 
-// announce enters the gossip by the member that admitted this node, and asks
-// it to tell the others.
+// announce asks the member that admitted this node to tell the others, and learns
+// from it who runs.
 func (tr *transition) announce(l *peerLink, a reply) error {
-	gs, _ := tr.current()
-	if err := gs.pushPull(a.From); err != nil {
+	gs, ros := tr.current()
+	if min(a.Version, tr.cfg.version) < 2 {
+		if err := gs.pushPull(a.From); err != nil {
+			return err
+		}
+	}
+	r, err := l.ask(tr.request(opReady))
+	if err != nil {
 		return err
 	}
-	_, err := l.ask(tr.request(opReady))
-	return err
+	ros.merge(rosterData{Removed: r.Known.Removed, Ended: r.Known.Ended})
+	running := make(map[string]bool, len(r.Running))
+	for _, id := range r.Running {
+		running[id] = true
+	}
+	gs.learn(slices.DeleteFunc(r.Known.Members, func(m Member) bool { return !running[m.ID] }))
+	return nil
 }
 
 // awaitListed waits until every member that this node sees lists it.

@@ -39,6 +39,9 @@ const (
 // process was seen to have ended.
 var leaveMark = []byte("bye ")
 
+// newMark starts the message that names members which have just joined.
+var newMark = []byte("new ")
+
 // gossip is one boot of this node in one cluster: a memberlist and what it
 // reports. It is memberlist's Delegate, EventDelegate and AliveDelegate; those
 // methods are called under memberlist's lock and never call back into it.
@@ -51,14 +54,15 @@ type gossip struct {
 	log     *slog.Logger
 
 	mu    sync.Mutex
-	alive map[string]uint64 // highest boot of every id that the gossip says is alive
+	alive map[string]uint64 // highest boot of every id that is alive, by the gossip, or by a batch of joins
+	met   map[string]uint64 // the same by the gossip alone
 }
 
 // openGossip enters the cluster's gossip, knowing nobody yet.
 func openGossip(cfg gossipOptions) (*gossip, error) {
 	g := &gossip{
 		cluster: cfg.cluster, self: cfg.self, roster: cfg.roster, changed: cfg.changed, log: cfg.port.log,
-		alive: make(map[string]uint64),
+		alive: make(map[string]uint64), met: make(map[string]uint64),
 	}
 	name, label := gossipName(g.self), "om-"+g.cluster
 	t := newTransport(cfg.port, name, label, cfg.advertise)
@@ -158,20 +162,14 @@ func (g *gossip) pushPullAll(ctx context.Context) {
 	wg.Wait()
 }
 
-// liveMembers is every other member that the gossip reaches, in its present life.
+// liveMembers is every other running member, in the order of names.
 func (g *gossip) liveMembers() []Member {
-	nodes := g.list.Members()
-	list := make([]Member, 0, len(nodes))
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, n := range nodes {
-		m, err := parseGossipName(n.Name)
-		if err != nil || m.ID == g.self.ID || m.Boot < g.alive[m.ID] || g.roster.hasEnded(m.ID, m.Boot) {
-			continue
+	all := g.roster.list()
+	list := make([]Member, 0, len(all))
+	for _, m := range all {
+		if m.ID != g.self.ID && g.running(m.ID) {
+			list = append(list, m)
 		}
-		m.Addr = n.Address()
-		m.setMeta(n.Meta)
-		list = append(list, m)
 	}
 	return list
 }
@@ -199,8 +197,16 @@ func (g *gossip) markEnded(m Member) bool {
 // NodeMeta implements memberlist.Delegate.
 func (g *gossip) NodeMeta(int) []byte { return g.self.meta() }
 
-// NotifyMsg implements memberlist.Delegate. Whoever can say bye has the cluster's key.
+// NotifyMsg implements memberlist.Delegate. Whoever can send these has the cluster's key.
 func (g *gossip) NotifyMsg(b []byte) {
+	if list, ok := bytes.CutPrefix(b, newMark); ok {
+		var members []Member
+		if err := json.Unmarshal(list, &members); err != nil {
+			g.log.Warn("read new members", "error", err)
+		}
+		g.learn(members)
+		return
+	}
 	name, ok := bytes.CutPrefix(b, leaveMark)
 	if !ok {
 		return
@@ -264,10 +270,21 @@ func (g *gossip) NotifyJoin(n *memberlist.Node) {
 	m.Addr = n.Address()
 	m.setMeta(n.Meta)
 	g.mu.Lock()
-	g.alive[m.ID] = max(g.alive[m.ID], m.Boot)
+	g.met[m.ID] = max(g.met[m.ID], m.Boot)
+	news := g.aliveLocked(m)
 	g.mu.Unlock()
-	g.roster.put(m)
-	g.changed()
+	if g.roster.put(m) || news {
+		g.changed()
+	}
+}
+
+// aliveLocked notes that a member is alive, and tells whether that is news.
+func (g *gossip) aliveLocked(m Member) bool {
+	if boot, ok := g.alive[m.ID]; ok && boot >= m.Boot {
+		return false
+	}
+	g.alive[m.ID] = m.Boot
+	return true
 }
 
 // NotifyUpdate implements memberlist.EventDelegate.
@@ -283,6 +300,7 @@ func (g *gossip) NotifyLeave(n *memberlist.Node) {
 	g.mu.Lock()
 	if g.alive[m.ID] == m.Boot {
 		delete(g.alive, m.ID)
+		delete(g.met, m.ID)
 	}
 	g.mu.Unlock()
 	g.changed()

@@ -48,13 +48,14 @@ func (g *Group) Start() error {
 	pending := g.st.Cluster == ""
 	g.port.start()
 	if pending {
-		g.wg.Go((&bootstrap{g.transition}).run)
+		g.wg.Go((&bootstrap{transition: g.transition}).run)
 	} else if err := g.enter(false); err != nil {
 		return err
 	}
 	g.wg.Go(g.keepSaved)
 	g.wg.Go((&healer{g.transition}).run)
 	g.wg.Go((&watcher{g.membership}).run)
+	g.wg.Go((&introducer{g.membership}).run)
 	g.wg.Go(g.spread.run)
 	return nil
 }
@@ -66,10 +67,13 @@ func newGroup(cfg Config, st state) *Group {
 	if cfg.Faults == nil {
 		cfg.Faults = new(faults.Table)
 	}
+	if cfg.version == 0 {
+		cfg.version = protocolVersion
+	}
 	ms := &membership{
 		cfg: cfg, log: cfg.Logger, st: st, roster: newRoster(st.rosterData),
 		changes: make(chan struct{}, 1), dirty: make(chan struct{}, 1),
-		memberLost: make(chan struct{}, 1), neighbourChanged: make(chan struct{}, 1), arrivals: make(chan Arrival, 1),
+		memberLost: make(chan struct{}, 1), neighbourChanged: make(chan struct{}, 1), toIntroduce: make(chan struct{}, 1), arrivals: make(chan Arrival, 1),
 	}
 	ms.st.rosterData = rosterData{}
 	ms.ctx, ms.cancel = context.WithCancel(context.Background())
@@ -90,6 +94,18 @@ func (g *Group) Arrivals() <-chan Arrival { return g.arrivals }
 // Garbage counts packets and streams on the cluster port that were neither
 // this cluster's gossip nor a control stream.
 func (g *Group) Garbage() uint64 { return g.port.garbage.Load() }
+
+// Traffic is what went over the cluster port so far.
+type Traffic struct {
+	PacketsSent, PacketsReceived   uint64
+	StreamsDialed, StreamsAccepted uint64
+}
+
+// Traffic counts since Open.
+func (g *Group) Traffic() Traffic {
+	t := &g.port.traffic
+	return Traffic{t.sent.Load(), t.received.Load(), t.dialed.Load(), t.accepted.Load()}
+}
 
 // Close stops the node's part in the cluster: it stays a member, as one that
 // is stopped. It may be called twice.

@@ -58,7 +58,7 @@ func (h *healer) meetFirst() {
 	met := func(a reply) bool {
 		first := found.CompareAndSwap(false, true)
 		if first {
-			h.arrived(a.Holders)
+			h.arrived(Arrival{Holders: a.Holders})
 		}
 		return first
 	}
@@ -80,7 +80,7 @@ func (h *healer) meetFirst() {
 	}
 	wg.Wait()
 	if !found.Load() {
-		h.arrived(nil)
+		h.arrived(Arrival{})
 	}
 }
 

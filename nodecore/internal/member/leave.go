@@ -37,7 +37,7 @@ func (tr *transition) formNew(ctx context.Context) error {
 	if err := tr.switchCluster(ctx, reply{Cluster: newID()}, newID(), true); err != nil {
 		return err
 	}
-	tr.arrived(nil)
+	tr.arrived(Arrival{})
 	return nil
 }
 

@@ -47,6 +47,8 @@ type Config struct {
 	Holders func() []string
 	Faults  *faults.Table // nil: none
 	Logger  *slog.Logger  // nil: discard
+
+	version int // that this node speaks; 0: protocolVersion. Tests make older nodes by it
 }
 
 // View is what a node knows about its cluster at one moment.
@@ -60,7 +62,8 @@ type View struct {
 // Arrival says how this node came into its present cluster.
 type Arrival struct {
 	Cluster string
-	Holders []string // members that hold data which this node may lack, by Config.Holders of the member it met first
+	Joined  bool     // another member let it in; else it founded the cluster, or came back to it
+	Holders []string // members to fetch data from, by Config.Holders of the member it met first; one that comes back: all, if any holds data
 }
 
 // Code tells why a node was refused, for callers that branch on it.

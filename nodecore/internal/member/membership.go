@@ -35,6 +35,7 @@ type membership struct {
 	dirty            chan struct{} // for keepSaved
 	memberLost       chan struct{} // for the healer: a member may be unreachable
 	neighbourChanged chan struct{} // for the watcher
+	toIntroduce      chan struct{} // for the introducer
 
 	arrivals chan Arrival // for the caller of the package; holds the latest one that was not taken
 
@@ -82,11 +83,11 @@ func (ms *membership) enter(sync bool) error {
 	return nil
 }
 
-// arrived reports that this node is in its cluster, and who holds data there.
-func (ms *membership) arrived(holders []string) {
+// arrived reports that this node is in its cluster; the cluster is filled in here.
+func (ms *membership) arrived(a Arrival) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock() // held so that the latest arrival stays in the channel; the sends never block
-	a := Arrival{Cluster: ms.st.Cluster, Holders: holders}
+	a.Cluster = ms.st.Cluster
 	for {
 		select {
 		case ms.arrivals <- a:
@@ -137,7 +138,7 @@ func (ms *membership) View() View {
 
 // changed is called whenever alive or roster changed; it never blocks.
 func (ms *membership) changed() {
-	for _, c := range []chan struct{}{ms.changes, ms.dirty, ms.memberLost, ms.neighbourChanged} {
+	for _, c := range []chan struct{}{ms.changes, ms.dirty, ms.memberLost, ms.neighbourChanged, ms.toIntroduce} {
 		select {
 		case c <- struct{}{}:
 		default:

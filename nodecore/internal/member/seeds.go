@@ -1,6 +1,7 @@
 package member
 
 import (
+	"context"
 	"errors"
 	"time"
 )
@@ -15,7 +16,10 @@ const (
 )
 
 // bootstrap gets a node into its first cluster.
-type bootstrap struct{ *transition }
+type bootstrap struct {
+	*transition
+	dns foundBy
+}
 
 // run asks the seeds until one lets this node in. While a cluster starts,
 // all its nodes do so at once and wait for the first: it must not cost much.
@@ -44,16 +48,22 @@ func (bs *bootstrap) run() {
 }
 
 // trySeeds asks the first seed, who founds the cluster when all is new, and
-// every few rounds a few of the others in turn.
+// every few rounds a few of the others in turn; with nameless seeds, all of them.
 func (bs *bootstrap) trySeeds(round int) error {
-	seeds := bs.cfg.Seeds
-	tries := seeds[:1:1]
-	if rest := seeds[1:]; len(rest) > 0 && round%seedTurn == seedTurn-1 {
-		for i := range min(len(rest), seedTries) {
-			tries = append(tries, rest[(round/seedTurn*seedTries+i)%len(rest)])
+	began := time.Now()
+	ctx, cancel := bs.bounded(bs.ctx, joinTime)
+	defer cancel()
+	seeds, err := bs.resolve(ctx)
+	tries := seeds
+	if bs.dns.addrs == nil && len(seeds) > 0 {
+		tries = seeds[:1:1]
+		if rest := seeds[1:]; len(rest) > 0 && round%seedTurn == seedTurn-1 {
+			for i := range min(len(rest), seedTries) {
+				tries = append(tries, rest[(round/seedTurn*seedTries+i)%len(rest)])
+			}
 		}
 	}
-	var errs []error
+	errs := []error{err}
 	for _, t := range tries {
 		if t.Name == bs.cfg.Name {
 			continue
@@ -64,7 +74,24 @@ func (bs *bootstrap) trySeeds(round int) error {
 		}
 		errs = append(errs, err)
 	}
+	if err == nil && bs.founds(began) {
+		return bs.found(ctx)
+	}
 	return errors.Join(errs...)
+}
+
+// found makes this node the first of the cluster.
+func (bs *bootstrap) found(ctx context.Context) error {
+	release, err := bs.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if !bs.pending() {
+		return nil // joined by hand meanwhile
+	}
+	bs.log.Info("found a cluster: no node at the seeds is in one, and this one has the lowest address")
+	return bs.formNew(ctx)
 }
 
 func (bs *bootstrap) trySeed(t Target) error {
@@ -90,10 +117,10 @@ func (bs *bootstrap) trySeed(t Target) error {
 	if err := bs.switchCluster(ctx, a, id, false); err != nil {
 		return err
 	}
-	bs.log.Info("joined cluster", "cluster", a.Cluster, "by", t.Name)
-	bs.arrived(a.Holders)
+	bs.log.Info("joined cluster", "cluster", a.Cluster, "by", a.From.Name)
+	bs.arrived(Arrival{Joined: true, Holders: a.Holders})
 	if err := bs.announce(l, a); err != nil {
-		bs.log.Warn("meet the seed", "seed", t.Name, "error", err) // heal goes on from here
+		bs.log.Warn("meet the seed", "seed", a.From.Name, "error", err) // heal goes on from here
 	}
 	return nil
 }

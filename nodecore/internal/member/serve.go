@@ -3,6 +3,7 @@ package member
 import (
 	"errors"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -31,7 +32,7 @@ func (sv *server) serve(conn net.Conn) {
 		sv.log.Debug("refused a stream", "from", conn.RemoteAddr().String(), "error", err)
 		return
 	}
-	arrived, idle := func() {}, idleStream
+	arrived, idle, joining := func() {}, idleStream, false
 	defer func() { arrived() }()
 	for {
 		if conn.SetDeadline(deadline(idle)) != nil {
@@ -50,10 +51,11 @@ func (sv *server) serve(conn net.Conn) {
 		case opWatch:
 			idle = 0 // nothing is sent on it; it breaks when the peer's process ends
 		}
-		a := sv.answer(r)
+		a := sv.answer(r, joining)
 		if (r.Op == opJoin || r.Op == opHello) && a.Code == "" {
 			arrived()
 			arrived = sv.spread.joinStarted()
+			joining = r.Op == opJoin
 		}
 		if err := ch.send(a); err != nil {
 			sv.log.Debug("answer a node", "node", r.From.Name, "error", err)
@@ -70,8 +72,9 @@ func deadline(d time.Duration) time.Time {
 	return time.Now().Add(d)
 }
 
-// answer does what is asked and says how that went.
-func (sv *server) answer(r request) reply {
+// answer does what is asked and says how that went. joining says that the node was
+// admitted on the same stream.
+func (sv *server) answer(r request, joining bool) reply {
 	var a reply
 	var err error
 	switch r.Op {
@@ -80,22 +83,26 @@ func (sv *server) answer(r request) reply {
 	case opHello:
 		a, err = sv.answerHello(r)
 	case opReady:
-		err = sv.spread.requestSync(sv.ctx)
+		a, err = sv.answerReady(r, joining)
 	case opWatch: // the answer is all; the stream stays
 	case opList:
-		for _, m := range sv.View().Running {
-			a.Running = append(a.Running, m.ID)
-		}
+		a.Running = ids(sv.View().Running)
 	case opRemove:
 		err = sv.answerRemove(r)
 	default:
 		err = refuse(CodeUnknown, "unknown request %q", r.Op)
 	}
 	sv.mu.Lock()
+	a.Version = sv.cfg.version
 	a.From, a.Cluster = sv.selfLocked(), sv.st.Cluster
 	sv.mu.Unlock()
-	if err == nil && (r.Op == opJoin || r.Op == opHello) && sv.cfg.Holders != nil {
-		a.Holders = sv.cfg.Holders()
+	if err == nil && sv.cfg.Holders != nil {
+		switch r.Op {
+		case opJoin:
+			a.Holders = sv.cfg.Holders()
+		case opHello:
+			a.Holders = sv.everybody(r.From.Name)
+		}
 	}
 	if err != nil {
 		a.Code, a.Text = CodeBusy, err.Error()
@@ -104,6 +111,22 @@ func (sv *server) answer(r request) reply {
 		}
 	}
 	return a
+}
+
+// everybody is all running members but the asking one, if any holds data: those
+// that lost their link to it must be in touch with it again before it is ready,
+// so that they wait for it with what they acknowledge.
+func (sv *server) everybody(asking string) []string {
+	holders := sv.cfg.Holders()
+	if len(holders) == 0 {
+		return nil
+	}
+	for _, m := range sv.View().Running {
+		if m.Name != asking && !slices.Contains(holders, m.Name) {
+			holders = append(holders, m.Name)
+		}
+	}
+	return holders
 }
 
 // answerJoin lets a node in: it may use the cluster's gossip from now on.
@@ -135,6 +158,26 @@ func (sv *server) answerJoin(r request) (reply, error) {
 	}
 	sv.log.Info("admitted node", "node", r.From.Name, "addr", r.From.Addr)
 	return reply{Known: ros.data()}, nil
+}
+
+// answerReady returns when the other members know of the asking node.
+func (sv *server) answerReady(r request, joining bool) (reply, error) {
+	if !joining || min(r.Version, sv.cfg.version) < 2 {
+		return reply{}, sv.spread.requestSync(sv.ctx, nil)
+	}
+	if err := sv.spread.requestSync(sv.ctx, &r.From); err != nil {
+		return reply{}, err
+	}
+	_, ros := sv.current()
+	return reply{Known: ros.data(), Running: ids(sv.View().Running)}, nil
+}
+
+func ids(list []Member) []string {
+	all := make([]string, 0, len(list))
+	for _, m := range list {
+		all = append(all, m.ID)
+	}
+	return all
 }
 
 // answerHello takes note of a member that had lost sight of this one.

@@ -29,13 +29,18 @@ type spreader struct {
 
 // syncRequest is a request to exchange state with all members.
 type syncRequest struct {
-	done chan struct{} // closed after an exchange that began later than the request
+	joined *Member       // the node that asks, if it has just been admitted
+	done   chan struct{} // closed after an exchange that began later than the request
 }
 
 // requestSync returns after all members that are alive were told of all
-// others that were alive when it was called.
-func (sp *spreader) requestSync(ctx context.Context) error {
-	o := &syncRequest{done: make(chan struct{})}
+// others that were alive when it was called. A node that has just joined is told
+// by the answer to its request, and by nothing else.
+func (sp *spreader) requestSync(ctx context.Context, joined *Member) error {
+	if gs, _ := sp.current(); gs != nil && joined != nil {
+		gs.learn([]Member{*joined})
+	}
+	o := &syncRequest{joined: joined, done: make(chan struct{})}
 	select {
 	case sp.requests <- o:
 	case <-ctx.Done():
@@ -62,12 +67,28 @@ func (sp *spreader) run() {
 		}
 		if gs, _ := sp.current(); gs != nil {
 			begin := time.Now()
-			gs.pushPullAll(sp.ctx)
-			sp.log.Debug("exchanged state with all members", "requests", len(requests), "took", time.Since(begin))
+			sp.inform(gs, requests)
+			sp.log.Debug("informed members", "requests", len(requests), "took", time.Since(begin))
 		}
 		for _, o := range requests {
 			close(o.done)
 		}
+	}
+}
+
+// inform tells all members what the requests are about.
+func (sp *spreader) inform(gs *gossip, requests []*syncRequest) {
+	var batch []Member
+	for _, o := range requests {
+		if o.joined != nil {
+			batch = append(batch, *o.joined)
+		}
+	}
+	if len(batch) > 0 {
+		gs.sendNew(sp.ctx, batch)
+	}
+	if len(batch) < len(requests) { // others have met again: their gossip must agree
+		gs.pushPullAll(sp.ctx)
 	}
 }
 
@@ -127,7 +148,7 @@ func (sp *spreader) joinStarted() (arrived func()) {
 // allPresent tells whether every seed and every known member is running.
 func (sp *spreader) allPresent() bool {
 	v := sp.View()
-	if len(v.Stopped) > 0 {
+	if len(v.Stopped) > 0 || len(v.Running) < len(sp.cfg.Seeds) {
 		return false
 	}
 	there := make(map[string]bool, len(v.Running))
@@ -135,7 +156,7 @@ func (sp *spreader) allPresent() bool {
 		there[m.Name] = true
 	}
 	for _, s := range sp.cfg.Seeds {
-		if !there[s.Name] {
+		if s.Name != "" && !there[s.Name] {
 			return false
 		}
 	}

@@ -19,12 +19,20 @@ const (
 	opWatch  = "watch"  // keep this stream open as long as you live
 )
 
+// protocolVersion is what this node speaks on control streams. A node understands
+// the version before its own:
+//
+//	1: a joining node exchanges its gossip state before it is ready
+//	2: the answer to opReady of a joining node names all running members
+const protocolVersion = 2
+
 // dialTime bounds the opening of a control stream to a node that may be gone
 // without closing its connections, or paused.
 const dialTime = time.Second
 
 // request is a message from the node that dialed.
 type request struct {
+	Version int        `json:"version,omitempty"` // of the protocol that the asking node speaks; 0 is 1
 	Op      string     `json:"op"`
 	From    Member     `json:"from"`
 	Cluster string     `json:"cluster,omitempty"` // of the asking node
@@ -33,12 +41,13 @@ type request struct {
 
 // reply answers a request. A Code other than "" is a refusal.
 type reply struct {
+	Version int        `json:"version,omitempty"` // of the answering node
 	Code    Code       `json:"code,omitempty"`
 	Text    string     `json:"text,omitempty"`
 	From    Member     `json:"from"`
 	Cluster string     `json:"cluster,omitempty"`
-	Known   rosterData `json:"known,omitzero"`    // join, hello
-	Running []string   `json:"running,omitempty"` // list: ids
+	Known   rosterData `json:"known,omitzero"`    // join, hello, ready after join
+	Running []string   `json:"running,omitempty"` // list, and ready after join: ids
 	Holders []string   `json:"holders,omitempty"` // join, hello: see Config.Holders
 }
 
@@ -53,6 +62,9 @@ type peerLink struct {
 func (ms *membership) talk(ctx context.Context, name, addr string) (*peerLink, error) {
 	if len(ms.cfg.Secret) == 0 {
 		return nil, refuse(CodeOpen, "this node has no cluster.secret, so it can't join others")
+	}
+	if name == "" { // of a nameless seed
+		name = addr
 	}
 	dctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
@@ -96,7 +108,7 @@ func (l *peerLink) ask(r request) (reply, error) {
 func (ms *membership) request(op string) request {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	return request{Op: op, From: ms.selfLocked(), Cluster: ms.st.Cluster}
+	return request{Version: ms.cfg.version, Op: op, From: ms.selfLocked(), Cluster: ms.st.Cluster}
 }
 
 // askOnce opens a stream for a single question.

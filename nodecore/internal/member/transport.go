@@ -129,6 +129,7 @@ func (t *transport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, e
 }
 
 func (t *transport) write(b []byte, to netip.AddrPort) (time.Time, error) {
+	t.port.traffic.sent.Add(1)
 	_, err := t.port.udp.WriteTo(b, net.UDPAddrFromAddrPort(to))
 	return time.Now(), err
 }

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -71,6 +72,9 @@ func (in *inbound) close() {
 // inbound serves an accepted connection. It holds one of the slots until the other side has proved to be a peer.
 func (m *Mesh) inbound(conn net.Conn) {
 	conn.SetDeadline(time.Now().Add(handshakeTime))
+	if cfg := m.cfg.TLS; cfg != nil {
+		conn = tls.Server(conn, cfg)
+	}
 	br := bufio.NewReaderSize(conn, 8<<10)
 	self, key := m.identity()
 	var l *link
@@ -109,6 +113,8 @@ func (in *inbound) serve(conn net.Conn, br *bufio.Reader, hello greeting) error 
 	if in.stream != hello.stream {
 		in.stream, in.last, fresh[0] = hello.stream, hello.next-1, 1
 	}
+	// A process that was here before may have acknowledged more than Handler.Position knows: those frames don't come again.
+	in.last = max(in.last, hello.next-1)
 	l.m.cfg.Handler.Settle(l.name) // what was handled before is acknowledged by the welcome
 	l.meet(hello.incarnation, false)
 	if _, err := conn.Write(appendFrame(nil, kindWelcome, in.last, fresh[:], nil)); err != nil {

@@ -3,6 +3,7 @@ package peer
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -254,9 +255,13 @@ func (l *link) session() error {
 		return err
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(l.ctx, func() { conn.Close() })
+	raw := conn
+	stop := context.AfterFunc(l.ctx, func() { raw.Close() })
 	defer stop()
 	conn.SetDeadline(time.Now().Add(handshakeTime))
+	if cfg := l.m.cfg.TLS; cfg != nil {
+		conn = tls.Client(conn, cfg)
+	}
 	br := bufio.NewReaderSize(conn, 1024)
 	w, err := greet(conn, br, key, greeting{identity: self, to: l.name, stream: l.stream, next: first}, l.id)
 	if err != nil {

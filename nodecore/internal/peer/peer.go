@@ -11,6 +11,7 @@
 package peer
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -131,6 +132,7 @@ type Config struct {
 	Secret    []byte       // proves membership; never sent
 	Listener  net.Listener // forward port, open; owned by the mesh from Open on. Its Accept fails only when it is closed
 	Handler   Handler
+	TLS       *tls.Config   // of all links, for both sides; nil: links prove who they are, but are not encrypted
 	Faults    Faults        // nil: none
 	Hold      time.Duration // how long frames for an unreachable peer are kept; default 15 s
 	QueueMax  int           // bytes kept per peer; default 32 MiB

@@ -60,3 +60,23 @@ func TestPausedPeerIsNotWaitedFor(t *testing.T) {
 		return ok
 	})
 }
+
+// A process that has acknowledged more than it has stored does not wait for frames that will not come again.
+func TestRestartWithOldPosition(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t, nil)
+	for i := range 10 {
+		waited(t, a, "b", number(i))
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := &node{name: "b", stream: a.link("b").stream, seq: 5}
+	openNode(t, listen(t, b.addr), again, nil)
+	know(a, again)
+	f := number(10)
+	f.Hold = true
+	if _, ok := waited(t, a, "b", f); !ok || !slices.Equal(again.received("a"), []int{10}) {
+		t.Errorf("accepted %v, received %v", ok, again.received("a"))
+	}
+}
