@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,6 +17,7 @@ type server struct {
 	programs []string // without which the test is skipped
 	args     []string // of up
 	second   int      // nodes of the cluster that runs beside
+	first    int      // nodes that the smallest cluster has; 0: one
 	port     string   // the listener that clients use
 
 	// carry writes a value at one node with the server's own client and returns what another node then has.
@@ -201,5 +203,37 @@ func (c *contact) forgets(at int, gone nodeStatus) {
 	text, err := c.listing(c, c.node(at))
 	if err != nil || text == "" || strings.Contains(text, c.member(gone)) {
 		c.t.Errorf("node %d lists (%v):\n%s\nwith %q, which has left", at, err, text, c.member(gone))
+	}
+}
+
+// TestConformanceGrown: what a cluster has outlives the node that it began with, whichever way the others joined.
+func TestConformanceGrown(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts some twenty servers")
+	}
+	for _, s := range servers() {
+		for _, join := range []string{"", "config", "command"} {
+			if join != "" && s.name != "rabbitmq" && s.name != "onemore" { // which have both
+				continue
+			}
+			t.Run(strings.TrimSpace(s.name+" "+join), func(t *testing.T) {
+				t.Parallel()
+				need(t, s.programs...)
+				c := &contact{newHost(t), s, "g"}
+				first := cmp.Or(s.first, 1)
+				args := append([]string{"-c", "g", "up", fmt.Sprint(first), "--base", "auto", "--timeout", patience.String()}, s.args...)
+				if join != "" {
+					args = append(args, "--join", join)
+				}
+				c.ok(args...)
+				c.change("add", "2")
+				value := c.carries(1, first+1)
+				c.change("remove", "1")
+				c.full(first + 1)
+				c.keeps(2, value)
+				c.carries(first+1, 2)
+				c.downClean("g", c.full(first+1))
+			})
+		}
 	}
 }

@@ -102,7 +102,7 @@ func redis() server {
 	}
 	read := func(c *contact, at nodeStatus) (string, error) { return cli(c, at, "get", "conformance") }
 	return server{
-		name: "redis", programs: []string{"redis-server", "redis-cli"}, args: []string{"-t", "redis"}, second: 3, port: "client",
+		name: "redis", programs: []string{"redis-server", "redis-cli"}, args: []string{"-t", "redis"}, second: 3, first: 3, port: "client",
 		carry: func(c *contact, from, to nodeStatus, value string) (string, error) {
 			if answer, err := cli(c, from, "set", "conformance", value); err != nil || answer != "OK" {
 				return answer, err
@@ -184,7 +184,7 @@ func nats() server {
 // jetStream writes to a stream that all three servers hold.
 func jetStream() server {
 	s := nats()
-	s.name, s.args = "nats with jetstream", append(s.args, "--param", "jetstream=true")
+	s.name, s.args, s.first = "nats with jetstream", append(s.args, "--param", "jetstream=true"), 2
 	read := func(c *contact, at nodeStatus) (string, error) {
 		answer, err := request(at, "$JS.API.STREAM.MSG.GET.CONFORMANCE", `{"last_by_subj":"conformance"}`)
 		if err != nil {

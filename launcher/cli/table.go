@@ -45,7 +45,7 @@ func (c *call) show(st *launcher.Status, paste bool) error {
 		}
 	}
 	for _, f := range st.Audit {
-		fmt.Fprintf(w, "%s: node %d: %s\n", map[bool]string{true: "error", false: "warning"}[f.Kind == "stranger"], f.Node, f.Error())
+		fmt.Fprintf(w, "%s: node %d: %s\n", map[bool]string{true: "error", false: "warning"}[f.Grave()], f.Node, f.Error())
 	}
 	for _, f := range st.Faults {
 		fmt.Fprintf(w, "fault: %s\n", f)

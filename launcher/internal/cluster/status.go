@@ -12,7 +12,6 @@ import (
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
-	"onemore/launcher/internal/ports"
 )
 
 // Status observes processes, sockets, and what each node says; nil without a record. busy is the operation under way, "" without
@@ -30,16 +29,15 @@ func (c *Cluster) Status(ctx context.Context, busy string, ask bool) *control.St
 	for _, f := range st.FaultTable.Faults {
 		st.Faults = append(st.Faults, f.Text)
 	}
-	table, err := c.Host.Sockets()
-	if err != nil {
-		st.Notes = append(st.Notes, err.Error())
-	}
 	var wg sync.WaitGroup
 	for i, n := range nodes {
 		wg.Go(func() { n.Observe(ctx, &st.Nodes[i], ask) })
 	}
 	wg.Wait()
-	audit(st, c.Host, nodes, table)
+	var err error
+	if st.Audit, err = audit(c.Host, nodes, c.Host.Sockets); err != nil {
+		st.Notes = append(st.Notes, err.Error())
+	}
 	for _, n := range nodes {
 		if gone := n.Deleted("look"); gone != nil && (busy == "" || n.HasProcess()) { // else the operation may be removing it
 			st.Notes = append(st.Notes, fmt.Sprintf("node %d: %s: %s", n.Plan.Index, gone.Why, gone.Hint))
@@ -53,20 +51,6 @@ func (c *Cluster) Status(ctx context.Context, busy string, ask bool) *control.St
 		}
 	}
 	return st
-}
-
-// audit adds to the status what is not as planned among the sockets of the table.
-func audit(st *control.Status, host *node.Host, nodes []*node.Node, table []ports.Socket) {
-	held, err := host.Holders(nodes, table)
-	if err != nil {
-		st.Notes = append(st.Notes, err.Error())
-	}
-	for _, n := range nodes {
-		if owned, ok := held[n.Plan.Index]; ok {
-			st.Audit = append(st.Audit, n.Audit(table, owned)...)
-		}
-	}
-	st.Audit = host.NameHolders(st.Audit)
 }
 
 // view is the record with its nodes, in order, of one moment.

@@ -62,23 +62,36 @@ type NodeStatus struct {
 // MembersUnknown is the count of members where the template has no way to ask a node.
 const MembersUnknown = -1
 
-// Kinds of findings. A stranger is an error, an undeclared port is a warning.
+// Kinds of findings.
 const (
 	Stranger   = "stranger"   // another program holds a port of ours
 	Undeclared = "undeclared" // a node's process listens where nobody planned it
 	Closed     = "closed"     // a planned port is not open
+	Shared     = "shared"     // a node has something that is not its alone: a file, a socket, or a port that nobody planned
+	Outside    = "outside"    // a node writes outside of its folder, where nobody else does
 )
 
-// Finding is a listener that is not as the plan says. It is an error where a node can't be ready with it.
+// Finding is a listener that is not as the plan says, or a file or unix socket outside of the node's folder.
 type Finding struct {
 	Node     int    `json:"node"`
 	Kind     string `json:"kind"`
 	Listener string `json:"listener,omitempty"`
-	Proto    string `json:"protocol"`
+	Proto    string `json:"protocol"` // tcp, udp; unix: a socket, by its path; file: one that is open for writing
 	Address  string `json:"address"`
 	PID      int    `json:"pid,omitempty"`
 	Program  string `json:"program,omitempty"`
+	Other    int    `json:"other,omitempty"` // the other node of what is shared; 0: it is another program, PID
+	Key      string `json:"key,omitempty"`   // the file in the node's directory, and its key, that has the path
 }
+
+// Protocols of findings that are no ports.
+const (
+	ProtoFile = "file"
+	ProtoUnix = "unix"
+)
+
+// Grave tells whether the node can't be left so: it is an error, the others are warnings.
+func (f *Finding) Grave() bool { return f.Kind == Stranger || f.Kind == Shared }
 
 func (f *Finding) Error() string {
 	switch f.Kind {
@@ -86,6 +99,26 @@ func (f *Finding) Error() string {
 		return fmt.Sprintf("listener %q: %s %s is held by another program (pid %d, %s)", f.Listener, f.Proto, f.Address, f.PID, f.Program)
 	case Undeclared:
 		return fmt.Sprintf("pid %d (%s) listens on %s %s, which the template does not declare", f.PID, f.Program, f.Proto, f.Address)
+	case Shared, Outside:
+		return f.place()
 	}
 	return fmt.Sprintf("listener %q: nothing listens on %s %s", f.Listener, f.Proto, f.Address)
+}
+
+// place is Error of what is outside of the node's folder, or not its alone.
+func (f *Finding) place() string {
+	what := map[string]string{ProtoFile: "the file " + f.Address + " is open for writing", ProtoUnix: "the socket " + f.Address + " is bound"}[f.Proto]
+	if what == "" {
+		what = fmt.Sprintf("the port %s %s, which the template does not declare, is open", f.Proto, f.Address)
+	}
+	if f.Key != "" {
+		what += " (" + f.Key + ")"
+	}
+	switch {
+	case f.Kind == Outside:
+		return what + " outside of the node's folder"
+	case f.Other != 0:
+		return fmt.Sprintf("%s, and node %d wants the same", what, f.Other)
+	}
+	return fmt.Sprintf("%s, and another program has the same (pid %d, %s)", what, f.PID, f.Program)
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -124,6 +125,20 @@ func (t *Processes) nodeOf(p proc.Info, leaders map[proc.ID]int) (index int, ok 
 		}
 	}
 	return nodeByFile(t.dir, proc.FileIn(p.ID, realPath(t.dir)))
+}
+
+// known are the living processes of every node (0: the service) without a look at the process table: its own, and those that a scan has found
+// before. Whoever has a node's listeners was found when it became ready.
+func (t *Processes) known() map[int][]int {
+	all := t.leaders()
+	maps.Copy(all, t.seenProcesses())
+	out := map[int][]int{}
+	for id, index := range all {
+		if proc.Alive(id) {
+			out[index] = append(out[index], id.PID)
+		}
+	}
+	return out
 }
 
 func (t *Processes) seenProcesses() map[proc.ID]int {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -118,6 +119,9 @@ func (h *Host) Sockets() ([]ports.Socket, error) {
 	return h.sockets.observe(time.Duration(h.pause.Load()), ports.Sockets)
 }
 
+// SocketsNow is Sockets for one who asks alone.
+func (h *Host) SocketsNow() ([]ports.Socket, error) { return h.sockets.observe(0, ports.Sockets) }
+
 // NoteSockets remembers the machine's sockets as older than the cluster. It is called while no process of the cluster runs.
 func (h *Host) NoteSockets() {
 	table, err := h.Sockets()
@@ -219,6 +223,22 @@ func (n *Node) Audit(table []ports.Socket, owned map[uint64]int) []control.Findi
 			Address: net.JoinHostPort(s.Host.String(), strconv.Itoa(s.Port)), PID: pid, Program: proc.Name(pid)})
 	}
 	return found
+}
+
+// inUse is how servers say that they could not have an address.
+var inUse = regexp.MustCompile(`(?i)eaddrinuse|address (is )?(already )?in use`)
+
+// SaysInUse tells whether the node has said since its start that an address was in use.
+func (n *Node) SaysInUse() bool {
+	n.mu.Lock()
+	start := n.start
+	n.mu.Unlock()
+	for _, lines := range logTexts(n.Plan, start) {
+		if slices.ContainsFunc(lines, inUse.MatchString) {
+			return true
+		}
+	}
+	return false
 }
 
 // ephemeral tells whether a UDP socket is a client's rather than a listener: the kernel chose its port.

@@ -2,8 +2,54 @@ package broker
 
 import (
 	"encoding/binary"
+	"sync"
 	"time"
 )
+
+// repeatedTime is how long what a publisher has sent is remembered after its last message.
+const repeatedTime = time.Hour
+
+// repeated is which messages have come here that may come once more, after their publisher's node was killed: by publisher, how
+// often a packet id was used.
+type repeated struct {
+	mu  sync.Mutex
+	all map[uint64]*uses
+}
+
+type uses struct {
+	last map[uint16]uint32
+	at   time.Time
+}
+
+// known says whether a message has come before, and remembers it.
+func (re *repeated) known(m *message) bool {
+	id, use := uint16(m.seq>>32), uint32(m.seq)
+	re.mu.Lock()
+	defer re.mu.Unlock()
+	u := re.all[m.node]
+	if u == nil {
+		if re.all == nil {
+			re.all = map[uint64]*uses{}
+		}
+		u = &uses{last: map[uint16]uint32{}}
+		re.all[m.node] = u
+	}
+	u.at = time.Now()
+	last, ok := u.last[id]
+	u.last[id] = max(last, use)
+	return ok && use <= last
+}
+
+// purge forgets publishers that have sent nothing for long.
+func (re *repeated) purge(now time.Time) {
+	re.mu.Lock()
+	defer re.mu.Unlock()
+	for uid, u := range re.all {
+		if now.Sub(u.at) > repeatedTime {
+			delete(re.all, uid)
+		}
+	}
+}
 
 // messageID tells messages apart, over all nodes.
 type messageID struct{ node, seq uint64 }
@@ -33,6 +79,17 @@ func (s *dedupWindow) add(id messageID) (known bool) {
 	}
 	s.ids[id] = struct{}{}
 	return false
+}
+
+// all returns the ids, oldest first; nil has none.
+func (s *dedupWindow) all() (ids []messageID) {
+	if s == nil {
+		return nil
+	}
+	for i := range s.order {
+		ids = append(ids, s.order[(s.next+i)%len(s.order)])
+	}
+	return ids
 }
 
 // append encodes the ids, oldest first; nil is none.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"encoding/binary"
 	"strings"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 	"onemore/nodecore/internal/topic"
 )
 
-// publishable says whether a topic may be published to at all; what is below $SYS and the like is taken, and dropped.
+// publishable says whether a topic is one at all; what is sent to one below $SYS and the like is refused.
 func publishable(name string) bool {
 	return name != "" && !strings.ContainsAny(name, "+#") && topic.Levels(name) <= topic.MaxLevels
 }
@@ -44,8 +45,10 @@ func (c *conn) publish(p publish) error {
 	}
 	if fresh {
 		if topic.ValidName(m.topic) {
+			c.s.inbox.identify(in, m)
 			c.b.publish(m, in, c)
 		} else {
+			in.reason = packets.ErrTopicNameInvalid.Code
 			c.s.inbox.accepted(in)
 		}
 	}
@@ -78,6 +81,7 @@ func (c *conn) alias(p *publish) error {
 type inbox struct {
 	s       *session
 	recv    map[uint16]*incoming  // QoS 2, from PUBLISH to PUBREL
+	uses    map[uint16]uint32     // how many QoS 2 messages were finished, by packet id
 	acks    ring.Queue[*incoming] // to be acknowledged on this connection, in order
 	unacked int                   // QoS 1 messages among them
 	room    chan struct{}         // closed when acks is no longer long; nil if it isn't
@@ -90,6 +94,11 @@ func (ib *inbox) incoming(c *conn, p publish) (in *incoming, fresh bool) {
 	defer ib.s.mu.Unlock()
 	if p.qos == 2 {
 		if in = ib.recv[p.id]; in != nil {
+			if in.again {
+				in.again, in.ready, in.sent = false, false, true
+				ib.acks.Push(in)
+				return in, true
+			}
 			if ib.s.conn == c && !ib.dueLocked(in) {
 				ib.acks.Push(in)
 				ib.flushAcksLocked()
@@ -124,19 +133,53 @@ func (ib *inbox) accepted(in *incoming) {
 	ib.s.mu.Lock()
 	defer ib.s.mu.Unlock()
 	in.ready = true
-	ib.persistReceivedLocked(in)
+	if ib.recv[in.id] == in && ib.s.b.ctx.Err() == nil { // what is given up by Close is not accepted
+		ib.persistUseLocked(recordReceived, in.id)
+	}
 	ib.flushAcksLocked()
 }
 
-// persistReceivedLocked puts the packet id of a QoS 2 message of the client on disk, until its PUBREL.
-func (ib *inbox) persistReceivedLocked(in *incoming) {
-	if ib.recv[in.id] != in || ib.s.b.ctx.Err() != nil { // what is given up by Close is not accepted
-		return
+// identify gives a QoS 2 message of a session that outlives its node numbers that it has again if the client sends it again
+// after a crash. The number of uses is stored before the client may use the packet id for another message.
+func (ib *inbox) identify(in *incoming, m *message) {
+	ib.s.mu.Lock()
+	defer ib.s.mu.Unlock()
+	if in.qos == 2 && ib.s.durable() {
+		m.node, m.seq, m.once = ib.s.uid, uint64(in.id)<<32|uint64(ib.uses[in.id]), true
 	}
-	if in.seq = ib.s.outbox.seqLocked(); in.seq != 0 {
-		ib.s.b.store.AddMessage(ib.s.id, in.seq, idRecord(recordReceived, in.id))
-		in.need = ib.s.b.store.Number()
+}
+
+// usesKey is where the store has the uses of a packet id; see delivery.seq.
+func usesKey(id uint16) uint64 { return 1<<63 | uint64(id) }
+
+// persistUseLocked stores that a packet id is in use, or how often it was.
+func (ib *inbox) persistUseLocked(kind byte, id uint16) {
+	if ib.uses == nil {
+		ib.uses = map[uint16]uint32{}
 	}
+	ib.uses[id] += 0
+	if ib.s.durable() {
+		ib.s.b.store.PutMessage(ib.s.id, usesKey(id), binary.AppendUvarint(idRecord(kind, id), uint64(ib.uses[id])))
+	}
+}
+
+// persist stores that a QoS 2 message has come.
+func (in *incoming) persist() {
+	in.s.mu.Lock()
+	defer in.s.mu.Unlock()
+	if in.s.inbox.recv[in.id] == in {
+		in.s.inbox.persistUseLocked(recordPending, in.id)
+	}
+}
+
+// finishLocked ends the use of a packet id.
+func (ib *inbox) finishLocked(id uint16) {
+	delete(ib.recv, id)
+	if ib.uses == nil {
+		ib.uses = map[uint16]uint32{}
+	}
+	ib.uses[id]++
+	ib.persistUseLocked(recordUsed, id)
 }
 
 func (ib *inbox) flushAcksLocked() {
@@ -151,7 +194,7 @@ func (ib *inbox) flushAcksLocked() {
 		} else {
 			ib.unacked--
 		}
-		if in.remote && ib.s.b.peersFailing() {
+		if a.reason = in.reason; in.remote && ib.s.b.failing.any() {
 			a.reason = packets.ErrQuotaExceeded.Code
 		}
 		ib.s.outbox.need = max(ib.s.outbox.need, in.need)
@@ -168,9 +211,8 @@ func (ib *inbox) flushAcksLocked() {
 func (ib *inbox) refuse(id uint16) {
 	ib.s.mu.Lock()
 	defer ib.s.mu.Unlock()
-	if in := ib.recv[id]; in != nil {
-		ib.s.outbox.unpersistLocked(delivery{seq: in.seq})
-		delete(ib.recv, id)
+	if ib.recv[id] != nil {
+		ib.finishLocked(id)
 	}
 }
 
@@ -260,11 +302,10 @@ func (c *conn) acknowledge(a ack) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	comp := ack{kind: packets.Pubcomp, id: a.id}
-	if in := s.inbox.recv[a.id]; in != nil {
-		if s.outbox.unpersistLocked(delivery{seq: in.seq}); in.seq != 0 { // until then it would be taken for a repetition after a crash
+	if s.inbox.recv[a.id] != nil {
+		if s.inbox.finishLocked(a.id); s.durable() { // until then its next message would be taken for this one after a crash
 			s.outbox.promiseLocked()
 		}
-		delete(s.inbox.recv, a.id)
 	} else {
 		comp.reason = packets.ErrPacketIdentifierNotFound.Code
 	}

@@ -137,61 +137,98 @@ func (b *Broker) redeliver(d delivery) {
 		case f.peer == "":
 			b.routes.share(d.share, d.m, 0, nil, nil)
 		default:
-			b.routes.forward(forward{peer: f.peer, durable: f.durable, shares: []string{d.share}}, d.m, nil, 0, new([]byte), nil, nil)
+			b.routes.forward(forward{peer: f.peer, durable: f.durable, shares: []string{d.share}}, d.m, nil, 1, new([]byte), nil, nil)
 		}
 	}
 }
 
-// moveLocked leaves the session to another node. Messages that still come here for it are passed on until that node says that it gets
-// them all, or forwardTime is over.
-func (s *session) moveLocked(to string) {
-	s.gone, s.moved = true, to
-	s.stopTimersLocked()
-	s.dropLocked()
-	s.saveLocked()
-	b := s.b
-	if old := b.sessions.move(s); old != nil {
+// moveLocked leaves the session to another node, where the client connected at that time. Messages that still come here for it are
+// passed on until that node says that it gets them all, or forwardTime is over. Until it says that it has stored the session, what
+// it was sent is kept here.
+func (mv *moving) moveLocked(to string, at stamp) {
+	mv.s.gone, mv.to, mv.at = true, to, at
+	mv.s.stopTimersLocked()
+	mv.s.saveLocked()
+	b := mv.s.b
+	if old := b.sessions.move(mv.s); old != nil {
 		b.background.Go(func() { // its lock comes after ours in no order
 			old.mu.Lock()
 			defer old.mu.Unlock()
-			old.stopForwardingLocked()
+			old.move.settleLocked()
+			old.move.stopForwardingLocked()
 		})
 	}
-	s.forwardForLocked(forwardTime)
+	mv.forwardForLocked(forwardTime)
+}
+
+// exportMoved is the session's state if it is not known to be stored elsewhere.
+func (mv *moving) exportMoved() []sessionState {
+	mv.s.mu.Lock()
+	defer mv.s.mu.Unlock()
+	if mv.to == "" || mv.settled {
+		return nil
+	}
+	return mv.s.exportLocked()
+}
+
+// settle drops what is stored elsewhere now.
+func (mv *moving) settle() {
+	mv.s.mu.Lock()
+	defer mv.s.mu.Unlock()
+	mv.settleLocked()
+}
+
+func (mv *moving) settleLocked() {
+	if mv.to == "" || mv.settled {
+		return
+	}
+	mv.settled = true
+	if mv.s.b.sessions.get(mv.s.id) != nil { // the packet ids in the store are its
+		mv.s.inbox.uses = nil
+	}
+	mv.s.outbox.clearLocked()
+	mv.s.saveLocked()
 }
 
 // forwardForLocked passes messages on for so long.
-func (s *session) forwardForLocked(d time.Duration) {
-	s.stopTimersLocked()
-	if s.moved == "" || s.b.ctx.Err() != nil {
+func (mv *moving) forwardForLocked(d time.Duration) {
+	mv.s.stopTimersLocked()
+	if mv.to == "" || mv.s.b.ctx.Err() != nil {
 		return
 	}
-	s.expiryTimer = s.b.after(d, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.stopForwardingLocked()
+	mv.s.expiryTimer = mv.s.b.after(d, func() {
+		mv.s.mu.Lock()
+		defer mv.s.mu.Unlock()
+		mv.stopForwardingLocked()
 	})
 }
 
-// stopForwardingLocked ends the passing on of messages.
-func (s *session) stopForwardingLocked() {
-	if s.moved == "" {
+// stopForwardingLocked ends the passing on of messages. A session that no other node is known to have stored is one of this node again.
+func (mv *moving) stopForwardingLocked() {
+	if mv.to == "" {
 		return
 	}
-	s.stopTimersLocked()
-	s.subs.unsubscribeAllLocked()
-	s.moved = ""
-	if s.saved && s.b.sessions.get(s.id) == nil {
-		s.b.store.DeleteSession(s.id)
+	mv.s.stopTimersLocked()
+	if !mv.settled && mv.s.b.sessions.moveBack(mv.s) {
+		mv.s.gone, mv.to = false, ""
+		mv.s.saveLocked()
+		mv.s.startTimersLocked()
+		return
 	}
-	s.b.sessions.remove(s)
+	mv.settleLocked()
+	mv.s.subs.unsubscribeAllLocked()
+	mv.to = ""
+	if mv.s.saved && mv.s.b.sessions.get(mv.s.id) == nil {
+		mv.s.b.store.DeleteSession(mv.s.id)
+	}
+	mv.s.b.sessions.remove(mv.s)
 }
 
 // saveLocked keeps on disk what the session needs after a restart; its messages are there already.
 func (s *session) saveLocked() {
 	switch {
-	case s.moved != "" && s.b.sessions.get(s.id) != nil: // the client is here again; the record is that of its new session
-	case s.moved != "":
+	case s.move.to != "" && s.b.sessions.get(s.id) != nil: // the client is here again; the record is that of its new session
+	case s.move.to != "":
 		st := s.stateLocked()
 		s.b.store.PutSession(s.id, st.append(nil))
 		s.saved = true
@@ -228,12 +265,13 @@ func (rg *registry) load() error {
 			return nil
 		}
 		s := newSession(rg.b, client)
-		s.stamp, s.expiry, s.outbox.nextID, s.clean, s.saved = st.stamp, st.expiry, st.nextID, st.clean, true
+		s.stamp, s.uid, s.expiry, s.outbox.nextID, s.clean, s.saved = st.stamp, st.uid, st.expiry, st.nextID, st.clean, true
 		if st.away != 0 {
 			s.away = time.UnixMilli(st.away)
 		}
 		rg.b.clock.saw(st.stamp)
-		if s.moved = st.moved; s.moved == "" {
+		s.move.based, s.move.at, s.move.settled = st.based, st.movedAt, st.settled
+		if s.move.to = st.moved; s.move.to == "" {
 			rg.all[client] = s
 		} else {
 			s.gone, rg.moved[client] = true, s
@@ -263,8 +301,14 @@ func (rg *registry) load() error {
 func (s *session) reload(seq uint64, value []byte) bool {
 	r := reader{b: value}
 	switch r.byte() {
-	case recordReceived:
-		s.inbox.receivedLocked(r.uint16(), seq)
+	case recordReceived, recordPending, recordUsed:
+		id := r.uint16()
+		if s.inbox.uses == nil {
+			s.inbox.uses = map[uint16]uint32{}
+		}
+		if s.inbox.uses[id] = uint32(r.uvarint()); value[0] != recordUsed {
+			s.inbox.receivedLocked(id).again = value[0] == recordPending
+		}
 		return !r.bad
 	case recordReleased:
 		s.outbox.nextID = r.uint16()
@@ -288,10 +332,15 @@ func (rg *registry) loadMessages() error {
 	err := rg.b.store.Messages(func(client string, seq uint64, value []byte) error {
 		s := rg.all[client]
 		if s == nil {
+			s = rg.moved[client]
+		}
+		if s == nil {
 			rg.b.store.DeleteMessage(client, seq)
 			return nil
 		}
-		s.outbox.nextSeq = max(s.outbox.nextSeq, seq+1)
+		if seq < usesKey(0) {
+			s.outbox.nextSeq = max(s.outbox.nextSeq, seq+1)
+		}
 		if !s.reload(seq, value) {
 			rg.b.log.Warn("stored message is not understood, and dropped", "client", client)
 			rg.b.store.DeleteMessage(client, seq)
@@ -309,7 +358,7 @@ func (rg *registry) loadMessages() error {
 	}
 	for _, s := range rg.moved {
 		s.mu.Lock()
-		s.forwardForLocked(forwardTime)
+		s.move.forwardForLocked(forwardTime)
 		s.mu.Unlock()
 	}
 	return err

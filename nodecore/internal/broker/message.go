@@ -17,6 +17,7 @@ type message struct {
 	expires int64  // Unix milliseconds; 0 never
 	qos     byte
 	retain  bool
+	once    bool // the publisher's node may publish it again after a crash, under the same numbers
 }
 
 // expired says whether the message's time is over.
@@ -28,6 +29,7 @@ func (m *message) size() int { return len(m.topic) + len(m.payload) + len(m.prop
 const (
 	flagRetain  = 4 // beside the QoS in the low bits
 	flagExpires = 8
+	flagOnce    = 16
 )
 
 // append encodes the message for links and disk.
@@ -41,6 +43,9 @@ func (m *message) appendHead(b []byte) []byte {
 	}
 	if m.expires != 0 {
 		flags |= flagExpires
+	}
+	if m.once {
+		flags |= flagOnce
 	}
 	b = append(b, flags)
 	if m.expires != 0 {
@@ -62,7 +67,7 @@ func (m *message) headSize() int { return 40 + len(m.topic) + len(m.origin) + le
 func parseMessage(b []byte) (*message, error) {
 	r := reader{b: b}
 	flags := r.byte()
-	m := &message{qos: flags & 3, retain: flags&flagRetain != 0}
+	m := &message{qos: flags & 3, retain: flags&flagRetain != 0, once: flags&flagOnce != 0}
 	if flags&flagExpires != 0 {
 		m.expires = int64(r.uvarint())
 	}

@@ -50,29 +50,22 @@ func (a *acceptance) Done(bool) {
 // publish sends a message that this node took in to all who want it, and makes it the retained one if it is to be.
 // w, if set, is done when all nodes with a subscriber have it; from, if set, is who is made to wait by those who have enough.
 func (b *Broker) publish(m *message, w waits, from peer.Sender) {
-	m.node, m.seq = b.incarnation, b.seq.Add(1)
-	var retained *stamp
-	if m.retain {
-		at := b.retained.retain(m)
-		retained = &at
+	if !m.once {
+		m.node, m.seq = b.incarnation, b.seq.Add(1)
 	}
 	if w != nil {
 		w.more()
 	}
-	stored, remote := retained != nil, false
-	stored = b.routes.deliver(m, from) || stored
 	var buf [4]forward
 	var plain []byte
 	routes := b.routes.route(buf[:0], m, 0, "")
+	stored, retained := b.deliverHere(m, routes, w, from)
+	remote := false
 	for _, f := range routes {
-		if f.peer == "" {
-			for _, share := range f.shares {
-				stored = b.routes.share(share, m, 0, w, from) || stored
-			}
-			continue
+		if f.peer != "" {
+			remote = remote || f.durable
+			b.routes.forward(f, m, retained, 0, &plain, w, from)
 		}
-		remote = remote || f.durable
-		b.routes.forward(f, m, retained, 0, &plain, w, from)
 	}
 	if w != nil && (stored || remote) {
 		w.promise(b.needed(stored), remote)
@@ -85,6 +78,42 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 	}
 }
 
+// deliverHere gives a message to this node's retained messages, sessions and groups; stored says that the store keeps something of that.
+func (b *Broker) deliverHere(m *message, routes []forward, w waits, from peer.Sender) (stored bool, retained *stamp) {
+	if !m.once {
+		return b.deliverTo(m, routes, w, from, true)
+	}
+	in := w.(*incoming)
+	b.store.Together(func() { // comes before the lock that publishLive takes
+		in.persist()
+		_, retained = b.deliverTo(m, routes, w, from, !in.sent)
+	})
+	return true, retained
+}
+
+// deliverTo is deliverHere; without sessions, these have it already.
+func (b *Broker) deliverTo(m *message, routes []forward, w waits, from peer.Sender, sessions bool) (stored bool, retained *stamp) {
+	chosen := func() {}
+	if m.retain {
+		at := b.retained.publishLive(m)
+		stored, retained, chosen = true, &at, b.retained.endLive
+	}
+	if !sessions {
+		chosen()
+		return stored, retained
+	}
+	stored = b.routes.deliver(m, from, chosen) || stored
+	for _, f := range routes {
+		if f.peer != "" {
+			continue
+		}
+		for _, share := range f.shares {
+			stored = b.routes.share(share, m, 0, w, from) || stored
+		}
+	}
+	return stored, retained
+}
+
 // needed is the change of the store that an acknowledgement depends on; 0 if there is none.
 func (b *Broker) needed(stored bool) uint64 {
 	if !stored {
@@ -94,7 +123,8 @@ func (b *Broker) needed(stored bool) uint64 {
 }
 
 // deliver gives a message to those sessions of this node that subscribed by themselves; stored says that one of them keeps it.
-func (ro *routing) deliver(m *message, from peer.Pauser) (stored bool) {
+// chosen is called once these are known.
+func (ro *routing) deliver(m *message, from peer.Pauser, chosen func()) (stored bool) {
 	type target struct {
 		s *session
 		d delivery
@@ -126,6 +156,7 @@ func (ro *routing) deliver(m *message, from peer.Pauser) (stored bool) {
 		}
 	})
 	ro.mu.RUnlock()
+	chosen()
 	for _, t := range targets {
 		slices.Sort(t.d.ids)
 		stored = t.s.deliver(t.d, from) || stored
@@ -263,11 +294,19 @@ func (b *Broker) received(body []byte, from peer.Pauser) error {
 	if err != nil {
 		return err
 	}
-	if head.retained != nil {
-		b.retained.merge(m.topic, *head.retained, m)
+	if m.once && head.hops == 0 && b.repeated.known(m) {
+		return nil
 	}
-	if head.plain {
-		b.routes.deliver(m, from)
+	chosen, plain := func() {}, head.plain
+	if head.retained != nil {
+		// Who subscribed here since the other node sent it gets it too, though that node didn't know.
+		plain = b.retained.beginLive(m, *head.retained) || plain
+		chosen = b.retained.endLive
+	}
+	if plain {
+		b.routes.deliver(m, from, chosen)
+	} else {
+		chosen()
 	}
 	for _, filter := range head.shares {
 		b.routes.share(filter, m, head.hops, nil, from)

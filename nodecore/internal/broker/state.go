@@ -13,6 +13,8 @@ const partMax = 4 << 20
 const (
 	recordReleased = 16 // our QoS 2 message waits for PUBCOMP
 	recordReceived = 32 // the client's QoS 2 message waits for PUBREL
+	recordPending  = 48 // likewise, but maybe not all other nodes have it
+	recordUsed     = 64 // the client's QoS 2 messages with this id are finished
 )
 
 // sessionState is a session as it is sent to another node, or kept on disk, where messages and packet ids are records of their
@@ -21,23 +23,29 @@ type sessionState struct {
 	id       string
 	hops     byte
 	stamp    stamp
+	based    stamp // the newest state that it comes from
+	uid      uint64
 	expiry   uint32
 	away     int64 // Unix milliseconds; 0: connected
 	nextID   uint16
 	clean    bool
+	movedAt  stamp
+	settled  bool
 	moved    string // node that has it now; then only the subscriptions are left here
 	subs     []subscription
-	released []uint16     // our QoS 2 messages that wait for PUBCOMP
-	recv     []uint16     // the client's QoS 2 messages that wait for PUBREL
-	dedup    *dedupWindow // when it is written, and
-	ids      []messageID  // when it is read
+	released []uint16          // our QoS 2 messages that wait for PUBCOMP
+	recv     []uint16          // the client's QoS 2 messages that wait for PUBREL
+	uses     map[uint16]uint32 // see inbox
+	dedup    *dedupWindow      // when it is written, and
+	ids      []messageID       // when it is read
 	messages []delivery
 }
 
 func (st *sessionState) append(b []byte) []byte {
 	b = appendString(b, st.id)
 	b = append(b, st.hops)
-	b = st.stamp.append(b)
+	b = st.movedAt.append(st.based.append(st.stamp.append(b)))
+	b = binary.BigEndian.AppendUint64(appendBool(b, st.settled), st.uid)
 	for _, n := range []uint64{uint64(st.expiry), uint64(st.away), uint64(st.nextID)} {
 		b = binary.AppendUvarint(b, n)
 	}
@@ -54,6 +62,10 @@ func (st *sessionState) append(b []byte) []byte {
 		for _, id := range ids {
 			b = binary.BigEndian.AppendUint16(b, id)
 		}
+	}
+	b = binary.AppendUvarint(b, uint64(len(st.uses)))
+	for id, n := range st.uses {
+		b = binary.AppendUvarint(binary.BigEndian.AppendUint16(b, id), uint64(n))
 	}
 	b = st.dedup.append(b)
 	b = binary.AppendUvarint(b, uint64(len(st.messages)))
@@ -74,6 +86,7 @@ func (r *reader) uint16() uint16 {
 
 func (r *reader) sessionState() (st sessionState) {
 	st.id, st.hops, st.stamp = r.string(), r.byte(), r.stamp()
+	st.based, st.movedAt, st.settled, st.uid = r.stamp(), r.stamp(), r.bool(), r.uint64()
 	st.expiry, st.away, st.nextID = uint32(r.uvarint()), int64(r.uvarint()), uint16(r.uvarint())
 	st.clean, st.moved = r.bool(), r.string()
 	for range r.count(6) {
@@ -84,6 +97,13 @@ func (r *reader) sessionState() (st sessionState) {
 		for range r.count(2) {
 			*ids = append(*ids, r.uint16())
 		}
+	}
+	for range r.count(3) {
+		if st.uses == nil {
+			st.uses = map[uint16]uint32{}
+		}
+		id := r.uint16()
+		st.uses[id] = uint32(r.uvarint())
 	}
 	st.ids = r.dedup()
 	for range r.count(1) {
@@ -138,9 +158,17 @@ func parseDelivery(rec []byte) (d delivery, err error) {
 	return d, err
 }
 
+// basedLocked is the newest state that the session comes from.
+func (mv *moving) basedLocked() stamp {
+	if mv.took.compare(mv.based) > 0 {
+		return mv.took
+	}
+	return mv.based
+}
+
 // stateLocked is all of a session but its messages and packet ids.
 func (s *session) stateLocked() sessionState {
-	st := sessionState{id: s.id, stamp: s.stamp, expiry: s.expiry, nextID: s.outbox.nextID, clean: s.clean, moved: s.moved}
+	st := sessionState{id: s.id, stamp: s.stamp, based: s.move.basedLocked(), movedAt: s.move.at, settled: s.move.settled, uid: s.uid, expiry: s.expiry, nextID: s.outbox.nextID, clean: s.clean, moved: s.move.to}
 	if !s.away.IsZero() {
 		st.away = s.away.UnixMilli()
 	}
@@ -151,9 +179,9 @@ func (s *session) stateLocked() sessionState {
 }
 
 // exportLocked is the whole session, in parts that fit a frame each; all but the first are only messages.
-func (s *session) exportLocked() (parts [][]byte) {
+func (s *session) exportLocked() (parts []sessionState) {
 	st := s.stateLocked()
-	st.dedup = s.dedup
+	st.moved, st.dedup, st.uses = "", s.dedup, s.inbox.uses
 	s.outbox.inflight.All(func(f *inflightMessage) bool {
 		if f.released {
 			st.released = append(st.released, f.id)
@@ -166,7 +194,7 @@ func (s *session) exportLocked() (parts [][]byte) {
 	size := 0
 	add := func(d delivery) {
 		if size += d.m.size(); size > partMax && len(st.messages) > 0 {
-			parts = append(parts, st.append(nil))
+			parts = append(parts, st)
 			st, size = sessionState{id: s.id, stamp: s.stamp}, d.m.size()
 		}
 		st.messages = append(st.messages, d)
@@ -175,37 +203,72 @@ func (s *session) exportLocked() (parts [][]byte) {
 		d.dup = true
 		add(d)
 	}
-	s.outbox.queue.All(func(d *delivery) bool { add(*d); return true })
-	return append(parts, st.append(nil))
+	for _, d := range s.outbox.queuedLocked() {
+		add(d)
+	}
+	return append(parts, st)
 }
 
-// importLocked takes over a session from another node; w waits until all nodes know where it is.
-func (s *session) importLocked(st sessionState, w waits) {
-	if s.gone {
+// queuedLocked is the messages of the queue.
+func (o *outbox) queuedLocked() (all []delivery) {
+	o.queue.All(func(d *delivery) bool { all = append(all, *d); return true })
+	return all
+}
+
+// importLocked takes over a state of the session from another node, unless the session comes from it or from a newer one; w waits
+// until all nodes know where it is.
+func (mv *moving) importLocked(st sessionState, w waits) {
+	if mv.s.gone || mv.voidLocked(st) {
 		return
 	}
-	s.dedupLocked()
-	if s.durable() { // another node has had it meanwhile; what is newer here stays
-		s.addLocked(st.messages)
+	mv.s.dedupLocked()
+	if mv.s.durable() { // another node has had it meanwhile; what is newer here stays
+		mv.s.addLocked(st.messages, false)
 	} else {
-		s.expiry, s.outbox.nextID = st.expiry, st.nextID
-		s.restoreLocked(st)
-		later := s.outbox.queue
-		s.outbox.queue, s.outbox.bytes = ring.Queue[delivery]{}, 0
-		for _, d := range st.messages {
-			s.outbox.pushLocked(d)
-			s.duplicateLocked(d.m)
-		}
-		later.All(func(d *delivery) bool { s.outbox.pushLocked(*d); return true })
+		mv.replaceLocked(st)
 	}
-	for _, id := range st.ids {
-		s.dedup.add(id)
+	if st.based.compare(mv.based) > 0 {
+		mv.based = st.based
+	}
+	if st.stamp.compare(mv.took) > 0 {
+		mv.took = st.stamp
+	}
+	for _, id := range append(st.ids, st.dedup.all()...) {
+		mv.s.dedup.add(id)
 	}
 	for _, sub := range st.subs {
-		if _, ok := s.subs.all[sub.filter]; !ok {
-			s.subs.subscribeLocked(sub, w)
+		if _, ok := mv.s.subs.all[sub.filter]; !ok {
+			mv.s.subs.subscribeLocked(sub, w)
 		}
 	}
+}
+
+// voidLocked says whether the session comes from a state, so that there is nothing in it that the session had not, or has finished.
+func (mv *moving) voidLocked(st sessionState) bool {
+	return st.expiry > 0 && st.stamp.t != 0 && (st.stamp.compare(mv.based) <= 0 || st.stamp == mv.took)
+}
+
+// replaceLocked makes a state that of a new session. What has come for it meanwhile comes after what the state has.
+func (mv *moving) replaceLocked(st sessionState) {
+	mv.s.expiry, mv.s.outbox.nextID = st.expiry, st.nextID
+	mv.s.restoreLocked(st)
+	later := mv.s.outbox.queue
+	mv.s.outbox.queue, mv.s.outbox.bytes = ring.Queue[delivery]{}, 0
+	known := map[messageID]bool{} // to the state: what it does not have any more the client has finished
+	for _, id := range append(st.ids, st.dedup.all()...) {
+		known[id] = true
+	}
+	for _, d := range st.messages {
+		known[messageID{d.m.node, d.m.seq}] = true
+		mv.s.outbox.pushLocked(d)
+		mv.s.duplicateLocked(d.m)
+	}
+	later.All(func(d *delivery) bool {
+		if !known[messageID{d.m.node, d.m.seq}] {
+			mv.s.outbox.pushLocked(*d)
+		}
+		return true
+	})
 }
 
 // restoreLocked takes over what is known of packet ids.
@@ -215,22 +278,29 @@ func (s *session) restoreLocked(st sessionState) {
 		s.outbox.persistLocked(d)
 		s.outbox.inflight.Push(inflightMessage{delivery: d, released: true})
 	}
+	s.uid, s.inbox.uses = st.uid, st.uses
+	for id := range st.uses {
+		s.inbox.persistUseLocked(recordUsed, id)
+	}
 	for _, id := range st.recv {
-		s.inbox.receivedLocked(id, 0)
-		s.inbox.persistReceivedLocked(s.inbox.recv[id])
+		s.inbox.receivedLocked(id)
+		s.inbox.persistUseLocked(recordReceived, id)
 	}
 }
 
 // receivedLocked notes a QoS 2 message of the client that has been accepted.
-func (ib *inbox) receivedLocked(id uint16, seq uint64) {
+func (ib *inbox) receivedLocked(id uint16) *incoming {
 	if ib.recv == nil {
 		ib.recv = map[uint16]*incoming{}
 	}
-	ib.recv[id] = &incoming{s: ib.s, seq: seq, id: id, qos: 2, ready: true}
+	in := &incoming{s: ib.s, id: id, qos: 2, ready: true}
+	ib.recv[id] = in
+	return in
 }
 
-// addLocked queues messages that another node had for the session.
-func (s *session) addLocked(all []delivery) {
+// addLocked queues messages that another node had for the session. With rest, they belong to a state that was taken over, as do
+// their packet ids.
+func (s *session) addLocked(all []delivery, rest bool) {
 	if s.gone {
 		return
 	}
@@ -238,7 +308,9 @@ func (s *session) addLocked(all []delivery) {
 		if d.qos == 0 && s.conn == nil || s.duplicateLocked(d.m) {
 			continue
 		}
-		d.id, d.dup = 0, false
+		if d.seq = 0; !rest {
+			d.id, d.dup = 0, false
+		}
 		s.outbox.enqueueLocked(d, nil)
 	}
 }

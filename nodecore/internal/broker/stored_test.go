@@ -200,3 +200,92 @@ func TestStoreFails(t *testing.T) {
 	pub := c.raw5(1, "pub", true)
 	eventually(t, "the other node takes messages again", func() bool { return publish(pub, "t", 1, 1) == 0 })
 }
+
+// finish answers so many PUBRECs, and returns when so many PUBCOMPs have come as well.
+func (r *raw) finish(recs, comps uint16) {
+	r.t.Helper()
+	for recs > 0 || comps > 0 {
+		head, body := r.read()
+		a, err := decodeAck(head, body)
+		if err != nil || a.reason >= 0x80 {
+			r.t.Fatalf("%x %x: %v", head, body, err)
+		}
+		switch {
+		case a.kind == packets.Pubrec && recs > 0:
+			recs--
+			r.ack(packets.Pubrel, a.id)
+		case a.kind == packets.Pubcomp && comps > 0:
+			comps--
+		}
+	}
+}
+
+// The node of a publisher is killed amid messages of QoS 2, which go to sessions on it and on another node; none is lost, and none
+// comes twice.
+func TestQoS2IsOnceWhenThePublishersNodeIsKilled(t *testing.T) {
+	for round := range 6 {
+		t.Run(fmt.Sprint(round), func(t *testing.T) {
+			c := newCluster(t, 2)
+			const n = 300
+			subs := []*raw{c.raw(0, "sub0", false), c.raw(1, "sub1", false)}
+			for _, s := range subs {
+				s.subscribe(2, "t")
+			}
+			pub := c.raw(0, "pub", false)
+			for id := uint16(1); id <= n; id++ {
+				pub.publish("t", fmt.Sprint(id), 2, id, false)
+			}
+			first := uint16(20 * round)
+			pub.finish(first, first/2)
+			near, far := &once{held: map[uint16]bool{}}, &once{held: map[uint16]bool{}}
+			near.receive(subs[0], 17*round)
+			pub.nc.Close()
+			subs[0].nc.Close()
+			c.partition(0)
+			c.kill(0)
+			c.partition()
+			c.start(0)
+			c.meet()
+			pub = c.raw(0, "pub", false)
+			for id := uint16(1); id <= n; id++ {
+				if id <= first {
+					pub.ack(packets.Pubrel, id)
+				} else {
+					pub.publish("t", fmt.Sprint(id), 2, id, true)
+				}
+			}
+			pub.finish(n-first, n)
+			pub.publish("t", "new", 2, 1, false)
+			pub.readAck(packets.Pubrec)
+			near.receive(c.raw(0, "sub0", false), n+1)
+			far.receive(subs[1], n+1)
+			for i, o := range []*once{near, far} {
+				sorted := slices.Clone(o.got)
+				slices.Sort(sorted)
+				if got := len(slices.Compact(sorted)); got != n+1 {
+					t.Errorf("subscriber %d got %d different messages, want %d", i, got, n+1)
+				}
+			}
+		})
+	}
+}
+
+// Retained messages of QoS 2 that go both ways between nodes, and are stored on both, don't wait for each other.
+func TestStoredRetainedGoBothWays(t *testing.T) {
+	c := newCluster(t, 2)
+	const n = 300
+	var pubs []*raw
+	for i := range c.nodes {
+		r := c.raw(i, fmt.Sprint("pub", i), false)
+		r.subscribe(1, fmt.Sprint("none/", i))
+		pubs = append(pubs, r)
+	}
+	for id := uint16(1); id <= n; id++ {
+		for i, r := range pubs {
+			r.write(append([]byte{packets.Publish<<4 | 2<<1 | 1, 8, 0, 3, 'r', '/', byte('0' + i)}, byte(id>>8), byte(id), 'x'))
+		}
+	}
+	for _, r := range pubs {
+		r.finish(n, n)
+	}
+}
