@@ -116,6 +116,9 @@ func (l *keeperLink) send(ctx context.Context, req control.Request) (*control.Cl
 			return cl, st, nil
 		}
 		cl.Close()
+		if errors.Is(err, errOverdue) {
+			return nil, nil, l.overdue(req.Op)
+		}
 		again := errors.Is(err, control.ErrBusy) || errors.Is(err, control.ErrUnheard)
 		if !again || time.Now().After(deadline) {
 			return nil, st, err
@@ -127,7 +130,14 @@ func (l *keeperLink) send(ctx context.Context, req control.Request) (*control.Cl
 const undoTimeout = 75 * time.Second
 
 // errOverdue is the cause of giving up a keeper that does not end an operation when its time is over.
-var errOverdue = errors.New("its keeper does not come to an end, though the time is over; `onemore status` tells how it stands")
+var errOverdue = errors.New("its keeper does not come to an end, though the time is over")
+
+// overdue tells of a keeper that was given up, and the way out.
+func (l *keeperLink) overdue(op control.Op) error {
+	pid, _ := state.LockHolder(l.dir)
+	return &Failure{Phase: string(op), Why: fmt.Sprintf("not done within %v, and the cluster's keeper (pid %d) has not ended it %v later", l.timeout, pid, undoTimeout),
+		Hint: fmt.Sprintf("`onemore status` tells how it stands; `kill -KILL %d` and `onemore down` end it with its nodes", pid)}
+}
 
 // bounded ends the context of an operation when its time, and so much more, is over.
 func (l *keeperLink) bounded(ctx context.Context, more time.Duration) (context.Context, context.CancelFunc) {
@@ -136,13 +146,27 @@ func (l *keeperLink) bounded(ctx context.Context, more time.Duration) (context.C
 	}
 	cause := errOverdue
 	if more == 0 {
-		cause = fmt.Errorf("not done within %v", l.timeout)
+		cause = control.TimeoutError(fmt.Sprintf("not done within %v", l.timeout))
 	}
 	began := l.began
 	if began.IsZero() {
 		began = time.Now()
 	}
 	return context.WithDeadlineCause(ctx, began.Add(l.timeout+more), cause)
+}
+
+// timedOut is err, or, where the time of a bounded context is over, an error that says so.
+func timedOut(bounded context.Context, err error) error {
+	over, ok := errors.AsType[control.TimeoutError](context.Cause(bounded))
+	switch {
+	case err == nil || !ok:
+		return err
+	case err == bounded.Err():
+		return &Failure{Why: over.Error(), Hint: control.MoreTimeHint}
+	case errors.Is(err, over):
+		return &Failure{Why: err.Error(), Hint: control.MoreTimeHint}
+	}
+	return &Failure{Why: fmt.Sprintf("%v: %v", over, err), Hint: control.MoreTimeHint}
 }
 
 // giveUp closes the connection to a keeper that is overdue. A client that is interrupted hears the end.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/proc"
@@ -16,8 +17,10 @@ func (c *Cluster) Down(ctx context.Context, keepData bool) error {
 	if _, err := os.Stat(c.dir); errors.Is(err, fs.ErrNotExist) {
 		return noCluster(c.name)
 	}
+	l := c.keeperLink
+	l.began = time.Now()
 	pid, _ := c.keeperID()
-	_, err := c.do(ctx, control.Request{Op: control.OpDown, KeepData: keepData})
+	_, err := l.do(ctx, control.Request{Op: control.OpDown, KeepData: keepData})
 	if err != nil {
 		return err
 	}
@@ -27,9 +30,9 @@ func (c *Cluster) Down(ctx context.Context, keepData bool) error {
 	if pid.IsZero() {
 		return nil
 	}
-	limited, cancel := c.bounded(ctx, 0)
+	limited, cancel := l.bounded(ctx, 0)
 	defer cancel()
-	return proc.Wait(limited, pid)
+	return timedOut(limited, proc.Wait(limited, pid))
 }
 
 // Watch returns a channel that is closed when the cluster's keeper has ended, because somebody took the cluster down or because it

@@ -51,6 +51,7 @@ func up(ctx context.Context, o Options, call upCall) (*Cluster, *Status, *Owners
 		return nil, nil, nil, err
 	}
 	c.began = time.Now()
+	defer func() { c.began = time.Time{} }() // what follows on this cluster has a time of its own
 	bounded, cancel := c.bounded(ctx, 0)
 	defer cancel()
 	c.prestart()
@@ -59,7 +60,7 @@ func up(ctx context.Context, o Options, call upCall) (*Cluster, *Status, *Owners
 	for try := 1; ; try++ {
 		r, err := c.resolveUp(bounded, o, target{add: call.add, stamp: call.stamp, taken: taken})
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, nil, nil, timedOut(bounded, err)
 		}
 		var own *Ownership
 		var st *Status
