@@ -51,7 +51,7 @@ func blameShared(nodes []*node.Node, found []control.Finding) {
 				continue
 			}
 			same := slices.ContainsFunc(found, func(g control.Finding) bool { return undeclaredTCP(g) && g.Node == other && g.Address == f.Address })
-			if same || count[other] < count[f.Node] && n.Is(control.Running) && n.SaysInUse() {
+			if same || count[other] < count[f.Node] && n.Is(control.Running) && node.SaysInUse(n) {
 				shared[i] = other
 				break
 			}
