@@ -24,10 +24,12 @@ func (c *Cluster) Down(ctx context.Context, keepData bool) error {
 	if now, ok := c.keeperID(); ok {
 		pid = now
 	}
-	if !pid.IsZero() {
-		return proc.Wait(ctx, pid)
+	if pid.IsZero() {
+		return nil
 	}
-	return nil
+	limited, cancel := c.bounded(ctx, 0)
+	defer cancel()
+	return proc.Wait(limited, pid)
 }
 
 // Watch returns a channel that is closed when the cluster's keeper has ended, because somebody took the cluster down or because it

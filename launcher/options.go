@@ -18,6 +18,9 @@ import (
 // DefaultCount is the number of nodes of a new cluster whose options name none.
 const DefaultCount = 3
 
+// NoTimeout is the Options.Timeout of an operation that is never given up.
+const NoTimeout = time.Duration(-1)
+
 // defaultCluster is the name of a cluster whose options name none.
 const defaultCluster = "default"
 
@@ -42,7 +45,7 @@ type Options struct {
 	Nodes    map[int]NodeOptions
 	Files    []FilePlan // written over the copy of every node, before its edits
 
-	Timeout  time.Duration     // of one operation; 0: none
+	Timeout  time.Duration     // of one operation; 0: as long as something moves on, see docs/templates.md at ready.timeout; NoTimeout: none
 	Keep     bool              // leave everything in place when `up` fails
 	places   map[string]string // where in the project file an option stands ("FILE: line N: KEY"), by its key; see values
 	Progress func(Event)       `json:"-"` // may be nil; called from one goroutine at a time

@@ -266,18 +266,17 @@ func (c *call) say(kind, text string) {
 	fmt.Fprintf(c.Stderr, "onemore: %s: %s\n", kind, strings.TrimSpace(text))
 }
 
-func checkTimeout(d time.Duration) error {
-	if d < 0 {
-		return &launcher.InputError{Err: fmt.Errorf("--timeout %v is before it has begun", d), Hint: "for example 30s; 0 is no limit"}
+// openFor is open with the time that a command may take.
+func (c *call) openFor(t *timeoutFlag, p *progress) (*launcher.Cluster, error) {
+	timeout, err := t.limit()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return c.open(timeout, p)
 }
 
 // open returns the cluster that -c names.
 func (c *call) open(timeout time.Duration, p *progress) (*launcher.Cluster, error) {
-	if err := checkTimeout(timeout); err != nil {
-		return nil, err
-	}
 	o := launcher.Options{Timeout: timeout}
 	if p != nil {
 		o.Progress = p.event

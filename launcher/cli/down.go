@@ -13,14 +13,18 @@ import (
 
 func downCommand(c *call) *cobra.Command {
 	var all, keepData bool
-	timeout := settleTimeout
+	var timeout *timeoutFlag
 	cmd := &cobra.Command{Use: "down", Short: "Stop the cluster and remove it: nothing is left", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			take := downNamed
 			if all {
 				take = downAll
 			}
-			done, err := take(cmd.Context(), c, timeout, keepData)
+			limit, err := timeout.limit()
+			if err != nil {
+				return err
+			}
+			done, err := take(cmd.Context(), c, limit, keepData)
 			if err != nil || !c.json {
 				return err
 			}
@@ -28,7 +32,7 @@ func downCommand(c *call) *cobra.Command {
 		}}
 	cmd.Flags().BoolVar(&all, "all", false, "every cluster")
 	cmd.Flags().BoolVar(&keepData, "keep-data", false, "stop everything, but leave the directories; `up` starts it again")
-	cmd.Flags().DurationVar(&timeout, "timeout", settleTimeout, "give up after this time")
+	timeout = addTimeout(cmd, "")
 	return cmd
 }
 

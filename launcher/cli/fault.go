@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -57,13 +56,13 @@ func faultHealCommand(c *call) *cobra.Command {
 
 func faultChange(c *call, use, short, example string, args cobra.PositionalArgs,
 	run func(ctx context.Context, cl *launcher.Cluster, args []string) (*launcher.Status, error)) *cobra.Command {
-	timeout := settleTimeout
+	var timeout *timeoutFlag
 	if example != "" {
 		example = "  " + example
 	}
 	cmd := &cobra.Command{Use: use, Short: short, Example: example, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
 		p := c.progress()
-		cl, err := c.open(timeout, p)
+		cl, err := c.openFor(timeout, p)
 		if err != nil {
 			return err
 		}
@@ -74,14 +73,14 @@ func faultChange(c *call, use, short, example string, args cobra.PositionalArgs,
 		}
 		return showFaults(c, st)
 	}}
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "give up after this time")
+	timeout = addTimeout(cmd, "")
 	return cmd
 }
 
 func faultListCommand(c *call) *cobra.Command {
 	return &cobra.Command{Use: "ls", Short: "The faults that are set", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cl, err := c.open(settleTimeout, nil)
+			cl, err := c.open(0, nil)
 			if err != nil {
 				return err
 			}

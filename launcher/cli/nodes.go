@@ -4,23 +4,19 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"onemore/launcher"
 )
 
-// settleTimeout bounds the commands that change running clusters, unless --timeout says otherwise.
-const settleTimeout = time.Minute
-
 // nodeCommand is a command on some nodes, or on all.
 func nodeCommand(c *call, use, short string, args cobra.PositionalArgs,
 	run func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error)) *cobra.Command {
-	timeout := settleTimeout
+	var timeout *timeoutFlag
 	cmd := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
 		p := c.progress()
-		cl, err := c.open(timeout, p)
+		cl, err := c.openFor(timeout, p)
 		if err != nil {
 			return err
 		}
@@ -35,13 +31,13 @@ func nodeCommand(c *call, use, short string, args cobra.PositionalArgs,
 		}
 		return c.show(st, false)
 	}}
-	cmd.Flags().DurationVar(&timeout, "timeout", settleTimeout, "give up after this time")
+	timeout = addTimeout(cmd, "")
 	cmd.ValidArgsFunction = c.completeNodes
 	return cmd
 }
 
 func addCommand(c *call) *cobra.Command {
-	timeout := settleTimeout
+	var timeout *timeoutFlag
 	cmd := &cobra.Command{Use: "add [K]", Short: "Add K nodes (default 1) to the cluster", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k := 1
@@ -52,7 +48,7 @@ func addCommand(c *call) *cobra.Command {
 				}
 			}
 			p := c.progress()
-			cl, err := c.open(timeout, p)
+			cl, err := c.openFor(timeout, p)
 			if err != nil {
 				return err
 			}
@@ -63,7 +59,7 @@ func addCommand(c *call) *cobra.Command {
 			}
 			return c.show(st, false)
 		}}
-	cmd.Flags().DurationVar(&timeout, "timeout", settleTimeout, "give up after this time, and undo")
+	timeout = addTimeout(cmd, ", and undo")
 	return cmd
 }
 

@@ -20,8 +20,11 @@ func snapshotCommand(c *call) *cobra.Command {
 	return cmd
 }
 
+// snapshotTimeout bounds the copying of all nodes' directories, during which nothing is heard.
+const snapshotTimeout = 10 * time.Minute
+
 func snapshotSaveCommand(c *call) *cobra.Command {
-	timeout := upgradeTimeout
+	timeout := snapshotTimeout
 	cmd := &cobra.Command{Use: "save NAME", Short: "Copy the directories of all nodes", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := c.progress()
@@ -44,7 +47,7 @@ func snapshotSaveCommand(c *call) *cobra.Command {
 			fmt.Fprintf(c.Stdout, "saved %s: %d nodes of cluster %s (%s), %s\n", s.Name, s.Nodes, s.Cluster, how, formatBytes(s.Bytes))
 			return nil
 		}}
-	cmd.Flags().DurationVar(&timeout, "timeout", upgradeTimeout, "give up after this time")
+	cmd.Flags().DurationVar(&timeout, "timeout", snapshotTimeout, "give up after this time")
 	return cmd
 }
 

@@ -12,7 +12,7 @@ func statusCommand(c *call) *cobra.Command {
 	var exitCode bool
 	cmd := &cobra.Command{Use: "status", Short: "The nodes of the cluster, looked at, not remembered", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cl, err := c.open(settleTimeout, nil)
+			cl, err := c.open(0, nil)
 			if err != nil {
 				return err
 			}

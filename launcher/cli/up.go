@@ -6,15 +6,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"onemore/launcher"
 )
-
-// defaultTimeout bounds the making of a cluster.
-const defaultTimeout = time.Minute
 
 const templateUsage = "what to launch: a name that onemore templates lists, or a template's file or folder"
 
@@ -25,6 +21,7 @@ type planFlags struct {
 	env  []string
 	par  []string
 	node []string
+	time *timeoutFlag
 	// changed tells whether a flag is on the command line. Options that are not may come from the project file.
 	changed func(flag string) bool
 }
@@ -50,7 +47,7 @@ func (f *planFlags) addServer(cmd *cobra.Command) {
 	fl.StringArrayVar(&f.par, "param", nil, "NAME=VALUE: a setting of the template")
 	fl.StringVar(&f.o.Join, "join", "", "how nodes join: config, command or none (default: the template's)")
 	fl.StringVar(&f.o.Bin, "bin", "", "the server's program, where it is not the one on PATH")
-	fl.DurationVar(&f.o.Timeout, "timeout", 0, fmt.Sprintf("give up after this time, and undo; 0: never (default %v)", defaultTimeout))
+	f.time = addTimeout(cmd, ", and undo")
 	f.changed = fl.Changed
 }
 
@@ -103,14 +100,10 @@ func (f *planFlags) options(c *call) (launcher.Options, error) {
 	if err := errors.Join(errs...); err != nil {
 		return o, &launcher.InputError{Err: err, Hint: "see `onemore up --help`"}
 	}
-	o = o.Over(project.Options)
-	switch {
-	case f.changed("timeout"):
-		o.Timeout = f.o.Timeout // also 0: none
-	case o.Timeout == 0:
-		o.Timeout = defaultTimeout
+	if o.Timeout, err = f.time.limit(); err != nil {
+		return o, err
 	}
-	return o, checkTimeout(o.Timeout)
+	return o.Over(project.Options), nil
 }
 
 func portOf(s string) (int, error) {

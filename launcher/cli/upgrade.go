@@ -2,20 +2,16 @@ package cli
 
 import (
 	"errors"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"onemore/launcher"
 )
 
-// upgradeTimeout bounds an upgrade of all nodes, one after the other.
-const upgradeTimeout = 10 * time.Minute
-
 func upgradeCommand(c *call) *cobra.Command {
 	var o launcher.UpgradeOptions
 	var rollback bool
-	timeout := upgradeTimeout
+	var timeout *timeoutFlag
 	cmd := &cobra.Command{
 		Use:   "upgrade [NODE…]",
 		Short: "Give nodes (default: all) a new node directory or program, one at a time",
@@ -29,7 +25,7 @@ func upgradeCommand(c *call) *cobra.Command {
 				return usage(cmd, errors.New("--rollback goes back to what was; it takes no --source and no --bin"))
 			}
 			p := c.progress()
-			cl, err := c.open(timeout, p)
+			cl, err := c.openFor(timeout, p)
 			if err != nil {
 				return err
 			}
@@ -53,7 +49,7 @@ func upgradeCommand(c *call) *cobra.Command {
 	f.StringVarP(&o.Source, "source", "s", "", "the new node directory; it is never written to")
 	f.StringVar(&o.Bin, "bin", "", "the new program, where it is not in the node directory")
 	f.BoolVar(&rollback, "rollback", false, "go back to what the nodes were")
-	f.DurationVar(&timeout, "timeout", upgradeTimeout, "give up after this time")
+	timeout = addTimeout(cmd, "")
 	cmd.ValidArgsFunction = c.completeNodes
 	return cmd
 }

@@ -34,7 +34,7 @@ type Options struct {
 	Env      map[string]string // of every node
 	Params   map[string]string // the template's own settings
 	Join     string
-	Timeout  time.Duration // of every operation; 0 is a minute
+	Timeout  time.Duration // of every operation; 0: as long as something moves on
 	Verbose  bool          // log every event
 }
 
@@ -66,9 +66,6 @@ func Up(t testing.TB, n int, o Options) *Cluster {
 func start(ctx context.Context, t testing.TB, n int, o Options) (*Cluster, func(), error) {
 	if o.Base == "" {
 		o.Base = "auto"
-	}
-	if o.Timeout == 0 {
-		o.Timeout = time.Minute
 	}
 	opts := launcher.Options{Cluster: launcher.UniqueName("test"), Template: o.Template, Source: o.Source, Count: n, Base: o.Base, Env: o.Env,
 		Params: o.Params, Join: o.Join, Timeout: o.Timeout}
@@ -241,6 +238,9 @@ func (c *Cluster) do(op func(context.Context, ...int) (*launcher.Status, error),
 
 // context bounds one operation. It is not the test's own, which ends before its cleanups run.
 func (c *Cluster) context() (context.Context, context.CancelFunc) {
+	if c.o.Timeout <= 0 {
+		return context.WithCancel(context.Background())
+	}
 	return context.WithTimeout(context.Background(), c.o.Timeout)
 }
 

@@ -21,8 +21,8 @@ type patience struct {
 	moved chan struct{}
 }
 
-// WithPatience returns a context that ends when for that time neither moved was called nor a log of the nodes that are being started has
-// got lines that it did not have before, numbers aside; its cause is a control.TimeoutError. cancel must be called.
+// WithPatience returns a context that ends when moved was not called for that time, and for half of it no log of the nodes that are being
+// started has got a line that it did not have before, numbers aside; its cause is a control.TimeoutError. cancel must be called.
 func WithPatience(parent context.Context, time time.Duration, nodes func() []*Node) (ctx context.Context, moved, cancel func()) {
 	p := &patience{time: time, nodes: nodes, moved: make(chan struct{}, 1)}
 	ctx, end := context.WithCancelCause(parent)
@@ -46,7 +46,7 @@ func WithPatience(parent context.Context, time time.Duration, nodes func() []*No
 func (p *patience) last(ctx context.Context) error {
 	tick := time.NewTicker(max(p.time/patienceLooks, time.Millisecond))
 	defer tick.Stop()
-	since, seen := time.Now(), map[string]bool{}
+	since, grew, seen := time.Now(), time.Now(), map[string]bool{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -54,12 +54,14 @@ func (p *patience) last(ctx context.Context) error {
 		case <-p.moved:
 			since = time.Now()
 		case <-tick.C:
-			grown := p.grown(seen)
+			if p.grown(seen) {
+				grew = time.Now()
+			}
 			waited := time.Since(since)
 			switch {
 			case waited >= patienceFar*p.time:
 				return control.TimeoutError(fmt.Sprintf("nothing but its log has moved on for %v", patienceFar*p.time))
-			case waited >= p.time && !grown:
+			case waited >= p.time && time.Since(grew) >= p.time/2:
 				return control.TimeoutError(fmt.Sprintf("nothing has moved on for %v", waited.Round(time.Second/10)))
 			}
 		}

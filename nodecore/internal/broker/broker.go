@@ -244,7 +244,7 @@ type Stats struct {
 
 // StoreTrouble is why nothing can be stored at the moment; "" if it can.
 func (b *Broker) StoreTrouble() string {
-	if err, _ := b.store.Trouble(); err != nil {
+	if _, err := b.store.Trouble(); err != nil {
 		return err.Error()
 	}
 	return ""
@@ -258,7 +258,7 @@ func (b *Broker) Stats() Stats {
 		Forwarded: b.stats.forwarded.Load(), Dropped: b.stats.dropped.Load(),
 		Links: b.mesh.Stats(),
 	}
-	_, st.StoreFailures = b.store.Trouble()
+	st.StoreFailures, _ = b.store.Trouble()
 	b.routes.mu.RLock()
 	for _, filters := range b.routes.peers {
 		st.Routes += len(filters)

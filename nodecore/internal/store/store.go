@@ -183,7 +183,7 @@ func (s *Store) put(k key, value []byte, created bool) {
 	}
 	s.next.last = s.number.Add(1)
 	s.next.changes[k] = change{value: value, created: created || s.next.changes[k].created}
-	s.wakeLocked()
+	wakeLocked(s)
 }
 
 func (s *Store) delete(k key) {
@@ -198,33 +198,35 @@ func (s *Store) delete(k key) {
 		return
 	}
 	s.next.changes[k] = change{}
-	s.wakeLocked()
+	wakeLocked(s)
 }
 
 // Settled says whether there is nothing that Wait would wait for.
 func (s *Store) Settled() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failing == nil && (s.mode != Always || s.pendingLocked(s.number.Load()) == nil)
+	return s.failing == nil && (s.mode != Always || pendingLocked(s, s.number.Load()) == nil)
 }
 
 // Retained calls each for every topic kept. The value must not be changed.
 func (s *Store) Retained(each func(topic string, value []byte) error) error {
-	return s.each(retained, each)
+	return eachOf(s, retained, each)
 }
 
 // Sessions calls each for every session kept. The value must not be changed.
 func (s *Store) Sessions(each func(client string, value []byte) error) error {
-	return s.each(sessions, each)
+	return eachOf(s, sessions, each)
 }
 
 // Links calls each for every node whose frames have been handled. The value must not be changed.
-func (s *Store) Links(each func(node string, value []byte) error) error { return s.each(links, each) }
+func (s *Store) Links(each func(node string, value []byte) error) error {
+	return eachOf(s, links, each)
+}
 
 // Messages calls each for every message of every session, those of one session together and in order.
 // The value must not be changed.
 func (s *Store) Messages(each func(client string, seq uint64, value []byte) error) error {
-	return s.each(messages, func(k string, v []byte) error {
+	return eachOf(s, messages, func(k string, v []byte) error {
 		if len(k) < 10 || len(k) != 10+int(binary.BigEndian.Uint16([]byte(k[:2]))) {
 			return fmt.Errorf("message key of %d bytes", len(k))
 		}
@@ -232,8 +234,8 @@ func (s *Store) Messages(each func(client string, seq uint64, value []byte) erro
 	})
 }
 
-// each walks a bucket, pending changes included.
-func (s *Store) each(b bucket, fn func(k string, v []byte) error) error {
+// eachOf walks a bucket, pending changes included.
+func eachOf(s *Store, b bucket, fn func(k string, v []byte) error) error {
 	s.mu.Lock()
 	pending := len(s.next.changes) > 0
 	s.mu.Unlock()

@@ -294,7 +294,7 @@ func TestFailedWriteIsTriedAgain(t *testing.T) {
 	if err := s.Wait(s.Number()); err == nil {
 		t.Fatal("stored without a directory")
 	}
-	if err, n := s.Trouble(); err == nil || n == 0 {
+	if n, err := s.Trouble(); err == nil || n == 0 {
 		t.Errorf("trouble %v, %d failures", err, n)
 	}
 	if err := os.Rename(dir+"2", dir); err != nil {
@@ -305,7 +305,7 @@ func TestFailedWriteIsTriedAgain(t *testing.T) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for { // by itself, without another change
-		if err, _ := s.Trouble(); err == nil {
+		if _, err := s.Trouble(); err == nil {
 			break
 		}
 		select {

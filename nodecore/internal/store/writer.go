@@ -7,7 +7,7 @@ import (
 )
 
 // wakeLocked starts the writer, or lets it know of the first change.
-func (s *Store) wakeLocked() {
+func wakeLocked(s *Store) {
 	if !s.running {
 		s.running = true
 		s.writer.Go(s.run)
@@ -31,7 +31,7 @@ func (s *Store) Number() uint64 { return s.number.Load() }
 // be repeated, but what depends on them can't be promised now. The caller is not inside Together.
 func (s *Store) Wait(number uint64) error {
 	s.mu.Lock()
-	b := s.pendingLocked(number)
+	b := pendingLocked(s, number)
 	if b == nil || s.mode != Always && s.failing == nil {
 		s.mu.Unlock()
 		return nil
@@ -49,7 +49,7 @@ func (s *Store) Wait(number uint64) error {
 }
 
 // pendingLocked returns the batch to wait for; nil if there is none.
-func (s *Store) pendingLocked(number uint64) *batch {
+func pendingLocked(s *Store, number uint64) *batch {
 	switch {
 	case number <= s.stored:
 		return nil
@@ -68,11 +68,11 @@ func (s *Store) Together(f func()) {
 	f()
 }
 
-// Trouble is why changes can't be written at the moment, nil if they can, and how many attempts have failed so far.
-func (s *Store) Trouble() (err error, failures uint64) {
+// Trouble is how many attempts to write have failed so far, and why changes can't be written at the moment, nil if they can.
+func (s *Store) Trouble() (failures uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failing, s.errs
+	return s.errs, s.failing
 }
 
 // run writes batches until Close.
@@ -84,20 +84,20 @@ func (s *Store) run() {
 		case <-s.quit:
 			return
 		}
-		s.pause(FlushInterval, s.urgent)
+		pause(s, FlushInterval, s.urgent)
 		due := s.mode == Always || s.mode == Interval && time.Since(synced) >= syncInterval
 		if due {
 			synced = time.Now()
 		}
 		if s.flush(due) != nil {
-			s.pause(retryAfter, nil)
+			pause(s, retryAfter, nil)
 			signal(s.wake)
 		}
 	}
 }
 
 // pause waits for a time, Close, or what is sent on cut.
-func (s *Store) pause(d time.Duration, cut <-chan struct{}) {
+func pause(s *Store, d time.Duration, cut <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -111,7 +111,7 @@ func (s *Store) pause(d time.Duration, cut <-chan struct{}) {
 func (s *Store) flush(sync bool) error {
 	s.io.Lock()
 	defer s.io.Unlock()
-	b := s.take()
+	b := take(s)
 	err := s.files.append(b.changes, sync)
 	if err != nil {
 		err = fmt.Errorf("write store %q: %w", s.files.path, err)
@@ -126,7 +126,7 @@ func (s *Store) flush(sync bool) error {
 			s.log.Error("store can't be written, and is tried again", "error", err)
 		}
 		s.failing = err
-		s.mergeLocked(b)
+		mergeLocked(s, b)
 		return err
 	}
 	if s.failing != nil {
@@ -137,7 +137,7 @@ func (s *Store) flush(sync bool) error {
 }
 
 // take makes what has changed so far the batch that is being written.
-func (s *Store) take() *batch {
+func take(s *Store) *batch {
 	s.together.Lock()
 	defer s.together.Unlock()
 	s.mu.Lock()
@@ -148,7 +148,7 @@ func (s *Store) take() *batch {
 }
 
 // mergeLocked makes the changes of a batch that was not written pending again. Newer ones of the same keys stay.
-func (s *Store) mergeLocked(b *batch) {
+func mergeLocked(s *Store, b *batch) {
 	for k, c := range b.changes {
 		if _, newer := s.next.changes[k]; !newer {
 			s.next.changes[k] = c
@@ -163,7 +163,7 @@ func (s *Store) Flush() error { return s.flush(true) }
 func (s *Store) Reset() error {
 	s.io.Lock()
 	defer s.io.Unlock()
-	b := s.take()
+	b := take(s)
 	s.mu.Lock()
 	closed := s.closed
 	s.writing, s.stored, s.failing = nil, b.last, nil
