@@ -1,6 +1,8 @@
 package proc
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +15,9 @@ import (
 // working directory of who bound them, by inode.
 func BoundSockets() (map[uint64]string, error) {
 	b, err := os.ReadFile("/proc/net/unix")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // a kernel, or a sandbox, without a list of them
+	}
 	if err != nil {
 		return nil, err
 	}
