@@ -25,6 +25,11 @@ func testEMQXRetained(t *testing.T, e emqx) {
 			for _, step := range steps[1:] {
 				c.keepsRetained(step)
 			}
+			_, told, code := h.run("snapshot", "save", "retained-"+name)
+			if code != 0 || !strings.Contains(told, "retained messages live in the memory of the nodes") {
+				t.Errorf("snapshot save does not say what it lacks: exit %d\n%s", code, told)
+			}
+			h.ok("snapshot", "rm", "retained-"+name)
 			st, _ := h.status("default")
 			h.downClean("default", st)
 		})

@@ -75,7 +75,7 @@ func listenerOf(t *testing.T, addr string) string {
 	return ""
 }
 
-// ofAnother tells whether a process is a test's own, or belongs to another cluster.
+// ofAnother reports whether a process is a test's own, or belongs to another cluster.
 func ofAnother(pid, cluster string) bool {
 	const key = "ONEMORE_CLUSTER_ID="
 	if pid == strconv.Itoa(os.Getpid()) {

@@ -125,7 +125,7 @@ func (c *checker) life(ctx context.Context) {
 	defer a.end()
 	defer b.end()
 	c.step(fmt.Sprintf("up %d, and up %d of another cluster at the same time", a.count, b.count), func() error { return c.up(ctx) })
-	c.step("every node listens where it should, and nowhere else", func() error { return errors.Join(a.audit(ctx), b.audit(ctx)) })
+	c.step("every node listens where it should, and nowhere else, and writes in its folder only", func() error { return errors.Join(a.audit(ctx), b.audit(ctx)) })
 	c.step("add a node", func() error {
 		st, err := a.c.Add(ctx, 1)
 		return errors.Join(err, full(st, 1, 2, 3, 4))

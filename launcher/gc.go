@@ -86,7 +86,7 @@ func sweepHome(home string) ([]string, error) {
 	return done, errors.Join(errs...)
 }
 
-// halfMade tells whether a folder of that name is one that was not complete yet.
+// halfMade reports whether a folder of that name is one that was not complete yet.
 func halfMade(name string) bool { return strings.HasPrefix(name, ".new-") }
 
 // sweep removes the folders in dir whose name matches and that no process is making. Only what has our mark, or is empty, is

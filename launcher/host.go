@@ -16,7 +16,7 @@ import (
 
 // hostView is what a plan must know of this host's ports and of the environment, and the ports in the form in which it was read.
 func hostView() (plan.Host, ports.View, error) {
-	v, err := ports.Look()
+	v, err := ports.Observe()
 	if err != nil {
 		return plan.Host{}, v, fmt.Errorf("look at the host's ports: %w", err)
 	}

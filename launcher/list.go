@@ -33,7 +33,7 @@ func Names() ([]string, error) {
 	return names, nil
 }
 
-// mayBeCluster tells whether a folder of ONEMORE_HOME is a cluster's, in whatever state: it has our mark, a mark that can't be
+// mayBeCluster reports whether a folder of ONEMORE_HOME is a cluster's, in whatever state: it has our mark, a mark that can't be
 // read, or a record.
 func mayBeCluster(dir string) bool {
 	_, ok, err := nodedir.Marked(dir)

@@ -244,7 +244,7 @@ func sameFile(f *os.File, as fs.FileInfo) bool {
 	return err == nil && os.SameFile(is, as)
 }
 
-// replaced tells whether the open file is no longer the log: it was rotated away, or was LOG.1 from the start.
+// replaced reports whether the open file is no longer the log: it was rotated away, or was LOG.1 from the start.
 func (l *logReader) replaced() bool {
 	now, err := os.Stat(l.path)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"onemore/launcher/internal/proc"
 )
 
-// How an executable is told to be a keeper: its first argument, or (a test binary) this variable, which TestMain looks at.
+// What makes an executable a keeper: its first argument or, for a test binary, this variable, which TestMain reads.
 const (
 	KeeperCommand = "__keeper"
 	RoleVariable  = "ONEMORE_ROLE"
@@ -25,7 +25,7 @@ const (
 	TestMainVariable = "ONEMORE_TEST_MAIN"
 )
 
-// InCluster tells whether this process was started for a node of a cluster.
+// InCluster reports whether this process was started for a node of a cluster.
 func InCluster() bool { return os.Getenv(node.MarkCluster) != "" }
 
 // RunKeeper is what the process started as KeeperCommand does: it keeps the cluster in dir until it is down.

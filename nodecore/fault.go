@@ -66,7 +66,7 @@ func (n *Node) Faults() []Fault {
 	return list
 }
 
-// linkFaults tells the links what the fault table says.
+// linkFaults returns the faults of the table in the form that the links want.
 func (n *Node) linkFaults(name string) (out, in peer.Fault) {
 	return peerFault(n.faults.To(name)), peerFault(n.faults.From(name))
 }

@@ -14,8 +14,8 @@ import (
 // stop the node.
 const notifyTime = 500 * time.Millisecond
 
-// notifier tells whoever started the node how it is doing, in sd_notify's
-// form. It is used by one goroutine. The zero notifier tells nobody.
+// notifier reports the node's state to the process that started it, in
+// sd_notify's form. It is used by one goroutine. The zero notifier does nothing.
 type notifier struct {
 	socket string // a path, or an abstract name after @
 }
@@ -27,7 +27,7 @@ func newNotifier(socket string) (notifier, error) {
 	return notifier{socket: socket}, nil
 }
 
-// send tells a state. It opens the socket each time, so that a supervisor may
+// send reports a state. It opens the socket each time, so that a supervisor may
 // come back, and gives up rather than wait, at the latest when ctx ends. An error for which again is true is
 // worth another try: the supervisor is there, but busy.
 func (n notifier) send(ctx context.Context, state string) (again bool, err error) {

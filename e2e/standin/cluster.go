@@ -135,7 +135,7 @@ func (c *cluster) mend(ctx context.Context) {
 	}
 }
 
-// waiting tells whether the node that must be up first is not.
+// waiting reports whether the node that must be up first is not.
 func (c *cluster) waiting() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

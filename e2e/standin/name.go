@@ -33,7 +33,7 @@ func (n nodeName) host() string {
 	return host
 }
 
-// checkShort tells whether the part before the @ may be used.
+// checkShort reports whether the part before the @ may be used.
 func (n nodeName) checkShort() error {
 	if !shortNamePattern.MatchString(n.short()) {
 		return spoken(fmt.Sprintf("Invalid node name, should be of format '%s'.", shortNamePattern))
@@ -41,7 +41,7 @@ func (n nodeName) checkShort() error {
 	return nil
 }
 
-// reachable tells whether Erlang's long names allow the host: an IP address or a dotted name. A node with another host
+// reachable reports whether Erlang's long names allow the host: an IP address or a dotted name. A node with another host
 // runs, but nobody can talk to it.
 func (n nodeName) reachable() bool {
 	host := n.host()

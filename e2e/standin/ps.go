@@ -78,7 +78,7 @@ func psLines() (map[int][]string, error) {
 	return lines, nil
 }
 
-// isVM tells whether a process is (still) a node; a zombie has no command line, so it is none.
+// isVM reports whether a process is (still) a node; a zombie has no command line, so it is none.
 func isVM(pid int) bool {
 	found, err := findVMs()
 	if err != nil {

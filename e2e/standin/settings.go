@@ -67,7 +67,7 @@ type release struct {
 // is5 says that the release is 5.0 or later: HOCON, one script, no plugins.
 func (r release) is5() bool { return r.since(5, 0) }
 
-// since tells whether the release is that version or a later one.
+// since reports whether the release is that version or a later one.
 func (r release) since(major, minor int) bool {
 	var own [2]int
 	if _, err := fmt.Sscanf(r.version, "%d.%d", &own[0], &own[1]); err != nil {

@@ -211,7 +211,7 @@ func (s *script) patience() (time.Duration, int) {
 	return s.pace.of(whole), seconds
 }
 
-// hopeless tells whether a node that runs can never be reached under its name.
+// hopeless reports whether a node that runs can never be reached under its name.
 func (s *script) hopeless(loaded settings) bool {
 	if wrong, err := faultsFrom(s.env, loaded.name); err != nil || wrong[faultNoListen] {
 		return true
@@ -219,7 +219,7 @@ func (s *script) hopeless(loaded settings) bool {
 	return !loaded.name.reachable() || !isLocal(loaded.name.host())
 }
 
-// isLocal tells whether a host's address is one of this machine's. A host that has a name is taken to be.
+// isLocal reports whether a host's address is one of this machine's. A host that has a name is taken to be.
 func isLocal(host string) bool {
 	ip := net.ParseIP(host)
 	if ip == nil || ip.IsLoopback() {

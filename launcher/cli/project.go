@@ -43,7 +43,7 @@ func (c *call) readProject() (*launcher.Project, error) {
 	return p, err
 }
 
-// exists tells a missing project file from one that names a missing file.
+// exists reports whether the project file itself is there; an error about a file that it names is not about that.
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil

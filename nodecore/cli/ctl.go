@@ -24,7 +24,7 @@ type failure struct {
 
 func (f *failure) Error() string { return f.what + ": " + f.why }
 
-// CtlOwns tells whether the arguments after `ctl` are for the built-in node of
+// CtlOwns reports whether the arguments after `ctl` are for the built-in node of
 // a directory, rather than for a node of a launched cluster: they name the
 // directory, or begin with one of the node's commands.
 func CtlOwns(args []string) bool {

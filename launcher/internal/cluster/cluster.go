@@ -2,7 +2,7 @@
 // until all nodes see each other, and the cluster's status. It offers what operations are made of; it has no operations itself
 // (package operation), and nothing of one node alone (package node).
 //
-// Start at Cluster and Record. OfflineStatus tells of a cluster that no keeper runs.
+// Start at Cluster and Record. OfflineStatus is the status of a cluster without a keeper.
 package cluster
 
 import (

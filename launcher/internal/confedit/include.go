@@ -198,13 +198,13 @@ func (f *File) winner(key string) (winner, error) {
 	return best, nil
 }
 
-// hides tells whether a table stands after an include, and so, in a format of that kind, in the place of an included one.
+// hides reports whether a table stands after an include, and so, in a format of that kind, in the place of an included one.
 func (f *File) hides(in *include, names []string) bool {
 	table := f.syn.find(f.root, names)
 	return f.syn.lastTable && table != nil && table.from > in.at
 }
 
-// has tells whether the file, or one that it includes, has a key at its top.
+// has reports whether the file, or one that it includes, has a key at its top.
 func (f *File) has(name string) bool {
 	w, err := f.winner(f.syn.key([]string{name}))
 	return err == nil && w.node != nil

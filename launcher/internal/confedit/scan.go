@@ -65,7 +65,7 @@ func (s *scanner) skip(set string) {
 	}
 }
 
-// atLineEnd tells whether a line end or the end of the file comes next.
+// atLineEnd reports whether a line end or the end of the file comes next.
 func (s *scanner) atLineEnd() bool {
 	return s.eof() || s.peek() == '\n' || s.peek() == '\r' && (s.at(1) == '\n' || s.pos+1 == len(s.src))
 }

@@ -87,7 +87,7 @@ func hexDigits(s *scanner, width int) (rune, bool) {
 	return rune(code), true
 }
 
-// bare reads a text without quotes up to a byte of the set, and tells by kindOf what it is.
+// bare reads a text without quotes up to a byte of the set, and returns its kind by kindOf.
 func (s *scanner) bare(stop string, kindOf func(string) (kind, bool)) (*node, error) {
 	start := s.pos
 	for !s.eof() && strings.IndexByte(stop, s.peek()) < 0 {

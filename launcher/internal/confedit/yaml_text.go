@@ -57,7 +57,7 @@ func folded(breaks int) string {
 	return strings.Repeat("\n", breaks-1)
 }
 
-// endsPlain tells whether the byte so far ahead can't follow an indicator inside a bare text.
+// endsPlain reports whether the byte so far ahead can't follow an indicator inside a bare text.
 func endsPlain(p *yamlParser, ahead int, flow bool) bool {
 	c := p.at(ahead)
 	return p.blankAt(ahead) || flow && strings.IndexByte(",[]{}", c) >= 0

@@ -28,14 +28,14 @@ type FaultChange struct {
 	Undo   map[int][]plan.Call `json:"undo,omitempty"`
 }
 
-// Cut tells whether some node can't reach another, so that nobody may be waited for.
+// Cut reports whether some node can't reach another, so that waiting until all see each other would not end.
 func (f *FaultTable) Cut() bool {
 	return slices.ContainsFunc(f.Faults, func(one Fault) bool {
 		return slices.ContainsFunc(one.Links, func(l plan.Link) bool { return l.Block || l.Drop == 1 })
 	})
 }
 
-// Touches tells whether some fault is about one of the nodes.
+// Touches reports whether some fault is about one of the nodes.
 func (f *FaultTable) Touches(nodes []int) bool {
 	return slices.ContainsFunc(f.AllLinks(), func(l plan.Link) bool { return slices.Contains(nodes, l.From) || slices.Contains(nodes, l.To) })
 }

@@ -90,7 +90,7 @@ const (
 	ProtoUnix = "unix"
 )
 
-// Grave tells whether the node can't be left so: it is an error, the others are warnings.
+// Grave reports whether the node can't be left so: it is an error, the others are warnings.
 func (f *Finding) Grave() bool { return f.Kind == Stranger || f.Kind == Shared }
 
 func (f *Finding) Error() string {

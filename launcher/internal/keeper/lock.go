@@ -34,7 +34,7 @@ func newOperationLock(life context.Context) *operationLock {
 	return &operationLock{slot: make(chan struct{}, 1), life: life}
 }
 
-// acquire waits for the lock, and tells the client who holds it.
+// acquire waits for the lock, and reports to the client who holds it.
 func (l *operationLock) acquire(ctx context.Context, req control.Request, emit func(control.Event)) (*heldLock, error) {
 	if err := l.wait(ctx, emit); err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func (l *learner) sortVariables(own []string, p *proof) (bare, rest []string) {
 	return bare, rest
 }
 
-// isOneOf tells whether NAME=VALUE is one of the variables, whose names may end with *.
+// isOneOf reports whether NAME=VALUE is one of the variables, whose names may end with *.
 func isOneOf(names []string, kv string) bool {
 	name, _, _ := strings.Cut(kv, "=")
 	return slices.ContainsFunc(names, func(n string) bool {

@@ -158,7 +158,7 @@ func ofOneRun(name string) bool {
 	return slices.Contains([]string{".pid", ".log", ".lock", ".sock"}, path.Ext(name))
 }
 
-// empty tells whether the source has no file in the directory.
+// empty reports whether the source has no file in the directory.
 func (t *tree) empty(dir string) bool {
 	for name := range t.files {
 		if strings.HasPrefix(name, dir+"/") {

@@ -79,7 +79,7 @@ func variablesIn(text string, prefixes []string) []string {
 	return out
 }
 
-// namesVariable tells whether the name of a variable that begins with the prefix stands in a text. Texts lie side by side in a program: what
+// namesVariable reports whether the name of a variable that begins with the prefix stands in a text. Texts lie side by side in a program: what
 // is before a name may be the end of another word.
 func namesVariable(text, prefix string) bool {
 	for at := 0; ; {

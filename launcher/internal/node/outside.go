@@ -45,14 +45,14 @@ func (h *Host) Outside(nodes []*Node) ([]control.Finding, error) {
 	var out []control.Finding
 	for _, file := range slices.SortedFunc(maps.Keys(held), func(a, b proc.OpenFile) int { return strings.Compare(a.Path, b.Path) }) {
 		for _, f := range held.findings(file, strangers[file]) {
-			f.Key = byIndex[f.Node].keyOf(file.Path)
+			f.Key = keyOf(byIndex[f.Node], file.Path)
 			out = append(out, f)
 		}
 	}
 	return out, nil
 }
 
-// counts tells whether a file is one that a node should not hold: it is outside of the folder, and no memory that the runtime of a
+// counts reports whether a file is one that a node should not hold: it is outside of the folder, and no memory that the runtime of a
 // language shares under the number of the process.
 func counts(path, folder string) bool {
 	rest, inside := strings.CutPrefix(path, folder)
@@ -115,7 +115,7 @@ func (h holders) findings(file proc.OpenFile, stranger int) (out []control.Findi
 
 // keyOf finds the key of the node's config files, or the variable of its environment, that has a path, or a folder that it is in; "" if none is
 // known.
-func (n *Node) keyOf(path string) string {
+func keyOf(n *Node, path string) string {
 	found, longest := "", 0
 	match := func(key, value string) {
 		at := filepath.Clean(value)

@@ -54,7 +54,7 @@ func (n *Node) NoteMember() {
 	n.update(func() { n.member = n.state == control.Running })
 }
 
-// limited tells whether the operation has a time limit of its own, in the place of the template's.
+// limited reports whether the operation has a time limit of its own, in the place of the template's.
 func limited(ctx context.Context) bool {
 	_, ok := ctx.Deadline()
 	return ok

@@ -229,7 +229,7 @@ func (n *Node) Audit(table []ports.Socket, owned map[uint64]int) []control.Findi
 var inUse = regexp.MustCompile(`(?i)eaddrinuse|address (is )?(already )?in use`)
 
 // SaysInUse tells whether the node has said since its start that an address was in use.
-func (n *Node) SaysInUse() bool {
+func SaysInUse(n *Node) bool {
 	n.mu.Lock()
 	start := n.start
 	n.mu.Unlock()

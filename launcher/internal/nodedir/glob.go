@@ -30,7 +30,7 @@ func parsePatterns(globs []string) (patterns, error) {
 	return all, nil
 }
 
-// match tells whether a pattern names the path itself. The copy asks on its way
+// match reports whether a pattern names the path itself. The copy asks on its way
 // down, so a path below a matched one is never asked about.
 func (p patterns) match(rel string) bool {
 	if len(p) == 0 {
@@ -45,7 +45,7 @@ func (p patterns) match(rel string) bool {
 	return false
 }
 
-// cover tells whether a pattern names the path or one above it.
+// cover reports whether a pattern names the path or one above it.
 func (p patterns) cover(rel string) bool {
 	for i := 0; i < len(rel); i++ {
 		if rel[i] == '/' && p.match(rel[:i]) {

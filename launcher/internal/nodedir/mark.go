@@ -193,7 +193,7 @@ func inOurs(dir, clusterID string, f func(*os.Root) error) error {
 func empty(root *os.Root) error {
 	err := removeAllBut(root, markName)
 	if errors.Is(err, fs.ErrPermission) {
-		// Directories that nobody may write to keep what is in them.
+		// Nothing can be removed from a directory without write permission.
 		if err := openUp(root); err != nil {
 			return err
 		}

@@ -35,7 +35,7 @@ type tree struct {
 	entries []entry
 }
 
-// CheckSource tells whether the directory can be copied: it is one, can be read
+// CheckSource reports whether the directory can be copied: it is one, can be read
 // in full, and holds nothing that a copy can't have (see Copy). What exclude
 // covers is not looked at. All problems are in the error, up to ten.
 func CheckSource(ctx context.Context, dir string, exclude ...string) error {

@@ -81,5 +81,5 @@ func StaleError() error {
 	return &control.Error{Why: "the cluster was changed by somebody else meanwhile", Stale: true}
 }
 
-// silent takes events that nobody is to hear of.
+// silent drops events.
 func silent(control.Event) {}

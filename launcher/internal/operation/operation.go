@@ -21,7 +21,7 @@ type Folder interface {
 	Create(id string) error
 	// Remove removes the folder and makes it a cluster without a record. It does nothing where the keeper has no folder.
 	Remove() error
-	// Held tells whether the keeper has the folder.
+	// Held reports whether the keeper has the folder.
 	Held() bool
 }
 

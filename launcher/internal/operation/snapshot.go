@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -77,6 +78,7 @@ func (o *Operation) snapshot(ctx context.Context, req control.Request) (err erro
 	if err := copyPaused(ctx, o.Cluster, temp, s, o.Emit); err != nil {
 		return err
 	}
+	tellLacks(rec.Plan, o.Emit)
 	if err := state.WriteJSON(filepath.Join(temp, snapshotFile), s); err != nil {
 		return err
 	}
@@ -87,6 +89,17 @@ func (o *Operation) snapshot(ctx context.Context, req control.Request) (err erro
 		return fmt.Errorf("the snapshot is saved, but after it: %w", err)
 	}
 	return nil
+}
+
+// tellLacks says, once each, what the snapshot does not have.
+func tellLacks(p *plan.Plan, emit func(control.Event)) {
+	var told []string
+	for _, n := range p.Nodes {
+		if n.Lacks != "" && !slices.Contains(told, n.Lacks) {
+			told = append(told, n.Lacks)
+			emit(control.Event{Phase: "note:", Text: n.Lacks})
+		}
+	}
 }
 
 // makeTemp makes the folder in which a snapshot is made, and locks it; one that a killed keeper left is removed first.

@@ -167,6 +167,9 @@ func (x *expander) nodeCalls(n *Node, d *template.Data) (err error) {
 	if n.Ctl, err = x.t.ExpandArgs(x.t.Ctl.Command, d); err != nil {
 		return err
 	}
+	if n.Lacks, err = x.text(x.t.Snapshot.Note, d); err != nil {
+		return err
+	}
 	n.Client = nil
 	for _, src := range x.t.Client.Commands {
 		line, err := x.text(src, d)

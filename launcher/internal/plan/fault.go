@@ -18,7 +18,7 @@ type Link struct {
 	Drop  float64           `json:"drop,omitempty"` // share of packets that are lost, 0 to 1
 }
 
-// harmless tells whether nothing happens at all.
+// harmless reports whether nothing happens at all.
 func (l Link) harmless() bool { return !l.Block && l.Delay.Duration == 0 && l.Drop == 0 }
 
 // Faults are the calls by which each node of the formed cluster o.Formed is made to treat what it sends as links say, and all

@@ -84,6 +84,7 @@ type Node struct {
 	Members   Members    `json:"members"`
 	Stop      Stop       `json:"stop"`
 	Ctl       []string   `json:"ctl,omitempty"`
+	Lacks     string     `json:"lacks,omitempty"` // what a snapshot does not have
 	Client    []string   `json:"client,omitempty"`
 	ClientEnv []string   `json:"client_env,omitempty"` // K=V, sorted; what clients need besides addresses
 }

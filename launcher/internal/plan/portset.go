@@ -50,7 +50,7 @@ func (s *portSet) add(proto int, host string, port int) {
 	s.at[host].add(proto, port)
 }
 
-// blocks tells whether the set keeps a port from being bound on host, or on all addresses. The port is 0…65535.
+// blocks reports whether the set keeps a port from being bound on host, or on all addresses. The port is 0…65535.
 func (s *portSet) blocks(proto int, host string, any bool, port int) bool {
 	if !s.every.has(proto, port) {
 		return false
@@ -62,7 +62,7 @@ func (s *portSet) blocks(proto int, host string, any bool, port int) bool {
 	return at != nil && at.has(proto, port)
 }
 
-// plainHost gives one form to an address, and tells whether it stands for all of them.
+// plainHost gives one form to an address, and reports whether it stands for all of them.
 func plainHost(host string) (plain string, any bool) {
 	if host == "" || host == DefaultHost {
 		return host, host == ""

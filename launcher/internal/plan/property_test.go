@@ -75,7 +75,7 @@ func drawOptions(t *rapid.T) Options {
 	return o
 }
 
-// meets tells whether two addresses can't both have one port.
+// meets reports whether two addresses can't both have one port.
 func meets(a, b string) bool {
 	x, errA := netip.ParseAddr(a)
 	y, errB := netip.ParseAddr(b)

@@ -15,9 +15,9 @@ func (n Node) Standing(next Node) Node {
 	return next
 }
 
-// Changed is what has to be written so that a node of which n stands on its disk is as next says: the files whose text is
-// another one, and the edits that n does not have. Edits that only n has can't be taken back; their keys stay. So do files that
-// are to give way to what the source has.
+// Changed is what has to be written to turn a node that was made as n into one as next says: the files whose text is
+// another one, and the edits that n does not have. Edits that only n has can't be taken back; their keys stay. Files for which
+// what exists in the source counts (Existing) are left as they are.
 func (n Node) Changed(next Node) (files []File, edits []FileEdit) {
 	for _, f := range next.Files {
 		if f.Existing == "" && !slices.Contains(n.Files, f) {
@@ -63,12 +63,12 @@ func (p *Plan) Standing(next *Plan) *Plan {
 	return &out
 }
 
-// RefreshedByRestart tells whether only a restart makes the running node take in who is a member.
+// RefreshedByRestart reports whether only a restart makes the running node take in who is a member.
 func (n Node) RefreshedByRestart() bool {
 	return slices.ContainsFunc(n.Refresh, func(r Refresh) bool { return r.Restart })
 }
 
-// Same tells whether nothing of two nodes differs.
+// Same reports whether nothing of two nodes differs.
 func (n Node) Same(other Node) bool { return reflect.DeepEqual(n, other) }
 
 // Without is the plan without some of its nodes.

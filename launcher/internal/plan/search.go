@@ -219,7 +219,7 @@ func (s *solver) topBelow(shift, limit int) int {
 }
 
 // numbers gives the first shift of node numbers at which all rules that come from numbers are free. Where the options
-// leave the base alone there is one choice, and solve tells what is wrong with it.
+// leave the base alone there is one choice, and solve returns what is wrong with it.
 func (s *solver) numbers(o *Options, call func(shift int) error) (int, error) {
 	if o.Base == (Base{}) || !s.hasUnmovable() {
 		return 0, call(0)

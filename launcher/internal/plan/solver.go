@@ -302,7 +302,7 @@ func (s *solver) check(c layout, strict bool) conflict {
 	return conflict{}
 }
 
-// claim takes a port for a rule in this round, or tells why it can't be had. A rule that is bound to an address of its
+// claim takes a port for a rule in this round, or returns why it can't be had. A rule that is bound to an address of its
 // own, rather than the node's, is treated as if it took all addresses: rare, and then on the safe side.
 func (s *solver) claim(l *listenerRule, host string, port int, strict bool) (conflictKind, int) {
 	s.work++

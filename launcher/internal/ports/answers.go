@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// answers tells whether a server accepts connections at the address.
+// answers reports whether a server accepts connections at the address.
 func answers(a Addr) bool {
 	host := a.ip().String()
 	if a.ip().IsUnspecified() {

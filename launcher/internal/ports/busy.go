@@ -49,7 +49,7 @@ func Busy(addrs []Addr) ([]Addr, error) {
 	return busy, errors.Join(errs...)
 }
 
-// tester tests ports against one look at the kernel's tables.
+// tester tests ports against one snapshot of the kernel's tables.
 type tester struct {
 	blind    bool // no tables here
 	sockets  map[slot][]Socket

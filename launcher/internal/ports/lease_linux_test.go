@@ -178,7 +178,7 @@ func TestOwnedAndHolder(t *testing.T) {
 	}
 }
 
-func TestLook(t *testing.T) {
+func TestObserve(t *testing.T) {
 	_, a := listen(t, "127.0.0.1")
 	b := free(t)
 	l, err := Acquire(t.Context(), Want{Addrs: []Addr{b}}, "cluster look")
@@ -186,7 +186,7 @@ func TestLook(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	v, err := Look()
+	v, err := Observe()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Owned tells which of the processes holds which of the sockets: inode → pid,
+// Owned returns which of the processes holds which of the sockets: inode → pid,
 // for these sockets and pids only; where several processes share a socket, the
 // first in pids. A process that is gone, or may not be looked at, holds none. The
 // error wraps errors.ErrUnsupported where the system can't tell.

@@ -72,18 +72,18 @@ type Socket struct {
 // Addr is the socket's port and address.
 func (s Socket) Addr() Addr { return Addr{Proto: s.Proto, Host: s.Host.String(), Port: s.Port} }
 
-// Conflicts tells whether a server could not bind the address because of this
+// Conflicts reports whether a server could not bind the address because of this
 // socket: same protocol and port, and one of both addresses covers the other.
 func (s Socket) Conflicts(a Addr) bool {
 	return s.Proto == a.Proto && s.Port == a.Port && overlap(s.Host, s.V6Only, a.ip(), false)
 }
 
-// Conflict tells whether two servers could not bind both.
+// Conflict reports whether two servers could not bind both.
 func Conflict(a, b Addr) bool {
 	return a.Proto == b.Proto && a.Port == b.Port && overlap(a.ip(), false, b.ip(), false)
 }
 
-// overlap tells whether two bound addresses cover a common one. An unspecified
+// overlap reports whether two bound addresses cover a common one. An unspecified
 // IPv6 address covers IPv4 too, unless it is for IPv6 only.
 func overlap(a netip.Addr, aV6Only bool, b netip.Addr, bV6Only bool) bool {
 	switch {
@@ -112,8 +112,8 @@ type View struct {
 	Blind bool
 }
 
-// Look takes a View.
-func Look() (View, error) {
+// Observe returns the View of this moment.
+func Observe() (View, error) {
 	var v View
 	var err error
 	if v.Sockets, v.Blind, err = look(); err != nil {
@@ -126,7 +126,7 @@ func Look() (View, error) {
 	return v, nil
 }
 
-// Used tells whether the address can't be bound, or is another cluster's, and
+// Used reports whether the address can't be bound, or is another cluster's, and
 // says why in words: "in use", "leased by cluster a".
 func (v View) Used(a Addr) (why string, used bool) {
 	for _, l := range v.Leases {
@@ -142,7 +142,7 @@ func (v View) Used(a Addr) (why string, used bool) {
 	return "", false
 }
 
-// NameUsed tells whether another cluster holds the name.
+// NameUsed reports whether another cluster holds the name.
 func (v View) NameUsed(name string) bool {
 	key := Leased{Name: name}.nameKey()
 	return slices.ContainsFunc(v.Leases, func(l Leased) bool { return l.Name != "" && l.nameKey() == key })

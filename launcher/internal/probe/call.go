@@ -65,7 +65,7 @@ type Call struct {
 // Answer is what the server said.
 type Answer struct {
 	Text string
-	// Number is what Number, Count or JSON found; HasNumber tells that one was asked.
+	// Number is what Number, Count or JSON found; HasNumber says that one was asked for.
 	Number    int
 	HasNumber bool
 	// Texts are, sorted, the different texts that the group of Count matched.
@@ -145,7 +145,7 @@ func (c Call) compile() (patterns, error) {
 	return p, errors.Join(errs...)
 }
 
-// asks tells whether the answer matters at all.
+// asks reports whether the answer matters at all.
 func (c Call) asks() bool {
 	return c.Expect != "" || c.Refuse != "" || c.Number != "" || c.Count != "" || c.JSON != ""
 }

@@ -1,6 +1,8 @@
 package proc
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +15,9 @@ import (
 // working directory of who bound them, by inode.
 func BoundSockets() (map[uint64]string, error) {
 	b, err := os.ReadFile("/proc/net/unix")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // a kernel, or a sandbox, without a list of them
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +90,7 @@ func openFile(base, link string, sockets map[uint64]string) OpenFile {
 	return OpenFile{Path: link}
 }
 
-// forWriting tells whether a descriptor of the process was opened for writing.
+// forWriting reports whether a descriptor of the process was opened for writing.
 func forWriting(pid int, fd string) bool {
 	b, err := readProc(pid, "fdinfo/"+fd, make([]byte, 1024))
 	if err != nil {

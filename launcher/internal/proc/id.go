@@ -14,7 +14,7 @@ var ErrGone = errors.New("process is gone")
 // errForbidden guards the pids that must never be signalled.
 var errForbidden = errors.New("refusing to signal this pid")
 
-// ID names one process for good: unlike a pid it is never used twice.
+// ID identifies one process: unlike a pid it is never used twice.
 type ID struct {
 	PID int `json:"pid"`
 	// Start is the start time: clock ticks since boot on Linux (field 22 of
@@ -25,12 +25,12 @@ type ID struct {
 	Boot string `json:"boot,omitempty"`
 }
 
-// IsZero tells whether the ID names no process at all.
+// IsZero reports whether the ID names no process at all.
 func (id ID) IsZero() bool { return id == ID{} }
 
 func (id ID) String() string { return "pid " + strconv.Itoa(id.PID) }
 
-// Same tells whether both IDs name the same process. An empty Boot matches any.
+// Same reports whether both IDs name the same process. An empty Boot matches any.
 func (id ID) Same(other ID) bool {
 	if id.PID != other.PID || id.Start != other.Start {
 		return false
@@ -59,7 +59,7 @@ func Self() (ID, error) {
 	return Identify(os.Getpid())
 }
 
-// Alive tells whether the process still runs. A zombie is dead, and so is a
+// Alive reports whether the process still runs. A zombie is dead, and so is a
 // process whose pid was given to another one.
 func Alive(id ID) bool {
 	now, err := Identify(id.PID)

@@ -261,7 +261,7 @@ func environ(pid int) (string, error) {
 	return string(b), err
 }
 
-// mountedNoexec tells whether nothing may be executed on the file system of path.
+// mountedNoexec reports whether nothing may be executed on the file system of path.
 func mountedNoexec(path string) bool {
 	var st unix.Statfs_t
 	return unix.Statfs(path, &st) == nil && st.Flags&unix.ST_NOEXEC != 0

@@ -33,7 +33,7 @@ func Stop(ctx context.Context, find func() ([]ID, error), grace time.Duration) (
 }
 
 // end sends sig once to every process that find returns, and returns when find
-// returns none. sent is told who got the signal while alive.
+// returns none. sent is called with those that got the signal while alive.
 func end(ctx context.Context, find func() ([]ID, error), sig syscall.Signal, sent func(ID)) error {
 	signalled := make(map[ID]bool)
 	for {

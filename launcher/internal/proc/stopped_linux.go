@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Stopped tells whether no thread of the process runs on: SIGSTOP takes effect
+// Stopped reports whether no thread of the process runs on: SIGSTOP takes effect
 // some time after it was sent. A process that is gone is stopped.
 func Stopped(id ID) (bool, error) {
 	if !Alive(id) {

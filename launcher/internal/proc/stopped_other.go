@@ -8,7 +8,7 @@ import (
 	"github.com/shirou/gopsutil/v4/process"
 )
 
-// Stopped tells whether the process runs on: SIGSTOP takes effect some time after
+// Stopped reports whether the process runs on: SIGSTOP takes effect some time after
 // it was sent. A process that is gone is stopped.
 func Stopped(id ID) (bool, error) {
 	if !Alive(id) {

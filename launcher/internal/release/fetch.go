@@ -191,7 +191,7 @@ func startAt(res *http.Response, from, file string) (int64, error) {
 	return 0, state.WriteJSON(file+".part.json", part{URL: from, ETag: tag})
 }
 
-// appendTo writes the file from an offset on and tells how many bytes came. An error of the disk is a *fs.PathError.
+// appendTo writes the file from an offset on and returns how many bytes came. An error of the disk is a *fs.PathError.
 func appendTo(file string, at int64, body io.Reader, tell func(int64)) (n int64, err error) {
 	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {

@@ -53,7 +53,7 @@ type Release struct {
 	Bytes   int64     `json:"bytes"` // of the archive
 }
 
-// Progress tells how far Get is.
+// Progress is how far Get is.
 type Progress struct {
 	Phase string // "fetch", "check" or "unpack"
 	Bytes int64  // done in this phase

@@ -57,7 +57,7 @@ func LockNewDir(ctx context.Context, dir string) (unlock func() error, err error
 	}
 }
 
-// removed tells whether the error may come from a directory that is gone or
+// removed reports whether the error may come from a directory that is gone or
 // was for a moment.
 func removed(dir string, err error) bool {
 	if errors.Is(err, fs.ErrExist) { // Mkdir and Stat of os.MkdirAll saw different things

@@ -109,7 +109,7 @@ func (t *Template) FormatOf(file string) string {
 	return format
 }
 
-// MayLack tells whether a node directory may be without a file that is edited.
+// MayLack reports whether a node directory may be without a file that is edited.
 func (t *Template) MayLack(file string) bool {
 	lacks := false
 	t.eachEdit(func(_ string, e *Edit) { lacks = lacks || e.File == file && e.IfExists })

@@ -11,7 +11,7 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// problems collects what is wrong with a template, so that all of it is told at once.
+// problems collects what is wrong with a template, so that all of it is reported at once.
 type problems struct {
 	list []problem
 }
@@ -26,7 +26,7 @@ func (p *problems) add(key, format string, args ...any) {
 	p.list = append(p.list, problem{key, fmt.Sprintf(format, args...)})
 }
 
-// err joins the problems; src may be nil, then no lines are told.
+// err joins the problems; src may be nil, then they have no line numbers.
 func (p *problems) err(name string, src []byte) error {
 	if len(p.list) == 0 {
 		return nil
@@ -46,7 +46,7 @@ func (p *problems) err(name string, src []byte) error {
 func keyPath(key toml.Key) string { return key.String() }
 
 // lines maps key paths to the lines on which they stand. It is a guess from the look of the text, good enough to lead
-// an author to the place: the toml package tells no positions of keys that it could decode.
+// an author to the place: the toml package has no positions of keys that it could decode.
 type lines map[string]int
 
 var (

@@ -26,7 +26,7 @@ type Set struct{ layers []fs.FS }
 // the earlier layer's template is it.
 func NewSet(layers ...fs.FS) *Set { return &Set{layers: layers} }
 
-// IsPath tells whether what was given to -t is a path of a template rather than a name.
+// IsPath reports whether what was given to -t is a path of a template rather than a name.
 func IsPath(arg string) bool {
 	return strings.ContainsAny(arg, `/\`) || strings.HasSuffix(arg, ".toml") || arg == "." || arg == ".."
 }
@@ -69,7 +69,7 @@ func (s *Set) Open(name string) (*Template, error) {
 	return Load(s.layers[layer], file)
 }
 
-// Find tells in which layer, and there in which file, the template of that name stands; the error wraps ErrUnknown.
+// Find returns the layer, and in it the file, that has the template of that name; the error wraps ErrUnknown.
 func (s *Set) Find(name string) (layer int, file string, err error) {
 	if fs.ValidPath(name) && !strings.Contains(name, "/") {
 		for i, layer := range s.layers {

@@ -1,6 +1,6 @@
 // Package template is the language in which a kind of server is described: TOML in, a Template out, strict (an unknown
 // key is an error), defaulted and validated with all problems at once. It is data about a server, never code for one: it
-// decides nothing about ports or directories (package plan does) and runs nothing (package keeper does).
+// decides nothing about ports or directories (package plan does) and runs nothing (package node does).
 //
 // Start at Template, the root of a template.toml, and at Parse. docs/templates.md documents every key.
 package template
@@ -53,11 +53,12 @@ type Template struct {
 	Stop    Stop    `toml:"stop"`
 	Leave   []Call  `toml:"leave"` // by which a running node leaves its cluster, before it is stopped and removed
 	// Refresh is what makes the other running nodes see that members came or went, once their files say so.
-	Refresh []Refresh `toml:"refresh"`
-	Ctl     Command   `toml:"ctl"`
-	Client  Client    `toml:"client"`
-	Upgrade Upgrade   `toml:"upgrade"`
-	Fault   Faults    `toml:"fault"`
+	Refresh  []Refresh `toml:"refresh"`
+	Ctl      Command   `toml:"ctl"`
+	Client   Client    `toml:"client"`
+	Upgrade  Upgrade   `toml:"upgrade"`
+	Snapshot Snapshot  `toml:"snapshot"`
+	Fault    Faults    `toml:"fault"`
 
 	// Own are the files of the template's files/ folder: the node directory of a node that has no source.
 	Own []File `toml:"-"`
@@ -284,6 +285,11 @@ type Client struct {
 type Upgrade struct {
 	Before []Call   `toml:"before"` // drain, on the node itself
 	Keep   []string `toml:"keep"`   // globs of the old directory that stay; default: Copy.Exclude (data) and edited files
+}
+
+// Snapshot is about copies of all node directories.
+type Snapshot struct {
+	Note string `toml:"note"` // text: what a copy lacks, told whenever one is saved; none if it is empty
 }
 
 // Faults is how a server breaks the network between its nodes in its own transport, for tests. Without Set it can't.

@@ -83,7 +83,7 @@ func quote(s string) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), nil
 }
 
-// isText tells whether a string has anything to expand.
+// isText reports whether a string has anything to expand.
 func isText(s string) bool { return strings.Contains(s, "{{") }
 
 // add parses a text, unless it is known already.
@@ -139,7 +139,7 @@ func (t *Template) ExpandArgs(args []string, data any) ([]string, error) {
 	return out, nil
 }
 
-// Reads tells whether a text reads {{.NAME}} of its data.
+// Reads reports whether a text reads {{.NAME}} of its data.
 func (t *Template) Reads(src, name string) bool {
 	if !isText(src) || t.texts == nil || t.texts.bySrc[src] == nil {
 		return false
@@ -147,7 +147,7 @@ func (t *Template) Reads(src, name string) bool {
 	return t.texts.bySrc[src].names[name]
 }
 
-// SameForAll tells whether a text expands to the same string for all nodes that are planned together for a new cluster.
+// SameForAll reports whether a text expands to the same string for all nodes that are planned together for a new cluster.
 func (t *Template) SameForAll(src string) bool {
 	if !isText(src) {
 		return true

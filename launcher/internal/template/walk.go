@@ -115,6 +115,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	args("stop.command", inNode, t.Stop.Command)
 	args("ctl.command", inNode, t.Ctl.Command)
 	args("client.commands", inNode, t.Client.Commands)
+	visit("snapshot.note", inNode, t.Snapshot.Note)
 	table("client.environment", inNode, t.Client.Environment)
 	t.eachCall(func(key string, c *Call) {
 		where := inNode

@@ -132,7 +132,7 @@ func (t *Table) Clear(peer string) {
 	t.activateLocked()
 }
 
-// Active tells whether there is any rule at all.
+// Active reports whether there is any rule at all.
 func (t *Table) Active() bool { return t.active.Load() }
 
 // To is the rule for traffic that goes to a peer.

@@ -53,7 +53,7 @@ func newRoster(n rosterData) *roster {
 	return r
 }
 
-// put adds or renews a member and tells whether anything changed.
+// put adds or renews a member and reports whether anything changed.
 func (r *roster) put(m Member) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,7 +76,7 @@ func (r *roster) putLocked(m Member) bool {
 	return old != m
 }
 
-// remove takes ids out for good and tells whether anything changed.
+// remove takes ids out for good and reports whether anything changed.
 func (r *roster) remove(ids ...string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,7 +98,7 @@ func (r *roster) removeLocked(ids []string) bool {
 	return changed
 }
 
-// merge takes in what another node knows and tells whether anything changed.
+// merge takes in what another node knows and reports whether anything changed.
 func (r *roster) merge(n rosterData) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -112,7 +112,7 @@ func (r *roster) merge(n rosterData) bool {
 	return changed
 }
 
-// end records that a boot of a member is over and tells whether that is news.
+// end records that a boot of a member is over and reports whether that is news.
 func (r *roster) end(id string, boot uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -127,7 +127,7 @@ func (r *roster) endLocked(id string, boot uint64) bool {
 	return true
 }
 
-// hasEnded tells whether a life is known to be over.
+// hasEnded reports whether a life is known to be over.
 func (r *roster) hasEnded(id string, boot uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

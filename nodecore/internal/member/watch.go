@@ -19,7 +19,7 @@ type watcher struct{ *membership }
 // run holds a control stream to the next running member in the order of
 // names, as everybody does, so that each member is watched by one other. When a
 // process ends, the kernel closes its streams at once; the watcher makes sure
-// and tells all. What only hangs is left to the gossip's own detector.
+// and informs all. What only hangs is left to the gossip's own detector.
 func (w *watcher) run() {
 	for w.ctx.Err() == nil {
 		if _, ok := w.neighbour(); !ok {
@@ -110,7 +110,7 @@ func (w *watcher) watchMember(m Member) bool {
 }
 
 // checkMember finds out why the stream to a member has broken. If
-// nothing listens at its address, it has ended, and the others are told. If it
+// nothing listens at its address, it has ended, and the others are informed. If it
 // runs again under a new boot number, state is exchanged with it at once; gossip
 // would take seconds.
 func (w *watcher) checkMember(m Member) {

@@ -28,7 +28,7 @@ func (e *RefusedError) Error() string { return "refused: " + e.Reason }
 // errProof is a proof that doesn't hold: the secrets differ.
 var errProof = errors.New("the other side doesn't know the cluster's secret")
 
-// identity is who stands at one end of a link.
+// identity is the node at one end of a link.
 type identity struct {
 	cluster     string
 	name, id    string
@@ -168,7 +168,7 @@ func challenge(conn net.Conn, br *bufio.Reader, key []byte, self identity, allow
 	return from, nil
 }
 
-// refuse tells the dialer why not, and returns it as an error.
+// refuse sends the dialer the reason, and returns it as an error.
 func refuse(conn net.Conn, reason string) error {
 	_, err := conn.Write(appendFrame(nil, kindRefuse, 0, []byte(reason), nil))
 	return errors.Join(&RefusedError{reason}, err)

@@ -105,7 +105,7 @@ func (m *Mesh) link(name string) *link {
 	return m.links[name]
 }
 
-// SetPeers tells who the other members are, those that can't be reached at the moment included. Who is no longer in the
+// SetPeers sets who the other members are, those that can't be reached at the moment included. Who is no longer in the
 // list has left, and what waits for it is given up; so is a peer whose id has changed, before it joins as the new one.
 // It must not be called from a Handler's method.
 func (m *Mesh) SetPeers(peers []Peer) {

@@ -72,7 +72,7 @@ func hostname(host string) string {
 	return (&url.URL{Host: host}).Hostname()
 }
 
-// allows tells whether a node may be called by this name or address, on a
+// allows reports whether a node may be called by this name or address, on a
 // connection to the address local.
 func (c *Checker) allows(host string, local net.Addr) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
