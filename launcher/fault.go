@@ -187,7 +187,7 @@ func faultCalls(t *template.Template, rec *cluster.Record, faults []Fault) (map[
 	}
 	calls, err := plan.Faults(t, po, plan.MergeLinks(links))
 	if err != nil {
-		return nil, planError(err, ports.View{})
+		return nil, planError(err, ports.View{}, "")
 	}
 	return calls, nil
 }

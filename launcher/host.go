@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 )
@@ -35,17 +36,19 @@ func hostView() (plan.Host, ports.View, error) {
 	return h, v, nil
 }
 
-// planError turns an error of the plan into an *InputError or, for a port that is taken, a *Failure that names its holder.
-func planError(err error, v ports.View) error {
+// planError turns an error of the plan into an *InputError or, for a port that is taken, a *Failure that names its holder: a node of
+// another cluster where that is one in home.
+func planError(err error, v ports.View, home string) error {
 	p, ok := errors.AsType[*plan.PortError](err)
 	if _, refused := errors.AsType[*plan.Refusal](err); refused || !ok {
 		return inputError(err)
 	}
 	a := ports.Addr{Proto: ports.Proto(p.Proto), Host: p.Host, Port: p.Port}
-	if h, ok := ports.Holder(a); ok {
+	if i := slices.IndexFunc(v.Leases, func(l ports.Leased) bool { return ports.Conflict(l.Addr, a) }); i >= 0 {
+		l := v.Leases[i]
+		p.Holder = cluster.LeasedBy(home, l)
+	} else if h, ok := ports.Holder(a); ok {
 		p.Holder = fmt.Sprintf("%s (pid %d)", h.Name, h.PID)
-	} else if i := slices.IndexFunc(v.Leases, func(l ports.Leased) bool { return ports.Conflict(l.Addr, a) }); i >= 0 {
-		p.Holder = fmt.Sprintf("another cluster, %q (keeper: pid %d)", v.Leases[i].Owner, v.Leases[i].PID)
 	}
 	return &Failure{Node: p.Node, Why: p.Error(), Hint: p.Hint}
 }

@@ -108,7 +108,7 @@ func resolve(ctx context.Context, o Options, on target) (*resolved, error) {
 	host.Used = append(host.Used, on.taken...)
 	p, err := plan.Make(t, po, host)
 	if err != nil {
-		return nil, planError(err, view)
+		return nil, planError(err, view, filepath.Dir(on.dir))
 	}
 	req := upRequest(o, on, t, from, p)
 	if on.formed() != nil && len(po.Nodes) > 0 {
@@ -338,7 +338,7 @@ func replan(t *template.Template, rec *cluster.Record, po plan.Options, running 
 	po.Formed, po.Acting = rec.Plan, running
 	p, err := plan.Make(t, po, plan.Host{})
 	if err != nil {
-		return nil, planError(err, ports.View{})
+		return nil, planError(err, ports.View{}, "")
 	}
 	return p, nil
 }

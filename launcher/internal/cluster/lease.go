@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
+	"onemore/launcher/internal/state"
 )
 
 // Leases are the cluster's leases of its ports. Its methods are for the holder of the operation lock.
@@ -61,17 +63,19 @@ func without(all, drop []ports.Addr) []ports.Addr {
 
 // addresses lists every port of a plan as the kernel counts them.
 func addresses(p *plan.Plan) []ports.Addr {
-	var out []ports.Addr
-	add := func(ls []plan.Listener) {
-		for _, l := range ls {
-			for _, proto := range l.Protocols {
-				out = append(out, ports.Addr{Proto: ports.Proto(proto), Host: cmp.Or(l.Bind, l.Host), Port: l.Port})
-			}
-		}
-	}
-	add(p.Shared)
+	out := listenerAddresses(p.Shared)
 	for _, n := range p.Nodes {
-		add(n.Listeners)
+		out = append(out, listenerAddresses(n.Listeners)...)
+	}
+	return out
+}
+
+func listenerAddresses(ls []plan.Listener) []ports.Addr {
+	var out []ports.Addr
+	for _, l := range ls {
+		for _, proto := range l.Protocols {
+			out = append(out, ports.Addr{Proto: ports.Proto(proto), Host: cmp.Or(l.Bind, l.Host), Port: l.Port})
+		}
 	}
 	return out
 }
@@ -82,7 +86,11 @@ func leaseError(rec *Record, p *plan.Plan, err error) error {
 	if !ok {
 		return err
 	}
-	e := &control.Error{Phase: "lease ports", Why: err.Error(), Clash: true, Hint: "choose other ports with --base auto, --offset or --set LISTENER=PORT"}
+	why := err.Error()
+	if clash.Owner != "" {
+		why = fmt.Sprintf("port %v is in use by %s", clash.Addr, LeasedBy(filepath.Dir(p.Dir), ports.Leased{Addr: clash.Addr, Owner: clash.Owner, PID: clash.Process.PID}))
+	}
+	e := &control.Error{Phase: "lease ports", Why: why, Clash: true, Hint: "choose other ports with --base auto, --offset or --set LISTENER=PORT"}
 	if rec != nil && rec.Formed && !adds(rec, p, clash.Addr.Port) {
 		e.Hint = "the cluster keeps its ports: free this one"
 	}
@@ -91,11 +99,33 @@ func leaseError(rec *Record, p *plan.Plan, err error) error {
 		for _, l := range n.Listeners {
 			if l.Port == clash.Addr.Port && slices.Contains(l.Protocols, string(clash.Addr.Proto)) {
 				e.Node, e.Name = n.Index, n.Name
-				e.Why = fmt.Sprintf("listener %q: %v", l.Name, err)
+				e.Why = fmt.Sprintf("listener %q: %s", l.Name, why)
 			}
 		}
 	}
 	return e
+}
+
+// LeasedBy says in words whose a leased port is: the cluster, and its node where home has that cluster.
+func LeasedBy(home string, l ports.Leased) string {
+	who := fmt.Sprintf("cluster %q (keeper: pid %d)", l.Owner, l.PID)
+	if state.ValidName(l.Owner) != nil {
+		return who // whoever that is
+	}
+	dir := filepath.Join(home, l.Owner)
+	rec, err := ReadRecord(dir)
+	if err != nil {
+		return who
+	}
+	if pid, ok := state.LockHolder(dir); !ok || pid != l.PID {
+		return who // a cluster of the same name in another home
+	}
+	for _, n := range rec.Plan.Nodes {
+		if slices.ContainsFunc(listenerAddresses(n.Listeners), func(a ports.Addr) bool { return ports.Conflict(a, l.Addr) }) {
+			return fmt.Sprintf("node %d (%s) of %s", n.Index, n.Name, who)
+		}
+	}
+	return who
 }
 
 // adds tells whether the port is one that the plan gives to a node that the cluster does not have yet.
