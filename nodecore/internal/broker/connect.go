@@ -44,6 +44,7 @@ func (c *conn) connect(pk packets.Packet) error {
 		c.leave()
 		return why
 	}
+	c.b.takeovers.settle(s)
 	c.b.sessions.stopForwarding(id)
 	c.b.log.Debug("client connected", "client", s.id, "remote", c.nc.RemoteAddr(), "version", c.version)
 	return nil
@@ -112,11 +113,12 @@ func (rg *registry) attach(c *conn, id string, pk packets.Packet, assigned strin
 	defer s.connecting.Unlock()
 	at := rg.b.clock.now()
 	s.mu.Lock()
+	epoch := s.stamp
 	s.stamp = at
 	s.mu.Unlock()
 	clean := pk.Connect.Clean
 	if assigned == "" {
-		rg.b.takeovers.takeover(s, at, clean)
+		rg.b.takeovers.takeover(s, at, epoch, clean)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

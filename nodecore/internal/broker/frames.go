@@ -114,7 +114,7 @@ func (b *Broker) Receive(from string, kind byte, body []byte, p peer.Delivery) {
 	case frameSessions:
 		err = b.takeovers.sessionsOf(from, r)
 	case frameHandOver:
-		err = b.storing(from, p, func() error { return b.takeovers.handedOver(r) })
+		err = b.storing(from, p, func() error { return b.takeovers.handedOver(from, r) })
 	case frameStore:
 		b.failing.set(from, r.bool())
 	case frameSettled:

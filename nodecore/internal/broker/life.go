@@ -142,22 +142,52 @@ func (b *Broker) redeliver(d delivery) {
 	}
 }
 
-// moveLocked leaves the session to another node. Messages that still come here for it are passed on until that node says that it gets
-// them all, or forwardTime is over.
-func (s *session) moveLocked(to string) {
-	s.gone, s.moved = true, to
+// moveLocked leaves the session to another node, where the client connected at that time. Messages that still come here for it are
+// passed on until that node says that it gets them all, or forwardTime is over. Until it says that it has stored the session, what
+// it was sent is kept here.
+func (s *session) moveLocked(to string, at stamp) {
+	s.gone, s.moved, s.movedAt = true, to, at
 	s.stopTimersLocked()
-	s.dropLocked()
 	s.saveLocked()
 	b := s.b
 	if old := b.sessions.move(s); old != nil {
 		b.background.Go(func() { // its lock comes after ours in no order
 			old.mu.Lock()
 			defer old.mu.Unlock()
+			old.settleLocked()
 			old.stopForwardingLocked()
 		})
 	}
 	s.forwardForLocked(forwardTime)
+}
+
+// exportMoved is the session's state if it is not known to be stored elsewhere.
+func (s *session) exportMoved() []sessionState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.moved == "" || s.settled {
+		return nil
+	}
+	return s.exportLocked()
+}
+
+// settle drops what is stored elsewhere now.
+func (s *session) settle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settleLocked()
+}
+
+func (s *session) settleLocked() {
+	if s.moved == "" || s.settled {
+		return
+	}
+	s.settled = true
+	if s.b.sessions.get(s.id) != nil { // the packet ids in the store are its
+		s.inbox.uses = nil
+	}
+	s.outbox.clearLocked()
+	s.saveLocked()
 }
 
 // forwardForLocked passes messages on for so long.
@@ -173,12 +203,19 @@ func (s *session) forwardForLocked(d time.Duration) {
 	})
 }
 
-// stopForwardingLocked ends the passing on of messages.
+// stopForwardingLocked ends the passing on of messages. A session that no other node is known to have stored is one of this node again.
 func (s *session) stopForwardingLocked() {
 	if s.moved == "" {
 		return
 	}
 	s.stopTimersLocked()
+	if !s.settled && s.b.sessions.moveBack(s) {
+		s.gone, s.moved = false, ""
+		s.saveLocked()
+		s.startTimersLocked()
+		return
+	}
+	s.settleLocked()
 	s.subs.unsubscribeAllLocked()
 	s.moved = ""
 	if s.saved && s.b.sessions.get(s.id) == nil {
@@ -233,6 +270,7 @@ func (rg *registry) load() error {
 			s.away = time.UnixMilli(st.away)
 		}
 		rg.b.clock.saw(st.stamp)
+		s.based, s.movedAt, s.settled = st.based, st.movedAt, st.settled
 		if s.moved = st.moved; s.moved == "" {
 			rg.all[client] = s
 		} else {
@@ -293,6 +331,9 @@ func (s *session) reload(seq uint64, value []byte) bool {
 func (rg *registry) loadMessages() error {
 	err := rg.b.store.Messages(func(client string, seq uint64, value []byte) error {
 		s := rg.all[client]
+		if s == nil {
+			s = rg.moved[client]
+		}
 		if s == nil {
 			rg.b.store.DeleteMessage(client, seq)
 			return nil

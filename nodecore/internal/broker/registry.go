@@ -57,6 +57,18 @@ func (rg *registry) move(s *session) (old *session) {
 	return old
 }
 
+// moveBack makes a session that has moved one of this node again, unless the client has a newer one here.
+func (rg *registry) moveBack(s *session) bool {
+	rg.mu.Lock()
+	defer rg.mu.Unlock()
+	if rg.all[s.id] != nil || rg.moved[s.id] != s || rg.closed {
+		return false
+	}
+	delete(rg.moved, s.id)
+	rg.all[s.id] = s
+	return true
+}
+
 // remove takes a session out that has ended.
 func (rg *registry) remove(s *session) {
 	rg.mu.Lock()

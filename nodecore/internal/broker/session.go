@@ -92,7 +92,12 @@ type session struct {
 	uid    uint64     // random; with the packet id, and how often that was used before, it tells the client's QoS 2 messages apart
 	clean  bool       // the client wanted nothing of an older session
 	saved  bool       // there is a record of it in the store
-	moved  string     // node that has the session now, while messages still come here for it
+	based  stamp      // the newest state of another node that the session comes from; what is older is void
+	from   []string   // nodes to be told when that is stored
+
+	moved   string // node that has the session now, while messages still come here for it
+	movedAt stamp  // when the client connected there
+	settled bool   // that node has stored it; until then it is kept here, too
 
 	subs   subscriptions
 	outbox outbox
@@ -117,7 +122,7 @@ type subscriptions struct {
 func newSession(b *Broker, id string) *session {
 	s := &session{b: b, id: id, uid: random(), wake: make(chan struct{}, 1)}
 	s.subs = subscriptions{s: s, all: map[string]subscription{}}
-	s.outbox = outbox{s: s, limit: inflightMax, nextSeq: 1}
+	s.outbox = outbox{s: s, limit: inflightMax, nextSeq: uint64(time.Now().UnixNano())} // keys that no older session of the client has
 	s.inbox.s = s
 	return s
 }

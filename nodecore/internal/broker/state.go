@@ -23,11 +23,14 @@ type sessionState struct {
 	id       string
 	hops     byte
 	stamp    stamp
+	based    stamp // the newest state that it comes from
 	uid      uint64
 	expiry   uint32
 	away     int64 // Unix milliseconds; 0: connected
 	nextID   uint16
 	clean    bool
+	movedAt  stamp
+	settled  bool
 	moved    string // node that has it now; then only the subscriptions are left here
 	subs     []subscription
 	released []uint16          // our QoS 2 messages that wait for PUBCOMP
@@ -41,7 +44,8 @@ type sessionState struct {
 func (st *sessionState) append(b []byte) []byte {
 	b = appendString(b, st.id)
 	b = append(b, st.hops)
-	b = binary.BigEndian.AppendUint64(st.stamp.append(b), st.uid)
+	b = st.movedAt.append(st.based.append(st.stamp.append(b)))
+	b = binary.BigEndian.AppendUint64(appendBool(b, st.settled), st.uid)
 	for _, n := range []uint64{uint64(st.expiry), uint64(st.away), uint64(st.nextID)} {
 		b = binary.AppendUvarint(b, n)
 	}
@@ -82,7 +86,7 @@ func (r *reader) uint16() uint16 {
 
 func (r *reader) sessionState() (st sessionState) {
 	st.id, st.hops, st.stamp = r.string(), r.byte(), r.stamp()
-	st.uid = r.uint64()
+	st.based, st.movedAt, st.settled, st.uid = r.stamp(), r.stamp(), r.bool(), r.uint64()
 	st.expiry, st.away, st.nextID = uint32(r.uvarint()), int64(r.uvarint()), uint16(r.uvarint())
 	st.clean, st.moved = r.bool(), r.string()
 	for range r.count(6) {
@@ -156,7 +160,7 @@ func parseDelivery(rec []byte) (d delivery, err error) {
 
 // stateLocked is all of a session but its messages and packet ids.
 func (s *session) stateLocked() sessionState {
-	st := sessionState{id: s.id, stamp: s.stamp, uid: s.uid, expiry: s.expiry, nextID: s.outbox.nextID, clean: s.clean, moved: s.moved}
+	st := sessionState{id: s.id, stamp: s.stamp, based: s.based, movedAt: s.movedAt, settled: s.settled, uid: s.uid, expiry: s.expiry, nextID: s.outbox.nextID, clean: s.clean, moved: s.moved}
 	if !s.away.IsZero() {
 		st.away = s.away.UnixMilli()
 	}
@@ -167,9 +171,9 @@ func (s *session) stateLocked() sessionState {
 }
 
 // exportLocked is the whole session, in parts that fit a frame each; all but the first are only messages.
-func (s *session) exportLocked() (parts [][]byte) {
+func (s *session) exportLocked() (parts []sessionState) {
 	st := s.stateLocked()
-	st.dedup, st.uses = s.dedup, s.inbox.uses
+	st.moved, st.dedup, st.uses = "", s.dedup, s.inbox.uses
 	s.outbox.inflight.All(func(f *inflightMessage) bool {
 		if f.released {
 			st.released = append(st.released, f.id)
@@ -182,7 +186,7 @@ func (s *session) exportLocked() (parts [][]byte) {
 	size := 0
 	add := func(d delivery) {
 		if size += d.m.size(); size > partMax && len(st.messages) > 0 {
-			parts = append(parts, st.append(nil))
+			parts = append(parts, st)
 			st, size = sessionState{id: s.id, stamp: s.stamp}, d.m.size()
 		}
 		st.messages = append(st.messages, d)
@@ -191,28 +195,34 @@ func (s *session) exportLocked() (parts [][]byte) {
 		d.dup = true
 		add(d)
 	}
-	s.outbox.queue.All(func(d *delivery) bool { add(*d); return true })
-	return append(parts, st.append(nil))
+	for _, d := range s.outbox.queuedLocked() {
+		add(d)
+	}
+	return append(parts, st)
 }
 
-// importLocked takes over a session from another node; w waits until all nodes know where it is.
+// queuedLocked is the messages of the queue.
+func (o *outbox) queuedLocked() (all []delivery) {
+	o.queue.All(func(d *delivery) bool { all = append(all, *d); return true })
+	return all
+}
+
+// importLocked takes over a state of the session from another node, unless the session comes from it or from a newer one; w waits
+// until all nodes know where it is.
 func (s *session) importLocked(st sessionState, w waits) {
-	if s.gone {
+	if s.gone || st.stamp.t != 0 && st.expiry > 0 && st.stamp.compare(s.based) <= 0 {
 		return
 	}
 	s.dedupLocked()
 	if s.durable() { // another node has had it meanwhile; what is newer here stays
-		s.addLocked(st.messages)
+		s.addLocked(st.messages, false)
 	} else {
-		s.expiry, s.outbox.nextID = st.expiry, st.nextID
-		s.restoreLocked(st)
-		later := s.outbox.queue
-		s.outbox.queue, s.outbox.bytes = ring.Queue[delivery]{}, 0
-		for _, d := range st.messages {
-			s.outbox.pushLocked(d)
-			s.duplicateLocked(d.m)
+		s.replaceLocked(st)
+	}
+	for _, base := range []stamp{st.stamp, st.based} {
+		if base.compare(s.based) > 0 {
+			s.based = base
 		}
-		later.All(func(d *delivery) bool { s.outbox.pushLocked(*d); return true })
 	}
 	for _, id := range st.ids {
 		s.dedup.add(id)
@@ -222,6 +232,26 @@ func (s *session) importLocked(st sessionState, w waits) {
 			s.subs.subscribeLocked(sub, w)
 		}
 	}
+}
+
+// replaceLocked makes a state that of a new session. What has come for it meanwhile comes after what the state has.
+func (s *session) replaceLocked(st sessionState) {
+	s.expiry, s.outbox.nextID = st.expiry, st.nextID
+	s.restoreLocked(st)
+	later := s.outbox.queue
+	s.outbox.queue, s.outbox.bytes = ring.Queue[delivery]{}, 0
+	known := map[messageID]bool{}
+	for _, d := range st.messages {
+		known[messageID{d.m.node, d.m.seq}] = true
+		s.outbox.pushLocked(d)
+		s.duplicateLocked(d.m)
+	}
+	later.All(func(d *delivery) bool {
+		if !known[messageID{d.m.node, d.m.seq}] {
+			s.outbox.pushLocked(*d)
+		}
+		return true
+	})
 }
 
 // restoreLocked takes over what is known of packet ids.
@@ -251,8 +281,9 @@ func (ib *inbox) receivedLocked(id uint16) *incoming {
 	return in
 }
 
-// addLocked queues messages that another node had for the session.
-func (s *session) addLocked(all []delivery) {
+// addLocked queues messages that another node had for the session. With rest, they belong to a state that was taken over, as do
+// their packet ids.
+func (s *session) addLocked(all []delivery, rest bool) {
 	if s.gone {
 		return
 	}
@@ -260,7 +291,9 @@ func (s *session) addLocked(all []delivery) {
 		if d.qos == 0 && s.conn == nil || s.duplicateLocked(d.m) {
 			continue
 		}
-		d.id, d.dup = 0, false
+		if d.seq = 0; !rest {
+			d.id, d.dup = 0, false
+		}
 		s.outbox.enqueueLocked(d, nil)
 	}
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,9 @@ const (
 	forwardTime  = 20 * time.Second // for which messages are passed on to a session that has moved, more than peers are waited for
 	graceTime    = time.Second      // likewise, once all nodes that can be reached know where it is
 )
+
+// askAgainTime is how long a node that runs is waited for if its link is down.
+const askAgainTime = 500 * time.Millisecond
 
 // Answers to a takeover.
 const (
@@ -34,13 +38,15 @@ type takeovers struct {
 }
 
 type takeover struct {
-	*acceptance // of the takeover by all nodes, and of what became known by the answers
+	*acceptance // all answers
 	s           *session
 
 	mu      sync.Mutex
 	waiting map[string]struct{} // nodes that are still to answer
-	from    []string            // nodes that had the session
+	from    []string            // nodes that had the session, and
+	states  []sessionState      // in what state
 	newer   bool
+	missing bool // somebody couldn't be asked, or didn't answer, and may have the session too
 }
 
 // answers says whether a node's answer, or that there will be none, is the one that is waited for. A lost link may bring both.
@@ -52,9 +58,17 @@ func (c *takeover) answers(name string) bool {
 	return ok
 }
 
+// unanswered notes that there will be no answer.
+func (c *takeover) unanswered() {
+	c.mu.Lock()
+	c.missing = true
+	c.mu.Unlock()
+	c.Done(false)
+}
+
 // takeover tells all nodes that the client is connected here now, and takes over the session that one of them may have. With
-// clean, sessions are ended instead. The session's connecting lock is held.
-func (tk *takeovers) takeover(s *session, at stamp, clean bool) {
+// clean, sessions are ended instead. The session's connecting lock is held; epoch is when the client connected here before.
+func (tk *takeovers) takeover(s *session, at, epoch stamp, clean bool) {
 	c := &takeover{acceptance: newAcceptance(), s: s, waiting: map[string]struct{}{}}
 	c.more()
 	tk.Lock()
@@ -64,48 +78,120 @@ func (tk *takeovers) takeover(s *session, at stamp, clean bool) {
 	tk.Unlock()
 	body := binary.BigEndian.AppendUint64(nil, id)
 	body = appendBool(at.append(appendString(body, s.id)), clean)
-	missing := false
 	for _, name := range tk.b.mesh.Peers() {
-		missing = missing || !tk.b.mesh.Reachable(name)
 		c.more()
 		c.mu.Lock()
 		c.waiting[name] = struct{}{}
 		c.mu.Unlock()
-		tk.b.mesh.Send(name, peer.Frame{Kind: frameTakeover, Body: body, Waiter: peer.DoneFunc(func(ok bool) {
-			if !ok && c.answers(name) { // else the answer counts
-				c.Done(false)
-			}
-		})})
+		tk.ask(c, name, body, false)
 	}
 	c.Done(true)
-	ctx, cancel := context.WithTimeout(tk.b.ctx, takeoverTime)
-	defer cancel()
-	select {
-	case <-c.all:
-	case <-ctx.Done():
-		missing = true
-	}
+	late := !tk.await(c.acceptance)
 	tk.Lock()
 	delete(tk.open, id)
 	tk.Unlock()
-	tk.conclude(c, missing)
+	c.mu.Lock()
+	c.missing = c.missing || late
+	c.mu.Unlock()
+	tk.conclude(c, epoch, clean)
 }
 
-// conclude makes of the answers what they say. missing says that somebody couldn't be asked, and may have the session too.
-func (tk *takeovers) conclude(c *takeover, missing bool) {
-	c.mu.Lock()
-	from, newer := c.from, c.newer
-	c.mu.Unlock()
-	s := c.s
-	s.mu.Lock()
-	switch {
-	case newer:
-		s.endLocked()
-	case missing:
-		s.dedupLocked()
-	case len(from) == 0 && s.dedup != nil && time.Now().After(s.dedup.until):
-		s.dedup = nil
+// ask puts the question to a node. One that membership takes for running is asked again if its link is down, and waited for a little.
+func (tk *takeovers) ask(c *takeover, name string, body []byte, again bool) {
+	f := peer.Frame{Kind: frameTakeover, Body: body, Hold: again}
+	unanswered := func() {
+		if c.answers(name) { // else the answer counts
+			c.unanswered()
+		}
 	}
+	var late *timer
+	if again {
+		late = tk.b.after(askAgainTime, unanswered)
+	}
+	f.Waiter = peer.DoneFunc(func(ok bool) {
+		late.stop()
+		switch {
+		case ok:
+		case again || !tk.b.mesh.Alive(name):
+			unanswered()
+		default:
+			tk.b.background.Go(func() { tk.ask(c, name, body, true) })
+		}
+	})
+	tk.b.mesh.Send(name, f)
+}
+
+// await is false if not all is accepted in time.
+func (tk *takeovers) await(a *acceptance) bool {
+	ctx, cancel := context.WithTimeout(tk.b.ctx, takeoverTime)
+	defer cancel()
+	select {
+	case <-a.all:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// conclude makes of the answers what they say.
+func (tk *takeovers) conclude(c *takeover, epoch stamp, clean bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, routes := c.s, newAcceptance()
+	routes.more()
+	stub := tk.b.sessions.getMoved(s.id)
+	if stub != nil {
+		c.states = append(c.states, stub.exportMoved()...)
+	}
+	slices.SortStableFunc(c.states, func(x, y sessionState) int { return y.stamp.compare(x.stamp) })
+	tk.b.store.Together(func() {
+		s.mu.Lock()
+		switch {
+		case c.newer:
+			s.endLocked()
+		case clean:
+		default:
+			s.takeOverLocked(c.states, epoch, routes)
+			s.from = append(s.from, c.from...)
+		}
+		if c.missing && !s.gone {
+			s.dedupLocked()
+		} else if len(c.from) == 0 && s.dedup != nil && time.Now().After(s.dedup.until) {
+			s.dedup = nil
+		}
+		s.mu.Unlock()
+		if stub != nil && !c.newer {
+			stub.settle()
+		}
+	})
+	routes.Done(true)
+	tk.await(routes)
+}
+
+// takeOverLocked makes the newest state that of the session, and adds what older ones have that it doesn't come from.
+func (s *session) takeOverLocked(states []sessionState, epoch stamp, w waits) {
+	if s.gone || len(states) == 0 {
+		return
+	}
+	var mine []delivery
+	if s.durable() && epoch.compare(states[0].stamp) < 0 { // another node has had it since
+		if states[0].based.compare(epoch) < 0 {
+			mine = append(s.outbox.unacknowledgedLocked(), s.outbox.queuedLocked()...)
+		}
+		s.outbox.clearLocked()
+		s.expiry = 0
+	}
+	for _, st := range states {
+		s.importLocked(st, w)
+	}
+	s.addLocked(mine, false)
+}
+
+// settle tells the nodes that had the session that it is stored here.
+func (tk *takeovers) settle(s *session) {
+	s.mu.Lock()
+	from := s.from
+	s.from = nil
 	s.mu.Unlock()
 	for _, name := range from {
 		tk.b.tell(name, frameSettled, appendString(nil, s.id), nil)
@@ -134,11 +220,15 @@ func (tk *takeovers) takeoverAsked(from string, r *reader) error {
 func (tk *takeovers) release(to, client string, at stamp, clean bool, send func(state []byte)) (kind byte) {
 	s := tk.b.sessions.get(client)
 	if s == nil {
-		return answerUnknown
+		if s = tk.b.sessions.getMoved(client); s == nil {
+			return answerUnknown
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case s.moved != "":
+		return s.releaseMovedLocked(to, at, clean, send)
 	case s.gone:
 		return answerUnknown
 	case s.stamp.compare(at) > 0:
@@ -154,13 +244,36 @@ func (tk *takeovers) release(to, client string, at stamp, clean bool, send func(
 	if s.will = nil; s.conn != nil { // the client is back before the delay is over
 		s.conn.cancelDelayedWill()
 	}
-	parts := s.exportLocked()
-	send(parts[0])
-	for _, rest := range parts[1:] {
-		tk.b.tell(to, frameHandOver, rest, nil)
-	}
-	s.moveLocked(to)
+	s.sendLocked(to, send)
+	s.moveLocked(to, at)
 	return answerMoved
+}
+
+// releaseMovedLocked is release for a session that has moved to a node that may not have stored it.
+func (s *session) releaseMovedLocked(to string, at stamp, clean bool, send func(state []byte)) (kind byte) {
+	switch {
+	case s.settled:
+		return answerUnknown
+	case s.movedAt.compare(at) > 0:
+		return answerNewer
+	case clean:
+		s.settleLocked()
+		return answerUnknown
+	}
+	s.sendLocked(to, send)
+	s.moved, s.movedAt = to, at
+	s.saveLocked()
+	s.forwardForLocked(forwardTime)
+	return answerMoved
+}
+
+// sendLocked sends the whole session to another node.
+func (s *session) sendLocked(to string, send func(state []byte)) {
+	parts := s.exportLocked()
+	send(parts[0].append(nil))
+	for i := range parts[1:] {
+		s.b.tell(to, frameHandOver, parts[1+i].append(nil), nil)
+	}
 }
 
 // takeoverAnswered handles the answer to a takeover. One that comes too late is a handover.
@@ -174,25 +287,21 @@ func (tk *takeovers) takeoverAnswered(from string, r *reader) error {
 	tk.Unlock()
 	if c == nil || !c.answers(from) {
 		if kind == answerMoved {
-			return tk.handedOver(r)
+			return tk.handedOver(from, r)
 		}
 		return nil
 	}
 	defer c.Done(true)
-	if kind == answerMoved {
-		st := r.sessionState()
-		if r.bad {
-			return errMalformed
-		}
-		c.s.mu.Lock()
-		c.s.importLocked(st, c)
-		c.s.mu.Unlock()
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch kind {
 	case answerMoved:
-		c.from = append(c.from, from)
+		st := r.sessionState()
+		if r.bad {
+			c.missing = true
+			return errMalformed
+		}
+		c.from, c.states = append(c.from, from), append(c.states, st)
 	case answerNewer:
 		c.newer = true
 	}
@@ -246,8 +355,8 @@ func (tk *takeovers) handOver(to, client string, hops byte, all []delivery) {
 	tk.b.mesh.Send(to, peer.Frame{Kind: frameHandOver, Body: st.append(nil), Keep: true})
 }
 
-// handedOver adds messages that came for a session elsewhere to the session here.
-func (tk *takeovers) handedOver(r *reader) error {
+// handedOver adds what another node had for a session to the session here.
+func (tk *takeovers) handedOver(from string, r *reader) error {
 	st := r.sessionState()
 	if r.bad {
 		return errMalformed
@@ -258,10 +367,18 @@ func (tk *takeovers) handedOver(r *reader) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		switch {
-		case s.fresh && st.expiry > 0: // its node has come back while the client is connecting
+		case st.expiry > 0 && (s.fresh || !s.clean): // its node has come back, maybe while the client is connecting
 			s.importLocked(st, nil)
 		case !s.clean:
-			s.addLocked(st.messages)
+			s.addLocked(st.messages, st.stamp.t != 0)
+		}
+		if st.expiry > 0 {
+			s.from = append(s.from, from)
+			tk.b.background.Go(func() {
+				if tk.b.store.Wait(tk.b.store.Number()) == nil {
+					tk.settle(s)
+				}
+			})
 		}
 	case stub != nil && st.hops < maxHops:
 		stub.mu.Lock()
@@ -279,6 +396,9 @@ func (tk *takeovers) settled(r *reader) error {
 		return errMalformed
 	}
 	s := tk.b.sessions.getMoved(client)
+	if s != nil {
+		s.settle()
+	}
 	for _, name := range tk.b.mesh.Peers() {
 		if !tk.b.mesh.Up(name) {
 			return nil // it may have messages for the session that were sent here before
