@@ -27,17 +27,18 @@ cross:
 	  echo "build $$os/$$arch"; GOOS=$$os GOARCH=$$arch $(GO) build -o /dev/null . && GOOS=$$os GOARCH=$$arch $(GO) vet ./... || exit 1; done; done
 
 # Ratios from one run on this machine: docs/benchmarks.md says how to read them.
-bench: build ; $(GO) run ./testdata/bench -onemore $(BIN)
+bench: build ; $(GO) run ./bench -onemore $(BIN)
 
 # Long stress tests with bounded counts.
 soak: build ; $(GO) test -tags soak -timeout 60m -count=1 -run "Kill|Run|Ups|Interrupt|Soak" ./...
 
 fuzz:
-	@for t in $$($(GO) test -list '^Fuzz' ./launcher/internal/confedit | grep ^Fuzz); do \
-	  echo "fuzz $$t for $(FUZZFOR)"; $(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZFOR) ./launcher/internal/confedit || exit 1; done
+	@for p in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for t in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+	    echo "fuzz $$p $$t for $(FUZZFOR)"; $(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZFOR) $$p || exit 1; done; done
 
 # The real servers that the tests launch, from Debian. None of them is started as a service.
-SERVERS := etcd-server etcd-client nats-server redis-server rabbitmq-server mosquitto mosquitto-clients nginx-light nftables iproute2 curl
+SERVERS := etcd-server etcd-client nats-server redis-server rabbitmq-server postgresql mosquitto mosquitto-clients nginx-light nftables iproute2 curl
 servers:
 	@test "$$(id -u)" = 0 || { echo "make servers: run it as root (it installs Debian packages)"; exit 1; }
 	@test -e /usr/sbin/policy-rc.d || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; touch /usr/sbin/policy-rc.d.onemore; }

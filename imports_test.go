@@ -27,11 +27,13 @@ var rules = []rule{
 	{in: "nodecore/internal", deny: []string{"onemore/nodecore/cli"}, why: "arrows point down"},
 	{in: "launcher/internal/confedit", deny: []string{"os", "net", "time", "math/rand", "onemore/"}, why: "confedit is pure"},
 	{in: "launcher/internal/plan", deny: []string{"os", "net/http", "time", "math/rand", "crypto/rand", "onemore/launcher/internal/keeper", "onemore/launcher/internal/ports", "onemore/launcher/internal/proc", "onemore/launcher/internal/state", "onemore/launcher/internal/probe", "onemore/launcher/internal/nodedir"}, why: "plan is pure"},
+	{in: "e2e", deny: []string{"onemore/"}, why: "the whole program is tested from outside"},
+	{in: "bench", deny: []string{"onemore/"}, why: "the whole program is measured from outside"},
 	{in: "templates", deny: []string{"onemore/"}, why: "templates are data"},
 	{in: ".", deny: []string{"github.com/spf13/cobra"}, but: []string{"launcher/cli", "nodecore/cli", "main.go"}, why: "cobra stands in the command lines only"},
 	{in: ".", deny: []string{"github.com/hashicorp/memberlist"}, but: []string{"nodecore/internal/member"}, why: "member is the only user of memberlist"},
 	{in: ".", deny: []string{"github.com/mochi-mqtt/"}, but: []string{"nodecore/internal/broker"}, why: "broker is the only user of the MQTT engine"},
-	{in: ".", deny: []string{"os/exec", "github.com/shirou/gopsutil"}, but: []string{"launcher/internal/proc", "nodecore/internal/floor", "testdata"}, why: "proc is the only user of os/exec and gopsutil"},
+	{in: ".", deny: []string{"os/exec", "github.com/shirou/gopsutil"}, but: []string{"launcher/internal/proc", "nodecore/internal/floor", "e2e", "bench"}, why: "proc is the only user of os/exec and gopsutil"},
 }
 
 // leaves of launcher/internal know nothing of each other, but for these.
@@ -39,8 +41,14 @@ var mayKnow = map[string][]string{
 	"template": {"confedit"},
 	"plan":     {"confedit", "template"},
 	"probe":    {"proc"},
+	"release":  {"archive", "state"},
 	"learn":    {"confedit", "nodedir", "ports", "probe", "proc", "state", "template"},
-	"keeper":   {"confedit", "nodedir", "plan", "ports", "probe", "proc", "state", "template"},
+	"control":  {"plan"},
+	// What a keeper is made of, from the bottom to the top.
+	"node":      {"confedit", "control", "nodedir", "plan", "ports", "probe", "proc", "state"},
+	"cluster":   {"control", "node", "nodedir", "plan", "ports", "probe", "proc", "state"},
+	"operation": {"cluster", "control", "node", "nodedir", "plan", "ports", "probe", "state"},
+	"keeper":    {"cluster", "control", "node", "nodedir", "operation", "proc", "state"},
 }
 
 func TestImports(t *testing.T) {
@@ -106,7 +114,7 @@ func TestNoServerNames(t *testing.T) {
 func TestPackageDocs(t *testing.T) {
 	docs := map[string]bool{}
 	walkGo(t, func(file string, _ []string) {
-		if strings.HasSuffix(file, "_test.go") || strings.HasPrefix(file, "testdata") {
+		if strings.HasSuffix(file, "_test.go") {
 			return
 		}
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly|parser.ParseComments)
@@ -121,6 +129,15 @@ func TestPackageDocs(t *testing.T) {
 			t.Errorf("package in %s has no package comment", dir)
 		}
 	}
+}
+
+// TestNoSleep: a fixed time is too long on one machine and too short on another. Tests wait for what they need, too.
+func TestNoSleep(t *testing.T) {
+	walkGo(t, func(file string, _ []string) {
+		if line, ok := grepCode(t, file, "time."+"sleep("); ok {
+			t.Errorf("%s sleeps: %s", file, line)
+		}
+	})
 }
 
 func walkGo(t *testing.T, visit func(file string, imports []string)) {

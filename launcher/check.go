@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,11 +13,11 @@ import (
 	"sync"
 	"time"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
+	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/probe"
-	"onemore/launcher/internal/proc"
 )
 
 // CheckOptions say which template is checked, with what.
@@ -26,26 +27,26 @@ type CheckOptions struct {
 	Step    func(Step) // may be nil; called as each step ends
 }
 
-// Step is one thing that a template must be able to do.
+// Step is the outcome of one thing that a template must be able to do.
 type Step struct {
 	Name    string   `json:"name"`
 	OK      bool     `json:"ok"`
 	Why     string   `json:"why,omitempty"`  // it failed, or a warning
 	Hint    string   `json:"hint,omitempty"` // the way out
 	Logs    string   `json:"logs,omitempty"` // folder
-	Log     []string `json:"log,omitempty"`  // the telling lines
+	Log     []string `json:"log,omitempty"`  // the lines of it that show why
 	Seconds float64  `json:"seconds"`
 }
 
 // CheckTemplate takes clusters of a template through their whole life, as far as that is the same for all servers:
-// docs/templates.md has the list. It stops at the first step that fails; nothing is left behind either way. The error is
+// docs/templates.md lists the steps. It stops at the first step that fails; nothing is left behind either way. The error is
 // nil when all steps were taken and are OK, and an *InputError when there is no such template.
 func CheckTemplate(ctx context.Context, o CheckOptions) ([]Step, error) {
 	if _, err := TemplateText(o.Template); err != nil {
 		return nil, err
 	}
 	o.Base, o.Progress = "auto", nil
-	c := &checker{o: o, clusters: []*checked{{count: 3}, {count: 2}}}
+	c := &checker{o: o, main: &checkedCluster{count: 3}, other: &checkedCluster{count: 2}}
 	c.step("read it and plan three nodes", func() error { return c.lint(ctx) })
 	if !o.Lint && !c.failed() {
 		c.life(ctx)
@@ -56,17 +57,18 @@ func CheckTemplate(ctx context.Context, o CheckOptions) ([]Step, error) {
 	return c.steps, nil
 }
 
+// checker runs the steps of a check on two clusters of the template.
 type checker struct {
-	o        CheckOptions
-	steps    []Step
-	clusters []*checked // the one that is changed, and the one beside it
+	o     CheckOptions
+	steps []Step
+	main  *checkedCluster // the one that is changed
+	other *checkedCluster // runs beside it and must not notice
 }
 
-// checked is one of the two clusters.
-type checked struct {
-	count   int
-	c       *Cluster
-	plan    *Plan
+// checkedCluster is one of the two clusters.
+type checkedCluster struct {
+	count   int      // nodes at first
+	c       *Cluster // nil: not up
 	release func()
 }
 
@@ -81,6 +83,7 @@ func (c *checker) step(name string, do func() error) {
 	}
 }
 
+// always takes one step even if one before it failed.
 func (c *checker) always(name string, do func() error) {
 	began := time.Now()
 	err := do()
@@ -101,62 +104,58 @@ func (c *checker) always(name string, do func() error) {
 	}
 }
 
+// lint plans both clusters.
 func (c *checker) lint(ctx context.Context) error {
 	o := c.o.Options
-	o.Cluster, o.Count = UniqueName("check"), c.clusters[0].count
+	o.Cluster, o.Count = UniqueName("check"), c.main.count
 	if _, err := DryRun(ctx, o); err != nil {
 		return err
 	}
-	// The one beside may be smaller, if the template takes that.
-	o.Count = c.clusters[1].count
+	// The other cluster is as large as the first if the template takes no smaller one.
+	o.Count = c.other.count
 	if _, err := DryRun(ctx, o); err != nil {
-		c.clusters[1].count = c.clusters[0].count
+		c.other.count = c.main.count
 	}
 	return nil
 }
 
-// life is the list.
+// life takes both clusters through all steps that need running nodes.
 func (c *checker) life(ctx context.Context) {
-	a, b := c.clusters[0], c.clusters[1]
-	defer func() {
-		for _, k := range c.clusters {
-			if k.release != nil {
-				k.release()
-			}
-		}
-	}()
+	a, b := c.main, c.other
+	defer a.end()
+	defer b.end()
 	c.step(fmt.Sprintf("up %d, and up %d of another cluster at the same time", a.count, b.count), func() error { return c.up(ctx) })
 	c.step("every node listens where it should, and nowhere else", func() error { return errors.Join(a.audit(ctx), b.audit(ctx)) })
 	c.step("add a node", func() error {
 		st, err := a.c.Add(ctx, 1)
-		return errors.Join(err, c.full(st, 1, 2, 3, 4))
+		return errors.Join(err, full(st, 1, 2, 3, 4))
 	})
 	c.step("remove node 2", func() error {
 		st, err := a.c.Remove(ctx, 2)
-		return errors.Join(err, c.full(st, 1, 3, 4))
+		return errors.Join(err, full(st, 1, 3, 4))
 	})
 	c.step("stop node 3 and start it", func() error {
 		if _, err := a.c.Stop(ctx, 3); err != nil {
 			return err
 		}
 		st, err := a.c.Start(ctx, 3)
-		return errors.Join(err, c.full(st, 1, 3, 4))
+		return errors.Join(err, full(st, 1, 3, 4))
 	})
 	c.step("kill node 4: degraded", func() error {
 		st, err := a.c.Kill(ctx, 4)
-		if err == nil && st.State != keeper.Degraded {
+		if err == nil && st.State != control.Degraded {
 			err = fmt.Errorf("the cluster is %s", st.State)
 		}
 		return err
 	})
 	c.step("start it again: settled", func() error {
 		st, err := a.c.Start(ctx, 4)
-		return errors.Join(err, c.full(st, 1, 3, 4))
+		return errors.Join(err, full(st, 1, 3, 4))
 	})
-	c.step("stop all and start all: the same ports", func() error { return c.cycle(ctx, a) })
+	c.step("stop all and start all: the same ports", func() error { return c.stopStart(ctx, a) })
 	c.step("the other cluster was left alone", func() error {
 		st, err := b.c.Status(ctx)
-		return errors.Join(err, c.full(st, b.indices()...), b.audit(ctx))
+		return errors.Join(err, full(st, b.indices()...), b.audit(ctx))
 	})
 	if a.c != nil && b.c != nil {
 		c.always("down: nothing is left", func() error {
@@ -170,28 +169,32 @@ func (c *checker) life(ctx context.Context) {
 // up brings up both clusters at once.
 func (c *checker) up(ctx context.Context) error {
 	var wg sync.WaitGroup
-	errs := make([]error, len(c.clusters))
-	for i, k := range c.clusters {
-		o := c.o.Options
-		o.Cluster, o.Count = UniqueName("check"), k.count
-		wg.Go(func() {
-			cl, st, release, err := UpOwned(ctx, o)
-			if err == nil {
-				k.c, k.release = cl, release
-				k.plan, err = cl.Plan()
-				err = errors.Join(err, c.full(st, k.indices()...))
-			}
-			errs[i] = err
-		})
-	}
+	var mainErr, otherErr error
+	wg.Go(func() { mainErr = c.main.up(ctx, c.o.Options) })
+	wg.Go(func() { otherErr = c.other.up(ctx, c.o.Options) })
 	wg.Wait()
-	if errs[0] != nil {
-		return errs[0] // with its evidence; the other one is often the same
-	}
-	return errs[1]
+	return cmp.Or(mainErr, otherErr) // one of them: they are often the same, and only an error by itself shows its log
 }
 
-func (k *checked) indices() []int {
+func (k *checkedCluster) up(ctx context.Context, o Options) error {
+	o.Cluster, o.Count = UniqueName("check"), k.count
+	c, st, own, err := UpOwned(ctx, o)
+	if err != nil {
+		return err
+	}
+	k.c, k.release = c, own.Release
+	return full(st, k.indices()...)
+}
+
+// end takes down a cluster whose last step failed.
+func (k *checkedCluster) end() {
+	if k.release != nil {
+		k.release()
+	}
+}
+
+// indices are the numbers of the nodes that the cluster starts with.
+func (k *checkedCluster) indices() []int {
 	var out []int
 	for i := range k.count {
 		out = append(out, i+1)
@@ -200,7 +203,7 @@ func (k *checked) indices() []int {
 }
 
 // full wants just these nodes to run, each seeing all.
-func (c *checker) full(st *Status, nodes ...int) error {
+func full(st *Status, nodes ...int) error {
 	if st == nil {
 		return nil // there is an error already
 	}
@@ -208,9 +211,9 @@ func (c *checker) full(st *Status, nodes ...int) error {
 	var errs []error
 	for _, n := range st.Nodes {
 		have = append(have, n.Index)
-		if n.State != keeper.Running {
+		if n.State != control.Running {
 			errs = append(errs, fmt.Errorf("node %d is %s %s\n%s", n.Index, n.State, n.Exit, lastLines(n.Log)))
-		} else if n.Members != len(nodes) && n.Members != keeper.MembersUnknown {
+		} else if n.Members != len(nodes) && n.Members != control.MembersUnknown {
 			errs = append(errs, fmt.Errorf("node %d sees %d members, want %d", n.Index, n.Members, len(nodes)))
 		}
 	}
@@ -240,7 +243,7 @@ func lastLines(path string) string {
 }
 
 // audit wants the sockets of all nodes to be those that the template declares.
-func (k *checked) audit(ctx context.Context) error {
+func (k *checkedCluster) audit(ctx context.Context) error {
 	st, err := k.c.Status(ctx)
 	if err != nil {
 		return err
@@ -252,8 +255,8 @@ func (k *checked) audit(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// cycle stops and starts a whole cluster.
-func (c *checker) cycle(ctx context.Context, k *checked) error {
+// stopStart stops and starts a whole cluster, which must keep its ports.
+func (c *checker) stopStart(ctx context.Context, k *checkedCluster) error {
 	before, err := k.c.Status(ctx)
 	if err != nil {
 		return err
@@ -270,25 +273,26 @@ func (c *checker) cycle(ctx context.Context, k *checked) error {
 			return fmt.Errorf("node %d has other ports: %v, want %v", n.Index, after.Nodes[i].Listeners, n.Listeners)
 		}
 	}
-	return errors.Join(c.full(after, 1, 3, 4), k.audit(ctx))
+	return errors.Join(full(after, 1, 3, 4), k.audit(ctx))
 }
 
-// down takes the cluster down and looks for what is left: processes, ports, its folder.
-func (k *checked) down(ctx context.Context) error {
+// down takes the cluster down; what is left is an error: processes, ports, its folder.
+func (k *checkedCluster) down(ctx context.Context) error {
 	p, err := k.c.Plan()
 	if err != nil {
 		return err
 	}
-	own := map[int]bool{} // who has the ports now, also those that hide their environment
+	own := map[int]bool{} // the processes that have the ports now, also those that hide their environment
 	for _, a := range addresses(p) {
 		if h, ok := ports.Holder(a); ok {
 			own[h.PID] = true
 		}
 	}
+	claim := node.Claim(k.c.Dir(), p.ID) // as long as the folder is there
 	if err := k.c.Down(ctx, false); err != nil {
 		return err
 	}
-	infos, err := proc.Marked(keeper.MarkCluster, p.ID)
+	infos, err := claim.Find()
 	if err != nil {
 		return err
 	}
@@ -303,7 +307,7 @@ func (k *checked) down(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// freed returns when the ports are free, or somebody else's: what is free on this host is soon another cluster's.
+// freed returns when none of the ports is held by the processes in own any more. Another cluster may have taken them since.
 func freed(ctx context.Context, addrs []ports.Addr, own map[int]bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -322,6 +326,7 @@ func freed(ctx context.Context, addrs []ports.Addr, own map[int]bool) error {
 	})
 }
 
+// addresses are those of all listeners of a plan.
 func addresses(p *plan.Plan) []ports.Addr {
 	var out []ports.Addr
 	for _, n := range p.Nodes {

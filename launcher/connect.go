@@ -8,69 +8,175 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/probe"
-	"onemore/launcher/internal/proc"
 	"onemore/launcher/internal/state"
 )
 
 // answerTimeout bounds how long a keeper may take to show that it is there.
 const answerTimeout = 10 * time.Second
 
-// ask is do, and leaves the connection to the caller unless it fails.
-func (c *Cluster) ask(ctx context.Context, req keeper.Request) (*keeper.Client, *Status, error) {
-	if _, err := os.Stat(c.dir); errors.Is(err, fs.ErrNotExist) && req.Op != keeper.OpUp && req.Op != keeper.OpRestore {
-		return nil, nil, fmt.Errorf("cluster %q: %w", c.name, ErrNoCluster)
+// releaseTimeout bounds how long the end of an ownership waits for the cluster to go down.
+const releaseTimeout = time.Minute
+
+// keeperLink sends requests to a cluster's keeper.
+type keeperLink struct {
+	folder
+	progress   func(Event)   // may be nil
+	timeout    time.Duration // of one operation; 0: none
+	began      time.Time     // when the operation's time began; zero: when its request is sent
+	prestarted prestarted
+}
+
+// do sends one request, to a new keeper where none runs, and closes the connection.
+func (l *keeperLink) do(ctx context.Context, req control.Request) (*Status, error) {
+	cl, st, err := l.send(ctx, req)
+	if cl != nil {
+		cl.Close()
+	}
+	return st, err
+}
+
+// Ownership ties the life of a cluster to this process: when Release is called or the process dies, in whatever way, the keeper
+// takes the cluster down, unless another process owns it too. nil is none.
+type Ownership struct {
+	release func()
+	gone    <-chan struct{}
+}
+
+// Release ends the ownership and returns when the cluster is down.
+func (o *Ownership) Release() {
+	if o != nil {
+		o.release()
+	}
+}
+
+// lost tells whether the keeper has ended.
+func (o *Ownership) lost() bool {
+	if o == nil {
+		return false
+	}
+	select {
+	case <-o.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// hold sends one request and makes this process an owner of the cluster: there is no moment at which what the request did
+// has no owner.
+func (l *keeperLink) hold(ctx context.Context, req control.Request) (*Ownership, *Status, error) {
+	req.Own = true
+	cl, st, err := l.send(ctx, req)
+	if err != nil {
+		return nil, nil, err
+	}
+	gone := cl.Gone()
+	release := func() {
+		t := time.NewTimer(releaseTimeout)
+		defer t.Stop()
+		cl.CloseWrite() // the end of the last owner takes the cluster down; then the keeper ends the connection
+		select {
+		case <-gone:
+		case <-t.C:
+		}
+		cl.Close()
+		<-gone
+	}
+	return &Ownership{release: release, gone: gone}, st, nil
+}
+
+// send sends one request, to a new keeper where none runs. The caller closes the connection; it is nil when there is an error.
+func (l *keeperLink) send(ctx context.Context, req control.Request) (*control.Client, *Status, error) {
+	if _, err := os.Stat(l.dir); errors.Is(err, fs.ErrNotExist) && req.Op != control.OpUp && req.Op != control.OpRestore {
+		return nil, nil, noCluster(l.name)
 	}
 	req.From = fmt.Sprintf("(pid %d)", os.Getpid())
-	req.Timeout = c.timeout
+	req.Timeout = l.timeout
+	if !l.began.IsZero() {
+		req.Spent = time.Since(l.began)
+	}
+	inTime, cancel := l.bounded(ctx, 0)
+	defer cancel()
+	ctx, cancelAll := l.bounded(ctx, undoTimeout)
+	defer cancelAll()
 	deadline := time.Now().Add(answerTimeout)
 	for {
-		cl, err := c.connect(ctx)
+		cl, err := l.connect(inTime)
 		if err != nil {
 			return nil, nil, err
 		}
-		st, err := cl.Do(ctx, req, c.progress)
+		stop := context.AfterFunc(ctx, func() { l.giveUp(ctx, cl) })
+		st, err := cl.Do(ctx, req, l.progress)
+		stop()
 		if err == nil {
 			return cl, st, nil
 		}
 		cl.Close()
-		again := errors.Is(err, keeper.ErrBusy) || errors.Is(err, keeper.ErrUnheard)
+		again := errors.Is(err, control.ErrBusy) || errors.Is(err, control.ErrUnheard)
 		if !again || time.Now().After(deadline) {
 			return nil, st, err
 		}
 	}
 }
 
+// undoTimeout is how long a keeper may take, beyond the time of an operation, to take back what that did.
+const undoTimeout = 75 * time.Second
+
+// errOverdue is the cause of giving up a keeper that does not end an operation when its time is over.
+var errOverdue = errors.New("its keeper does not come to an end, though the time is over; `onemore status` tells how it stands")
+
+// bounded ends the context of an operation when its time, and so much more, is over.
+func (l *keeperLink) bounded(ctx context.Context, more time.Duration) (context.Context, context.CancelFunc) {
+	if l.timeout <= 0 {
+		return ctx, func() {}
+	}
+	cause := errOverdue
+	if more == 0 {
+		cause = fmt.Errorf("not done within %v", l.timeout)
+	}
+	began := l.began
+	if began.IsZero() {
+		began = time.Now()
+	}
+	return context.WithDeadlineCause(ctx, began.Add(l.timeout+more), cause)
+}
+
+// giveUp closes the connection to a keeper that is overdue. A client that is interrupted hears the end.
+func (l *keeperLink) giveUp(ctx context.Context, cl *control.Client) {
+	if errors.Is(context.Cause(ctx), errOverdue) {
+		cl.Close()
+	}
+}
+
 // connect returns a connection to the cluster's keeper, and starts one where none answers.
-func (c *Cluster) connect(ctx context.Context) (*keeper.Client, error) {
-	if cl := c.early.take(); cl != nil {
+func (l *keeperLink) connect(ctx context.Context) (*control.Client, error) {
+	if cl := l.prestarted.take(); cl != nil {
 		return cl, nil
 	}
-	var cl *keeper.Client
+	var cl *control.Client
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, errors.New("no keeper answers"))
 	defer cancel()
 	err := probe.Until(ctx, nil, func(ctx context.Context) (err error) {
-		if cl, err = c.dial(); err == nil {
-			return c.greet(ctx, cl)
+		if cl, err = l.dial(); err == nil {
+			return l.checkAnswers(ctx, cl)
 		}
-		if _, held := state.LockHolder(c.dir); held {
-			return fmt.Errorf("its keeper does not answer yet: %w", err) // it is starting, or on its way out
+		if _, held := state.LockHolder(l.dir); held {
+			return fmt.Errorf("its keeper does not answer yet: %w", err) // it is starting, or ending
 		}
-		cl, err = c.spawn(ctx)
+		cl, err = spawnKeeper(l.dir)
 		return err
 	})
 	return cl, err
 }
 
-// greet makes sure that the keeper at the other end is not one that stands still. cl is closed when it is.
-func (c *Cluster) greet(ctx context.Context, cl *keeper.Client) error {
+// checkAnswers refuses a keeper that accepts connections but answers nothing, such as a stopped process. It then closes cl.
+func (l *keeperLink) checkAnswers(ctx context.Context, cl *control.Client) error {
 	stop := context.AfterFunc(ctx, func() { cl.Close() })
-	_, err := cl.Do(ctx, keeper.Request{Op: keeper.OpHold}, nil)
+	_, err := cl.Do(ctx, control.Request{Op: control.OpHold}, nil)
 	if stop() && err == nil {
 		return nil
 	}
@@ -79,91 +185,55 @@ func (c *Cluster) greet(ctx context.Context, cl *keeper.Client) error {
 		return err // it has just ended
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return context.Cause(ctx) // nobody waits any more
+		return context.Cause(ctx) // the caller has given up
 	}
-	pid, _ := state.LockHolder(c.dir)
-	return probe.Permanent(&Failure{Phase: fmt.Sprintf("ask the keeper of cluster %q", c.name), Why: fmt.Sprintf("pid %d does not answer: %v", pid, context.Cause(ctx)),
+	pid, _ := state.LockHolder(l.dir)
+	return probe.Permanent(&Failure{Phase: fmt.Sprintf("ask the keeper of cluster %q", l.name), Why: fmt.Sprintf("pid %d does not answer: %v", pid, context.Cause(ctx)),
 		Hint: fmt.Sprintf("if it stands still, `kill -CONT %[1]d` lets it go on; `kill -KILL %[1]d` and `onemore down` end it with its nodes", pid)})
 }
 
-func (c *Cluster) dial() (*keeper.Client, error) {
-	conn, err := net.Dial("unix", filepath.Join(c.dir, keeper.SocketFile))
+// dial connects to a keeper that runs.
+func (l *keeperLink) dial() (*control.Client, error) {
+	conn, err := net.Dial("unix", filepath.Join(l.dir, control.SocketFile))
 	if err != nil {
 		return nil, err
 	}
-	return keeper.NewClient(conn), nil
+	return control.NewClient(conn), nil
 }
 
-// spawn starts a keeper whose first client we are, over a socket pair, so that there is nothing to wait for.
-func (c *Cluster) spawn(ctx context.Context) (*keeper.Client, error) {
-	fds, err := socketPair()
-	if err != nil {
-		return nil, err
-	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "keeper"), os.NewFile(uintptr(fds[1]), "client")
-	defer ours.Close()
-	defer theirs.Close()
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	if strings.HasSuffix(self, ".test") && os.Getenv(TestMainVariable) == "" {
-		return nil, probe.Permanent(errors.New("a test binary can be a keeper only with a TestMain that calls launchertest.Main"))
-	}
-	_, err = proc.Detach(proc.Spec{Args: []string{self, KeeperCommand, c.dir}, Dir: "/", ExtraFiles: []*os.File{theirs},
-		Env: append(os.Environ(), RoleVariable+"="+KeeperCommand)})
-	if err != nil {
-		return nil, fmt.Errorf("start a keeper: %w", err)
-	}
-	conn, err := net.FileConn(ours)
-	if err != nil {
-		return nil, err
-	}
-	return keeper.NewClient(conn), nil
+// prestarted is a keeper that an `up` starts before it knows what to ask of it: the start and the planning take about the same
+// time. The keeper touches nothing before it is asked. The zero value is none.
+type prestarted struct {
+	client <-chan *control.Client // nil, or it delivers one client, which is nil if the start failed
 }
 
-// socketPair makes two connected sockets that no child inherits by chance: one that held our end would pass for us, so
-// that our keeper would never know that we have gone.
-func socketPair() (fds [2]int, err error) {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	if fds, err = syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0); err != nil {
-		return fds, fmt.Errorf("make a connection to a keeper: %w", err)
+// prestart starts a keeper for a cluster that does not exist yet. Only the goroutine that calls prestart may use l until
+// dismissPrestarted.
+func (l *keeperLink) prestart() {
+	if _, err := os.Lstat(l.dir); !errors.Is(err, fs.ErrNotExist) {
+		return
 	}
-	syscall.CloseOnExec(fds[0])
-	syscall.CloseOnExec(fds[1])
-	return fds, nil
+	client := make(chan *control.Client, 1)
+	go func() {
+		cl, _ := spawnKeeper(l.dir) // connect will meet the error again
+		client <- cl
+	}()
+	l.prestarted.client = client
 }
 
-// How an executable is told to be a keeper: its first argument, or (a test binary) this variable, which TestMain looks at.
-const (
-	KeeperCommand = "__keeper"
-	RoleVariable  = "ONEMORE_ROLE"
-	// TestMainVariable is set by a test binary whose TestMain knows these roles. Without it a test binary is not started
-	// again: it would run its tests, and so itself, without end.
-	TestMainVariable = "ONEMORE_TEST_MAIN"
-)
-
-// InCluster tells whether this process was started for a node of a cluster.
-func InCluster() bool { return os.Getenv(keeper.MarkCluster) != "" }
-
-// UniqueName is a cluster name that nobody else has.
-func UniqueName(prefix string) string { return fmt.Sprintf("%s-%d-%s", prefix, os.Getpid(), random(3)) }
-
-// RunKeeper is what the process started as KeeperCommand does: it keeps the cluster in dir until it is down.
-func RunKeeper(ctx context.Context, dir string) error {
-	f := os.NewFile(3, "client")
-	conn, err := net.FileConn(f)
-	if err != nil {
-		return fmt.Errorf("%s is started by onemore itself, not by hand: %w", KeeperCommand, err)
+// take hands the keeper over, once; nil if there is none.
+func (p *prestarted) take() *control.Client {
+	if p.client == nil {
+		return nil
 	}
-	f.Close()
-	os.Unsetenv(RoleVariable)
-	return keeper.Run(ctx, dir, conn)
+	cl := <-p.client
+	p.client = nil
+	return cl
 }
 
-func (c *Cluster) keeperID() (proc.ID, bool) {
-	var id proc.ID
-	err := state.ReadJSON(filepath.Join(c.dir, keeper.KeeperFile), &id)
-	return id, err == nil
+// dismissPrestarted ends a keeper that was not used.
+func (l *keeperLink) dismissPrestarted() {
+	if cl := l.prestarted.take(); cl != nil {
+		cl.Dismiss()
+	}
 }

@@ -14,9 +14,10 @@ import (
 	"golang.org/x/term"
 
 	"onemore/launcher/internal/proc"
+	"onemore/launcher/internal/state"
 )
 
-// Streams are the standard streams of a command that a person runs.
+// Streams are the standard streams of a command; nil is /dev/null.
 type Streams struct{ In, Out, Err *os.File }
 
 // Exec runs a command in a node's directory and environment, with the caller's streams, and returns its exit code.
@@ -36,7 +37,10 @@ func (c *Cluster) Exec(ctx context.Context, node int, s Streams, args func(NodeP
 		if _, err := os.Stat(n.Dir); errors.Is(err, fs.ErrNotExist) {
 			return 0, fmt.Errorf("node %s has no directory: %s is gone, or was never made; `onemore status` tells what to do", n.Name, n.Dir)
 		}
-		env := append(os.Environ(), n.Env...)
+		env := append(p.Inherited(os.Environ()), n.Env...)
+		if home := os.Getenv(state.HomeVariable); home != "" {
+			env = append(env, state.HomeVariable+"="+home) // for an onemore that the command runs
+		}
 		for _, v := range Environment(p) {
 			env = append(env, v.Name+"="+v.Value)
 		}
@@ -45,9 +49,9 @@ func (c *Cluster) Exec(ctx context.Context, node int, s Streams, args func(NodeP
 	return 0, &InputError{Err: fmt.Errorf("cluster %q has no node %d", c.name, node)}
 }
 
-// foreground runs a command that shares our terminal, if we have one, and passes our signals on to it. Its code is the
-// command's, 128 and the signal's number as a shell has it, or that of a command that can't be started. Once the command runs, ctx is not looked at: what ends ctx is
-// a signal, and that the command has got.
+// foreground runs a command that shares our terminal, if we have one, and passes our signals on to it. It returns the exit code
+// as a shell has it: the command's, 128 plus the signal that ended it, or that of a command that can't be started. Once the
+// command runs, ctx has no effect: it ends with a signal, which the command gets too.
 func foreground(ctx context.Context, spec proc.Spec) (int, error) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/state"
 	"onemore/launcher/internal/template"
@@ -22,10 +22,10 @@ func onDisk(t *testing.T, names ...string) *Cluster {
 	for i, name := range names {
 		p.Nodes = append(p.Nodes, plan.Node{Index: i + 1, Name: name})
 	}
-	if err := state.WriteJSON(filepath.Join(dir, "cluster.json"), keeper.Record{Version: 1, Plan: p}); err != nil {
+	if err := state.WriteJSON(filepath.Join(dir, "cluster.json"), cluster.Record{Version: 1, Plan: p}); err != nil {
 		t.Fatal(err)
 	}
-	return &Cluster{name: "c", dir: dir}
+	return newCluster(folder{name: "c", dir: dir}, Options{})
 }
 
 func TestParseFault(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/state"
 )
@@ -26,12 +26,12 @@ func logging(t *testing.T, n int) (*Cluster, []string) {
 		p.Nodes = append(p.Nodes, plan.Node{Index: i + 1, Name: fmt.Sprintf("n%d@h", i+1), Log: logs[i]})
 	}
 	record(t, p)
-	return &Cluster{name: "c", dir: dir}, logs
+	return newCluster(folder{name: "c", dir: dir}, Options{}), logs
 }
 
 func record(t *testing.T, p *plan.Plan) {
 	t.Helper()
-	if err := state.WriteJSON(keeper.RecordPath(p.Dir), keeper.Record{Version: 1, Plan: p}); err != nil {
+	if err := state.WriteJSON(cluster.RecordPath(p.Dir), cluster.Record{Version: 1, Plan: p}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -61,7 +61,7 @@ func TestFollowChanges(t *testing.T) {
 	if l := <-got; l.Node != 2 || l.Text != "two" {
 		t.Errorf("the line of the added node is %+v", l)
 	}
-	if err := os.Remove(keeper.RecordPath(c.dir)); err != nil {
+	if err := os.Remove(cluster.RecordPath(c.dir)); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-over; !errors.Is(err, ErrNoCluster) {
@@ -149,5 +149,41 @@ func TestWaitLog(t *testing.T) {
 	})
 	if want := "[not this, that comes later comes]"; err != nil || fmt.Sprint(texts) != want {
 		t.Errorf("since and grep: got %v, %v; want %s", texts, err, want)
+	}
+}
+
+// TestSinceStart: with Start, what a node printed in an earlier life is left out; of a node whose start is not in the events,
+// nothing is.
+func TestSinceStart(t *testing.T) {
+	c, logs := logging(t, 2)
+	events, err := state.OpenLog(filepath.Join(c.dir, cluster.EventsFile), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []Event{{Node: 1, Phase: "starting", Time: time.Unix(1, 0)}, {Node: 1, Phase: "starting", Time: time.Unix(5, 0)}, {Node: 1, Phase: "ready", Time: time.Unix(9, 0)}} {
+		if err := events.Append(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := events.Close(); err != nil {
+		t.Fatal(err)
+	}
+	writeLog(t, logs[0], 2, "ready: one", 4, "ready: two")
+	writeLog(t, logs[1], 3, "other")
+	found := func(pattern string) (string, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*followEvery)
+		defer cancel()
+		l, err := c.WaitLog(ctx, pattern)
+		return l.Text, err
+	}
+	if got, err := found("^ready"); err == nil {
+		t.Errorf("a line from before the last start was found: %q", got)
+	}
+	if got, err := found("^other"); err != nil || got != "other" {
+		t.Errorf("found %q, %v", got, err)
+	}
+	writeLog(t, logs[0], 6, "ready: three")
+	if got, err := found("^ready"); err != nil || got != "ready: three" {
+		t.Errorf("found %q, %v", got, err)
 	}
 }

@@ -8,16 +8,20 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/cluster"
+	"onemore/launcher/internal/control"
+	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/state"
 )
 
-// LogLine is one line that a node's process printed, and when it arrived.
+// LogLine is one line that a node's process printed; Time is when it arrived.
 type LogLine struct {
 	Node int       `json:"node"`
 	Name string    `json:"name"`
@@ -25,22 +29,29 @@ type LogLine struct {
 	Text string    `json:"text"`
 }
 
-// LogOptions chooses lines. The zero value is every line so far, of every node.
+// LogOptions select lines. The zero value is every line so far, of every node.
 type LogOptions struct {
 	Nodes  []int          // none: all
 	Since  time.Time      // only later lines
+	Start  bool           // only what each node printed since it was last started, by this or another command
 	Grep   *regexp.Regexp // only lines that match
 	Follow bool           // go on with what comes, until ctx ends or line returns false
 }
 
-// followEvery is how often a followed log is looked at again.
+// followEvery is how often a followed log is read again.
 const followEvery = 25 * time.Millisecond
 
-// Logs calls line for each line of the nodes' logs, ordered by time of arrival, until line returns false. Nodes that come
-// while they are followed are followed too; the error wraps ErrNoCluster when the cluster has been taken down.
+// Logs calls line for each line of the nodes' logs, ordered by time of arrival, until line returns false. Nodes that are
+// added while they are followed are followed too; the error wraps ErrNoCluster when the cluster has been taken down.
 func (c *Cluster) Logs(ctx context.Context, o LogOptions, line func(LogLine) bool) error {
 	files := logReaders{cluster: c, nodes: o.Nodes}
 	defer files.close()
+	if o.Start {
+		var err error
+		if files.starts, err = lastStarts(c.dir); err != nil {
+			return err
+		}
+	}
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
@@ -65,14 +76,30 @@ func (c *Cluster) Logs(ctx context.Context, o LogOptions, line func(LogLine) boo
 // logReaders are the logs of a cluster's nodes.
 type logReaders struct {
 	cluster *Cluster
-	nodes   []int // none: all
+	nodes   []int             // none: all
+	starts  map[int]time.Time // of nodes whose earlier lines are left out
 	list    []*logReader
 	record  fs.FileInfo // of the record that was read last
 }
 
-// refresh takes in nodes that are new. The record is replaced with each change.
+// lastStarts is when each node of a cluster was last started, as far as the cluster's events go back.
+func lastStarts(dir string) (map[int]time.Time, error) {
+	events, _, err := state.ReadLog[Event](filepath.Join(dir, cluster.EventsFile))
+	if err != nil {
+		return nil, err
+	}
+	out := map[int]time.Time{}
+	for _, e := range events {
+		if e.Phase == string(control.Starting) {
+			out[e.Node] = e.Time
+		}
+	}
+	return out, nil
+}
+
+// refresh adds the logs of nodes that are new. Each change of the cluster replaces the file of its record.
 func (rs *logReaders) refresh() error {
-	now, err := os.Stat(keeper.RecordPath(rs.cluster.dir))
+	now, err := os.Stat(cluster.RecordPath(rs.cluster.dir))
 	if err == nil && rs.record != nil && os.SameFile(now, rs.record) {
 		return nil
 	}
@@ -84,7 +111,7 @@ func (rs *logReaders) refresh() error {
 	for _, n := range p.Nodes {
 		wanted := len(rs.nodes) == 0 || slices.Contains(rs.nodes, n.Index)
 		if wanted && !slices.ContainsFunc(rs.list, func(l *logReader) bool { return l.path == n.Log }) {
-			rs.list = append(rs.list, &logReader{node: n, path: n.Log})
+			rs.list = append(rs.list, &logReader{node: n, path: n.Log, since: rs.starts[n.Index]})
 		}
 	}
 	return nil
@@ -96,7 +123,7 @@ func (rs *logReaders) close() {
 	}
 }
 
-// errStop says that the caller has seen enough.
+// errStop ends a merge because the caller wants no more lines.
 var errStop = errors.New("stop")
 
 func ignoreStop(err error) error {
@@ -106,7 +133,8 @@ func ignoreStop(err error) error {
 	return err
 }
 
-// merge hands out what the files have, in order of time. Each file is in order by itself, so only heads are compared.
+// merge calls line for what the files have, in order of time. Each file is in order by itself, so only their next lines are
+// compared.
 func merge(files []*logReader, rotated bool, o LogOptions, line func(LogLine) bool) error {
 	heads := make([]*LogLine, len(files))
 	next := func(i int) (err error) {
@@ -129,7 +157,7 @@ func merge(files []*logReader, rotated bool, o LogOptions, line func(LogLine) bo
 			return nil
 		}
 		h := *heads[first]
-		if h.Time.After(o.Since) && (o.Grep == nil || o.Grep.MatchString(h.Text)) && !line(h) {
+		if h.Time.After(o.Since) && !h.Time.Before(files[first].since) && (o.Grep == nil || o.Grep.MatchString(h.Text)) && !line(h) {
 			return errStop
 		}
 		if err := next(first); err != nil {
@@ -142,11 +170,12 @@ func merge(files []*logReader, rotated bool, o LogOptions, line func(LogLine) bo
 type logReader struct {
 	node    plan.Node
 	path    string
+	since   time.Time // earlier lines are left out
 	f       *os.File
 	r       *bufio.Reader
 	partial string
 	last    fs.FileInfo // of the file that was opened last; nil at first
-	ended   bool        // the open file is no longer the log: nothing comes after what it has
+	ended   bool        // the open file is no longer the log: nothing is appended to it any more
 }
 
 // next returns the next whole line, nil at the present end. With rotated, LOG.1 is read first.
@@ -173,19 +202,18 @@ func (l *logReader) next(rotated bool) (*LogLine, error) {
 		case !l.replaced():
 			return nil, nil
 		default:
-			l.ended = true // but lines may have come between the look at its end and the rotation
+			l.ended = true // read on once more: lines may have been appended between the end of file and the rotation
 		}
 	}
 }
 
-// open opens the file that follows the one that was read last: the log itself, or LOG.1 where that one has been rotated away
-// meanwhile.
+// open opens the file after the one that was read last: the log itself, or LOG.1 where the log has been rotated meanwhile.
 func (l *logReader) open(rotated bool) (err error) {
 	now, err := openIfThere(l.path)
 	if err != nil {
 		return err
 	}
-	before, err := openIfThere(l.path + ".1") // after the log: if it is what was read last, then the log has followed it
+	before, err := openIfThere(l.path + ".1") // opened second: if it is what was read last, the log is the file after it
 	if err != nil {
 		now.Close()
 		return err
@@ -202,7 +230,7 @@ func (l *logReader) open(rotated bool) (err error) {
 	return err
 }
 
-// openIfThere is nil for a file that is not there.
+// openIfThere returns nil for a file that does not exist.
 func openIfThere(path string) (*os.File, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -232,23 +260,25 @@ func (l *logReader) close() {
 	}
 }
 
+// parse splits a line of the log into its time and text.
 func (l *logReader) parse(s string) *LogLine {
 	out := &LogLine{Node: l.node.Index, Name: l.node.Name, Text: s}
 	if stamp, text, ok := strings.Cut(s, " "); ok {
-		if t, err := time.Parse(keeper.LogTime, stamp); err == nil {
+		if t, err := time.Parse(node.LogTime, stamp); err == nil {
 			out.Time, out.Text = t, text
 		}
 	}
 	return out
 }
 
-// WaitLog returns the first line of any node, so far or to come, that matches the regular expression.
+// WaitLog returns the first line of any node that matches the regular expression, of those since the node's last start and
+// those to come.
 func (c *Cluster) WaitLog(ctx context.Context, pattern string) (found LogLine, err error) {
 	re, err := regexp.Compile(pattern)
 	if err != nil {
 		return found, &InputError{Err: err}
 	}
-	err = c.Logs(ctx, LogOptions{Grep: re, Follow: true}, func(l LogLine) bool {
+	err = c.Logs(ctx, LogOptions{Grep: re, Follow: true, Start: true}, func(l LogLine) bool {
 		found = l
 		return false
 	})

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
 )
 
@@ -23,7 +23,7 @@ func writeLog(t *testing.T, path string, lines ...any) {
 	defer f.Close()
 	for i := 0; i < len(lines); i += 2 {
 		at := time.Unix(int64(lines[i].(int)), 0).UTC()
-		fmt.Fprintf(f, "%s %s\n", at.Format(keeper.LogTime), lines[i+1])
+		fmt.Fprintf(f, "%s %s\n", at.Format(node.LogTime), lines[i+1])
 	}
 }
 
@@ -123,14 +123,14 @@ func TestMergeChooses(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	p := &Plan{Cluster: "c", Template: "t", Nodes: []plan.Node{
-		{Index: 1, Name: "n1@h", Dir: "/1", Listeners: []plan.Listener{{Name: "mqtt", Host: "127.0.0.1", Port: 1883}, {Name: "cluster", Host: "::1", Port: 7946}}},
-		{Index: 3, Name: "n3@h", Dir: "/3", Listeners: []plan.Listener{{Name: "mqtt", Host: "127.0.0.1", Port: 3883}, {Name: "cluster", Host: "::1", Port: 9946}}},
+		{Index: 1, Name: "n1@h", Dir: "/1", Listeners: []plan.Listener{{Name: "mqtt", Host: "127.0.0.1", Port: 1883}, {Name: "cluster", Host: "::1", Port: 7946}}, ClientEnv: []string{"CA=/1/ca.pem", "REALM=r"}},
+		{Index: 3, Name: "n3@h", Dir: "/3", Listeners: []plan.Listener{{Name: "mqtt", Host: "127.0.0.1", Port: 3883}, {Name: "cluster", Host: "::1", Port: 9946}}, ClientEnv: []string{"CA=/3/ca.pem"}},
 	}}
 	want := []Variable{
-		{"ONEMORE_CLUSTER", "c"}, {"ONEMORE_TEMPLATE", "t"}, {"ONEMORE_NODES", "2"},
+		{"ONEMORE_CLUSTER", "c"}, {"ONEMORE_TEMPLATE", "t"}, {"ONEMORE_NODES", "2"}, {"ONEMORE_CA", "/1/ca.pem"}, {"ONEMORE_REALM", "r"},
 		{"ONEMORE_MQTT", "127.0.0.1:1883,127.0.0.1:3883"}, {"ONEMORE_CLUSTER_LISTENER", "[::1]:7946,[::1]:9946"},
-		{"ONEMORE_1_NAME", "n1@h"}, {"ONEMORE_1_DIR", "/1"}, {"ONEMORE_1_MQTT", "127.0.0.1:1883"}, {"ONEMORE_1_CLUSTER", "[::1]:7946"},
-		{"ONEMORE_3_NAME", "n3@h"}, {"ONEMORE_3_DIR", "/3"}, {"ONEMORE_3_MQTT", "127.0.0.1:3883"}, {"ONEMORE_3_CLUSTER", "[::1]:9946"},
+		{"ONEMORE_1_NAME", "n1@h"}, {"ONEMORE_1_DIR", "/1"}, {"ONEMORE_1_MQTT", "127.0.0.1:1883"}, {"ONEMORE_1_CLUSTER", "[::1]:7946"}, {"ONEMORE_1_CA", "/1/ca.pem"}, {"ONEMORE_1_REALM", "r"},
+		{"ONEMORE_3_NAME", "n3@h"}, {"ONEMORE_3_DIR", "/3"}, {"ONEMORE_3_MQTT", "127.0.0.1:3883"}, {"ONEMORE_3_CLUSTER", "[::1]:9946"}, {"ONEMORE_3_CA", "/3/ca.pem"},
 	}
 	if got := Environment(p); !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)

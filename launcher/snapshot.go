@@ -9,8 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
+	"onemore/launcher/internal/operation"
 	"onemore/launcher/internal/state"
 )
 
@@ -21,34 +22,34 @@ type Snapshot struct {
 	Template string    `json:"template"`
 	Time     time.Time `json:"time"`
 	Nodes    int       `json:"nodes"`
-	// Running nodes were paused, all at once, while they were copied: the snapshot is what a crash of all of them at that
-	// moment would have left. Nodes that did not run are as they were stopped.
+	// Running is how many nodes ran. They were paused, all at once, while they were copied: the snapshot is what a crash of all of
+	// them at that moment would have left. The others are as they were stopped.
 	Running  int    `json:"running"`
 	PausedMS int64  `json:"paused_ms"`
 	Bytes    int64  `json:"bytes"`
-	Sharing  bool   `json:"sharing"` // its blocks are those of the nodes' files until either is written to
+	Sharing  bool   `json:"sharing"` // copied by reflink: it shares its blocks with the nodes' files until either is written to
 	Dir      string `json:"dir"`
 }
 
-// SaveSnapshot copies the directories of all nodes. Those that run stand still meanwhile.
+// SaveSnapshot copies the directories of all nodes. Nodes that run are paused meanwhile.
 func (c *Cluster) SaveSnapshot(ctx context.Context, name string) (*Snapshot, error) {
 	dir, err := snapshotDir(name)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.do(ctx, keeper.Request{Op: keeper.OpSnapshot, Snapshot: dir}); err != nil {
+	if _, err := c.do(ctx, control.Request{Op: control.OpSnapshot, Snapshot: dir}); err != nil {
 		return nil, err
 	}
 	return openSnapshot(name)
 }
 
-// Snapshots lists what was saved. Damaged ones are in the error; the others are returned too.
+// Snapshots lists what was saved. The error names those that are damaged; the others are returned too.
 func Snapshots() ([]*Snapshot, error) {
-	home, err := state.Home()
+	home, err := homeDir()
 	if err != nil {
-		return nil, &InputError{Err: err, Hint: "set ONEMORE_HOME to a directory that you may write"}
+		return nil, err
 	}
-	entries, err := os.ReadDir(filepath.Join(home, keeper.SnapshotsFolder))
+	entries, err := os.ReadDir(filepath.Join(home, operation.SnapshotsFolder))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -56,7 +57,7 @@ func Snapshots() ([]*Snapshot, error) {
 	var errs []error
 	for _, e := range entries {
 		if state.ValidName(e.Name()) != nil {
-			continue // one that is being saved
+			continue // it is being saved
 		}
 		s, err := openSnapshot(e.Name())
 		if err != nil {
@@ -77,46 +78,61 @@ func RemoveSnapshot(name string) error {
 	if _, err := os.Lstat(dir); err != nil {
 		return noSnapshot(name, err)
 	}
-	return nodedir.Discard(dir, keeper.SnapshotsFolder)
+	return nodedir.Discard(dir, operation.SnapshotsFolder)
 }
 
 // Restore makes a cluster from a snapshot, under the name, with the nodes and on the ports that it had, and returns when all
 // of its nodes run and see each other. Of the options, only Timeout, Keep and Progress count, and Cluster, which must be the
 // snapshot's own or "".
 func Restore(ctx context.Context, name string, o Options) (*Cluster, *Status, error) {
+	c, st, _, err := restore(ctx, name, o, false)
+	return c, st, err
+}
+
+// RestoreOwned is Restore that makes this process the owner of the cluster.
+func RestoreOwned(ctx context.Context, name string, o Options) (*Cluster, *Status, *Ownership, error) {
+	return restore(ctx, name, o, true)
+}
+
+func restore(ctx context.Context, name string, o Options, own bool) (*Cluster, *Status, *Ownership, error) {
 	dir, err := snapshotDir(name)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	s, err := keeper.ReadSnapshot(dir)
+	s, err := operation.ReadSnapshot(dir)
 	if err != nil {
-		return nil, nil, noSnapshot(name, err)
+		return nil, nil, nil, noSnapshot(name, err)
 	}
 	if o.Cluster != "" && o.Cluster != s.Plan.Cluster {
-		return nil, nil, &InputError{Err: fmt.Errorf("snapshot %q is of cluster %q; it can't become %q", name, s.Plan.Cluster, o.Cluster),
+		return nil, nil, nil, &InputError{Err: fmt.Errorf("snapshot %q is of cluster %q; it can't become %q", name, s.Plan.Cluster, o.Cluster),
 			Hint: "its nodes have their names and paths in their files: leave -c out"}
 	}
-	c, err := at(s.Plan.Cluster, o)
+	c, err := locate(s.Plan.Cluster, o)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if c.dir != s.Plan.Dir {
-		return nil, nil, &InputError{Err: fmt.Errorf("snapshot %q is of a cluster in %s; here it would be in %s", name, s.Plan.Dir, c.dir),
+		return nil, nil, nil, &InputError{Err: fmt.Errorf("snapshot %q is of a cluster in %s; here it would be in %s", name, s.Plan.Dir, c.dir),
 			Hint: "its nodes have their paths in their files: set ONEMORE_HOME to what it was"}
 	}
-	st, err := c.do(ctx, keeper.Request{Op: keeper.OpRestore, Snapshot: dir, Keep: o.Keep})
-	return c, st, err
+	req := control.Request{Op: control.OpRestore, Snapshot: dir, Keep: o.Keep}
+	if own {
+		owned, st, err := c.hold(ctx, req)
+		return c, st, owned, err
+	}
+	st, err := c.do(ctx, req)
+	return c, st, nil, err
 }
 
 func snapshotDir(name string) (string, error) {
 	if state.ValidName(name) != nil {
 		return "", &InputError{Err: fmt.Errorf("%q can't name a snapshot", name), Hint: "letters, digits, '.', '_' and '-', with a letter or digit at both ends"}
 	}
-	home, err := state.Home()
+	home, err := homeDir()
 	if err != nil {
-		return "", &InputError{Err: err, Hint: "set ONEMORE_HOME to a directory that you may write"}
+		return "", err
 	}
-	return filepath.Join(home, keeper.SnapshotsFolder, name), nil
+	return filepath.Join(home, operation.SnapshotsFolder, name), nil
 }
 
 func openSnapshot(name string) (*Snapshot, error) {
@@ -124,7 +140,7 @@ func openSnapshot(name string) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := keeper.ReadSnapshot(dir)
+	s, err := operation.ReadSnapshot(dir)
 	if err != nil {
 		return nil, noSnapshot(name, err)
 	}

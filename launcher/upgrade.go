@@ -3,16 +3,13 @@ package launcher
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 
-	"onemore/launcher/internal/keeper"
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
-	"onemore/launcher/internal/ports"
 	"onemore/launcher/internal/template"
 )
 
@@ -30,103 +27,96 @@ func (c *Cluster) Upgrade(ctx context.Context, o UpgradeOptions) (*Status, error
 	if o.Source == "" && o.Bin == "" {
 		return nil, &InputError{Err: errors.New("upgrade to what?"), Hint: "name the new node directory with --source, or the new program with --bin"}
 	}
-	return planned(func() (*Status, error) { return c.upgrade(ctx, o) })
-}
-
-func (c *Cluster) upgrade(ctx context.Context, o UpgradeOptions) (*Status, error) {
-	st, err := c.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
-	rec, err := c.record()
-	if err != nil {
-		return nil, err
-	}
-	nodes := o.Nodes
-	if len(nodes) == 0 {
-		for _, n := range rec.Plan.Nodes {
-			nodes = append(nodes, n.Index)
+	return retryStale(func() (*Status, error) {
+		st, err := c.Status(ctx)
+		if err != nil {
+			return nil, err
 		}
-	}
-	p, err := c.upgraded(ctx, rec, st, o, nodes)
-	if err != nil {
-		return nil, err
-	}
-	return c.do(ctx, keeper.Request{Op: keeper.OpUpgrade, Plan: p, Revision: rec.Revision, Nodes: nodes})
+		req, err := c.resolveUpgrade(ctx, st, o)
+		if err != nil {
+			return nil, err
+		}
+		return c.do(ctx, req)
+	})
 }
 
 // Rollback takes upgraded nodes (none given: all that were) back to what they were when their upgrade stopped them: program,
-// files and data. What a node stored since then is gone, but for what the cluster gives it back.
+// files and data. What a node has stored since then is lost, unless the cluster gives it back.
 func (c *Cluster) Rollback(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, keeper.Request{Op: keeper.OpUpgrade, Rollback: true, Nodes: nodes})
+	return c.do(ctx, control.Request{Op: control.OpUpgrade, Rollback: true, Nodes: nodes})
 }
 
-// upgraded plans the cluster with the nodes made from the new source or program.
-func (c *Cluster) upgraded(ctx context.Context, rec *keeper.Record, st *Status, o UpgradeOptions, nodes []int) (*plan.Plan, error) {
-	var asked origin
-	if err := json.Unmarshal(rec.Options, &asked); err != nil {
-		return nil, fmt.Errorf("read what cluster %q was made from: %w", c.name, err)
-	}
-	t, _, err := chooseTemplate(ctx, asked.Template, "")
+// resolveUpgrade plans the cluster with nodes that are made from the new source or program.
+func (l *keeperLink) resolveUpgrade(ctx context.Context, st *Status, o UpgradeOptions) (req control.Request, err error) {
+	rec, err := l.record()
 	if err != nil {
-		return nil, err
+		return req, err
+	}
+	if len(o.Nodes) == 0 {
+		o.Nodes = indices(rec.Plan)
+	}
+	t, err := recordedTemplate(ctx, rec)
+	if err != nil {
+		return req, err
 	}
 	if err := (Options{Bin: o.Bin}).checkBin(t); err != nil {
-		return nil, err
+		return req, err
 	}
-	src, err := absolute(o.Source)
+	if o.Source, err = absolute(o.Source); err != nil {
+		return req, err
+	}
+	if o.Bin, err = absolute(o.Bin); err != nil {
+		return req, err
+	}
+	if err := checkNewSource(ctx, t, o.Source); err != nil {
+		return req, err
+	}
+	po, err := upgradedOptions(t, rec.Plan, o)
 	if err != nil {
-		return nil, err
+		return req, err
 	}
-	if err := checkSuccessor(ctx, t, src); err != nil {
-		return nil, err
-	}
-	po := rec.Plan.Options
-	po.Formed, po.Acting, po.Renew = rec.Plan, running(st), nodes
-	if err := findPrograms(t, &po, Options{Bin: cmp.Or(o.Bin, po.Bin)}); err != nil {
-		return nil, err
-	}
-	all := len(nodes) == len(rec.Plan.Nodes)
-	if o.Bin == "" || !all { // what is added later is as the rest still is
-		po.Bin = rec.Plan.Options.Bin
-	}
-	if src != "" && all {
-		po.Source = src
-	}
-	po.Node = maps.Clone(po.Node)
-	if po.Node == nil {
-		po.Node = map[int]NodeOptions{}
-	}
-	for _, i := range nodes {
-		own := po.Node[i]
-		own.Source, own.Bin = ownPath(own.Source, src, all), ownPath(own.Bin, o.Bin, all)
-		if own.Bin != "" {
-			if own.Bin, err = absolute(own.Bin); err != nil {
-				return nil, err
-			}
-		}
-		po.Node[i] = own
-	}
-	p, err := plan.Make(t, po, plan.Host{})
-	if err != nil {
-		return nil, refusal(err, ports.View{})
-	}
-	return p, nil
+	p, err := replan(t, rec, po, running(st))
+	return control.Request{Op: control.OpUpgrade, Plan: p, Revision: rec.Revision, Nodes: o.Nodes}, err
 }
 
-// ownPath is what a node has apart from the others: nothing, when all get the same.
-func ownPath(had, given string, all bool) string {
+// upgradedOptions are the options of the plan p, changed so that o.Nodes are made from o.Source and o.Bin. They hold for nodes
+// that are added later, too, when all nodes are upgraded.
+func upgradedOptions(t *template.Template, p *plan.Plan, o UpgradeOptions) (plan.Options, error) {
+	po := p.Options
+	po.Renew = o.Nodes
+	po.Bin = cmp.Or(o.Bin, po.Bin)
+	if err := findPrograms(t, &po, "--bin"); err != nil {
+		return po, err
+	}
+	all := len(o.Nodes) == len(p.Nodes)
+	if o.Bin == "" || !all {
+		po.Bin = p.Options.Bin
+	}
+	if o.Source != "" && all {
+		po.Source = o.Source
+	}
+	po.Node = overlay(po.Node, nil)
+	for _, i := range o.Nodes {
+		own := po.Node[i]
+		own.Source, own.Bin = ownPath(own.Source, o.Source, all), ownPath(own.Bin, o.Bin, all)
+		po.Node[i] = own
+	}
+	return po, nil
+}
+
+// ownPath is the source or program that a node has apart from the others after an upgrade to next: none when all nodes get it.
+func ownPath(own, next string, all bool) string {
 	switch {
-	case given == "":
-		return had
+	case next == "":
+		return own
 	case all:
 		return ""
 	}
-	return given
+	return next
 }
 
-// checkSuccessor refuses a directory that can't be copied, or that is another server's.
-func checkSuccessor(ctx context.Context, t *templateT, src string) error {
+// checkNewSource refuses a directory that can't be copied, or that is another server's.
+func checkNewSource(ctx context.Context, t *template.Template, src string) error {
 	if src == "" {
 		return nil
 	}
@@ -136,7 +126,7 @@ func checkSuccessor(ctx context.Context, t *templateT, src string) error {
 	if len(t.Detect.Files)+len(t.Detect.Match) == 0 {
 		return nil
 	}
-	if _, err := template.FindIn([]*templateT{t}, os.DirFS(src)); err != nil {
+	if _, err := template.FindIn([]*template.Template{t}, os.DirFS(src)); err != nil {
 		return &InputError{Err: fmt.Errorf("%s is no node directory of template %q: %w", src, t.Name, err), Hint: "the cluster stays one of " + t.Name}
 	}
 	return nil

@@ -3,13 +3,9 @@ package nodecore
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"onemore/nodecore/internal/member"
 )
-
-// syncTime bounds how long a join waits for the cluster's data.
-const syncTime = 30 * time.Second
 
 // Status is what a node knows about itself and its cluster. Its JSON form is
 // stable: fields may be added.
@@ -57,10 +53,9 @@ func (n *Node) Join(ctx context.Context, target string) error {
 	if err := n.group.Join(ctx, t); err != nil {
 		return err
 	}
-	n.passPeers()
 	ctx, cancel := context.WithTimeout(ctx, syncTime)
 	defer cancel()
-	if err := n.broker.Sync(ctx, t.Name); err != nil {
+	if err := n.data.await(ctx, n.group.View().Cluster); err != nil {
 		return fmt.Errorf("joined, but the cluster's data is not here yet: %w", err)
 	}
 	return nil
@@ -68,7 +63,12 @@ func (n *Node) Join(ctx context.Context, target string) error {
 
 // Leave takes this node out of its cluster; it goes on as the only member of a
 // new one, without data.
-func (n *Node) Leave(ctx context.Context) error { return n.group.Leave(ctx) }
+func (n *Node) Leave(ctx context.Context) error {
+	if err := n.group.Leave(ctx); err != nil {
+		return err
+	}
+	return n.data.await(ctx, n.group.View().Cluster)
+}
 
 // ForceLeave removes another member, NAME@HOST, running or not, for good.
 func (n *Node) ForceLeave(ctx context.Context, name string) error {

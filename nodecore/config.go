@@ -4,12 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +29,8 @@ type Config struct {
 	Node      NodeConfig      `toml:"node"`
 	Cluster   ClusterConfig   `toml:"cluster"`
 	Listeners ListenersConfig `toml:"listeners"`
+	TLS       TLSConfig       `toml:"tls"`
+	Web       WebConfig       `toml:"web"`
 	Storage   StorageConfig   `toml:"storage"`
 	MQTT      MQTTConfig      `toml:"mqtt"`
 	Log       LogConfig       `toml:"log"`
@@ -50,7 +48,12 @@ type ClusterConfig struct {
 	Bind       string   `toml:"bind"`        // ip:port, TCP and UDP
 	Secret     string   `toml:"secret"`      // the same in all nodes; without one nobody can join
 	SecretFile string   `toml:"secret_file"` // holds the secret instead
-	Seeds      []string `toml:"seeds"`       // NAME@HOST:PORT; only for the very first start
+	Seeds      []string `toml:"seeds"`       // NAME@HOST:PORT, or @HOST:PORT for any node there; only for the very first start
+
+	// Where other nodes reach the cluster port and the port for links, if that is not where they are bound: HOST or HOST:PORT.
+	Advertise        string `toml:"advertise"`
+	AdvertiseForward string `toml:"advertise_forward"`
+	TLS              bool   `toml:"tls"` // links between nodes are encrypted; the same in all nodes
 }
 
 // ListenersConfig are the node's ports besides the cluster port.
@@ -67,6 +70,20 @@ type ListenersConfig struct {
 type ListenerConfig struct {
 	Bind    string `toml:"bind"` // ip:port; port 0 is any free one; empty turns it off
 	Enabled bool   `toml:"enabled"`
+}
+
+// TLSConfig names the certificate of the TLS listeners. Without one, the node makes
+// its own, by a CA that the nodes of a cluster share: ca.pem in its data directory.
+type TLSConfig struct {
+	CertFile string `toml:"cert_file"` // PEM: the certificate, and those that lead to its CA
+	KeyFile  string `toml:"key_file"`  // PEM
+}
+
+// WebConfig says by which names HTTP and WebSocket clients may reach the node, and
+// pages of which hosts may: those of loopback, the node's own host and the address
+// that a connection has reached always.
+type WebConfig struct {
+	Hosts []string `toml:"hosts"` // more names and addresses; *.NAME is all below NAME, * everything
 }
 
 // StorageConfig says how the node keeps its data.
@@ -154,9 +171,12 @@ func (c *Config) keys() map[string]any {
 	keys := map[string]any{
 		"node.name": &c.Node.Name, "node.data_dir": &c.Node.DataDir,
 		"cluster.bind": &c.Cluster.Bind, "cluster.secret": &c.Cluster.Secret,
+		"cluster.advertise": &c.Cluster.Advertise, "cluster.advertise_forward": &c.Cluster.AdvertiseForward, "cluster.tls": &c.Cluster.TLS,
 		"cluster.secret_file": &c.Cluster.SecretFile, "cluster.seeds": &c.Cluster.Seeds,
-		"log.level": &c.Log.Level, "storage.sync": &c.Storage.Sync, "mqtt.max_subscriptions": &c.MQTT.MaxSubscriptions,
-		"mqtt.receive_maximum": &c.MQTT.ReceiveMaximum, "mqtt.server_keep_alive": &c.MQTT.ServerKeepAlive,
+		"web.hosts": &c.Web.Hosts, "tls.cert_file": &c.TLS.CertFile, "tls.key_file": &c.TLS.KeyFile,
+		"log.level": &c.Log.Level, "storage.sync": &c.Storage.Sync,
+		"mqtt.max_subscriptions": &c.MQTT.MaxSubscriptions, "mqtt.receive_maximum": &c.MQTT.ReceiveMaximum,
+		"mqtt.server_keep_alive": &c.MQTT.ServerKeepAlive,
 	}
 	for name, l := range c.listeners() {
 		keys["listeners."+name+".bind"] = &l.Bind
@@ -257,86 +277,11 @@ func (c *Config) path(p string) string {
 	return filepath.Join(c.Dir, p)
 }
 
-// Validate reports everything that is wrong with the values.
-func (c *Config) Validate() error {
-	var errs []error
-	bad := func(key string, err error) {
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", key, err))
-		}
-	}
-	bad("node.name", member.CheckName(c.Node.Name))
-	if c.Node.DataDir == "" {
-		bad("node.data_dir", errors.New("empty"))
-	}
-	if _, err := c.seeds(); err != nil {
-		bad("cluster.seeds", err)
-	} else if len(c.Cluster.Seeds) > 0 && c.Cluster.Secret == "" {
-		bad("cluster.seeds", errors.New("seeds can't be asked without cluster.secret"))
-	}
-	if _, err := c.level(); err != nil {
-		bad("log.level", err)
-	}
-	if !store.Mode(c.Storage.Sync).Valid() {
-		bad("storage.sync", fmt.Errorf("%q is not always, interval or never", c.Storage.Sync))
-	}
-	between := func(key string, n, least, most int) {
-		if n < least || n > most {
-			bad(key, fmt.Errorf("%d is not in %d..%d", n, least, most))
-		}
-	}
-	between("mqtt.max_subscriptions", c.MQTT.MaxSubscriptions, 1, math.MaxInt32)
-	between("mqtt.receive_maximum", c.MQTT.ReceiveMaximum, 1, math.MaxUint16)
-	between("mqtt.server_keep_alive", c.MQTT.ServerKeepAlive, 0, math.MaxUint16)
-	bad("cluster.bind", checkBind(c.Cluster.Bind))
-	if !c.Listeners.Forward.on() {
-		bad("listeners.forward", errors.New("the port for links between nodes can't be turned off"))
-	}
-	return errors.Join(append(errs, c.checkListeners())...)
-}
-
-func (c *Config) checkListeners() error {
-	var errs []error
-	used := map[string]string{c.Cluster.Bind: "cluster"}
-	listeners := c.listeners()
-	for _, name := range sortedKeys(listeners) {
-		l := listeners[name]
-		if !l.on() {
-			continue
-		}
-		if err := checkBind(l.Bind); err != nil {
-			errs = append(errs, fmt.Errorf("listeners.%s.bind: %w", name, err))
-		} else if other, taken := used[l.Bind]; taken && !strings.HasSuffix(l.Bind, ":0") {
-			errs = append(errs, fmt.Errorf("listeners.%s.bind: %s is also the port of %s", name, l.Bind, other))
-		}
-		used[l.Bind] = name
-	}
-	return errors.Join(errs...)
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-func (l ListenerConfig) on() bool { return l.Enabled && l.Bind != "" }
-
-func checkBind(s string) error {
-	if _, err := netip.ParseAddrPort(s); err != nil {
-		return fmt.Errorf("%q is not IP:PORT", s)
-	}
-	return nil
-}
-
 func (c *Config) seeds() ([]member.Target, error) {
 	var list []member.Target
 	var errs []error
 	for _, s := range c.Cluster.Seeds {
-		t, err := member.ParseTarget(s)
+		t, err := member.ParseSeed(s)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -358,27 +303,6 @@ func (c *Config) level() (slog.Level, error) {
 func (c *Config) Level() slog.Level {
 	l, _ := c.level() // Validate has looked
 	return l
-}
-
-// advertise is the address at which other nodes reach what is bound to addr.
-func (c *Config) advertise(addr net.Addr) (netip.AddrPort, error) {
-	ap, err := netip.ParseAddrPort(addr.String())
-	if err != nil {
-		return ap, fmt.Errorf("read own address %q: %w", addr, err)
-	}
-	if !ap.Addr().IsUnspecified() {
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), nil
-	}
-	_, host, _ := strings.Cut(c.Node.Name, "@")
-	if ip, err := netip.ParseAddr(host); err == nil {
-		return netip.AddrPortFrom(ip, ap.Port()), nil
-	}
-	ips, err := net.LookupIP(host)
-	if err != nil || len(ips) == 0 {
-		return ap, fmt.Errorf("find address of %q: %w", host, err)
-	}
-	ip, _ := netip.AddrFromSlice(ips[0])
-	return netip.AddrPortFrom(ip.Unmap(), ap.Port()), nil
 }
 
 // DataDir is the data directory of a node directory, without a look at the

@@ -22,8 +22,14 @@ const (
 	controlSocket = "ctl.sock"
 	// controlSize bounds a request.
 	controlSize = 64 << 10
-	// controlReadTime is how long a caller may take to say what it wants.
+	// controlReadTime is how long a caller may take to say what it wants, and
+	// likewise to read the answer.
 	controlReadTime = 5 * time.Second
+	// controlAnswerTime is how long Control waits for an answer that the node has
+	// at hand, and controlChangeTime for a change of clusters, which the node
+	// itself bounds by less.
+	controlAnswerTime = 5 * time.Second
+	controlChangeTime = 60 * time.Second
 )
 
 // What ctl can ask a node to do.
@@ -63,8 +69,20 @@ func (e *NotRunningError) Error() string {
 
 func (e *NotRunningError) Unwrap() error { return e.Err }
 
-// Control sends one command to the node that runs in a data directory.
+// answerTime is how long the answer to a command may take.
+func (r ControlRequest) answerTime() time.Duration {
+	switch r.Op {
+	case OpJoin, OpLeave, OpForceLeave:
+		return controlChangeTime
+	}
+	return controlAnswerTime
+}
+
+// Control sends one command to the node that runs in a data directory. It gives
+// up when the answer takes longer than the node may need.
 func Control(ctx context.Context, dataDir string, req ControlRequest) (ControlReply, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, req.answerTime(), fmt.Errorf("no answer within %v: the node may be paused, or out of file descriptors", req.answerTime()))
+	defer cancel()
 	conn, err := dialSocket(ctx, filepath.Join(dataDir, controlSocket))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return ControlReply{}, &NotRunningError{Dir: dataDir, Err: err}
@@ -80,6 +98,9 @@ func Control(ctx context.Context, dataDir string, req ControlRequest) (ControlRe
 	err = json.NewEncoder(conn).Encode(req)
 	if err == nil {
 		err = json.NewDecoder(conn).Decode(&reply)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
 	if err = errors.Join(err, conn.Close()); err != nil {
 		return ControlReply{}, fmt.Errorf("command node in %q to %s: %w", dataDir, req.Op, err)
@@ -107,7 +128,7 @@ func openControl(dataDir string, log *slog.Logger) (*controlServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open control socket: %w", err)
 	}
-	c := &controlServer{listener: l, log: log}
+	c := &controlServer{listener: newSteadyListener(l, "control", log), log: log}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -117,10 +138,7 @@ func (c *controlServer) serve(answer func(context.Context, ControlRequest) Contr
 		for {
 			conn, err := c.listener.Accept()
 			if err != nil {
-				if !errors.Is(err, net.ErrClosed) {
-					c.log.Error("accept on the control socket", "error", err)
-				}
-				return
+				return // it is closed
 			}
 			c.wg.Go(func() {
 				if err := c.one(conn, answer); err != nil {
@@ -157,7 +175,11 @@ func (c *controlServer) one(conn net.Conn, answer func(context.Context, ControlR
 			cancel()
 		}
 	})
-	err := json.NewEncoder(conn).Encode(answer(ctx, req))
+	reply := answer(ctx, req)
+	err := conn.SetWriteDeadline(time.Now().Add(controlReadTime))
+	if err == nil {
+		err = json.NewEncoder(conn).Encode(reply)
+	}
 	cancel()
 	gone.Wait()
 	return err

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"onemore/nodecore/internal/member"
-
-	"golang.org/x/net/netutil"
 )
 
 // Bounds on what HTTP clients can make the node hold.
@@ -24,40 +22,48 @@ const (
 	httpTime       = 30 * time.Second
 )
 
+// httpServer answers on the http listener: status, members, metrics.
+type httpServer struct {
+	n   *Node
+	srv *http.Server
+}
+
 // serveHTTP serves the http listener, if it is on.
 func (n *Node) serveHTTP() {
 	l := n.sockets.take("http")
 	if l == nil {
 		return
 	}
+	h := &httpServer{n: n}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", n.httpStatus)
-	mux.HandleFunc("GET /metrics", n.httpMetrics)
-	mux.HandleFunc("GET /api/v1/nodes", n.httpNodes)
-	n.http = &http.Server{
-		Handler:           http.MaxBytesHandler(mux, httpBodySize),
+	mux.HandleFunc("GET /status", h.status)
+	mux.HandleFunc("GET /metrics", h.metrics)
+	mux.HandleFunc("GET /api/v1/nodes", h.nodes)
+	h.srv = &http.Server{
+		Handler:           n.web.Handler(http.MaxBytesHandler(mux, httpBodySize)),
 		ReadHeaderTimeout: httpHeaderTime, ReadTimeout: httpTime, WriteTimeout: httpTime, IdleTimeout: 2 * httpTime,
 		MaxHeaderBytes: httpHeaderSize,
+		ConnState:      newConnLimit(httpClients).state,
 		ErrorLog:       discardLogger(),
 	}
-	srv := n.http
-	n.wg.Go(func() { n.runHTTP(srv, netutil.LimitListener(l, httpClients)) })
+	n.http = h
+	n.wg.Go(func() { h.run(l) })
 }
 
-func (n *Node) runHTTP(srv *http.Server, l net.Listener) {
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		n.log.Error("serve http", "error", err)
+func (h *httpServer) run(l net.Listener) {
+	if err := h.srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		h.n.log.Error("serve http", "error", err)
 	}
 }
 
-// httpStatus answers 503 while the node is in trouble, with the same content.
-func (n *Node) httpStatus(w http.ResponseWriter, _ *http.Request) {
-	s := n.Status()
+// status answers 503 while the node is in trouble, with the same content.
+func (h *httpServer) status(w http.ResponseWriter, _ *http.Request) {
+	s := h.n.Status()
 	if s.Trouble != "" {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	n.writeJSON(w, s)
+	h.writeJSON(w, s)
 }
 
 // nodeInfo is one member in /api/v1/nodes.
@@ -69,8 +75,8 @@ type nodeInfo struct {
 	Forward string `json:"forward_addr"`
 }
 
-func (n *Node) httpNodes(w http.ResponseWriter, _ *http.Request) {
-	v := n.group.View()
+func (h *httpServer) nodes(w http.ResponseWriter, _ *http.Request) {
+	v := h.n.group.View()
 	list := []nodeInfo{}
 	add := func(members []member.Member, state string) {
 		for _, m := range members {
@@ -79,20 +85,20 @@ func (n *Node) httpNodes(w http.ResponseWriter, _ *http.Request) {
 	}
 	add(v.Running, "running")
 	add(v.Stopped, "stopped")
-	n.writeJSON(w, map[string]any{"nodes": list})
+	h.writeJSON(w, map[string]any{"nodes": list})
 }
 
-func (n *Node) writeJSON(w http.ResponseWriter, v any) {
+func (h *httpServer) writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(v); err != nil {
-		n.log.Debug("answer http", "error", err)
+		h.n.log.Debug("answer http", "error", err)
 	}
 }
 
-func (n *Node) httpMetrics(w http.ResponseWriter, _ *http.Request) {
+func (h *httpServer) metrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	if err := n.writeMetrics(w); err != nil {
-		n.log.Debug("answer http", "error", err)
+	if err := h.writeMetrics(w); err != nil {
+		h.n.log.Debug("answer http", "error", err)
 	}
 }
 
@@ -103,14 +109,19 @@ type metric struct {
 }
 
 // writeMetrics writes the node's figures in Prometheus' text form.
-func (n *Node) writeMetrics(w io.Writer) error {
-	v, b := n.group.View(), n.broker.Stats()
+func (h *httpServer) writeMetrics(w io.Writer) error {
+	n := h.n
+	v, t, b := n.group.View(), n.group.Traffic(), n.broker.Stats()
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	for _, m := range []metric{
 		{"onemore_members_running", "gauge", "Members of the cluster that this node sees running, itself included.", float64(len(v.Running))},
 		{"onemore_members_stopped", "gauge", "Members of the cluster that this node does not reach.", float64(len(v.Stopped))},
 		{"onemore_cluster_garbage_total", "counter", "Packets and streams on the cluster port that were not the cluster's.", float64(n.group.Garbage())},
+		{"onemore_cluster_packets_sent_total", "counter", "Packets sent on the cluster port.", float64(t.PacketsSent)},
+		{"onemore_cluster_packets_received_total", "counter", "Packets received on the cluster port.", float64(t.PacketsReceived)},
+		{"onemore_cluster_streams_dialed_total", "counter", "Streams opened to the cluster ports of others.", float64(t.StreamsDialed)},
+		{"onemore_cluster_streams_accepted_total", "counter", "Streams accepted on the cluster port.", float64(t.StreamsAccepted)},
 		{"onemore_mqtt_connections", "gauge", "Clients connected.", float64(b.Connections)},
 		{"onemore_mqtt_sessions", "gauge", "Sessions, with or without a client.", float64(b.Sessions)},
 		{"onemore_mqtt_subscriptions", "gauge", "Subscriptions of this node's sessions.", float64(b.Subscriptions)},

@@ -14,10 +14,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,20 +26,21 @@ import (
 	"onemore/nodecore/internal/member"
 	"onemore/nodecore/internal/peer"
 	"onemore/nodecore/internal/store"
+	"onemore/nodecore/internal/webcheck"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// notifyAgain is the pause before a supervisor that was busy is told again.
+	// notifyAgain is the pause before a report to a busy supervisor is repeated.
 	notifyAgain = 100 * time.Millisecond
-	// followQuiet is how long, for every member, no change must have come before
-	// the membership is looked at, and followMost how long it is put off at most,
-	// from followMany members on: among a hundred that arrive at once, not every
-	// step is worth a look.
-	followQuiet = 50 * time.Microsecond
-	followMost  = time.Millisecond
-	followMany  = 16
+	// debounceQuiet is how long, per member, no change must have come before the
+	// membership is read, and debounceMax per member the longest that reading is put
+	// off, from debounceFrom members on: among a hundred that join at once, most
+	// intermediate states need not be reported.
+	debounceQuiet = 50 * time.Microsecond
+	debounceMax   = time.Millisecond
+	debounceFrom  = 16
 )
 
 // Node is a running node.
@@ -52,11 +53,13 @@ type Node struct {
 	group   *member.Group
 	store   *store.Store
 	broker  *broker.Broker
-	http    *http.Server
+	web     *webcheck.Checker
+	http    *httpServer // nil if the listener is off
 	control *controlServer
 	notify  notifier
 
-	peersMu sync.Mutex // orders what the broker is told about the cluster
+	data    catchUp
+	peersMu sync.Mutex // orders the calls of broker.SetPeers and Reset
 
 	ready  chan struct{}
 	done   chan struct{}
@@ -76,7 +79,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, &ConfigError{Dir: cfg.Dir, Err: err}
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger, faults: new(faults.Table), ready: make(chan struct{}), done: make(chan struct{})}
+	n := &Node{cfg: cfg, log: cfg.Logger, web: cfg.webChecker(), faults: new(faults.Table), data: catchUp{changed: make(chan struct{})}, ready: make(chan struct{}), done: make(chan struct{})}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -94,7 +97,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := n.openData(); err != nil {
 		return nil, err
 	}
-	if n.sockets, err = openSockets(ctx, &cfg); err != nil {
+	if n.sockets, err = openSockets(ctx, &cfg, n.log); err != nil {
 		return nil, err
 	}
 	if err := n.openMembership(); err != nil {
@@ -147,11 +150,11 @@ func lockDir(dir string) (*os.File, error) {
 
 func (n *Node) openMembership() error {
 	s := n.sockets
-	advertise, err := n.cfg.advertise(s.cluster.Addr())
+	advertise, err := n.cfg.advertiseCluster(s.cluster.Addr())
 	if err != nil {
 		return err
 	}
-	forward, err := n.cfg.advertise(s.addr("forward"))
+	forward, err := n.cfg.advertiseForward(s.addr("forward"))
 	if err != nil {
 		return err
 	}
@@ -162,8 +165,8 @@ func (n *Node) openMembership() error {
 	tcp, udp := s.takeCluster()
 	n.group, err = member.Open(member.Config{
 		Name: n.cfg.Node.Name, Dir: n.dataDir(), TCP: tcp, UDP: udp,
-		Advertise: advertise, Forward: forward.String(), Secret: []byte(n.cfg.Cluster.Secret), Seeds: seeds,
-		Reset: n.resetBroker, Faults: n.faults, Logger: n.log,
+		Advertise: advertise, Forward: forward, Secret: []byte(n.cfg.Cluster.Secret), Seeds: seeds,
+		Reset: n.resetBroker, Holders: func() []string { return n.broker.Holders() }, Faults: n.faults, Logger: n.log,
 	})
 	return err
 }
@@ -184,17 +187,21 @@ func (n *Node) openBroker() error {
 	if secret == "" { // no one may link to this node: its own id, which it tells to nobody then, locks them out
 		secret = v.Self.Node
 	}
+	cert, err := n.cfg.certificate()
+	if err != nil {
+		return err
+	}
 	n.broker, err = broker.Open(broker.Config{
 		Name: v.Self.Name, NodeID: v.Self.Node, ClusterID: cluster, Secret: []byte(secret),
 		Dir: n.dataDir(), Store: n.store, Peers: peers(v), Forward: s.take("forward"),
 		MQTT: s.take("mqtt"), MQTTS: s.take("mqtts"), WS: s.take("ws"), WSS: s.take("wss"),
-		Faults: n.linkFaults, Logger: n.log, MaxSubscriptions: n.cfg.MQTT.MaxSubscriptions, ReceiveMaximum: n.cfg.MQTT.ReceiveMaximum,
-		ServerKeepAlive: time.Duration(n.cfg.MQTT.ServerKeepAlive) * time.Second,
+		Web: n.web, Certificate: cert, LinkTLS: n.cfg.Cluster.TLS, Wait: true, Faults: n.linkFaults, Logger: n.log, MaxSubscriptions: n.cfg.MQTT.MaxSubscriptions,
+		ReceiveMaximum: n.cfg.MQTT.ReceiveMaximum, ServerKeepAlive: time.Duration(n.cfg.MQTT.ServerKeepAlive) * time.Second,
 	})
 	return err
 }
 
-// start lets the world in; nothing that can fail for reasons of this host comes after it.
+// start begins to serve; nothing that can fail for reasons of this host comes after it.
 func (n *Node) start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
@@ -203,51 +210,75 @@ func (n *Node) start() error {
 	}
 	n.serveHTTP()
 	n.control.serve(n.answerControl)
+	n.data.n = n
+	n.wg.Go(func() { n.data.run(ctx) })
 	n.wg.Go(func() { n.follow(ctx) })
 	return nil
 }
 
-// follow passes every change of membership on: to the broker's links, and to
-// the supervisor.
+// follow reports every change of membership to the broker's links and to the
+// supervisor, and that the node is ready.
 func (n *Node) follow(ctx context.Context) {
-	told := 0 // number of members that the supervisor knows
+	reported, ready := "", false // to the supervisor
 	for ctx.Err() == nil {
-		v := n.passPeers()
-		state := "X_ONEMORE_MEMBERS=" + strconv.Itoa(len(v.Running))
-		if told == 0 {
-			state = "READY=1\n" + state
-			n.becomeReady(v)
-		}
-		if len(v.Running) != told {
+		v := n.updatePeers()
+		state, changed := n.supervisorState(v, ready)
+		if state != "" && !strings.HasSuffix(reported, state) {
 			again, err := n.notify.send(ctx, state)
 			if err != nil {
-				n.log.Debug("tell state", "error", err)
+				n.log.Debug("report state", "error", err)
 			}
 			if again {
-				rest(ctx, notifyAgain)
+				sleep(ctx, notifyAgain)
 				continue
 			}
-			told = len(v.Running)
+			reported, ready = state, ready || strings.HasPrefix(state, "READY=1")
 		}
 		select {
 		case <-n.group.Changes():
+		case <-changed:
 		case <-ctx.Done():
 		}
-		if told >= followMany {
-			n.gather(ctx, time.Duration(told))
+		if members := len(v.Running); members >= debounceFrom {
+			n.debounce(ctx, time.Duration(members))
 		}
 	}
 }
 
-// gather lets changes come until there is a pause between them.
-func (n *Node) gather(ctx context.Context, members time.Duration) {
-	quiet, most := time.NewTimer(members*followQuiet), time.NewTimer(members*followMost)
+// supervisorState is what the supervisor should know, in sd_notify's form; "" is
+// nothing yet. changed is closed when it may be another one, besides changes of
+// membership.
+func (n *Node) supervisorState(v member.View, readyReported bool) (state string, changed <-chan struct{}) {
+	cluster, progress, _, changed := n.data.state()
+	select {
+	case <-n.ready:
+	default:
+		// A supervisor that will set faults waits for the node, which is cut off until then.
+		if cluster == "" && os.Getenv(envFaults) == "" {
+			if progress != "" {
+				state = "STATUS=" + progress
+			}
+			return state, changed
+		}
+		n.log.Info("ready", "name", v.Self.Name, "cluster", v.Cluster)
+		close(n.ready)
+	}
+	state = "X_ONEMORE_MEMBERS=" + strconv.Itoa(len(v.Running))
+	if !readyReported {
+		state = "READY=1\n" + state
+	}
+	return state, changed
+}
+
+// debounce waits until no change has come for a while.
+func (n *Node) debounce(ctx context.Context, members time.Duration) {
+	quiet, most := time.NewTimer(members*debounceQuiet), time.NewTimer(members*debounceMax)
 	defer quiet.Stop()
 	defer most.Stop()
 	for {
 		select {
 		case <-n.group.Changes():
-			quiet.Reset(members * followQuiet)
+			quiet.Reset(members * debounceQuiet)
 		case <-quiet.C:
 			return
 		case <-most.C:
@@ -258,18 +289,8 @@ func (n *Node) gather(ctx context.Context, members time.Duration) {
 	}
 }
 
-// becomeReady is called by follow, until it has told.
-func (n *Node) becomeReady(v member.View) {
-	select {
-	case <-n.ready:
-	default:
-		n.log.Info("ready", "name", v.Self.Name, "cluster", v.Cluster)
-		close(n.ready)
-	}
-}
-
-// rest lets time pass unless ctx ends first.
-func rest(ctx context.Context, d time.Duration) {
+// sleep lets time pass unless ctx ends first.
+func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -278,8 +299,8 @@ func rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// passPeers tells the broker who the members are now.
-func (n *Node) passPeers() member.View {
+// updatePeers gives the broker the members of now.
+func (n *Node) updatePeers() member.View {
 	n.peersMu.Lock()
 	defer n.peersMu.Unlock()
 	v := n.group.View()
@@ -307,7 +328,8 @@ func peers(v member.View) []peer.Peer {
 	return list
 }
 
-// Ready is closed when the node serves and has said so.
+// Ready is closed when the node is in its cluster and has the cluster's data, as
+// far as members that hold some answer, and serves clients.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 // Done is closed when the node has ended.
@@ -347,7 +369,7 @@ func (n *Node) release() error {
 		errs = append(errs, n.control.close())
 	}
 	if n.http != nil {
-		errs = append(errs, n.http.Close())
+		errs = append(errs, n.http.srv.Close())
 	}
 	n.wg.Wait()
 	if n.broker != nil {

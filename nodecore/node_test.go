@@ -284,3 +284,71 @@ func TestControlHangsUp(t *testing.T) {
 	l.Close()
 	<-ended
 }
+
+// However many connections are idle, the next one is served.
+func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
+	n := open(t, testConfig(t, "a"))
+	for i := range httpClients + 50 {
+		conn, err := net.Dial("tcp", n.Addr("http"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if i%2 == 0 { // one request, and then idle
+			if _, err := io.WriteString(conn, "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	began := time.Now()
+	var s Status
+	get(t, n, "/status", &s)
+	if took := time.Since(began); took > httpHeaderTime/2 {
+		t.Errorf("answered after %v", took)
+	}
+}
+
+// Pages from elsewhere can neither read over HTTP nor use WebSocket, unless the configuration allows their host.
+func TestForeignPages(t *testing.T) {
+	cfg := testConfig(t, "a")
+	cfg.Web.Hosts = []string{"*.lab.example"}
+	n := open(t, cfg)
+	tests := []struct {
+		host, origin string
+		allowed      bool
+	}{
+		{"", "", true}, {"localhost", "http://localhost:3000", true}, {"node.lab.example", "https://node.lab.example", true},
+		{"evil.example", "", false}, {"", "https://evil.example", false}, {"", "null", false},
+	}
+	for _, tt := range tests {
+		for listener, want := range map[string]int{"http": http.StatusOK, "ws": http.StatusSwitchingProtocols} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+n.Addr(listener)+"/status", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if listener == "ws" {
+				for k, v := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": "mqtt"} {
+					req.Header.Set(k, v)
+				}
+			}
+			if tt.host != "" {
+				req.Host = tt.host
+			}
+			if tt.origin != "" {
+				req.Header.Set("Origin", tt.origin)
+			}
+			tr := &http.Transport{DisableKeepAlives: true}
+			resp, err := tr.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if !tt.allowed {
+				want = http.StatusForbidden
+			}
+			if resp.StatusCode != want {
+				t.Errorf("%s, host %q, origin %q: got %s, want %d", listener, tt.host, tt.origin, resp.Status, want)
+			}
+		}
+	}
+}

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// notifyTime is how long one message to the supervisor may take: it is worth
-// less than the node's own work.
+// notifyTime is how long one message to the supervisor may take: a busy supervisor must not
+// stop the node.
 const notifyTime = 500 * time.Millisecond
 
 // notifier tells whoever started the node how it is doing, in sd_notify's

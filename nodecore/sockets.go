@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 )
@@ -23,7 +24,7 @@ type sockets struct {
 
 // openSockets opens the cluster port and every listener that is on; the error
 // names all that can't be opened.
-func openSockets(ctx context.Context, cfg *Config) (_ *sockets, err error) {
+func openSockets(ctx context.Context, cfg *Config, log *slog.Logger) (_ *sockets, err error) {
 	s := &sockets{open: make(map[string]net.Listener), addrs: make(map[string]net.Addr)}
 	var errs []error
 	if err := s.openCluster(ctx, cfg.Cluster.Bind); err != nil {
@@ -41,11 +42,12 @@ func openSockets(ctx context.Context, cfg *Config) (_ *sockets, err error) {
 			errs = append(errs, fmt.Errorf("open listener %q: %w", name, err))
 			continue
 		}
-		s.open[name], s.addrs[name] = ln, ln.Addr()
+		s.open[name], s.addrs[name] = newSteadyListener(ln, name, log), ln.Addr()
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
+	s.cluster = newSteadyListener(s.cluster, "cluster", log)
 	return s, nil
 }
 

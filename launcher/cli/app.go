@@ -1,7 +1,9 @@
-// Package cli is onemore's command line: flags, words for people, and exit codes; every command is flags → options → one
-// call of package launcher. It is the only place with cobra (but for the built-in node's own commands, which main adds).
+// Package cli is onemore's command line: flags, texts for people, and exit codes. Every command turns its flags into options and
+// makes one call of package launcher; it decides nothing about clusters itself. No other package of launcher uses cobra. (The
+// built-in node has commands of its own, which main adds.)
 //
-// Start at App.Run; a command stands in the file of its name.
+// Start at App.Run. A command is in the file of its name, or with its like: nodes.go (add, remove, stop, start, restart, kill,
+// pause, resume), exec.go (exec, ctl), status.go (status, ls), check.go (templates check), project.go (init).
 package cli
 
 import (
@@ -31,13 +33,13 @@ const (
 // clusterVariable names the cluster where -c does not.
 const clusterVariable = "ONEMORE_CLUSTER"
 
-// App is the command line with everything that it does not own itself.
+// App is the command line with what it gets from main.
 type App struct {
 	Version string
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
-	// Extra are commands that main runs itself (the built-in node's): they are here for help and completion.
+	// Extra are commands that main runs itself (the built-in node's); here they are listed in help and completion only.
 	Extra []*cobra.Command
 }
 
@@ -50,16 +52,16 @@ type global struct {
 	verbose bool
 }
 
-// command is what a command's function works with.
-type command struct {
+// call is one call of onemore: its streams, its global flags and its exit code.
+type call struct {
 	App
 	global
 	code   int     // of a command that passes another's exit code through
-	Stdout *output // App.Stdout, watched
+	Stdout *output // App.Stdout
 }
 
-// output is stdout, and the first thing that went wrong with it: most of what is printed does not look. A reader that has
-// seen enough is not among them: that ends the process, as it does any other.
+// output is stdout and remembers its first error, since most prints ignore theirs. A closed pipe is no such error: it ends the
+// process by SIGPIPE.
 type output struct {
 	io.Writer
 	err error
@@ -75,10 +77,10 @@ func (o *output) Write(b []byte) (int, error) {
 
 // Run carries out one command line and returns the exit code. ctx ends with the first signal.
 func (a App) Run(ctx context.Context, args []string) int {
-	c := &command{App: a, Stdout: &output{Writer: a.Stdout}}
-	root := c.root()
+	c := &call{App: a, Stdout: &output{Writer: a.Stdout}}
+	root := rootCommand(c)
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
-		c.completion(root)
+		completion(c, root)
 	}
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -92,11 +94,11 @@ func (a App) Run(ctx context.Context, args []string) int {
 	if code := c.report(ctx, err); c.code == 0 {
 		return code
 	}
-	return c.code // of the command that was run
+	return c.code
 }
 
-// noteLost tells, after a command about one cluster, of others that nobody keeps any more.
-func (c *command) noteLost(cmd *cobra.Command) {
+// noteLost prints, after a command about one cluster, a note about others that have lost their keeper.
+func (c *call) noteLost(cmd *cobra.Command) {
 	if c.quiet || !slices.Contains([]string{"up", "run", "status", "down"}, cmd.Name()) {
 		return
 	}
@@ -108,16 +110,15 @@ func (c *command) noteLost(cmd *cobra.Command) {
 	}
 }
 
-func (c *command) root() *cobra.Command {
+func rootCommand(c *call) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "onemore",
-		Short:         "A real cluster of any clustered server on this host",
-		Long:          "onemore copies a server's node directory N times, gives every copy its own ports and name, starts the nodes, joins them,\nand returns when every node itself says that the cluster has N members. `onemore down` leaves nothing behind.",
-		Version:       c.Version,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		// What is near by two letters is most often something else.
-		SuggestionsMinimumDistance: 1,
+		Use:                        "onemore",
+		Short:                      "A real cluster of any clustered server on this host",
+		Long:                       "onemore copies a server's node directory N times, gives every copy its own ports and name, starts the nodes, joins them,\nand returns when every node itself says that the cluster has N members. `onemore down` leaves nothing behind.",
+		Version:                    c.Version,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 1, // a command that differs by two letters is most often another one
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("cluster") && c.cluster == "" {
 				return usage(cmd, errors.New("--cluster names no cluster"))
@@ -135,13 +136,13 @@ func (c *command) root() *cobra.Command {
 	f.BoolVar(&c.json, "json", false, "results as JSON on stdout")
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "no progress")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "every event")
-	root.AddCommand(c.upCommand(), c.downCommand(), c.statusCommand(), c.lsCommand(), c.addCommand(), c.removeCommand(),
-		c.stopCommand(), c.startCommand(), c.restartCommand(), c.killCommand(), c.pauseCommand(), c.resumeCommand(),
-		c.ctlCommand(), c.execCommand(), c.logsCommand(), c.envCommand(), c.runCommand(), c.templatesCommand(), c.gcCommand(), c.initCommand())
-	root.AddCommand(c.upgradeCommand(), c.snapshotCommand(), c.faultCommand())
-	root.AddCommand(c.learnCommand(), c.versionCommand())
+	root.AddCommand(upCommand(c), downCommand(c), statusCommand(c), lsCommand(c), addCommand(c), removeCommand(c),
+		stopCommand(c), startCommand(c), restartCommand(c), killCommand(c), pauseCommand(c), resumeCommand(c),
+		ctlCommand(c), execCommand(c), logsCommand(c), envCommand(c), runCommand(c), templatesCommand(c), gcCommand(c), initCommand(c))
+	root.AddCommand(upgradeCommand(c), snapshotCommand(c), faultCommand(c))
+	root.AddCommand(learnCommand(c), versionCommand(c))
 	root.AddCommand(c.Extra...)
-	c.projectFlags(root)
+	projectFlags(c, root)
 	root.InitDefaultCompletionCmd()
 	wrapArgs(root)
 	root.InitDefaultHelpCmd()
@@ -156,7 +157,7 @@ func (c *command) root() *cobra.Command {
 	return root
 }
 
-func (c *command) versionCommand() *cobra.Command {
+func versionCommand(c *call) *cobra.Command {
 	return &cobra.Command{Use: "version", Short: "What build this is, as --version does", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if c.json {
@@ -167,8 +168,7 @@ func (c *command) versionCommand() *cobra.Command {
 		}}
 }
 
-// wrapArgs makes wrong arguments usage errors. To a command that is nothing but its subcommands, every argument is wrong;
-// without one it shows its help.
+// wrapArgs makes wrong arguments usage errors. A command that only has subcommands takes no arguments, and shows its help.
 func wrapArgs(cmd *cobra.Command) {
 	if cmd.HasParent() && !cmd.Runnable() {
 		cmd.Args = cobra.NoArgs
@@ -198,14 +198,14 @@ func usage(cmd *cobra.Command, err error) error {
 }
 
 // report says what went wrong on stderr and returns the exit code.
-func (c *command) report(ctx context.Context, err error) int {
+func (c *call) report(ctx context.Context, err error) int {
 	var in *launcher.InputError
 	var fail *launcher.Failure
 	interrupted := ctx.Err() != nil
 	switch {
 	case errors.As(err, &fail):
 		interrupted = interrupted || fail.Interrupted
-		if interrupted && fail.Hint != "" { // it stopped half way, and says where one is
+		if interrupted && fail.Hint != "" { // it stopped half way, and the hint says what is left to do
 			c.say("error", "interrupted: "+strings.TrimPrefix(fail.Error(), "interrupted; "))
 			c.say("hint", fail.Hint)
 			break
@@ -248,21 +248,21 @@ func (c *command) report(ctx context.Context, err error) int {
 	return exitFailed
 }
 
-// ofCluster names the cluster in the commands of a hint, where it was named on the command line.
-func (c *command) ofCluster(hint string) string {
+// ofCluster adds -c to the commands in a hint, where the command line has it.
+func (c *call) ofCluster(hint string) string {
 	if c.cluster == "" || c.cluster == os.Getenv(clusterVariable) {
 		return hint
 	}
 	return aboutCluster.ReplaceAllString(hint, "`onemore -c "+c.cluster+" $1")
 }
 
-// aboutCluster is a command about a cluster, in a hint.
+// aboutCluster matches a command about a cluster in a hint.
 var aboutCluster = regexp.MustCompile("`onemore (up|down|add|remove|stop|start|restart|kill|resume|logs|upgrade|status)\\b")
 
-// isUnknownCommand tells cobra's one error that has no type and no hook.
+// isUnknownCommand recognizes cobra's error for an unknown command by its text: it has no type.
 func isUnknownCommand(err error) bool { return strings.HasPrefix(err.Error(), "unknown command ") }
 
-func (c *command) say(kind, text string) {
+func (c *call) say(kind, text string) {
 	fmt.Fprintf(c.Stderr, "onemore: %s: %s\n", kind, strings.TrimSpace(text))
 }
 
@@ -274,7 +274,7 @@ func checkTimeout(d time.Duration) error {
 }
 
 // open returns the cluster that -c names.
-func (c *command) open(timeout time.Duration, p *progress) (*launcher.Cluster, error) {
+func (c *call) open(timeout time.Duration, p *progress) (*launcher.Cluster, error) {
 	if err := checkTimeout(timeout); err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 	"onemore/launcher"
 )
 
-func (c *command) templatesCheckCommand() *cobra.Command {
+func checkCommand(c *call) *cobra.Command {
 	f := planFlags{}
 	var lint bool
 	cmd := &cobra.Command{Use: "check TEMPLATE", Short: "Read a template strictly and take real clusters of it through their whole life", Args: cobra.ExactArgs(1),
@@ -24,14 +24,14 @@ func (c *command) templatesCheckCommand() *cobra.Command {
 				return err
 			}
 			o.Template = args[0]
-			return c.runCheck(cmd.Context(), launcher.CheckOptions{Options: o, Lint: lint})
+			return runCheck(cmd.Context(), c, launcher.CheckOptions{Options: o, Lint: lint})
 		}}
 	f.addServer(cmd)
 	cmd.Flags().BoolVar(&lint, "lint", false, "only read it and plan with it; start nothing")
 	return cmd
 }
 
-func (c *command) runCheck(ctx context.Context, o launcher.CheckOptions) error {
+func runCheck(ctx context.Context, c *call, o launcher.CheckOptions) error {
 	if !c.json {
 		o.Step = func(s launcher.Step) {
 			verdict := map[bool]string{true: "ok", false: "FAILED"}[s.OK]

@@ -15,8 +15,8 @@ const (
 	alsoFile = cobra.ShellCompDirectiveDefault // files, where nothing else fits
 )
 
-// completion tells the shell what the values of flags can be, and that arguments are no files unless a command says so.
-func (c *command) completion(cmd *cobra.Command) {
+// completion registers what the values of flags can be. Arguments are no files unless a command says so.
+func completion(c *call, cmd *cobra.Command) {
 	values := map[string]cobra.CompletionFunc{
 		"cluster":  c.completeClusters,
 		"template": completeTemplates,
@@ -40,15 +40,15 @@ func (c *command) completion(cmd *cobra.Command) {
 		cmd.ValidArgsFunction = cobra.NoFileCompletions
 	}
 	for _, sub := range cmd.Commands() {
-		c.completion(sub)
+		completion(c, sub)
 	}
 }
 
-// described is a completion with what the shell may show beside it.
+// described is a completion with a text that the shell may show beside it.
 func described(value, what string) string { return cobra.CompletionWithDesc(value, what) }
 
-func (c *command) completeClusters(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	names, _ := launcher.Names() // none: there is nobody to tell why
+func (c *call) completeClusters(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	names, _ := launcher.Names() // a completion can't report an error
 	return names, noFiles
 }
 
@@ -62,22 +62,22 @@ func completeTemplates(*cobra.Command, []string, string) ([]string, cobra.ShellC
 	return out, alsoFile
 }
 
-func completeSnapshots(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+func completeSnapshots(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	list, _ := launcher.Snapshots()
 	var out []string
 	for _, s := range list {
-		if !slices.Contains(given, s.Name) {
+		if !slices.Contains(args, s.Name) {
 			out = append(out, described(s.Name, "of cluster "+s.Cluster))
 		}
 	}
 	return out, noFiles
 }
 
-// completeNodes offers the numbers of the cluster's nodes that are not given yet.
-func (c *command) completeNodes(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+// completeNodes offers the numbers of the cluster's nodes that are not among the arguments yet.
+func (c *call) completeNodes(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var out []string
-	for _, n := range c.planned() {
-		if number := strconv.Itoa(n.Index); !slices.Contains(given, number) {
+	for _, n := range c.plannedNodes() {
+		if number := strconv.Itoa(n.Index); !slices.Contains(args, number) {
 			out = append(out, described(number, n.Name))
 		}
 	}
@@ -85,31 +85,31 @@ func (c *command) completeNodes(_ *cobra.Command, given []string, _ string) ([]s
 }
 
 // completeNode offers nodes for the flag of that name.
-func (c *command) completeNode(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+func (c *call) completeNode(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
 	return c.completeNodes(cmd, nil, word)
 }
 
-// completeInNode offers a node first; the shell knows more of the command that follows it.
-func (c *command) completeInNode(cmd *cobra.Command, given []string, word string) ([]string, cobra.ShellCompDirective) {
-	if len(given) > 0 {
+// completeInNode offers a node first; the command that follows is left to the shell.
+func (c *call) completeInNode(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
 		return nil, alsoFile
 	}
 	return c.completeNodes(cmd, nil, word)
 }
 
-// completeFault offers nodes, one by one in a list with commas, and what may stand between such lists.
-func (c *command) completeFault(between ...string) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, given []string, word string) ([]string, cobra.ShellCompDirective) {
+// completeFault offers nodes, one by one in a list with commas, and the words that may follow such a list.
+func (c *call) completeFault(between ...string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 		switch {
-		case len(given) > 2 && between[0] != "/": // only groups can be more than two
+		case len(args) > 2 && between[0] != "/": // only groups can be more than two
 			return nil, noFiles
-		case len(given)%2 == 1:
+		case len(args)%2 == 1:
 			return between, noFiles
 		}
 		list := word[:strings.LastIndex(word, ",")+1]
-		nodes, _ := c.completeNodes(cmd, strings.FieldsFunc(strings.Join(given, ",")+","+list, notInList), word)
+		nodes, _ := c.completeNodes(cmd, strings.FieldsFunc(strings.Join(args, ",")+","+list, notInList), word)
 		for i := range nodes {
-			if list != "" { // the script for bash matches no word with a comma that is described
+			if list != "" { // bash's completion script fails on a word with a comma that has a description
 				number, _, _ := strings.Cut(nodes[i], "\t")
 				nodes[i] = list + number
 			}
@@ -120,7 +120,8 @@ func (c *command) completeFault(between ...string) cobra.CompletionFunc {
 
 func notInList(r rune) bool { return r == ',' || r == '/' }
 
-func (c *command) planned() []launcher.NodePlan {
+// plannedNodes are the nodes of the cluster; none if they can't be read.
+func (c *call) plannedNodes() []launcher.NodePlan {
 	cl, err := c.open(0, nil)
 	if err != nil {
 		return nil
@@ -134,17 +135,17 @@ func (c *command) planned() []launcher.NodePlan {
 
 // completeFirst is a completion for the first argument only.
 func completeFirst(complete cobra.CompletionFunc) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, given []string, word string) ([]string, cobra.ShellCompDirective) {
-		if len(given) > 0 {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
 			return nil, noFiles
 		}
-		return complete(cmd, given, word)
+		return complete(cmd, args, word)
 	}
 }
 
-// completeLearn wants a directory; the shell knows more of the command that follows it.
-func completeLearn(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(given) > 0 {
+// completeLearn offers a directory first; the command that follows is left to the shell.
+func completeLearn(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
 		return nil, alsoFile
 	}
 	return nil, cobra.ShellCompDirectiveFilterDirs

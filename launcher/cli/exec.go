@@ -13,7 +13,7 @@ import (
 	"onemore/launcher"
 )
 
-func (c *command) execCommand() *cobra.Command {
+func execCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{Use: "exec NODE -- CMD…", Short: "Run any command in a node's directory and environment", Args: cobra.MinimumNArgs(2),
 		ValidArgsFunction: c.completeInNode,
 		Example:           "  onemore exec 2 -- sh -c 'ls data'",
@@ -22,13 +22,13 @@ func (c *command) execCommand() *cobra.Command {
 			if len(command) == 0 {
 				return usage(cmd, errors.New("it names no command"))
 			}
-			return c.inNode(cmd.Context(), args[0], func(launcher.NodePlan) ([]string, error) { return command, nil })
+			return execInNode(cmd.Context(), c, args[0], func(launcher.NodePlan) ([]string, error) { return command, nil })
 		}}
-	cmd.Flags().SetInterspersed(false) // what follows the node is not ours to read
+	cmd.Flags().SetInterspersed(false) // flags after the node are the command's
 	return cmd
 }
 
-func (c *command) ctlCommand() *cobra.Command {
+func ctlCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{Use: "ctl NODE -- ARGS…", Short: "Run the server's own control command against a node",
 		Long: "Run the server's own control command against a node of the cluster. In the directory of a built-in node,\n`onemore ctl cluster …` runs against that node.", Args: cobra.MinimumNArgs(1),
 		ValidArgsFunction: c.completeInNode,
@@ -38,7 +38,7 @@ func (c *command) ctlCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.inNode(cmd.Context(), args[0], func(n launcher.NodePlan) ([]string, error) {
+			return execInNode(cmd.Context(), c, args[0], func(n launcher.NodePlan) ([]string, error) {
 				if len(n.Ctl) == 0 {
 					return nil, fmt.Errorf("the template of this cluster has no control command; use `onemore exec %s -- CMD`", args[0])
 				}
@@ -49,7 +49,7 @@ func (c *command) ctlCommand() *cobra.Command {
 	return cmd
 }
 
-// ownFlags reads the flags of ours that stand between the node and the --, and returns what follows them.
+// ownFlags parses onemore's own flags between the node and the --, and returns what follows them.
 func ownFlags(cmd *cobra.Command, args []string) ([]string, error) {
 	dash := slices.Index(args, "--")
 	if dash <= 0 || !strings.HasPrefix(args[0], "-") {
@@ -73,8 +73,8 @@ func afterDash(args []string) []string {
 	return args
 }
 
-// inNode runs a command as the node would: its directory, its environment, our streams; its exit code is ours.
-func (c *command) inNode(ctx context.Context, node string, args func(launcher.NodePlan) ([]string, error)) error {
+// execInNode runs a command in a node's directory and environment, with our streams; its exit code becomes ours.
+func execInNode(ctx context.Context, c *call, node string, args func(launcher.NodePlan) ([]string, error)) error {
 	cl, err := c.open(0, nil)
 	if err != nil {
 		return err
@@ -87,70 +87,11 @@ func (c *command) inNode(ctx context.Context, node string, args func(launcher.No
 	return err
 }
 
-// streams are ours as files; a stream that is none (in tests) is /dev/null to the command.
-func (c *command) streams() launcher.Streams {
+// streams are our streams as files; one that is no file (in tests) is /dev/null for the command.
+func (c *call) streams() launcher.Streams {
 	var s launcher.Streams
 	s.In, _ = c.Stdin.(*os.File)
 	s.Out, _ = c.App.Stdout.(*os.File)
 	s.Err, _ = c.Stderr.(*os.File)
 	return s
-}
-
-func (c *command) envCommand() *cobra.Command {
-	var format string
-	cmd := &cobra.Command{Use: "env", Short: "Every address of the cluster, for a shell or a test run", Args: cobra.NoArgs,
-		Example: "  eval \"$(onemore env)\"\n  onemore env --format dotenv > .env",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cl, err := c.open(0, nil)
-			if err != nil {
-				return err
-			}
-			p, err := cl.Plan()
-			if err != nil {
-				return err
-			}
-			if c.json {
-				format = "json"
-			}
-			return c.printEnv(launcher.Environment(p), format)
-		}}
-	cmd.Flags().StringVar(&format, "format", "shell", "shell (export lines), dotenv, or json")
-	return cmd
-}
-
-func (c *command) printEnv(vars []launcher.Variable, format string) error {
-	switch format {
-	case "json":
-		m := map[string]string{}
-		for _, v := range vars {
-			m[v.Name] = v.Value
-		}
-		return c.printJSON(m)
-	case "shell", "dotenv":
-		for _, v := range vars {
-			if format == "shell" {
-				fmt.Fprintf(c.Stdout, "export %s=%s\n", v.Name, shellQuote(v.Value))
-			} else {
-				fmt.Fprintf(c.Stdout, "%s=%s\n", v.Name, dotenvQuote(v.Value))
-			}
-		}
-		return nil
-	}
-	return &launcher.InputError{Err: fmt.Errorf("--format %q", format), Hint: "use shell, dotenv or json"}
-}
-
-// dotenvQuote quotes as readers of .env files agree on: between single quotes nothing is special, and no single quote stands.
-func dotenvQuote(s string) string {
-	if strings.Contains(s, "'") {
-		return `"` + s + `"`
-	}
-	return shellQuote(s)
-}
-
-// shellQuote leaves plain values as they are.
-func shellQuote(s string) string {
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,@+=") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -12,22 +12,22 @@ import (
 	"onemore/launcher"
 )
 
-func (c *command) faultCommand() *cobra.Command {
+func faultCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{Use: "fault", Short: "Break the network between nodes, and heal it",
 		Long: "Faults are between nodes; clients reach them all the same. They end with `fault heal`, or with the cluster. The built-in node\n" +
 			"breaks its own transport; for any other server the kernel does it, which takes root on Linux and the program nft."}
 	cmd.AddCommand(
-		c.faultAdd("partition NODE,… / NODE,…", "Nodes of different groups don't reach each other", "onemore fault partition 1,2 / 3"),
-		c.faultAdd("one-way NODE,… to NODE,…", "Nothing that the first send reaches the second", "onemore fault one-way 1 to 2\n  onemore fault one-way '1 -> 2'"),
-		c.faultAdd("delay NODE,… and|to NODE,… TIME", "What they send arrives later", "onemore fault delay 1 and 2 50ms\n  onemore fault delay '1 -> 2' 50ms"),
-		c.faultAdd("drop NODE,… and|to NODE,… SHARE", "Some of the packets are lost", "onemore fault drop 1 and 2 10%\n  onemore fault drop '1 <-> 2' 10%"),
-		c.faultHealCommand(), c.faultListCommand())
+		faultAdd(c, "partition NODE,… / NODE,…", "Nodes of different groups don't reach each other", "onemore fault partition 1,2 / 3"),
+		faultAdd(c, "one-way NODE,… to NODE,…", "Nothing that the first send reaches the second", "onemore fault one-way 1 to 2\n  onemore fault one-way '1 -> 2'"),
+		faultAdd(c, "delay NODE,… and|to NODE,… TIME", "What they send arrives later", "onemore fault delay 1 and 2 50ms\n  onemore fault delay '1 -> 2' 50ms"),
+		faultAdd(c, "drop NODE,… and|to NODE,… SHARE", "Some of the packets are lost", "onemore fault drop 1 and 2 10%\n  onemore fault drop '1 <-> 2' 10%"),
+		faultHealCommand(c), faultListCommand(c))
 	return cmd
 }
 
-func (c *command) faultAdd(use, short, example string) *cobra.Command {
+func faultAdd(c *call, use, short, example string) *cobra.Command {
 	kind, form, _ := strings.Cut(use, " ")
-	cmd := c.faultChange(use, short, example, cobra.MinimumNArgs(1),
+	cmd := faultChange(c, use, short, example, cobra.MinimumNArgs(1),
 		func(ctx context.Context, cl *launcher.Cluster, args []string) (*launcher.Status, error) {
 			f, err := cl.ParseFault(kind + " " + strings.Join(args, " "))
 			if err != nil {
@@ -40,8 +40,8 @@ func (c *command) faultAdd(use, short, example string) *cobra.Command {
 	return cmd
 }
 
-func (c *command) faultHealCommand() *cobra.Command {
-	return c.faultChange("heal [NUMBER…]", "End faults (default: all), and wait until the cluster has settled", "", cobra.ArbitraryArgs,
+func faultHealCommand(c *call) *cobra.Command {
+	return faultChange(c, "heal [NUMBER…]", "End faults (default: all), and wait until the cluster has settled", "", cobra.ArbitraryArgs,
 		func(ctx context.Context, cl *launcher.Cluster, args []string) (*launcher.Status, error) {
 			var numbers []int
 			for _, a := range args {
@@ -55,7 +55,7 @@ func (c *command) faultHealCommand() *cobra.Command {
 		})
 }
 
-func (c *command) faultChange(use, short, example string, args cobra.PositionalArgs,
+func faultChange(c *call, use, short, example string, args cobra.PositionalArgs,
 	run func(ctx context.Context, cl *launcher.Cluster, args []string) (*launcher.Status, error)) *cobra.Command {
 	timeout := settleTimeout
 	if example != "" {
@@ -72,13 +72,13 @@ func (c *command) faultChange(use, short, example string, args cobra.PositionalA
 		if err != nil {
 			return err
 		}
-		return c.showFaults(st)
+		return showFaults(c, st)
 	}}
 	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "give up after this time")
 	return cmd
 }
 
-func (c *command) faultListCommand() *cobra.Command {
+func faultListCommand(c *call) *cobra.Command {
 	return &cobra.Command{Use: "ls", Short: "The faults that are set", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cl, err := c.open(settleTimeout, nil)
@@ -89,11 +89,11 @@ func (c *command) faultListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.showFaults(st)
+			return showFaults(c, st)
 		}}
 }
 
-func (c *command) showFaults(st *launcher.Status) error {
+func showFaults(c *call, st *launcher.Status) error {
 	if c.json {
 		return c.printJSON(st.FaultTable.Faults)
 	}

@@ -15,7 +15,7 @@ import (
 	"onemore/launcher"
 )
 
-// logFlags are what `logs` was asked for.
+// logFlags are the flags of `logs`.
 type logFlags struct {
 	follow  bool
 	since   string
@@ -25,19 +25,19 @@ type logFlags struct {
 	timeout time.Duration
 }
 
-func (c *command) logsCommand() *cobra.Command {
+func logsCommand(c *call) *cobra.Command {
 	var f logFlags
 	cmd := &cobra.Command{Use: "logs [NODE…]", Short: "What the nodes printed: merged, prefixed, in order of time",
 		Example: "  onemore logs -f\n  onemore logs 2 --since 5m --grep 'error|warn'\n  onemore logs --wait-for 'leader' --timeout 30s",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.runLogs(cmd.Context(), append(args, f.node...), f)
+			return runLogs(cmd.Context(), c, append(args, f.node...), f)
 		}}
 	fl := cmd.Flags()
 	fl.BoolVarP(&f.follow, "follow", "f", false, "go on with what comes")
 	fl.StringVar(&f.since, "since", "", "only later lines: a time ago (5m), or a time (2006-01-02T15:04:05Z)")
 	fl.StringVar(&f.grep, "grep", "", "only lines that match this regular expression")
-	fl.StringVar(&f.waitFor, "wait-for", "", "return when a line matches this regular expression: 0; after --timeout: 1")
+	fl.StringVar(&f.waitFor, "wait-for", "", "return when a line matches this regular expression: 0; after --timeout: 1. Lines count from each node's last start on, or from --since")
 	fl.StringArrayVar(&f.node, "node", nil, "only this node, as the arguments do")
 	fl.DurationVar(&f.timeout, "timeout", 30*time.Second, "of --wait-for")
 	cmd.ValidArgsFunction = c.completeNodes
@@ -45,12 +45,12 @@ func (c *command) logsCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *command) runLogs(ctx context.Context, nodes []string, f logFlags) error {
+func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
 	cl, err := c.open(0, nil)
 	if err != nil {
 		return err
 	}
-	o := launcher.LogOptions{Follow: f.follow || f.waitFor != ""}
+	o := launcher.LogOptions{Follow: f.follow || f.waitFor != "", Start: f.waitFor != "" && f.since == ""}
 	if o.Nodes, err = cl.Find(nodes...); err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (c *command) runLogs(ctx context.Context, nodes []string, f logFlags) error
 	if f.waitFor == "" {
 		err := cl.Logs(ctx, o, c.logLine())
 		if f.follow && (errors.Is(err, context.Canceled) || errors.Is(err, launcher.ErrNoCluster)) {
-			return nil // Ctrl-C is how one leaves it, or there is nothing to come
+			return nil // Ctrl-C is the way to end it, or the cluster was taken down
 		}
 		return err
 	}
@@ -108,11 +108,11 @@ func regexpOf(flag, s string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
-// colours of the nodes' prefixes on a terminal, in turn.
+// colours are the terminal colours of the nodes' prefixes, in order of their numbers.
 var colours = []int{36, 33, 32, 35, 34, 31}
 
-// logLine returns what prints one line in the form that was asked for.
-func (c *command) logLine() func(launcher.LogLine) bool {
+// logLine returns a function that prints one line: as JSON, or prefixed with its node, in colours on a terminal.
+func (c *call) logLine() func(launcher.LogLine) bool {
 	if c.json {
 		enc := json.NewEncoder(c.Stdout)
 		return func(l launcher.LogLine) bool { return enc.Encode(l) == nil }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -16,7 +15,7 @@ import (
 const settleTimeout = time.Minute
 
 // nodeCommand is a command on some nodes, or on all.
-func (c *command) nodeCommand(use, short string, args cobra.PositionalArgs,
+func nodeCommand(c *call, use, short string, args cobra.PositionalArgs,
 	run func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error)) *cobra.Command {
 	timeout := settleTimeout
 	cmd := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
@@ -41,7 +40,7 @@ func (c *command) nodeCommand(use, short string, args cobra.PositionalArgs,
 	return cmd
 }
 
-func (c *command) addCommand() *cobra.Command {
+func addCommand(c *call) *cobra.Command {
 	timeout := settleTimeout
 	cmd := &cobra.Command{Use: "add [K]", Short: "Add K nodes (default 1) to the cluster", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -68,30 +67,30 @@ func (c *command) addCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *command) removeCommand() *cobra.Command {
-	return c.nodeCommand("remove NODE…", "Let nodes leave the cluster, then stop and remove them", cobra.MinimumNArgs(1),
+func removeCommand(c *call) *cobra.Command {
+	return nodeCommand(c, "remove NODE…", "Let nodes leave the cluster, then stop and remove them", cobra.MinimumNArgs(1),
 		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
 			return cl.Remove(ctx, nodes...)
 		})
 }
 
-func (c *command) stopCommand() *cobra.Command {
-	return c.nodeCommand("stop [NODE…]", "Stop nodes (default: all); data, names and ports stay", cobra.ArbitraryArgs,
+func stopCommand(c *call) *cobra.Command {
+	return nodeCommand(c, "stop [NODE…]", "Stop nodes (default: all); data, names and ports stay", cobra.ArbitraryArgs,
 		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
 			return cl.Stop(ctx, nodes...)
 		})
 }
 
-func (c *command) startCommand() *cobra.Command {
-	return c.nodeCommand("start [NODE…]", "Start stopped nodes (default: all)", cobra.ArbitraryArgs,
+func startCommand(c *call) *cobra.Command {
+	return nodeCommand(c, "start [NODE…]", "Start stopped nodes (default: all)", cobra.ArbitraryArgs,
 		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
 			return cl.Start(ctx, nodes...)
 		})
 }
 
-func (c *command) restartCommand() *cobra.Command {
+func restartCommand(c *call) *cobra.Command {
 	var rolling bool
-	cmd := c.nodeCommand("restart [NODE…]", "Stop and start nodes (default: all)", cobra.ArbitraryArgs,
+	cmd := nodeCommand(c, "restart [NODE…]", "Stop and start nodes (default: all)", cobra.ArbitraryArgs,
 		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
 			return cl.Restart(ctx, rolling, nodes...)
 		})
@@ -99,116 +98,23 @@ func (c *command) restartCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *command) killCommand() *cobra.Command {
-	return c.nodeCommand("kill NODE…", "Kill nodes with SIGKILL, as a crash would", cobra.MinimumNArgs(1),
+func killCommand(c *call) *cobra.Command {
+	return nodeCommand(c, "kill NODE…", "Kill nodes with SIGKILL, as a crash would", cobra.MinimumNArgs(1),
 		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
 			return cl.Kill(ctx, nodes...)
 		})
 }
 
-func (c *command) pauseCommand() *cobra.Command {
-	return c.nodeCommand("pause [NODE…]", "Freeze nodes (default: all) where they are (SIGSTOP)", cobra.ArbitraryArgs,
+func pauseCommand(c *call) *cobra.Command {
+	return nodeCommand(c, "pause [NODE…]", "Freeze nodes (default: all) where they are (SIGSTOP)", cobra.ArbitraryArgs,
 		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
 			return cl.Pause(ctx, nodes...)
 		})
 }
 
-func (c *command) resumeCommand() *cobra.Command {
-	return c.nodeCommand("resume [NODE…]", "Let paused nodes go on", cobra.ArbitraryArgs,
+func resumeCommand(c *call) *cobra.Command {
+	return nodeCommand(c, "resume [NODE…]", "Let paused nodes go on", cobra.ArbitraryArgs,
 		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
 			return cl.Resume(ctx, nodes...)
 		})
-}
-
-func (c *command) downCommand() *cobra.Command {
-	var all, keepData bool
-	timeout := settleTimeout
-	cmd := &cobra.Command{Use: "down", Short: "Stop the cluster and remove it: nothing is left", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !all {
-				name, err := c.clusterName()
-				if err != nil {
-					return err
-				}
-				return c.runDown(cmd.Context(), name, timeout, keepData, c.progress())
-			}
-			names, err := launcher.Names()
-			if err != nil {
-				return err
-			}
-			for _, name := range names { // one that can't be taken down is told, and hinders no other
-				p := c.progress()
-				p.cluster = name
-				if err := c.runDown(cmd.Context(), name, timeout, keepData, p); err != nil {
-					c.say("error", fmt.Sprintf("cluster %q can't be taken down:", name))
-					c.code = c.report(cmd.Context(), err)
-				}
-			}
-			return nil
-		}}
-	cmd.Flags().BoolVar(&all, "all", false, "every cluster")
-	cmd.Flags().BoolVar(&keepData, "keep-data", false, "stop everything, but leave the directories; `up` starts it again")
-	cmd.Flags().DurationVar(&timeout, "timeout", settleTimeout, "give up after this time")
-	return cmd
-}
-
-func (c *command) runDown(ctx context.Context, name string, timeout time.Duration, keepData bool, p *progress) error {
-	defer p.end()
-	cl, err := launcher.Open(name, launcher.Options{Timeout: timeout, Progress: p.event})
-	if err == nil {
-		err = cl.Down(ctx, keepData)
-	}
-	if errors.Is(err, launcher.ErrNoCluster) {
-		if !c.quiet {
-			fmt.Fprintf(c.Stderr, "onemore: cluster %q is not there; nothing to do\n", name)
-		}
-		return nil
-	}
-	return err
-}
-
-func (c *command) statusCommand() *cobra.Command {
-	return &cobra.Command{Use: "status", Short: "The nodes of the cluster, looked at, not remembered", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cl, err := c.open(settleTimeout, nil)
-			if err != nil {
-				return err
-			}
-			st, err := cl.Status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return c.show(st, false)
-		}}
-}
-
-func (c *command) lsCommand() *cobra.Command {
-	return &cobra.Command{Use: "ls", Short: "All clusters on this host", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			list, broken := launcher.List(cmd.Context())
-			if list == nil {
-				return broken
-			}
-			if c.json {
-				return errors.Join(broken, c.printJSON(list))
-			}
-			return errors.Join(broken, c.clusterTable(list))
-		}}
-}
-
-func (c *command) gcCommand() *cobra.Command {
-	return &cobra.Command{Use: "gc", Short: "Remove what crashed runs left: processes, folders, kept logs", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			done, err := launcher.GC(cmd.Context())
-			if done == nil {
-				return err
-			}
-			if c.json {
-				return errors.Join(err, c.printJSON(done))
-			}
-			for _, l := range done {
-				fmt.Fprintln(c.Stdout, l)
-			}
-			return err
-		}}
 }

@@ -20,15 +20,16 @@ type progress struct {
 	live    bool
 	quiet   bool
 	verbose bool
-	cluster string // named where several are worked at
+	cluster string // prefix of each line; "" where the command is about one cluster only
 	began   time.Time
 
-	mu    sync.Mutex
+	mu    sync.Mutex // guards what follows, and the order of the output
 	lines map[int]string
-	drawn int // lines on the screen that are redrawn
+	drawn int // lines on the screen that the next draw replaces
 }
 
-func (c *command) progress() *progress {
+// progress returns a display on stderr, as -q and -v say.
+func (c *call) progress() *progress {
 	p := &progress{w: c.Stderr, quiet: c.quiet, verbose: c.verbose, began: time.Now(), lines: map[int]string{}}
 	if f, ok := c.Stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
 		p.live = true
@@ -36,7 +37,7 @@ func (c *command) progress() *progress {
 	return p
 }
 
-// event takes one step. It is called from one goroutine at a time or several.
+// event shows one event. It may be called from several goroutines.
 func (p *progress) event(e launcher.Event) {
 	if p.quiet {
 		return
@@ -51,7 +52,7 @@ func (p *progress) event(e launcher.Event) {
 		text += " " + e.Text
 	}
 	if !p.live {
-		if p.verbose || e.Node == 0 || plain[e.Phase] {
+		if p.verbose || e.Node == 0 || plainPhases[e.Phase] {
 			fmt.Fprintf(p.w, "%6.3fs  %s%s\n", time.Since(p.began).Seconds(), p.label(e.Node), text)
 		}
 		return
@@ -60,8 +61,8 @@ func (p *progress) event(e launcher.Event) {
 	p.draw()
 }
 
-// plain are the phases that a log without a terminal shows.
-var plain = map[string]bool{"ready": true, "members": true, "removed": true, "stopped": true, "exited": true, "killed": true, "paused": true, "resumed": true}
+// plainPhases are the phases of nodes that are shown without -v where stderr is no terminal.
+var plainPhases = map[string]bool{"ready": true, "members": true, "removed": true, "stopped": true, "exited": true, "killed": true, "paused": true, "resumed": true}
 
 func (p *progress) label(node int) string {
 	var s string
@@ -74,7 +75,7 @@ func (p *progress) label(node int) string {
 	return s
 }
 
-// draw repaints the live lines; more nodes than the screen has rows are summed up.
+// draw repaints the live lines; where there are more nodes than rows, it counts the nodes in each phase. The caller holds mu.
 func (p *progress) draw() {
 	columns, rows, err := term.GetSize(int(p.w.(*os.File).Fd()))
 	if err != nil || rows < 4 || columns < 20 {
@@ -101,19 +102,19 @@ func (p *progress) draw() {
 			parts = append(parts, fmt.Sprintf("%d %s", n, text))
 		}
 		slices.Sort(parts)
-		fmt.Fprintf(&b, "%s\n", cut(strings.Join(parts, ", "), columns))
+		fmt.Fprintf(&b, "%s\n", truncate(strings.Join(parts, ", "), columns))
 		p.drawn = 1
 	} else {
 		for _, k := range keys {
-			fmt.Fprintf(&b, "%s\n", cut(p.lines[k], columns))
+			fmt.Fprintf(&b, "%s\n", truncate(p.lines[k], columns))
 		}
 		p.drawn = len(keys)
 	}
 	fmt.Fprint(p.w, b.String())
 }
 
-// cut makes a text fit into a row of the screen: a line that wraps could not be redrawn.
-func cut(s string, columns int) string {
+// truncate makes a text fit into a row of the screen: a line that wraps could not be redrawn.
+func truncate(s string, columns int) string {
 	r := []rune(s)
 	if len(r) < columns {
 		return s
@@ -121,7 +122,7 @@ func cut(s string, columns int) string {
 	return string(r[:columns-2]) + "…"
 }
 
-// end removes the live lines: what follows says it better.
+// end removes the live lines: the result or the error follows.
 func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

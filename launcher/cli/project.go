@@ -15,8 +15,8 @@ import (
 // noProject is what --project takes to read no file.
 const noProject = "none"
 
-// projectFlags give every command that is about a cluster the flag --project: short -f, where -f is not something else.
-func (c *command) projectFlags(root *cobra.Command) {
+// projectFlags adds the flag --project to every command that is about one cluster; short -f, unless -f has another meaning.
+func projectFlags(c *call, root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		switch cmd.Name() {
 		case "ls", "gc", "templates", "learn", "init", "node", "version":
@@ -31,26 +31,26 @@ func (c *command) projectFlags(root *cobra.Command) {
 	}
 }
 
-// readProject returns what the project's file says, or nothing at all where there is none.
-func (c *command) readProject() (*launcher.Project, error) {
+// readProject reads the project file; the project is empty where there is none.
+func (c *call) readProject() (*launcher.Project, error) {
 	if c.project == noProject {
 		return &launcher.Project{}, nil
 	}
 	p, err := launcher.ReadProject(cmp.Or(c.project, launcher.ProjectFile))
-	if c.project == "" && errors.Is(err, fs.ErrNotExist) && !isThere(launcher.ProjectFile) {
+	if c.project == "" && errors.Is(err, fs.ErrNotExist) && !exists(launcher.ProjectFile) {
 		return &launcher.Project{}, nil
 	}
 	return p, err
 }
 
-// isThere tells a missing project file from one that names a missing file.
-func isThere(path string) bool {
+// exists tells a missing project file from one that names a missing file.
+func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
 }
 
 // clusterName is the cluster that a command is about: -c, else ONEMORE_CLUSTER, else the project's, else "default".
-func (c *command) clusterName() (string, error) {
+func (c *call) clusterName() (string, error) {
 	if c.cluster != "" {
 		return c.cluster, c.checkCluster()
 	}
@@ -61,8 +61,8 @@ func (c *command) clusterName() (string, error) {
 	return cmp.Or(p.Cluster, "default"), nil
 }
 
-// checkCluster says where a name that can't be a cluster's comes from, if that is not the command line.
-func (c *command) checkCluster() error {
+// checkCluster refuses an invalid cluster name from the environment, and says where it is from.
+func (c *call) checkCluster() error {
 	if c.cluster == "" || c.cluster != os.Getenv(clusterVariable) {
 		return nil
 	}
@@ -72,12 +72,12 @@ func (c *command) checkCluster() error {
 	return nil
 }
 
-func (c *command) initCommand() *cobra.Command {
+func initCommand(c *call) *cobra.Command {
 	var o launcher.Options
 	cmd := &cobra.Command{Use: "init [N]", Short: "Write a commented " + launcher.ProjectFile + " for the cluster of this project", Args: cobra.MaximumNArgs(1),
 		Long: "init writes a commented " + launcher.ProjectFile + " into this folder; it replaces none. `onemore up` alone then brings up that cluster,\nand every command in this folder is about it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := count(cmd, args, &o); err != nil {
+			if err := parseCount(cmd, args, &o); err != nil {
 				return err
 			}
 			if o.Template != "" {

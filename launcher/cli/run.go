@@ -2,13 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
 	"onemore/launcher"
 )
 
-func (c *command) runCommand() *cobra.Command {
+func runCommand(c *call) *cobra.Command {
 	var f planFlags
 	var o launcher.RunOptions
 	cmd := &cobra.Command{Use: "run [N] -- CMD…", Short: "A cluster for the life of one command: up, CMD, down",
@@ -19,20 +20,20 @@ func (c *command) runCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at := cmd.ArgsLenAtDash()
 			if at < 0 || at > 1 || at == len(args) {
-				return usage(cmd, errRunForm)
+				return usage(cmd, errors.New("want: onemore run [N] -- COMMAND [ARGS…]"))
 			}
 			opts, err := f.options(c)
 			if err != nil {
 				return err
 			}
-			if err := count(cmd, args[:at], &opts); err != nil {
+			if err := parseCount(cmd, args[:at], &opts); err != nil {
 				return err
 			}
 			if !cmd.Flags().Changed("base") {
 				opts.Base = "auto"
 			}
 			o.Named = cmd.Flags().Changed("cluster")
-			return c.runRun(cmd.Context(), opts, o, args[at:])
+			return runRun(cmd.Context(), c, opts, o, args[at:])
 		}}
 	f.add(cmd)
 	cmd.Flags().StringVar(&o.Bundle, "bundle", "", "folder for the logs and the status when CMD fails (default: one in the temporary folder)")
@@ -40,7 +41,7 @@ func (c *command) runCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *command) runRun(ctx context.Context, o launcher.Options, r launcher.RunOptions, args []string) error {
+func runRun(ctx context.Context, c *call, o launcher.Options, r launcher.RunOptions, args []string) error {
 	p := c.progress()
 	p.quiet = p.quiet || !c.verbose
 	o.Progress = p.event

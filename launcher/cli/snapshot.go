@@ -11,16 +11,16 @@ import (
 	"onemore/launcher"
 )
 
-func (c *command) snapshotCommand() *cobra.Command {
+func snapshotCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{Use: "snapshot", Short: "Save whole clusters; `up --from NAME` brings one back",
 		Long: "A snapshot is a copy of all node directories. Nodes that run are paused, all at once and only while they are copied, so it is\n" +
 			"what a crash of all of them at that moment would leave: what a server does not write before it acknowledges may be missing.\n" +
 			"Stop the cluster first where that is not enough."}
-	cmd.AddCommand(c.snapshotSaveCommand(), c.snapshotListCommand(), c.snapshotRemoveCommand())
+	cmd.AddCommand(snapshotSaveCommand(c), snapshotListCommand(c), snapshotRemoveCommand(c))
 	return cmd
 }
 
-func (c *command) snapshotSaveCommand() *cobra.Command {
+func snapshotSaveCommand(c *call) *cobra.Command {
 	timeout := upgradeTimeout
 	cmd := &cobra.Command{Use: "save NAME", Short: "Copy the directories of all nodes", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -41,14 +41,14 @@ func (c *command) snapshotSaveCommand() *cobra.Command {
 			if s.Running > 0 {
 				how = fmt.Sprintf("%d of them paused for %v: as after a crash of all at once", s.Running, time.Duration(s.PausedMS)*time.Millisecond)
 			}
-			fmt.Fprintf(c.Stdout, "saved %s: %d nodes of cluster %s (%s), %s\n", s.Name, s.Nodes, s.Cluster, how, bytes(s.Bytes))
+			fmt.Fprintf(c.Stdout, "saved %s: %d nodes of cluster %s (%s), %s\n", s.Name, s.Nodes, s.Cluster, how, formatBytes(s.Bytes))
 			return nil
 		}}
 	cmd.Flags().DurationVar(&timeout, "timeout", upgradeTimeout, "give up after this time")
 	return cmd
 }
 
-func (c *command) snapshotListCommand() *cobra.Command {
+func snapshotListCommand(c *call) *cobra.Command {
 	return &cobra.Command{Use: "ls", Short: "All snapshots", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			list, err := launcher.Snapshots()
@@ -61,13 +61,13 @@ func (c *command) snapshotListCommand() *cobra.Command {
 			tw := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(tw, "SNAPSHOT\tCLUSTER\tTEMPLATE\tNODES\tSIZE\tSAVED")
 			for _, s := range list {
-				fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\n", s.Name, s.Cluster, s.Template, s.Nodes, bytes(s.Bytes), s.Time.Local().Format(time.DateTime))
+				fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\t%s\n", s.Name, s.Cluster, s.Template, s.Nodes, formatBytes(s.Bytes), s.Time.Local().Format(time.DateTime))
 			}
 			return errors.Join(err, tw.Flush())
 		}}
 }
 
-func (c *command) snapshotRemoveCommand() *cobra.Command {
+func snapshotRemoveCommand(c *call) *cobra.Command {
 	return &cobra.Command{Use: "rm NAME…", Short: "Remove snapshots", Args: cobra.MinimumNArgs(1), ValidArgsFunction: completeSnapshots,
 		RunE: func(_ *cobra.Command, args []string) error {
 			var errs []error
@@ -78,8 +78,8 @@ func (c *command) snapshotRemoveCommand() *cobra.Command {
 		}}
 }
 
-// bytes is a size for people.
-func bytes(n int64) string {
+// formatBytes is a size with a binary unit.
+func formatBytes(n int64) string {
 	const unit = 1024
 	if n < unit {
 		return fmt.Sprintf("%d B", n)

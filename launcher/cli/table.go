@@ -14,14 +14,14 @@ import (
 )
 
 // printJSON writes a result in its documented form.
-func (c *command) printJSON(v any) error {
+func (c *call) printJSON(v any) error {
 	enc := json.NewEncoder(c.Stdout)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
 }
 
-// show prints a cluster: a line a node, its ports, and what to paste.
-func (c *command) show(st *launcher.Status, paste bool) error {
+// show prints a cluster: a line for each node with its ports, what is wrong, and with paste how to use the first node.
+func (c *call) show(st *launcher.Status, paste bool) error {
 	if c.json {
 		return c.printJSON(st)
 	}
@@ -86,9 +86,9 @@ func nodeTable(w io.Writer, st *launcher.Status) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, strings.ToUpper(strings.Join(append([]string{"NODE", "NAME", "STATE", "PID", "MEMBERS"}, names...), "\t")))
 	for _, n := range st.Nodes {
-		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s", n.Index, n.Name, n.State, dash(n.PID), dash(n.Members))
+		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s", n.Index, n.Name, n.State, numberOrDash(n.PID), numberOrDash(n.Members))
 		for _, name := range names {
-			fmt.Fprintf(tw, "\t%s", port(n.Listeners[name], n.Name))
+			fmt.Fprintf(tw, "\t%s", shortAddr(n.Listeners[name], n.Name))
 		}
 		fmt.Fprintln(tw)
 	}
@@ -100,8 +100,8 @@ func portNumber(addr string) int {
 	return n
 }
 
-// port shortens HOST:PORT where the node's name says the host already.
-func port(addr, name string) string {
+// shortAddr is the port of HOST:PORT where the host is 127.0.0.1 or part of the node's name, else HOST:PORT.
+func shortAddr(addr, name string) string {
 	i := strings.LastIndex(addr, ":")
 	if i < 0 {
 		return "-"
@@ -112,15 +112,15 @@ func port(addr, name string) string {
 	return addr
 }
 
-// dash prints a number; below one it is one that is not known.
-func dash(n int) string {
+// numberOrDash prints a number; one below 1 is unknown, and printed as a dash.
+func numberOrDash(n int) string {
 	if n < 1 {
 		return "-"
 	}
 	return fmt.Sprint(n)
 }
 
-func (c *command) clusterTable(list []*launcher.Status) error {
+func clusterTable(c *call, list []*launcher.Status) error {
 	tw := tabwriter.NewWriter(c.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "CLUSTER\tTEMPLATE\tSTATE\tNODES\tFOLDER")
 	for _, st := range list {

@@ -10,9 +10,9 @@ import (
 	"onemore/launcher"
 )
 
-func (c *command) templatesCommand() *cobra.Command {
+func templatesCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{Use: "templates", Short: "What can be launched; show or check a template", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return c.runTemplates() }}
+		RunE: func(*cobra.Command, []string) error { return runTemplates(c) }}
 	cmd.AddCommand(&cobra.Command{Use: "show TEMPLATE", Short: "Print a template's TOML", Args: cobra.ExactArgs(1),
 		ValidArgsFunction: completeFirst(completeTemplates),
 		Example:           "  onemore templates show onemore > mine.toml",
@@ -24,11 +24,11 @@ func (c *command) templatesCommand() *cobra.Command {
 			_, err = c.Stdout.Write(text)
 			return err
 		}})
-	cmd.AddCommand(c.templatesCheckCommand())
+	cmd.AddCommand(checkCommand(c))
 	return cmd
 }
 
-func (c *command) runTemplates() error {
+func runTemplates(c *call) error {
 	list, broken := launcher.Templates()
 	if list == nil {
 		return broken

@@ -25,8 +25,8 @@ type planFlags struct {
 	env  []string
 	par  []string
 	node []string
-	// given tells whether a flag is on the command line; what is not may come from the project.
-	given func(flag string) bool
+	// changed tells whether a flag is on the command line. Options that are not may come from the project file.
+	changed func(flag string) bool
 }
 
 func (f *planFlags) add(cmd *cobra.Command) {
@@ -41,38 +41,43 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.o.Spread, "spread", "", "port (default), or address: every node an own 127.0.0.x and the same ports")
 }
 
-// addServer adds those of them that say what a node is made of, not where it is.
+// addServer adds the flags that say what a node is made of, as opposed to its addresses and ports.
 func (f *planFlags) addServer(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVarP(&f.o.Source, "source", "s", "", "the node directory to copy; it is never written to")
 	fl.StringArrayVarP(&f.env, "env", "e", nil, "K=V: environment of every node")
+	fl.BoolVar(&f.o.CleanEnv, "clean-env", false, "keep all but a few variables of this environment from the nodes, such as PATH and HOME")
 	fl.StringArrayVar(&f.par, "param", nil, "NAME=VALUE: a setting of the template")
 	fl.StringVar(&f.o.Join, "join", "", "how nodes join: config, command or none (default: the template's)")
 	fl.StringVar(&f.o.Bin, "bin", "", "the server's program, where it is not the one on PATH")
 	fl.DurationVar(&f.o.Timeout, "timeout", 0, fmt.Sprintf("give up after this time, and undo; 0: never (default %v)", defaultTimeout))
-	f.given = fl.Changed
+	f.changed = fl.Changed
 }
 
-// named refuses flags that were given and name nothing, as an unset variable in a script does: what they leave open is
-// something else than what was meant.
-func (f *planFlags) named() error {
+// checkValues refuses flags whose value means the default though it was not meant: an empty one, such as that of an unset
+// variable in a script, and --offset 0.
+func (f *planFlags) checkValues() error {
 	for name, value := range map[string]string{"template": f.o.Template, "source": f.o.Source, "bin": f.o.Bin, "host": f.o.Host, "join": f.o.Join,
 		"base": f.o.Base, "spread": f.o.Spread} {
-		if f.given(name) && value == "" {
+		if f.changed(name) && value == "" {
 			return &launcher.InputError{Err: fmt.Errorf("--%s is empty", name), Hint: "give a value, or leave it out"}
 		}
+	}
+	if f.changed("offset") && f.o.Offset == 0 {
+		return &launcher.InputError{Err: errors.New("--offset 0: all nodes would have the same ports"),
+			Hint: "leave it out for 1000, or the nearest step that works; --spread address gives all nodes the same ports, each on an address of its own"}
 	}
 	return nil
 }
 
 // options turns the flags into what the launcher takes.
-func (f *planFlags) options(c *command) (launcher.Options, error) {
+func (f *planFlags) options(c *call) (launcher.Options, error) {
 	o := f.o
 	o.Cluster = c.cluster
 	if err := c.checkCluster(); err != nil {
 		return o, err
 	}
-	if err := f.named(); err != nil {
+	if err := f.checkValues(); err != nil {
 		return o, err
 	}
 	project, err := c.readProject()
@@ -94,13 +99,13 @@ func (f *planFlags) options(c *command) (launcher.Options, error) {
 	pairs("set", f.set, func(k, v string) (err error) { o.Set[k], err = portOf(v); return err })
 	pairs("env", f.env, func(k, v string) error { o.Env[k] = v; return nil })
 	pairs("param", f.par, func(k, v string) error { o.Params[k] = v; return nil })
-	pairs("node", f.node, func(k, v string) error { return perNode(&o, k, v) })
+	pairs("node", f.node, func(k, v string) error { return setNodeOption(&o, k, v) })
 	if err := errors.Join(errs...); err != nil {
 		return o, &launcher.InputError{Err: err, Hint: "see `onemore up --help`"}
 	}
 	o = o.Over(project.Options)
 	switch {
-	case f.given("timeout"):
+	case f.changed("timeout"):
 		o.Timeout = f.o.Timeout // also 0: none
 	case o.Timeout == 0:
 		o.Timeout = defaultTimeout
@@ -116,8 +121,8 @@ func portOf(s string) (int, error) {
 	return n, nil
 }
 
-// perNode takes "3:source" = DIR and its like.
-func perNode(o *launcher.Options, key, value string) error {
+// setNodeOption sets one option of one node: key is N:KEY, as in "3:source".
+func setNodeOption(o *launcher.Options, key, value string) error {
 	num, what, ok := strings.Cut(key, ":")
 	index, err := strconv.Atoi(num)
 	if !ok || err != nil || index < 1 {
@@ -153,8 +158,8 @@ func perNode(o *launcher.Options, key, value string) error {
 	return nil
 }
 
-// count reads the optional number of nodes.
-func count(cmd *cobra.Command, args []string, o *launcher.Options) error {
+// parseCount reads the optional number of nodes.
+func parseCount(cmd *cobra.Command, args []string, o *launcher.Options) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -173,7 +178,7 @@ func count(cmd *cobra.Command, args []string, o *launcher.Options) error {
 	return nil
 }
 
-func (c *command) upCommand() *cobra.Command {
+func upCommand(c *call) *cobra.Command {
 	var f planFlags
 	var dryRun, foreground bool
 	var from string
@@ -187,36 +192,36 @@ func (c *command) upCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := count(cmd, args, &o); err != nil {
+			if err := parseCount(cmd, args, &o); err != nil {
 				return err
 			}
 			if from != "" {
-				if err := onlyFrom(cmd, args); err != nil {
+				if err := checkFrom(cmd, args); err != nil {
 					return err
 				}
 				o.Cluster = c.cluster
-				return c.runUp(cmd.Context(), o, from, foreground)
+				return runUp(cmd.Context(), c, o, from, foreground)
 			}
 			if dryRun {
-				return c.runDryRun(cmd.Context(), o)
+				return runDryRun(cmd.Context(), c, o)
 			}
-			return c.runUp(cmd.Context(), o, "", foreground)
+			return runUp(cmd.Context(), c, o, "", foreground)
 		},
 	}
 	f.add(cmd)
 	cmd.Flags().StringVar(&from, "from", "", "bring back the cluster of this snapshot, as it was")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the plan and touch nothing")
-	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay, show the nodes' logs, and take everything down with Ctrl-C")
-	cmd.Flags().BoolVar(&f.o.Keep, "keep", false, "leave everything in place when it fails, for debugging")
+	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay and show the nodes' logs; Ctrl-C takes down a cluster that this made, and leaves one that was there before")
+	cmd.Flags().BoolVar(&f.o.Keep, "keep", false, "when it fails, leave nodes and folders as they are, for debugging: `onemore down` removes them; Ctrl-C undoes all the same")
 	return cmd
 }
 
-// onlyFrom refuses what can't be chosen of a cluster that comes from a snapshot.
-func onlyFrom(cmd *cobra.Command, args []string) error {
+// checkFrom refuses arguments and flags that have no effect on a cluster that is restored from a snapshot.
+func checkFrom(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usage(cmd, errors.New("a snapshot has as many nodes as it has: give no number with --from"))
 	}
-	for _, name := range []string{"template", "source", "offset", "base", "set", "env", "param", "node", "join", "bin", "host", "spread", "dry-run"} {
+	for _, name := range []string{"template", "source", "offset", "base", "set", "env", "clean-env", "param", "node", "join", "bin", "host", "spread", "dry-run"} {
 		if cmd.Flags().Changed(name) {
 			return usage(cmd, fmt.Errorf("a snapshot comes back as it was: --%s does not go with --from", name))
 		}
@@ -224,38 +229,45 @@ func onlyFrom(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// runUp brings up a cluster, that of a snapshot where one is named.
-func (c *command) runUp(ctx context.Context, o launcher.Options, from string, foreground bool) error {
+// runUp brings up a cluster; with from, that of the snapshot of this name.
+func runUp(ctx context.Context, c *call, o launcher.Options, from string, foreground bool) error {
 	p := c.progress()
 	o.Progress = p.event
-	up := launcher.Up
-	if from != "" {
-		up = func(ctx context.Context, o launcher.Options) (*launcher.Cluster, *launcher.Status, error) {
-			return launcher.Restore(ctx, from, o)
-		}
-	}
-	cl, st, err := up(ctx, o)
+	cl, st, own, err := up(ctx, o, from, foreground)
 	p.end()
 	if err != nil {
 		return err
 	}
-	if err := c.show(st, true); err != nil {
+	defer own.Release()
+	if err := c.show(st, true); err != nil || !foreground {
 		return err
 	}
-	if !foreground {
-		return nil
-	}
-	return c.stay(ctx, cl)
+	return runForeground(ctx, c, cl, own)
 }
 
-// stay owns the cluster and prints its logs until the first signal; then everything goes down. A second signal ends
-// this process at once (main) and with it the ownership: the keeper kills what is left.
-func (c *command) stay(ctx context.Context, cl *launcher.Cluster) error {
-	release, gone, err := cl.Own(context.WithoutCancel(ctx))
+// up brings up a cluster, which this process is to own if it stays in the foreground and made it.
+func up(ctx context.Context, o launcher.Options, from string, foreground bool) (*launcher.Cluster, *launcher.Status, *launcher.Ownership, error) {
+	switch {
+	case from != "" && foreground:
+		return launcher.RestoreOwned(ctx, from, o)
+	case from != "":
+		cl, st, err := launcher.Restore(ctx, from, o)
+		return cl, st, nil, err
+	case foreground:
+		return launcher.UpOwned(ctx, o)
+	}
+	cl, st, err := launcher.Up(ctx, o)
+	return cl, st, nil, err
+}
+
+// runForeground prints the cluster's logs until the first signal; then it takes the cluster down, if this process owns it, and else
+// leaves it. A second signal ends this process at once (main) and with it the ownership: the keeper kills what is left.
+func runForeground(ctx context.Context, c *call, cl *launcher.Cluster, own *launcher.Ownership) error {
+	gone, stop, err := cl.Watch(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer stop()
 	logs, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -274,11 +286,15 @@ func (c *command) stay(ctx context.Context, cl *launcher.Cluster) error {
 	if err != nil && logs.Err() == nil && !errors.Is(err, launcher.ErrNoCluster) {
 		return err
 	}
+	if own == nil {
+		fmt.Fprintf(c.Stderr, "onemore: cluster %q was there before: it runs on; `onemore down` takes it down\n", cl.Name())
+		return nil
+	}
 	fmt.Fprintln(c.Stderr, "onemore: taking the cluster down")
 	return cl.Down(context.WithoutCancel(ctx), false)
 }
 
-func (c *command) runDryRun(ctx context.Context, o launcher.Options) error {
+func runDryRun(ctx context.Context, c *call, o launcher.Options) error {
 	p, err := launcher.DryRun(ctx, o)
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 // upgradeTimeout bounds an upgrade of all nodes, one after the other.
 const upgradeTimeout = 10 * time.Minute
 
-func (c *command) upgradeCommand() *cobra.Command {
+func upgradeCommand(c *call) *cobra.Command {
 	var o launcher.UpgradeOptions
 	var rollback bool
 	timeout := upgradeTimeout

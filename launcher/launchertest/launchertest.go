@@ -9,8 +9,8 @@
 //		c.Node(2).Kill()
 //	}
 //
-// A cluster hangs on the test process: it goes down with t.Cleanup, and just as well when the test binary panics, times out
-// or is killed. It is not for use outside of tests; package launcher is.
+// The test process owns its clusters: they go down with t.Cleanup, and also when the test binary panics, times out or is killed.
+// This package is not for use outside of tests; package launcher is.
 //
 // Start at Main and Up.
 package launchertest
@@ -38,7 +38,7 @@ type Options struct {
 	Verbose  bool          // log every event
 }
 
-// Cluster is a running cluster, bound to one test: what fails, fails that test.
+// Cluster is a running cluster, bound to one test: an operation that fails ends that test.
 type Cluster struct {
 	t testing.TB
 	c *launcher.Cluster
@@ -62,7 +62,7 @@ func Up(t testing.TB, n int, o Options) *Cluster {
 	return c
 }
 
-// start brings up an owned cluster under a name that nobody else has.
+// start brings up a cluster that this process owns, under a unique name.
 func start(ctx context.Context, t testing.TB, n int, o Options) (*Cluster, func(), error) {
 	if o.Base == "" {
 		o.Base = "auto"
@@ -75,14 +75,14 @@ func start(ctx context.Context, t testing.TB, n int, o Options) (*Cluster, func(
 	if o.Verbose && t != nil {
 		opts.Progress = func(e launcher.Event) { t.Logf("node %d %s %s", e.Node, e.Phase, e.Text) }
 	}
-	c, _, release, err := launcher.UpOwned(ctx, opts)
+	c, _, own, err := launcher.UpOwned(ctx, opts)
 	if err != nil {
 		return nil, nil, err
 	}
-	return &Cluster{t: t, c: c, o: o}, release, nil
+	return &Cluster{t: t, c: c, o: o}, own.Release, nil
 }
 
-// end takes the cluster down. The release is what would do it anyway.
+// end takes the cluster down and reports errors, which release, by which it would go down too, does not.
 func end(c *launcher.Cluster, release func()) error {
 	defer release()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -90,7 +90,7 @@ func end(c *launcher.Cluster, release func()) error {
 	return c.Down(ctx, false)
 }
 
-// explain is an error with its evidence.
+// explain is an error with the log lines and the folder of logs that it has.
 func explain(err error) string {
 	s := err.Error()
 	if f, ok := err.(*launcher.Failure); ok { // launcher returns it unwrapped
@@ -127,7 +127,7 @@ func (c *Cluster) logsOfFailure(since time.Time) {
 // Name is the cluster's name, for `onemore -c NAME status`.
 func (c *Cluster) Name() string { return c.c.Name() }
 
-// Status looks at the cluster.
+// Status observes the cluster.
 func (c *Cluster) Status() *launcher.Status {
 	c.t.Helper()
 	ctx, cancel := c.context()
@@ -178,9 +178,9 @@ func (c *Cluster) Node(index int) *Node {
 // Add adds k nodes and returns them.
 func (c *Cluster) Add(k int) []*Node {
 	c.t.Helper()
-	had := map[int]bool{}
+	existed := map[int]bool{}
 	for _, n := range c.Nodes() {
-		had[n.Index] = true
+		existed[n.Index] = true
 	}
 	ctx, cancel := c.context()
 	defer cancel()
@@ -188,14 +188,14 @@ func (c *Cluster) Add(k int) []*Node {
 	c.must(err)
 	var out []*Node
 	for _, n := range c.Nodes() {
-		if !had[n.Index] {
+		if !existed[n.Index] {
 			out = append(out, n)
 		}
 	}
 	return out
 }
 
-// Stop stops all nodes, Start starts all that are stopped; data, ports and names stay.
+// Stop stops all nodes; data, ports and names stay.
 func (c *Cluster) Stop() { c.t.Helper(); c.do(c.c.Stop) }
 
 // Start starts all stopped nodes and waits until the cluster has settled.
@@ -215,7 +215,7 @@ func (c *Cluster) WaitSettled(ctx context.Context) {
 	c.must(c.c.WaitSettled(ctx))
 }
 
-// WaitLog returns when a node has printed a line that matches the regular expression, at any time so far or later.
+// WaitLog returns when a node has printed a line that matches the regular expression, since its last start or later.
 func (c *Cluster) WaitLog(ctx context.Context, pattern string) launcher.LogLine {
 	c.t.Helper()
 	line, err := c.c.WaitLog(ctx, pattern)
@@ -244,6 +244,7 @@ func (c *Cluster) context() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), c.o.Timeout)
 }
 
+// must ends the test if there is an error.
 func (c *Cluster) must(err error) {
 	c.t.Helper()
 	if err != nil {
@@ -333,7 +334,7 @@ type Shared struct {
 	cluster *Cluster
 }
 
-// For gives the shared cluster to one test. The test must leave it as it found it. When it fails, what the nodes logged
+// For binds the shared cluster to one test, which must leave it as it found it. When the test fails, what the nodes logged
 // meanwhile is in its output.
 func (s *Shared) For(t testing.TB) *Cluster {
 	t.Helper()

@@ -13,8 +13,8 @@ import (
 	nodecli "onemore/nodecore/cli"
 )
 
-// Main runs a package's tests; call it from TestMain. It does not return. The same binary is started again as a cluster's
-// keeper and as a built-in node: those never reach the tests. Shared clusters are up while the tests run.
+// Main runs a package's tests; call it from TestMain. It does not return. The launcher starts the same binary again as a cluster's
+// keeper and as a built-in node; those processes run no tests. Shared clusters are up while the tests run.
 func Main(m *testing.M, shared ...*Shared) {
 	if code, ok := role(os.Args[1:]); ok {
 		os.Exit(code)
@@ -41,7 +41,7 @@ func run(m *testing.M, shared []*Shared) (code int) {
 	return m.Run()
 }
 
-// role does what the launcher started this binary for, if it did.
+// role runs a keeper, a node or a control command, if that is what this binary was started for; else ok is false.
 func role(args []string) (code int, ok bool) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

@@ -2,8 +2,6 @@ package confedit
 
 import (
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // blocksSyntax is the dialect of keys and blocks with loose separators: `key: value`, `key = value`, `key value`,
@@ -13,6 +11,7 @@ import (
 // A size with a suffix (1GB) is a number where it replaces one; for a new key it is text, unless it is given raw.
 func blocksSyntax() syntax {
 	return syntax{
+		rules: blocksRules,
 		parse: parseBlocks,
 		path:  dottedPath,
 		key:   joinPath,
@@ -20,6 +19,8 @@ func blocksSyntax() syntax {
 		bare:  bareBlocks,
 		quote: quoteBlocks,
 		add:   addBlocks,
+
+		lastTable: true,
 	}
 }
 
@@ -29,10 +30,10 @@ func bareBlocks(text string) (kind, bool) {
 		return kindString, false
 	}
 	root, err := parseBlocks([]byte("k: " + text + "\n"))
-	if err != nil || len(root.kids) != 1 {
+	if err != nil || len(root.children) != 1 {
 		return kindString, false
 	}
-	n := root.kids[0]
+	n := root.children[0]
 	return n.kind, n.scalar() && n.text == text
 }
 
@@ -49,84 +50,53 @@ func quoteBlocks(s, quotes string) (string, error) {
 	return `"` + r.Replace(s) + `"`, nil
 }
 
-type blocksParser struct {
-	scanner
-	wrapped bool // the whole file stands between braces
+// unicodeSpace is what Unicode calls white space.
+const unicodeSpace = "\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+
+var blocksRules = &rules{
+	space:     unicodeSpace,
+	comment:   blocksComment,
+	newline:   true,
+	cr:        true,
+	semicolon: true,
+	trailing:  true,
+	multiline: true,
+	escapes:   &escapes{letters: `tnr"\`, runes: []rune("\t\n\r\"\\"), hex: "x", bytes: true},
 }
 
-func parseBlocks(src []byte) (*node, error) {
-	sc, err := newScanner(src)
-	if err != nil {
-		return nil, err
-	}
-	p := blocksParser{scanner: sc}
-	root := newTable(0, len(src))
-	root.spread = true
-	p.skipEmpty()
-	if p.peek() == '{' {
-		root.from = p.pos
-		root.origin = originInline
-		p.wrapped = true
-		p.pos++
-	}
-	for {
-		p.skipEmpty()
-		if p.wrapped && p.peek() == '}' {
-			p.pos++
-			root.to = p.pos
-			p.skipEmpty()
-			if !p.eof() {
-				return nil, p.errorf(p.pos, "expected the end of the file, got %s", p.what())
-			}
-			return root, nil
-		}
-		if p.eof() {
-			if p.wrapped {
-				return nil, p.errorf(root.from, "a block is not closed")
-			}
-			return root, nil
-		}
-		if err := p.member(root); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// space returns the width of the white space that comes next, 0 when there is none.
-func (p *blocksParser) space() int {
-	c := p.peek()
-	if c < utf8.RuneSelf {
-		if c == ' ' || c >= '\t' && c <= '\r' {
-			return 1
-		}
-		return 0
-	}
-	if r, width := utf8.DecodeRune(p.src[p.pos:]); unicode.IsSpace(r) {
-		return width
-	}
-	return 0
-}
-
-func (p *blocksParser) skipSpace() {
-	for w := p.space(); w > 0; w = p.space() {
-		p.pos += w
-	}
-}
-
-// comment passes a comment, if one comes next.
-func (p *blocksParser) comment() bool {
-	if p.peek() != '#' && !p.has("//") {
+// blocksComment passes a comment, which ends at a carriage return, too.
+func blocksComment(s *scanner) bool {
+	if s.peek() != '#' && !s.has("//") {
 		return false
 	}
-	for !p.eof() && p.peek() != '\n' && p.peek() != '\r' {
-		p.pos++
+	for !s.eof() && s.peek() != '\n' && s.peek() != '\r' {
+		s.pos++
 	}
 	return true
 }
 
-func (p *blocksParser) skipEmpty() {
-	for p.skipSpace(); p.comment(); p.skipSpace() {
+type blocksParser struct {
+	scanner
+	scopes []*node // the blocks around the value that is read, in which its variables are looked up
+}
+
+func parseBlocks(src []byte) (*node, error) {
+	sc, err := newScanner(src, blocksRules)
+	if err != nil {
+		return nil, err
 	}
+	p := blocksParser{scanner: sc}
+	p.skipSpace()
+	root := newTable(0, len(src))
+	if p.peek() != '{' {
+		root.spread = true
+		return root, p.list(root, 0, p.member)
+	}
+	if root, err = p.table(p.member); err != nil {
+		return nil, err
+	}
+	root.spread = true
+	return root, p.end()
 }
 
 // member reads a key and its value, and what ends them.
@@ -136,14 +106,10 @@ func (p *blocksParser) member(in *node) error {
 	if err != nil {
 		return err
 	}
-	if name.quote == "" && strings.EqualFold(name.text, "include") && p.space() > 0 {
-		if err := p.include(); err != nil {
-			return err
-		}
-		in.last, in.lastKey, in.comma = p.pos, start, 0
-		return p.end(in)
+	if name.quote == "" && strings.EqualFold(name.text, "include") && p.spaceWidth() > 0 {
+		return p.include(in, start)
 	}
-	p.skipSpace()
+	p.skipSpaces()
 	if p.peek() == '=' || p.peek() == ':' {
 		p.pos++
 	} else if p.eof() {
@@ -151,34 +117,16 @@ func (p *blocksParser) member(in *node) error {
 	}
 	p.skipBlanks()
 	if in.origin == originInline {
-		p.skipSpace()
+		p.skipSpaces()
 	}
+	p.scopes = append(p.scopes, in)
 	val, err := p.value()
+	p.scopes = p.scopes[:len(p.scopes)-1]
 	if err != nil {
 		return err
 	}
-	in.put(name.text, val)
-	in.last, in.lastKey, in.comma = val.to, start, 0
-	return p.end(in)
-}
-
-// end reads up to where the next member may start.
-func (p *blocksParser) end(in *node) error {
-	for {
-		p.skipBlanks()
-		switch c := p.peek(); {
-		case c == ',' || c == ';':
-			in.comma = p.pos
-			p.pos++
-			return nil
-		case c == '\n' || c == '\r' || p.eof() || p.comment():
-			return nil
-		case c == '}' && in.origin == originInline:
-			return nil
-		default:
-			return p.errorf(p.pos, "expected the end of a value, got %s", p.what())
-		}
-	}
+	in.put(name.text, val, start)
+	return nil
 }
 
 func (p *blocksParser) name() (*node, error) {
@@ -192,7 +140,7 @@ func (p *blocksParser) name() (*node, error) {
 		}
 		return nil, p.errorf(start, "a quoted key is not closed")
 	}
-	for !p.eof() && p.space() == 0 && p.peek() != '=' && p.peek() != ':' {
+	for !p.eof() && p.spaceWidth() == 0 && p.peek() != '=' && p.peek() != ':' {
 		p.pos++
 	}
 	name := string(p.src[start:p.pos])
@@ -203,36 +151,38 @@ func (p *blocksParser) name() (*node, error) {
 	return &node{text: name}, nil
 }
 
-// include passes the name of an included file.
-func (p *blocksParser) include() error {
+// include reads the name of an included file.
+func (p *blocksParser) include(in *node, at int) error {
 	p.skipBlanks()
-	start := p.pos
+	var name string
 	if q := p.peek(); q == '"' || q == '\'' {
+		start := p.pos
 		for p.pos++; p.peek() != q; p.pos++ {
 			if p.atLineEnd() {
 				return p.errorf(start, "a quote is not closed")
 			}
 		}
 		p.pos++
-		return nil
+		name = string(p.src[start+1 : p.pos-1])
+	} else {
+		n, err := p.bare(" \t\r\n;}", func(string) (kind, bool) { return kindString, true })
+		if err != nil {
+			return err
+		}
+		name = n.text
 	}
-	for !p.eof() && strings.IndexByte(" \t\r\n;}", p.peek()) < 0 {
-		p.pos++
-	}
-	if p.pos == start {
-		return p.errorf(start, "expected the name of a file, got %s", p.what())
-	}
+	in.includes = append(in.includes, include{Include: Include{Path: name}, at: at})
 	return nil
 }
 
 func (p *blocksParser) value() (*node, error) {
 	switch c := p.peek(); {
 	case c == '{':
-		return p.block()
+		return p.table(p.member)
 	case c == '[':
-		return p.array()
+		return p.array(p.value)
 	case c == '"' || c == '\'':
-		return p.quoted(c)
+		return p.quoted()
 	case c == '(':
 		return p.paragraph()
 	case c == '-' || isDigit(c):
@@ -243,64 +193,6 @@ func (p *blocksParser) value() (*node, error) {
 		return nil, p.errorf(p.pos, "expected a value, got the end of the line")
 	}
 	return p.word(p.pos)
-}
-
-func (p *blocksParser) block() (*node, error) {
-	if err := p.enter(); err != nil {
-		return nil, err
-	}
-	defer p.leave()
-	n := newTable(p.pos, 0)
-	n.origin = originInline
-	p.pos++
-	for {
-		p.skipEmpty()
-		if p.eof() {
-			return nil, p.errorf(n.from, "a block is not closed")
-		}
-		if p.peek() == '}' {
-			p.pos++
-			n.to = p.pos
-			return n, nil
-		}
-		if err := p.member(n); err != nil {
-			return nil, err
-		}
-	}
-}
-
-func (p *blocksParser) array() (*node, error) {
-	if err := p.enter(); err != nil {
-		return nil, err
-	}
-	defer p.leave()
-	n := &node{kind: kindArray, from: p.pos}
-	p.pos++
-	for {
-		p.skipEmpty()
-		if p.peek() == ']' {
-			p.pos++
-			n.to = p.pos
-			return n, nil
-		}
-		if p.eof() || p.peek() == ',' {
-			return nil, p.errorf(n.from, "an array is not closed, or lacks an element")
-		}
-		val, err := p.value()
-		if err != nil {
-			return nil, err
-		}
-		n.kids = append(n.kids, val)
-		p.skipBlanks()
-		p.comment()
-		switch c := p.peek(); c {
-		case ',', '\n', '\r':
-			p.pos++
-		case ']':
-		default:
-			return nil, p.errorf(p.pos, "expected ',' or ']' in an array, got %s", p.what())
-		}
-	}
 }
 
 func addBlocks(src []byte, root *node, path []string, value string) (patch, error) {
@@ -320,12 +212,9 @@ func addBlocks(src []byte, root *node, path []string, value string) (patch, erro
 		}
 	}
 	if n.origin != originInline && len(names) > 1 {
-		return appendLines(src, nestedBlocks(names, value)...), nil
+		return appendLines(src, nestedBlocks(names, ": ", value)...), nil
 	}
-	member := names[len(names)-1] + ": " + value
-	for i := len(names) - 2; i >= 0; i-- {
-		member = names[i] + " { " + member + " }"
-	}
+	member := nested(names, ": ", value, " { ", " }")
 	if n.origin == originInline {
 		return brackets{pad: " ", unit: "  "}.addInside(src, n, member), nil
 	}
@@ -333,13 +222,13 @@ func addBlocks(src []byte, root *node, path []string, value string) (patch, erro
 }
 
 // nestedBlocks writes a key in blocks of their own, a line each.
-func nestedBlocks(names []string, value string) []string {
+func nestedBlocks(names []string, sep, value string) []string {
 	var lines []string
 	last := len(names) - 1
 	for i, name := range names[:last] {
 		lines = append(lines, strings.Repeat("  ", i)+name+" {")
 	}
-	lines = append(lines, strings.Repeat("  ", last)+names[last]+": "+value)
+	lines = append(lines, strings.Repeat("  ", last)+names[last]+sep+value)
 	for i := last - 1; i >= 0; i-- {
 		lines = append(lines, strings.Repeat("  ", i)+"}")
 	}

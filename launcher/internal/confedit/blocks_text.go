@@ -2,47 +2,8 @@ package confedit
 
 import (
 	"bytes"
-	"strconv"
 	"strings"
 )
-
-// quoted reads a string; escapes count only between double quotes, and line ends are part of it.
-func (p *blocksParser) quoted(q byte) (*node, error) {
-	start := p.pos
-	p.pos++
-	var b strings.Builder
-	for !p.eof() {
-		c := p.peek()
-		switch {
-		case c == q:
-			p.pos++
-			return &node{kind: kindString, from: start, to: p.pos, text: b.String(), quote: string(q)}, nil
-		case c == '\\' && q == '"':
-			if err := p.escape(&b); err != nil {
-				return nil, err
-			}
-		default:
-			b.WriteByte(c)
-			p.pos++
-		}
-	}
-	return nil, p.errorf(start, "a string is not closed")
-}
-
-func (p *blocksParser) escape(b *strings.Builder) error {
-	if i := strings.IndexByte(`tnr"\`, p.at(1)); i >= 0 {
-		b.WriteByte("\t\n\r\"\\"[i])
-		p.pos += 2
-		return nil
-	}
-	if p.at(1) == 'x' && isHex(p.at(2)) && isHex(p.at(3)) {
-		code, _ := strconv.ParseUint(string(p.src[p.pos+2:p.pos+4]), 16, 8) // two hexadecimal digits always fit
-		b.WriteByte(byte(code))
-		p.pos += 4
-		return nil
-	}
-	return p.errorf(p.pos, "an unknown escape in a string")
-}
 
 // word reads on in a bare text that started at the given place.
 func (p *blocksParser) word(start int) (*node, error) {
@@ -78,9 +39,18 @@ func (p *blocksParser) word(start int) (*node, error) {
 	case lower == "true" || lower == "false" || lower == "on" || lower == "off" || lower == "yes" || lower == "no":
 		n.kind = kindBool
 	case n.text[0] == '$' && !strings.HasPrefix(n.text, "$2a$"): // the latter is a hashed password
-		n.kind = kindOther
+		n.kind, n.ref = kindOther, p.variable(n.text[1:])
 	}
 	return n, nil
+}
+
+// variable looks up a name among the keys that stand before it, in the innermost block first.
+func (p *blocksParser) variable(name string) *reference {
+	ref := &reference{name: name}
+	for i := len(p.scopes) - 1; i >= 0 && ref.target == nil; i-- {
+		ref.target = p.scopes[i].child(name)
+	}
+	return ref
 }
 
 // paragraph reads a text between parentheses, the closing one alone on its line.

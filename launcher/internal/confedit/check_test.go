@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,7 +19,7 @@ func mustApply(t *testing.T, format, src string, edits ...Edit) string {
 	return string(out)
 }
 
-// values returns what List says as a map; a key that is listed twice fails the test.
+// values returns what List says as a map, but references as they are written; a key that is listed twice fails the test.
 func values(t *testing.T, format string, src []byte) map[string]string {
 	t.Helper()
 	entries, err := List(format, src)
@@ -30,7 +31,9 @@ func values(t *testing.T, format string, src []byte) map[string]string {
 		if _, ok := all[e.Key]; ok {
 			t.Fatalf("List(%s): %q is listed twice\n%q", format, e.Key, src)
 		}
-		all[e.Key] = e.Value
+		if all[e.Key] = e.Value; e.Reference != "" {
+			all[e.Key] = e.Reference
+		}
 	}
 	return all
 }
@@ -68,8 +71,8 @@ func checkEdit(t *testing.T, format string, src []byte, key, value string) []byt
 	if err != nil || !bytes.Equal(again, out) {
 		t.Fatalf("%s: set twice: %v\nonce  %q\ntwice %q", format, err, out, again)
 	}
-	name := syn.key(canonical(syn, root, n))
-	if format != "redis" { // there a key that stands twice is renamed by its number
+	name := syn.keyIn(root, canonical(syn, root, n))
+	if !severalByNumber(format) { // there a key that stands twice is renamed by its number
 		delete(before, name)
 		delete(after, name)
 		forgetEmpty(before, after, name)
@@ -100,8 +103,8 @@ func canonical(syn syntax, root, want *node) []string {
 			found = path
 			return
 		}
-		for i, kid := range n.kids {
-			walk(kid, append(path[:len(path):len(path)], n.nameOf(i)))
+		for i, child := range n.children {
+			walk(child, append(path[:len(path):len(path)], n.nameOf(i)))
 		}
 	}
 	walk(root, nil)
@@ -120,7 +123,7 @@ func checkBytes(t *testing.T, format string, src, out []byte, key string) {
 		t.Fatal(err)
 	}
 	if n := syn.find(root, path); n != nil {
-		if !bytes.HasPrefix(out, src[:n.from]) || !bytes.HasSuffix(out, src[n.to:]) || len(out) < n.from+len(src)-n.to {
+		if !bytes.HasPrefix(out, src[:n.from]) || !bytes.HasSuffix(out, src[n.to+n.drop:]) || len(out) < n.from+len(src)-n.to {
 			t.Fatalf("%s: %q: bytes outside of %d:%d changed\nbefore %q\nafter  %q", format, key, n.from, n.to, src, out)
 		}
 		return
@@ -155,11 +158,82 @@ func checkAny(t *testing.T, format string, src []byte, key, value string) {
 			t.Fatalf("%s: %+v is outside of the file %q", format, e, src)
 		}
 	}
+	checkRead(t, format, src, entries, key)
 	checkEdit(t, format, src, key, value)
 	for i, e := range entries {
 		if i%7 == 0 && i < 70 {
 			checkSame(t, format, src, e)
 			checkEdit(t, format, src, e.Key, value)
+			checkRemove(t, format, src, e.Key)
+		}
+	}
+}
+
+// checkRemove takes a key out, and what is below its first segment.
+func checkRemove(t *testing.T, format string, src []byte, key string) {
+	t.Helper()
+	syn, root, err := open(format, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := syn.path(root, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, names := range [][]string{path, path[:1]} {
+		pattern := strings.Join(names, ".")
+		if strings.ContainsAny(pattern, "*?[\\") {
+			return
+		}
+		out, err := Apply(format, src, []Edit{{Key: pattern, Unset: true}})
+		if err != nil && format == "hocon" && strings.Contains(err.Error(), "other keys would change") {
+			return // a value that this one overrides would be in effect again
+		}
+		if err != nil {
+			t.Fatalf("%s: %q can't be taken out: %v\n%q", format, pattern, err, src)
+		}
+		f, err := Read(format, out, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left, err := f.Match(pattern); err != nil || len(left) > 0 && !severalByNumber(format) && !indexed(names) {
+			t.Fatalf("%s: %q is still there: %+v, %v\nbefore %q\nafter  %q", format, pattern, left, err, src, out)
+		}
+	}
+}
+
+// indexed tells whether a key may be one of an element, whose place the next one takes.
+func indexed(names []string) bool {
+	return strings.ContainsAny(strings.Join(names, "."), "0123456789")
+}
+
+// checkRead asks for what is listed in the other ways.
+func checkRead(t *testing.T, format string, src []byte, entries []Entry, key string) {
+	t.Helper()
+	f, err := Read(format, src, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, ok, err := f.Get(key); ok && (err != nil || e.Key != key) {
+		t.Fatalf("%s: Get(%q): %+v, %v", format, key, e, err)
+	}
+	for i, e := range entries {
+		got, ok, err := f.Get(e.Key)
+		if i%5 == 0 && i < 50 && (got != e || !ok || err != nil) {
+			t.Fatalf("%s: Get(%q): %+v, %v, %v, but List: %+v\n%q", format, e.Key, got, ok, err, e, src)
+		}
+	}
+	for i, e := range entries {
+		if i%5 > 0 || i >= 50 || strings.ContainsAny(e.Key, "*?[\\\"") {
+			continue
+		}
+		if found, err := f.Match(e.Key); err != nil || !slices.Contains(found, e) {
+			t.Fatalf("%s: Match(%q) finds %+v, %v", format, e.Key, found, err)
+		}
+	}
+	for _, in := range f.Includes() {
+		if in.Line < 1 || in.Line > 1+bytes.Count(src, []byte{'\n'}) {
+			t.Fatalf("%s: %+v is outside of the file %q", format, in, src)
 		}
 	}
 }
@@ -176,6 +250,9 @@ func checkSame(t *testing.T, format string, src []byte, e Entry) {
 		t.Fatalf("%s: List names a key that Apply can't read: %q: %v", format, e.Key, err)
 	}
 	n := syn.find(root, path)
+	if e.Reference != "" {
+		return
+	}
 	if n == nil || n.text != e.Value {
 		t.Fatalf("%s: %+v is not found by its name: %+v\n%q", format, e, n, src)
 	}
@@ -189,3 +266,8 @@ func checkSame(t *testing.T, format string, src []byte, e Entry) {
 }
 
 func validText(s string) bool { return strings.ToValidUTF8(s, "") == s && !strings.ContainsRune(s, 0) }
+
+// severalByNumber tells the formats in which a key that stands a second time is renamed by its number.
+func severalByNumber(format string) bool {
+	return format == "redis" || format == "keyvalue" || format == "hcl" || format == "xml"
+}

@@ -16,10 +16,11 @@ func TestRefused(t *testing.T) {
 		edit              Edit
 		want              []string // parts of the error
 	}{
-		{"unknown format", "xml", "", set("a", "1"), []string{"xml", "toml", "yaml"}},
+		{"unknown format", "conf", "", set("a", "1"), []string{"conf", "toml", "yaml"}},
 		{"empty key", "toml", "", set("", "1"), []string{`set ""`, "empty"}},
 		{"empty segment", "toml", "", set("a..b", "1"), []string{`set "a..b"`, "segment"}},
 		{"open quote", "toml", "", set(`a."b`, "1"), []string{"not closed"}},
+		{"endless key", "properties", "", set(strings.Repeat("k", 1025), "1"), []string{"longer than 1024 bytes"}},
 		{"not text", "toml", "", set("a", "\xff"), []string{`set "a"`, "text"}},
 		{"under a value", "toml", "a = 1\n", set("a.b", "1"), []string{`set "a.b"`, "plain value"}},
 		{"array by a text", "toml", "\na = [1]\n", set("a", "1"), []string{`set "a"`, "line 2", "raw"}},
@@ -87,23 +88,31 @@ func TestSyntaxErrorHasLine(t *testing.T) {
 }
 
 func TestList(t *testing.T) {
+	type line struct {
+		key, value string
+		line       int
+	}
 	tests := []struct {
 		format, src string
-		want        []Entry
+		want        []line
 	}{
 		{"toml", "a = 1\n[b]\n\"c.d\" = \"x\\ty\"\ne = [1, {f = true}]\n[[g]]\nh = ''\n",
-			[]Entry{{"a", "1", 1}, {`b."c.d"`, "x\ty", 3}, {"b.e.0", "1", 4}, {"b.e.1.f", "true", 4}, {"g.0.h", "", 6}}},
-		{"properties", "# x = 1\na.b = 0.0.0.0:1883 # c\na.b.c: d\\\n  e\n", []Entry{{"a.b", "0.0.0.0:1883", 2}, {"a.b.c", "de", 3}}},
+			[]line{{"a", "1", 1}, {`b."c.d"`, "x\ty", 3}, {"b.e.0", "1", 4}, {"b.e.1.f", "true", 4}, {"g.0.h", "", 6}}},
+		{"properties", "# x = 1\na.b = 0.0.0.0:1883 # c\na.b.c: d\\\n  e\n", []line{{"a.b", "0.0.0.0:1883", 2}, {"a.b.c", "de", 3}}},
 		{"nats", "port: 4222\ncluster { routes = [nats://h:1\n nats://h:2] }\n",
-			[]Entry{{"port", "4222", 1}, {"cluster.routes.0", "nats://h:1", 2}, {"cluster.routes.1", "nats://h:2", 3}}},
-		{"hocon", "a { b = 1, c = x y }\na.b = 2\n", []Entry{{"a.c", "x y", 1}, {"a.b", "2", 2}}},
-		{"redis", "save 900 1\nsave 60 5\nport 6379\n", []Entry{{"save.0", "900 1", 1}, {"save.1", "60 5", 2}, {"port", "6379", 3}}},
-		{"ini", "x = 1\n[a]\ny=2\n[a.b]\nz : \"3 \"\n", []Entry{{"x", "1", 1}, {"a.y", "2", 3}, {`"a.b".z`, "3 ", 5}}},
-		{"json", "{\"a\": [\n1, {\"b\": null}], \"a\": \"\\u00e9\\n\"}", []Entry{{"a", "é\n", 2}}},
-		{"yaml", "a:\n- 1\n- b: {c: 'it''s'}\n  d: >-\n   e\n   f\n", []Entry{{"a.0", "1", 2}, {"a.1.b.c", "it's", 3}, {"a.1.d", "e f", 4}}},
+			[]line{{"port", "4222", 1}, {"cluster.routes.0", "nats://h:1", 2}, {"cluster.routes.1", "nats://h:2", 3}}},
+		{"hocon", "a { b = 1, c = x y }\na.b = 2\n", []line{{"a.c", "x y", 1}, {"a.b", "2", 2}}},
+		{"redis", "save 900 1\nsave 60 5\nport 6379\n", []line{{"save.0", "900 1", 1}, {"save.1", "60 5", 2}, {"port", "6379", 3}}},
+		{"ini", "x = 1\n[a]\ny=2\n[a.b]\nz : \"3 \"\n", []line{{"x", "1", 1}, {"a.y", "2", 3}, {`"a.b".z`, "3 ", 5}}},
+		{"json", "{\"a\": [\n1, {\"b\": null}], \"a\": \"\\u00e9\\n\"}", []line{{"a", "é\n", 2}}},
+		{"yaml", "a:\n- 1\n- b: {c: 'it''s'}\n  d: >-\n   e\n   f\n", []line{{"a.0", "1", 2}, {"a.1.b.c", "it's", 3}, {"a.1.d", "e f", 4}}},
 	}
 	for _, tt := range tests {
-		got, err := List(tt.format, []byte(tt.src))
+		var got []line
+		entries, err := List(tt.format, []byte(tt.src))
+		for _, e := range entries {
+			got = append(got, line{e.Key, e.Value, e.Line})
+		}
 		if err != nil || !slices.Equal(got, tt.want) {
 			t.Errorf("List(%s): %v\ngot  %+v\nwant %+v", tt.format, err, got, tt.want)
 		}
@@ -111,7 +120,7 @@ func TestList(t *testing.T) {
 }
 
 func TestFormats(t *testing.T) {
-	want := []string{"toml", "properties", "nats", "hocon", "yaml", "ini", "json", "redis"}
+	want := []string{"toml", "properties", "nats", "hocon", "yaml", "ini", "json", "redis", "env", "postgresql", "keyvalue", "xml", "hcl"}
 	if got := Formats(); !slices.Equal(got, want) {
 		t.Fatalf("got %q", got)
 	}
@@ -122,7 +131,7 @@ func TestFormats(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"etc/node.toml": "toml", "a/nats-server.conf": "nats", "/x/REDIS.conf": "redis", "a.yml": "yaml", "my.cnf": "ini",
-		"server.properties": "properties", "x.json": "json", "x.hocon": "hocon", "emqx.conf": "", "conf": "", "toml": "",
+		"server.properties": "properties", "x.json": "json", "x.hocon": "hocon", "a/.env": "env", ".env.local": "env", "postgresql.conf": "postgresql", "sshd_config": "keyvalue", "a.xml": "xml", "a.hcl": "hcl", "emqx.conf": "", "conf": "", "toml": "",
 	} {
 		if got, ok := FormatOf(name); got != want || ok != (want != "") {
 			t.Errorf("FormatOf(%q) = %q, %v", name, got, ok)

@@ -23,7 +23,7 @@ func fuzzFormat(f *testing.F, format string, seeds []string, decode func([]byte)
 		sameReading(t, format, decode, src)
 		out, err := Apply(format, src, []Edit{{Key: key, Value: value}})
 		if err == nil {
-			agree(t, decode, src, out, key, value)
+			agree(t, format, decode, src, out, key, value)
 		}
 	})
 }
@@ -51,7 +51,12 @@ func FuzzTOML(f *testing.F)       { fuzzFormat(f, "toml", seeds(f, "toml"), deco
 func FuzzProperties(f *testing.F) { fuzzFormat(f, "properties", seeds(f, "properties"), nil) }
 func FuzzBlocks(f *testing.F)     { fuzzFormat(f, "nats", seeds(f, "nats"), nil) }
 func FuzzHOCON(f *testing.F)      { fuzzFormat(f, "hocon", seeds(f, "hocon", "emqx50/emqx.conf"), nil) }
-func FuzzWords(f *testing.F)      { fuzzFormat(f, "redis", seeds(f, "redis"), nil) }
+func FuzzDirectives(f *testing.F) { fuzzFormat(f, "redis", seeds(f, "redis"), nil) }
 func FuzzINI(f *testing.F)        { fuzzFormat(f, "ini", seeds(f, "ini"), nil) }
+func FuzzEnv(f *testing.F)        { fuzzFormat(f, "env", seeds(f, "env"), nil) }
+func FuzzSettings(f *testing.F)   { fuzzFormat(f, "postgresql", seeds(f, "postgresql"), nil) }
+func FuzzKeyValue(f *testing.F)   { fuzzFormat(f, "keyvalue", seeds(f, "keyvalue"), nil) }
+func FuzzXML(f *testing.F)        { fuzzFormat(f, "xml", seeds(f, "xml"), decodeXML) }
+func FuzzHCL(f *testing.F)        { fuzzFormat(f, "hcl", seeds(f, "hcl"), nil) }
 func FuzzJSON(f *testing.F)       { fuzzFormat(f, "json", seeds(f, "json"), decodeJSON) }
 func FuzzYAML(f *testing.F)       { fuzzFormat(f, "yaml", seeds(f, "yaml"), decodeYAML) }

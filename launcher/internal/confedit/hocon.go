@@ -10,6 +10,7 @@ import (
 // object above says. Substitutions are texts to be replaced as a whole; includes are left alone and their keys not seen.
 func hoconSyntax() syntax {
 	return syntax{
+		rules: hoconRules,
 		parse: parseHOCON,
 		path:  dottedPath,
 		key:   joinPath,
@@ -48,110 +49,52 @@ func hoconKind(s string) kind {
 	return kindString
 }
 
+var hoconRules = &rules{
+	space:    " \t\n\r\f\u00a0",
+	comment:  hoconComment,
+	newline:  true,
+	late:     true,
+	trailing: true,
+	escapes:  jsonEscapes,
+}
+
 type hoconParser struct{ scanner }
 
 func parseHOCON(src []byte) (*node, error) {
-	sc, err := newScanner(src)
+	sc, err := newScanner(src, hoconRules)
 	if err != nil {
 		return nil, err
 	}
 	p := hoconParser{sc}
-	p.skipEmpty()
+	p.skipSpace()
 	if p.peek() != '{' {
 		root := newTable(len(src), len(src))
 		root.spread = true
-		return root, p.members(root, 0)
+		return root, p.list(root, 0, p.member)
 	}
-	root, err := p.object()
+	root, err := p.table(p.member)
 	if err != nil {
 		return nil, err
 	}
-	p.skipEmpty()
-	if !p.eof() {
-		return nil, p.errorf(p.pos, "expected the end of the file, got %s", p.what())
-	}
-	return root, nil
+	return root, p.end()
 }
 
-func (p *hoconParser) comment() bool { return p.peek() == '#' || p.has("//") }
+func atHOCONComment(s *scanner) bool { return s.peek() == '#' || s.has("//") }
 
-// skipEmpty passes white space, line ends and comments.
-func (p *hoconParser) skipEmpty() {
-	for {
-		switch c := p.peek(); {
-		case p.comment():
-			p.skipLine()
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f':
-			p.pos++
-		case p.has("\u00a0"):
-			p.pos += len("\u00a0")
-		default:
-			return
-		}
+func hoconComment(s *scanner) bool {
+	if !atHOCONComment(s) {
+		return false
 	}
+	s.skipLine()
+	return true
 }
 
-func (p *hoconParser) object() (*node, error) {
-	if err := p.enter(); err != nil {
-		return nil, err
-	}
-	defer p.leave()
-	n := newTable(p.pos, 0)
-	n.origin = originInline
-	p.pos++
-	if err := p.members(n, '}'); err != nil {
-		return nil, err
-	}
-	p.pos++
-	n.to = p.pos
-	return n, nil
-}
-
-// members reads the members of an object up to its closing brace, or, where that is zero, to the end of the file.
-func (p *hoconParser) members(n *node, closing byte) error {
-	for {
-		p.skipEmpty()
-		if p.eof() && closing != 0 {
-			return p.errorf(n.from, "an object is not closed")
-		}
-		if p.eof() || p.peek() == closing {
-			return nil
-		}
-		start := p.pos
-		ok, err := p.include()
-		if err != nil {
-			return err
-		}
-		if !ok {
-			if err := p.member(n); err != nil {
-				return err
-			}
-		}
-		n.last, n.lastKey, n.comma = p.pos, start, 0
-		p.skipBlanks()
-		switch {
-		case p.peek() == ',':
-			n.comma = p.pos
-			p.pos++
-		case p.atLineEnd() || p.comment() || p.peek() == closing:
-		default:
-			return p.errorf(p.pos, "expected a new line or ',' after a value, got %s", p.what())
-		}
-		p.separator(n)
-	}
-}
-
-// separator passes a comma that stands on a later line than the member before it.
-func (p *hoconParser) separator(n *node) {
-	if p.skipEmpty(); n.comma == 0 && p.peek() == ',' {
-		n.comma = p.pos
-		p.pos++
-	}
-}
-
-// member reads one key and value. p.pos is then where the value ends.
+// member reads one key and value, or passes an include. p.pos is then where it ends.
 func (p *hoconParser) member(in *node) error {
 	start := p.pos
+	if ok, err := p.include(in); ok || err != nil {
+		return err
+	}
 	path, err := p.key()
 	if err != nil {
 		return err
@@ -165,7 +108,7 @@ func (p *hoconParser) member(in *node) error {
 	case p.peek() != '{':
 		return p.errorf(p.pos, "expected '=', ':' or '{' after a key, got %s", p.what())
 	}
-	p.skipEmpty()
+	p.skipSpace()
 	val, err := p.value()
 	if err != nil {
 		return err
@@ -174,33 +117,23 @@ func (p *hoconParser) member(in *node) error {
 		next := in.child(name)
 		if next == nil || next.kind != kindTable {
 			next = newTable(start, start)
-			in.put(name, next)
+			in.replace(name, next)
 		}
 		next.spread = true
 		in = next
 	}
 	name := path[len(path)-1]
-	if adds {
-		val = &node{kind: kindArray, from: val.from, to: val.to, spread: true, kids: []*node{val}}
-		if old := in.child(name); old != nil && old.kind == kindArray {
-			val.kids = append(old.kids, val.kids...)
-		}
+	val.spans = append(val.spans, span{start, p.pos})
+	if !adds {
+		mergeHOCON(in, name, val)
+		return nil
 	}
-	mergeHOCON(in, name, val)
+	if old := in.child(name); old != nil && old.kind == kindArray {
+		old.children, old.spread = append(old.children, val), true
+		return nil
+	}
+	in.replace(name, &node{kind: kindArray, from: val.from, to: val.to, spread: true, children: []*node{val}})
 	return nil
-}
-
-// mergeHOCON gives a member its value: objects merge, anything else replaces what was there.
-func mergeHOCON(in *node, name string, val *node) {
-	old := in.child(name)
-	if old == nil || old.kind != kindTable || val.kind != kindTable {
-		in.put(name, val)
-		return
-	}
-	old.spread = true
-	for i, kid := range val.kids {
-		mergeHOCON(old, val.names[i], kid)
-	}
 }
 
 // key reads a path: quoted and bare pieces, white space between them kept, dots in bare pieces parting segments.
@@ -234,15 +167,14 @@ func (p *hoconParser) key() ([]string, error) {
 		}
 		seen = true
 		if c == '"' {
-			text, end, err := unquoteHOCON(p.src, p.pos)
+			s, err := p.str()
 			if err != nil {
 				return nil, err
 			}
-			name.WriteString(text)
-			p.pos = end
+			name.WriteString(s.text)
 			continue
 		}
-		if p.atLineEnd() || p.comment() || strings.IndexByte("}[],$+", c) >= 0 {
+		if p.atLineEnd() || atHOCONComment(&p.scanner) || strings.IndexByte("}[],$+", c) >= 0 {
 			return nil, p.errorf(p.pos, "expected a key and its value, got %s", p.what())
 		}
 		name.WriteByte(c)
@@ -250,8 +182,8 @@ func (p *hoconParser) key() ([]string, error) {
 	}
 }
 
-// include passes an include statement, if one comes next.
-func (p *hoconParser) include() (bool, error) {
+// include reads an include statement, if one comes next.
+func (p *hoconParser) include(in *node) (bool, error) {
 	if !p.has("include") {
 		return false, nil
 	}
@@ -261,20 +193,24 @@ func (p *hoconParser) include() (bool, error) {
 		return false, nil
 	}
 	s.skipBlanks()
+	found := include{Include: Include{Optional: true}, at: p.pos}
 	for _, word := range []string{"required(", "file(", "url(", "classpath("} {
 		if s.has(word) {
 			s.pos += len(word)
 			s.skipBlanks()
+			found.Optional = found.Optional && word != "required("
+			found.Remote = word == "url(" || word == "classpath("
 		}
 	}
 	if s.peek() != '"' {
 		return false, nil
 	}
-	_, end, err := unquoteJSON(s.src, s.pos)
+	name, err := s.quoted()
 	if err != nil {
 		return false, err
 	}
-	s.pos = end
+	found.Path = name.text
+	end := s.pos
 	for s.skipBlanks(); s.peek() == ')'; s.skipBlanks() {
 		s.pos++
 		end = s.pos
@@ -283,6 +219,7 @@ func (p *hoconParser) include() (bool, error) {
 		return false, nil // a key of several pieces, of which the first is that word
 	}
 	p.pos = end
+	in.includes = append(in.includes, found)
 	return true, nil
 }
 
@@ -307,19 +244,4 @@ func addHOCON(src []byte, root *node, path []string, value string) (patch, error
 		return brackets{pad: " ", unit: "  "}.addInside(src, base, member), nil
 	}
 	return appendLines(src, member), nil
-}
-
-func hoconKey(path []string) string {
-	parts := make([]string, len(path))
-	for i, name := range path {
-		if parts[i] = name; !allWord(name) || name == "include" {
-			parts[i] = quoteJSON(name)
-		}
-	}
-	return strings.Join(parts, ".")
-}
-
-// substitution tells whether a value is one substitution and nothing else.
-func substitution(n *node) bool {
-	return n.kind == kindOther && strings.HasPrefix(n.text, "${") && strings.IndexByte(n.text, '}') == len(n.text)-1
 }

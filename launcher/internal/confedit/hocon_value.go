@@ -32,30 +32,27 @@ func (p *hoconParser) value() (*node, error) {
 }
 
 func (p *hoconParser) valueEnds() bool {
-	return p.atLineEnd() || p.comment() || strings.IndexByte(",}]", p.peek()) >= 0
+	return p.atLineEnd() || atHOCONComment(&p.scanner) || strings.IndexByte(",}]", p.peek()) >= 0
 }
 
 func (p *hoconParser) piece() (*node, error) {
 	start := p.pos
 	switch c := p.peek(); {
 	case c == '{':
-		return p.object()
+		return p.table(p.member)
 	case c == '[':
-		return p.array()
+		return p.array(p.value)
 	case c == '"':
-		text, end, err := unquoteHOCON(p.src, start)
-		if err != nil {
-			return nil, err
-		}
-		p.pos = end
-		return &node{kind: kindString, from: start, to: end, text: text, quote: `"`}, nil
+		return p.str()
 	case p.has("${"):
 		i := bytes.IndexAny(p.src[start:], "}\n")
 		if i < 0 || p.src[start+i] == '\n' {
 			return nil, p.errorf(start, "a substitution is not closed")
 		}
 		p.pos = start + i + 1
-		return &node{kind: kindOther, from: start, to: p.pos, text: string(p.src[start:p.pos])}, nil
+		n := &node{kind: kindOther, from: start, to: p.pos, text: string(p.src[start:p.pos])}
+		n.ref = hoconReference(string(p.src[start+2 : p.pos-1]))
+		return n, nil
 	}
 	for !p.valueEnds() && strings.IndexByte(" \t\"{[", p.peek()) < 0 && !p.has("${") {
 		p.pos++
@@ -81,16 +78,19 @@ func (p *hoconParser) concat(pieces []*node) *node {
 	switch {
 	case tables > 0:
 		n.kind, n.spread = kindTable, true
+		if others > 0 {
+			n.ref = &reference{pieces: pieces}
+		}
 		for _, piece := range pieces {
 			for i, name := range piece.names {
-				mergeHOCON(n, name, piece.kids[i])
+				mergeHOCON(n, name, piece.children[i])
 			}
 		}
 	case arrays > 0:
 		n.kind = kindArray
 		for _, piece := range pieces {
 			if others == 0 { // else nobody knows which element is which
-				n.kids = append(n.kids, piece.kids...)
+				n.children = append(n.children, piece.children...)
 			}
 		}
 	default:
@@ -103,59 +103,78 @@ func (p *hoconParser) concat(pieces []*node) *node {
 		}
 		n.text = b.String()
 		if others > 0 {
-			n.kind = kindOther
+			n.kind, n.ref = kindOther, &reference{pieces: p.withGaps(pieces)}
 		}
 	}
 	return n
 }
 
-func (p *hoconParser) array() (*node, error) {
-	if err := p.enter(); err != nil {
-		return nil, err
+// withGaps are pieces and the white space between them.
+func (p *hoconParser) withGaps(pieces []*node) []*node {
+	all := pieces[:1:1]
+	for i, piece := range pieces[1:] {
+		all = append(all, &node{text: string(p.src[pieces[i].to:piece.from])}, piece)
 	}
-	defer p.leave()
-	n := &node{kind: kindArray, from: p.pos}
-	p.pos++
-	for {
-		p.skipEmpty()
-		if p.eof() {
-			return nil, p.errorf(n.from, "an array is not closed")
-		}
-		if p.peek() == ']' {
-			p.pos++
-			n.to = p.pos
-			return n, nil
-		}
-		val, err := p.value()
-		if err != nil {
-			return nil, err
-		}
-		n.kids = append(n.kids, val)
-		p.skipBlanks()
-		if !p.valueEnds() || p.peek() == '}' {
-			return nil, p.errorf(p.pos, "expected ',' or ']' in an array, got %s", p.what())
-		}
-		p.skipEmpty()
-		if p.peek() == ',' {
-			p.pos++
-		}
+	return all
+}
+
+// hoconReference is what stands in `${a.b}` or `${?a.b}`.
+func hoconReference(text string) *reference {
+	text = strings.TrimSpace(strings.TrimPrefix(text, "?"))
+	p := hoconParser{scanner{src: []byte(text + "="), rules: hoconRules}}
+	path, err := p.key()
+	if err != nil {
+		path = nil
+	}
+	return &reference{path: path, name: text}
+}
+
+// str reads a string, also one between three quotes, in which nothing is escaped and of which more than three closing
+// quotes belong to the text.
+func (p *hoconParser) str() (*node, error) {
+	const q = `"""`
+	start := p.pos
+	if !p.has(q) {
+		return p.quoted()
+	}
+	i := bytes.Index(p.src[start+3:], []byte(q))
+	if i < 0 {
+		return nil, p.errorf(start, "a string is not closed")
+	}
+	p.pos = start + 3 + i + 3
+	p.skip(`"`)
+	return &node{kind: kindString, from: start, to: p.pos, text: string(p.src[start+3 : p.pos-3]), quote: `"`}, nil
+}
+
+// mergeHOCON gives a member its value: objects merge, anything else replaces what was there.
+func mergeHOCON(in *node, name string, val *node) {
+	old := in.child(name)
+	if val.ref != nil {
+		val.ref.previous = old
+	}
+	if old == nil || old.kind != kindTable || val.kind != kindTable {
+		in.replace(name, val)
+		return
+	}
+	old.spread = true
+	old.spans = append(old.spans, val.spans...)
+	old.includes = append(old.includes, val.includes...)
+	for i, child := range val.children {
+		mergeHOCON(old, val.names[i], child)
 	}
 }
 
-// unquoteHOCON is unquoteJSON that also knows strings between three quotes, in which nothing is escaped and of which
-// more than three closing quotes belong to the text.
-func unquoteHOCON(src []byte, start int) (string, int, error) {
-	const q = `"""`
-	if !bytes.HasPrefix(src[start:], []byte(q)) {
-		return unquoteJSON(src, start)
+// substitution tells whether a value is one substitution and nothing else.
+func substitution(n *node) bool {
+	return n.kind == kindOther && strings.HasPrefix(n.text, "${") && strings.IndexByte(n.text, '}') == len(n.text)-1
+}
+
+func hoconKey(path []string) string {
+	parts := make([]string, len(path))
+	for i, name := range path {
+		if parts[i] = name; !allWord(name) || name == "include" {
+			parts[i] = quoteJSON(name)
+		}
 	}
-	i := bytes.Index(src[start+3:], []byte(q))
-	if i < 0 {
-		return "", 0, syntaxErr(src, start, "a string is not closed")
-	}
-	end := start + 3 + i + 3
-	for end < len(src) && src[end] == '"' {
-		end++
-	}
-	return string(src[start+3 : end-3]), end, nil
+	return strings.Join(parts, ".")
 }

@@ -15,6 +15,7 @@ import (
 // `"remote.origin".url`.
 func iniSyntax() syntax {
 	return syntax{
+		rules: iniRules,
 		parse: parseINI,
 		path:  iniPath,
 		key:   joinPath,
@@ -25,6 +26,8 @@ func iniSyntax() syntax {
 		plain: true,
 	}
 }
+
+var iniRules = &rules{space: " \t\r\n", comment: commentBy("#;")}
 
 func bareINI(s string) bool {
 	if s == "" || s != strings.TrimSpace(s) || hasControl(s) || strings.HasSuffix(s, `\`) {
@@ -54,30 +57,20 @@ func quoteINI(s, quotes string) (string, error) {
 }
 
 func parseINI(src []byte) (*node, error) {
-	sc, err := newScanner(src)
+	sc, err := newScanner(src, iniRules)
 	if err != nil {
 		return nil, err
 	}
 	root := newTable(len(src), len(src))
 	root.spread = true
 	section := root
-	for p := &sc; ; {
-		p.skip(" \t\r\n")
-		switch c := p.peek(); {
-		case p.eof():
-			return root, nil
-		case c == '#' || c == ';':
-			p.skipLine()
-		case c == '[':
-			if section, err = iniSection(p, root); err != nil {
-				return nil, err
-			}
-		default:
-			if err := iniMember(p, section); err != nil {
-				return nil, err
-			}
+	return root, sc.lines(func() error {
+		if sc.peek() == '[' {
+			section, err = iniSection(&sc, root)
+			return err
 		}
-	}
+		return iniMember(&sc, section)
+	})
 }
 
 func iniSection(p *scanner, root *node) (*node, error) {
@@ -103,9 +96,10 @@ func iniSection(p *scanner, root *node) (*node, error) {
 	if section == nil {
 		section = newTable(start, start)
 		section.spread = true
-		root.put(name, section)
+		root.replace(name, section)
 	}
 	section.last, section.lastKey, section.keyEnd = p.pos, start, 0
+	section.spans = append(section.spans, span{start, p.pos})
 	return section, nil
 }
 
@@ -132,7 +126,14 @@ func iniMember(p *scanner, section *node) error {
 	if old := section.child(name); old != nil && old.kind == kindTable {
 		return p.errorf(start, "a key and a section are both called %.60q", name)
 	}
-	section.put(name, val)
+	section.put(name, val, start)
+	if word, dir, _ := strings.Cut(name, " "); val.kind == kindNull && (word == "!include" || word == "!includedir") {
+		found := include{Include: Include{Path: strings.TrimSpace(dir)}, at: start}
+		if word == "!includedir" {
+			found.Path = strings.TrimRight(found.Path, "/") + "/*.cnf"
+		}
+		section.includes = append(section.includes, found)
+	}
 	section.last, section.lastKey, section.keyEnd = p.pos, start, keyEnd
 	return nil
 }
@@ -212,8 +213,8 @@ func iniSeparator(src []byte, in, root *node) string {
 	if sep, ok := separatorAfter(src, in); ok {
 		return sep
 	}
-	for i := len(root.kids) - 1; i >= 0; i-- {
-		if sep, ok := separatorAfter(src, root.kids[i]); ok {
+	for i := len(root.children) - 1; i >= 0; i-- {
+		if sep, ok := separatorAfter(src, root.children[i]); ok {
 			return sep
 		}
 	}

@@ -2,6 +2,7 @@ package confedit
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -13,11 +14,13 @@ import (
 //go:embed names.txt
 var names string
 
-// Formats returns the names that Apply and List take.
+// Formats returns the names that Apply and Read take.
 func Formats() []string {
 	var all []string
 	for row := range rows() {
-		all = append(all, row[0])
+		if row[1] != program {
+			all = append(all, row[0])
+		}
 	}
 	return all
 }
@@ -35,10 +38,25 @@ func FormatOf(filename string) (string, bool) {
 	return "", false
 }
 
+// program is the dialect of files that are known, and refused.
+const program = "program"
+
+// ErrProgram is what is said of a file that is no list of keys and values.
+var ErrProgram = errors.New("it is a program, in which no single value can be told and changed: write it whole, or set what it reads from the environment")
+
+// CheckFormat tells why files of a format can't be read: the format is not known, or that of programs.
+func CheckFormat(format string) error {
+	_, err := syntaxOf(format)
+	return err
+}
+
 func syntaxOf(format string) (syntax, error) {
 	for row := range rows() {
 		if row[0] != format {
 			continue
+		}
+		if row[1] == program {
+			return syntax{}, ErrProgram
 		}
 		if syn, ok := syntaxFor(row[1]); ok {
 			return syn, nil

@@ -129,6 +129,16 @@ func (b brackets) addInside(src []byte, n *node, member string) patch {
 	return patch{at, end, sep + string(src[at:end]) + eol + indentAt(src, n.lastKey) + member}
 }
 
+// nested writes a member whose value stands in tables of its own, each opened and closed as told.
+func nested(names []string, sep, value, opening, closing string) string {
+	last := len(names) - 1
+	member := names[last] + sep + value
+	for i := last - 1; i >= 0; i-- {
+		member = names[i] + opening + member + closing
+	}
+	return member
+}
+
 // canAdd tells why the last node on the way to a missing key can't take it.
 func canAdd(way []*node, path []string) error {
 	n := way[len(way)-1]
@@ -136,7 +146,7 @@ func canAdd(way []*node, path []string) error {
 	case kindTable:
 		return nil
 	case kindArray:
-		return fmt.Errorf("it can't be added: the array has %d elements, and none called %q", len(n.kids), path[len(way)-1])
+		return fmt.Errorf("it can't be added: the array has %d elements, and none called %q", len(n.children), path[len(way)-1])
 	}
 	return errHoldsValue
 }

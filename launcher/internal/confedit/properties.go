@@ -13,6 +13,7 @@ import (
 // The last line of a key wins.
 func propertiesSyntax() syntax {
 	return syntax{
+		rules: propertiesRules,
 		parse: parseProperties,
 		path:  wholePath,
 		key:   func(path []string) string { return path[0] },
@@ -21,9 +22,10 @@ func propertiesSyntax() syntax {
 		quote: quoteProperty,
 		add:   addProperty,
 		plain: true,
-		lines: true,
 	}
 }
+
+var propertiesRules = &rules{space: " \t\r\n\f", comment: commentBy("#!")}
 
 func wholePath(_ *node, key string) ([]string, error) {
 	if key == "" {
@@ -53,25 +55,13 @@ func quoteProperty(s, quotes string) (string, error) {
 }
 
 func parseProperties(src []byte) (*node, error) {
-	sc, err := newScanner(src)
+	sc, err := newScanner(src, propertiesRules)
 	if err != nil {
 		return nil, err
 	}
 	root := newTable(len(src), len(src))
 	root.spread = true
-	for p := &sc; ; {
-		p.skip(" \t\r\n\f")
-		if p.eof() {
-			return root, nil
-		}
-		if p.peek() == '#' || p.peek() == '!' {
-			p.skipLine()
-			continue
-		}
-		if err := property(p, root); err != nil {
-			return nil, err
-		}
-	}
+	return root, sc.lines(func() error { return property(&sc, root) })
 }
 
 // property reads one key and its value, which may go over several lines.
@@ -97,7 +87,7 @@ func property(p *scanner, root *node) error {
 	}
 	p.skip(" \t\f")
 	val := propertyValue(p)
-	root.put(name.String(), val)
+	root.put(name.String(), val, start)
 	root.last, root.lastKey = p.pos, start
 	root.keyEnd = keyEnd
 	return nil

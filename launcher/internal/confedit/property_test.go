@@ -13,7 +13,7 @@ import (
 
 // TestSequences makes random edits one after the other and checks after each that it did what it should and nothing else.
 func TestSequences(t *testing.T) {
-	decode := map[string]func([]byte) (map[string]string, error){"toml": decodeTOML, "json": decodeJSON, "yaml": decodeYAML}
+	decode := map[string]func([]byte) (map[string]string, error){"toml": decodeTOML, "json": decodeJSON, "yaml": decodeYAML, "xml": decodeXML}
 	for _, format := range Formats() {
 		t.Run(format, func(t *testing.T) {
 			rapid.Check(t, func(r *rapid.T) {
@@ -25,7 +25,7 @@ func TestSequences(t *testing.T) {
 						continue
 					}
 					if decode[format] != nil {
-						agree(t, decode[format], src, out, key, value)
+						agree(t, format, decode[format], src, out, key, value)
 					}
 					src = out
 				}
@@ -81,7 +81,7 @@ func drawFile(r *rapid.T, format string) []byte {
 // drawKey takes a key of the file, something next to or below one, or any other.
 func drawKey(r *rapid.T, t *testing.T, format string, src []byte) string {
 	name := rapid.StringMatching(`[a-z]{1,3}|[A-Za-z0-9_-]{1,8}|[a-z ."#é]{1,5}`).Draw(r, "name")
-	if format != "properties" && format != "redis" {
+	if !slices.Contains([]string{"properties", "redis", "keyvalue", "env", "postgresql"}, format) {
 		name = joinPath([]string{name})
 	}
 	have := slices.Sorted(maps.Keys(values(t, format, src)))

@@ -19,16 +19,16 @@ func flatten(into map[string]string, path []string, v any) {
 	at := func(name string) []string { return append(path[:len(path):len(path)], name) }
 	switch v := v.(type) {
 	case map[string]any:
-		for name, kid := range v {
-			flatten(into, at(name), kid)
+		for name, child := range v {
+			flatten(into, at(name), child)
 		}
 	case []map[string]any:
-		for i, kid := range v {
-			flatten(into, at(fmt.Sprint(i)), kid)
+		for i, child := range v {
+			flatten(into, at(fmt.Sprint(i)), child)
 		}
 	case []any:
-		for i, kid := range v {
-			flatten(into, at(fmt.Sprint(i)), kid)
+		for i, child := range v {
+			flatten(into, at(fmt.Sprint(i)), child)
 		}
 	case nil:
 		if len(path) > 0 {
@@ -40,7 +40,7 @@ func flatten(into map[string]string, path []string, v any) {
 }
 
 // agree checks that a reader which took the file before takes it afterwards, sees the value, and sees nothing else changed.
-func agree(t *testing.T, decode func([]byte) (map[string]string, error), src, out []byte, key, value string) {
+func agree(t *testing.T, format string, decode func([]byte) (map[string]string, error), src, out []byte, key, value string) {
 	t.Helper()
 	before, err := decode(src)
 	if err != nil || !utf8.Valid(src) {
@@ -50,12 +50,19 @@ func agree(t *testing.T, decode func([]byte) (map[string]string, error), src, ou
 	if err != nil {
 		t.Fatalf("the reference reader refuses the outcome: %v\nbefore %q\nafter  %q", err, src, out)
 	}
-	path, err := splitPath(key)
+	syn, root, err := open(format, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := syn.path(root, key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	name := joinPath(path)
 	_, got, _ := strings.Cut(after[name], " ")
+	if format == "xml" { // whose reader here takes white space away
+		value, got = strings.Trim(value, " \t\r\n"), strings.Trim(got, " \t\r\n")
+	}
 	if got != value && !sameNumber(after[name], value) {
 		t.Fatalf("the reference reader finds %q at %q, not %q\nbefore %q\nafter  %q", after[name], name, value, src, out)
 	}
@@ -64,6 +71,7 @@ func agree(t *testing.T, decode func([]byte) (map[string]string, error), src, ou
 	for key, value := range before { // a key without a value that became a table
 		if strings.HasPrefix(value, "<nil>") && strings.HasPrefix(name, key+".") {
 			delete(before, key)
+			delete(after, key)
 		}
 	}
 	if !maps.Equal(before, after) {
@@ -131,8 +139,8 @@ func flattenYAML(into map[string]string, path []string, n *yaml.Node) error {
 			}
 		}
 	case yaml.SequenceNode:
-		for i, kid := range n.Content {
-			if err := flattenYAML(into, at(fmt.Sprint(i)), kid); err != nil {
+		for i, child := range n.Content {
+			if err := flattenYAML(into, at(fmt.Sprint(i)), child); err != nil {
 				return err
 			}
 		}

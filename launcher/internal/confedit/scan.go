@@ -8,15 +8,17 @@ import (
 
 const bom = "\xef\xbb\xbf"
 
-// scanner walks over a file. At the end it reads zero bytes, which no accepted file holds.
+// scanner walks over a file; how it reads what dialects have in common is in rules.go. At the end it reads zero bytes,
+// which no accepted file holds.
 type scanner struct {
 	src   []byte
+	rules *rules
 	pos   int
 	depth int
 }
 
-func newScanner(src []byte) (scanner, error) {
-	s := scanner{src: src}
+func newScanner(src []byte, r *rules) (scanner, error) {
+	s := scanner{src: src, rules: r}
 	if i := bytes.IndexByte(src, 0); i >= 0 {
 		return s, syntaxErr(src, i, "a zero byte: this is not a text file")
 	}

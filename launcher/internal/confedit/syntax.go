@@ -22,8 +22,16 @@ type syntax struct {
 	quote func(text, quotes string) (string, error)
 	// add returns the patch that adds a missing key with a value that is written already.
 	add func(src []byte, root *node, path []string, value string) (patch, error)
-	// lines says that every key has lines of its own.
-	lines bool
+	// lastTable says that of tables of one name the last counts alone; else they merge.
+	lastTable bool
+	// workingDir says that the path of an include starts at the server's working directory, not at the file's.
+	workingDir bool
+	// indented says that blocks are told by indentation, and an empty one must stand in brackets.
+	indented bool
+	// flat says that one name may stand for several segments of a key: `a.b: 1`.
+	flat bool
+	// rules are those of the scanner.
+	rules *rules
 	// plain says that a string that may stand bare is written so.
 	plain bool
 }
@@ -39,10 +47,20 @@ func syntaxFor(dialect string) (syntax, bool) {
 		return blocksSyntax(), true
 	case "hocon":
 		return hoconSyntax(), true
-	case "words":
-		return wordsSyntax(), true
+	case "directives":
+		return directivesSyntax(), true
 	case "ini":
 		return iniSyntax(), true
+	case "keyvalue":
+		return keyValueSyntax(), true
+	case "env":
+		return envSyntax(), true
+	case "settings":
+		return settingsSyntax(), true
+	case "xml":
+		return xmlSyntax(), true
+	case "hcl":
+		return hclSyntax(), true
 	case "json":
 		return jsonSyntax(), true
 	case "yaml":

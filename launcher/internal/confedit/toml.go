@@ -7,6 +7,7 @@ import (
 // tomlSyntax is TOML 1.0, and what 1.1 adds to it. A key that stands twice is an error, as the format says.
 func tomlSyntax() syntax {
 	return syntax{
+		rules: tomlRules,
 		parse: parseTOML,
 		path:  dottedPath,
 		key:   joinPath,
@@ -17,11 +18,11 @@ func tomlSyntax() syntax {
 	}
 }
 
-func quoteTOML(s, quotes string) (string, error) {
-	if quotes == "'" && !hasControl(s) && !strings.Contains(s, "'") {
-		return "'" + s + "'", nil
-	}
-	return quoteJSON(s), nil
+var tomlRules = &rules{
+	space:    " \t\n",
+	comment:  commentBy("#"),
+	trailing: true,
+	escapes:  &escapes{letters: `btnfre"\`, runes: []rune("\b\t\n\f\r\x1b\"\\"), hex: "xuU"},
 }
 
 type tomlParser struct {
@@ -31,7 +32,7 @@ type tomlParser struct {
 }
 
 func parseTOML(src []byte) (*node, error) {
-	sc, err := newScanner(src)
+	sc, err := newScanner(src, tomlRules)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +40,7 @@ func parseTOML(src []byte) (*node, error) {
 	root.origin, root.spread = originHeader, true
 	p := tomlParser{scanner: sc, root: root, section: root}
 	for {
-		p.skipEmpty()
+		p.skipSpace()
 		if p.eof() {
 			return root, nil
 		}
@@ -64,20 +65,6 @@ func parseTOML(src []byte) (*node, error) {
 	}
 }
 
-// skipEmpty passes white space, line ends and comments.
-func (p *tomlParser) skipEmpty() {
-	for {
-		switch c := p.peek(); {
-		case c == '#':
-			p.skipLine()
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r' && p.atLineEnd():
-			p.pos++
-		default:
-			return
-		}
-	}
-}
-
 // header reads `[a.b]` or `[[a.b]]` and makes its table the current section.
 func (p *tomlParser) header() error {
 	start := p.pos
@@ -97,6 +84,7 @@ func (p *tomlParser) header() error {
 	section := newTable(start, start)
 	section.origin, section.spread = originHeader, true
 	section.last, section.lastKey = p.pos, start
+	section.spans = []span{{start, p.pos}}
 	in, err := p.parent(start, section, path[:len(path)-1])
 	if err != nil {
 		return err
@@ -105,15 +93,15 @@ func (p *tomlParser) header() error {
 	old := in.child(name)
 	switch {
 	case width == 2 && old == nil:
-		list := &node{kind: kindArray, from: start, to: start, spread: true, kids: []*node{section}}
-		in.put(name, list)
+		list := &node{kind: kindArray, from: start, to: start, spread: true, children: []*node{section}}
+		in.replace(name, list)
 	case width == 2 && old.kind == kindArray && old.spread:
-		old.kids = append(old.kids, section)
+		old.children = append(old.children, section)
 	case width == 1 && old == nil:
-		in.put(name, section)
+		in.replace(name, section)
 	case width == 1 && old.kind == kindTable && old.origin == originImplied:
-		section.names, section.kids, section.index = old.names, old.kids, old.index
-		in.put(name, section)
+		section.names, section.children, section.index = old.names, old.children, old.index
+		in.children[in.index[name]] = section
 	default:
 		return p.errorf(start, "%q is defined twice", joinPath(path))
 	}
@@ -129,10 +117,10 @@ func (p *tomlParser) parent(start int, section *node, path []string) (*node, err
 		if next == nil {
 			next = newTable(start, start)
 			next.owner, next.spread = section, true
-			in.put(name, next)
+			in.replace(name, next)
 		}
 		if next.kind == kindArray && next.spread {
-			next = next.kids[len(next.kids)-1]
+			next = next.children[len(next.children)-1]
 		}
 		if next.kind != kindTable || next.origin == originInline {
 			return nil, p.errorf(start, "%q is no table that can be extended", joinPath(path[:i+1]))
@@ -165,7 +153,7 @@ func (p *tomlParser) member(base *node) error {
 		if next == nil {
 			next = newTable(start, start)
 			next.origin, next.owner, next.spread = originDotted, base, true
-			in.put(name, next)
+			in.replace(name, next)
 		}
 		if next.kind != kindTable || next.origin == originInline || next.origin == originHeader {
 			return p.errorf(start, "%q is no table that can be extended here", joinPath(path[:i+1]))
@@ -177,7 +165,7 @@ func (p *tomlParser) member(base *node) error {
 	if in.child(name) != nil {
 		return p.errorf(start, "%q is defined twice", joinPath(path))
 	}
-	in.put(name, val)
+	in.put(name, val, start)
 	return nil
 }
 
@@ -189,12 +177,12 @@ func (p *tomlParser) key() ([]string, error) {
 		start := p.pos
 		switch c := p.peek(); {
 		case c == '"' || c == '\'':
-			if p.has(`"""`) || p.has("'''") {
-				return nil, p.errorf(p.pos, "a key can't be a string of several lines")
-			}
-			s, err := p.quoted()
+			s, err := p.str()
 			if err != nil {
 				return nil, err
+			}
+			if len(s.quote) > 1 {
+				return nil, p.errorf(start, "a key can't be a string of several lines")
 			}
 			path = append(path, s.text)
 		default:
@@ -214,97 +202,6 @@ func (p *tomlParser) key() ([]string, error) {
 			return path, nil
 		}
 		p.pos++
-	}
-}
-
-func (p *tomlParser) value() (*node, error) {
-	switch c := p.peek(); c {
-	case '"', '\'':
-		return p.quoted()
-	case '[':
-		return p.array()
-	case '{':
-		return p.inline()
-	}
-	start := p.pos
-	for !p.eof() && strings.IndexByte(",]}# \t\r\n", p.peek()) < 0 {
-		p.pos++
-	}
-	if p.pos-start == len("2006-01-02") && p.peek() == ' ' && isDigit(p.at(1)) && isDigit(p.at(2)) && p.at(3) == ':' {
-		p.pos++ // a date and a time with a space between them
-		for isDigit(p.peek()) || p.peek() == ':' || p.peek() == '.' || p.peek() == '+' || p.peek() == '-' || p.peek() == 'Z' || p.peek() == 'z' {
-			p.pos++
-		}
-	}
-	text := string(p.src[start:p.pos])
-	k, ok := tomlBare(text)
-	if !ok {
-		if text == "" {
-			return nil, p.errorf(start, "expected a value, got %s", p.what())
-		}
-		return nil, p.errorf(start, "%.40q is no value", text)
-	}
-	return &node{kind: k, from: start, to: p.pos, text: text}, nil
-}
-
-func (p *tomlParser) array() (*node, error) {
-	if err := p.enter(); err != nil {
-		return nil, err
-	}
-	defer p.leave()
-	n := &node{kind: kindArray, from: p.pos}
-	p.pos++
-	for {
-		p.skipEmpty()
-		if p.peek() == ']' {
-			p.pos++
-			n.to = p.pos
-			return n, nil
-		}
-		if len(n.kids) > 0 && n.comma == 0 {
-			return nil, p.errorf(p.pos, "expected ',' or ']' in an array, got %s", p.what())
-		}
-		val, err := p.value()
-		if err != nil {
-			return nil, err
-		}
-		n.kids = append(n.kids, val)
-		n.last, n.comma = val.to, 0
-		p.skipEmpty()
-		if p.peek() == ',' {
-			n.comma = p.pos
-			p.pos++
-		}
-	}
-}
-
-func (p *tomlParser) inline() (*node, error) {
-	if err := p.enter(); err != nil {
-		return nil, err
-	}
-	defer p.leave()
-	n := newTable(p.pos, p.pos)
-	p.pos++
-	for {
-		p.skipEmpty()
-		if p.peek() == '}' {
-			p.pos++
-			n.to = p.pos
-			n.origin = originInline
-			return n, nil
-		}
-		if n.last > 0 && n.comma == 0 {
-			return nil, p.errorf(p.pos, "expected ',' or '}' in an inline table, got %s", p.what())
-		}
-		if err := p.member(n); err != nil {
-			return nil, err
-		}
-		n.comma = 0
-		p.skipEmpty()
-		if p.peek() == ',' {
-			n.comma = p.pos
-			p.pos++
-		}
 	}
 }
 
@@ -336,29 +233,4 @@ func addTOML(src []byte, root *node, path []string, value string) (patch, error)
 		return addFirst(src, n.from, line), nil
 	}
 	return insertLines(src, n.last, indentAt(src, n.lastKey)+line), nil
-}
-
-// namesOf returns the names on the way from the root, without the indexes of arrays.
-func namesOf(way []*node) []string {
-	var path []string
-	for i, n := range way[1:] {
-		if in := way[i]; in.kind == kindTable {
-			for j, kid := range in.kids {
-				if kid == n {
-					path = append(path, in.names[j])
-				}
-			}
-		}
-	}
-	return path
-}
-
-func tomlKey(path []string) string {
-	parts := make([]string, len(path))
-	for i, name := range path {
-		if parts[i] = name; !allWord(name) {
-			parts[i] = quoteJSON(name)
-		}
-	}
-	return strings.Join(parts, ".")
 }

@@ -3,35 +3,47 @@ package confedit
 import (
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
-// quoted reads any of the four kinds of strings.
-func (p *tomlParser) quoted() (*node, error) {
-	start := p.pos
-	q := string(p.peek())
-	if p.has(q + q + q) {
+func (p *tomlParser) value() (*node, error) {
+	switch p.peek() {
+	case '"', '\'':
+		return p.str()
+	case '[':
+		return p.array(p.value)
+	case '{':
+		return p.table(p.member)
+	}
+	if n := p.spacedDate(); n != nil {
+		return n, nil
+	}
+	return p.bare(",]}# \t\r\n", tomlBare)
+}
+
+// spacedDate reads a date and a time with a space between them, the one value without quotes that holds one.
+func (p *tomlParser) spacedDate() *node {
+	start, head := p.pos, len("2006-01-02 15:")
+	if _, ok := shaped(string(p.src[start:min(len(p.src), start+head)]), "dddd-dd-dd dd:"); !ok {
+		return nil
+	}
+	end := start + head
+	for end < len(p.src) && (isDigit(p.src[end]) || strings.IndexByte(":.+-Zz", p.src[end]) >= 0) {
+		end++
+	}
+	text := string(p.src[start:end])
+	if !tomlDate(text) {
+		return nil
+	}
+	p.pos = end
+	return &node{kind: kindOther, from: start, to: end, text: text}
+}
+
+// str reads any of the four kinds of strings.
+func (p *tomlParser) str() (*node, error) {
+	if q := string(p.peek()); p.has(q + q + q) {
 		return p.multiline(q + q + q)
 	}
-	p.pos++
-	var b strings.Builder
-	for {
-		c := p.peek()
-		switch {
-		case p.atLineEnd():
-			return nil, p.errorf(start, "a string is not closed")
-		case c == q[0]:
-			p.pos++
-			return &node{kind: kindString, from: start, to: p.pos, text: b.String(), quote: q}, nil
-		case c == '\\' && q == `"`:
-			if err := p.escape(&b); err != nil {
-				return nil, err
-			}
-		default:
-			b.WriteByte(c)
-			p.pos++
-		}
-	}
+	return p.quoted()
 }
 
 // multiline reads a string between three quotes. Up to two more quotes may stand right before the closing ones.
@@ -86,28 +98,6 @@ func (p *tomlParser) skipContinuation() bool {
 	}
 	p.pos = i
 	return true
-}
-
-func (p *tomlParser) escape(b *strings.Builder) error {
-	start := p.pos
-	c := p.at(1)
-	p.pos += 2
-	if i := strings.IndexByte(`btnfre"\`, c); i >= 0 && c != 0 {
-		b.WriteByte("\b\t\n\f\r\x1b\"\\"[i])
-		return nil
-	}
-	width := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
-	if width == 0 || p.pos+width > len(p.src) {
-		p.pos = start
-		return p.errorf(start, "an unknown escape in a string")
-	}
-	code, err := strconv.ParseUint(string(p.src[p.pos:p.pos+width]), 16, 32)
-	if err != nil || !utf8.ValidRune(rune(code)) {
-		return p.errorf(start, "an escape in a string is no character")
-	}
-	b.WriteRune(rune(code))
-	p.pos += width
-	return nil
 }
 
 // tomlBare tells the kind of a value that is written without quotes.
@@ -217,4 +207,36 @@ func shaped(s, shape string) (string, bool) {
 		}
 	}
 	return s[len(shape):], true
+}
+
+func tomlKey(path []string) string {
+	parts := make([]string, len(path))
+	for i, name := range path {
+		if parts[i] = name; !allWord(name) {
+			parts[i] = quoteJSON(name)
+		}
+	}
+	return strings.Join(parts, ".")
+}
+
+func quoteTOML(s, quotes string) (string, error) {
+	if quotes == "'" && !hasControl(s) && !strings.Contains(s, "'") {
+		return "'" + s + "'", nil
+	}
+	return quoteJSON(s), nil
+}
+
+// namesOf returns the names on the way from the root, without the indexes of arrays.
+func namesOf(way []*node) []string {
+	var path []string
+	for i, n := range way[1:] {
+		if in := way[i]; in.kind == kindTable {
+			for j, child := range in.children {
+				if child == n {
+					path = append(path, in.names[j])
+				}
+			}
+		}
+	}
+	return path
 }

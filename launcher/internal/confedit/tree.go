@@ -18,6 +18,11 @@ const (
 	kindTable
 )
 
+// String is the kind as Entry names it.
+func (k kind) String() string {
+	return [...]string{"string", "number", "bool", "null", "other", "array", "table"}[k]
+}
+
 // origin says how a table came to be, where the format has several ways.
 type origin uint8
 
@@ -35,11 +40,17 @@ type node struct {
 	text     string // of a scalar, unquoted
 	quote    string // what a string stands between; "" when it is bare
 	lead     string // what must be put before the first text of a value that has none
+	tail     string // and after it
+	drop     int    // and how many bytes go for it
 	spread   bool   // a table whose text is not in one piece, and so can't be replaced
 
-	names []string // of kids; nil in an array
-	kids  []*node
-	index map[string]int
+	ref      *reference // of a value that is read from elsewhere
+	spans    []span     // what to cut to remove the member from the file: a span for each time that it stands there
+	includes []include  // of a table, in the order of the file
+
+	names    []string // of children; nil in an array
+	children []*node
+	index    map[string]int
 
 	origin  origin
 	owner   *node // of an implied table: whose lines named it; of a dotted table: in whose lines it is
@@ -54,30 +65,59 @@ func newTable(from, to int) *node { return &node{kind: kindTable, from: from, to
 
 func (n *node) scalar() bool { return n.kind != kindArray && n.kind != kindTable }
 
-// put adds a member or replaces the one of that name.
-func (n *node) put(name string, kid *node) {
+// span is a part of a file.
+type span struct{ from, to int }
+
+// put adds a member, whose text starts at from, or replaces the one of that name.
+func (n *node) put(name string, child *node, from int) {
+	child.spans = append(child.spans, span{from, child.to})
+	n.replace(name, child)
+}
+
+// replace is put for a member whose spans are known already, or one that has none: a table that is only named.
+func (n *node) replace(name string, child *node) {
 	if i, ok := n.index[name]; ok {
-		n.kids[i] = kid
+		child.spans = append(n.children[i].allSpans(), child.spans...)
+		n.children[i] = child
 		return
 	}
 	if n.index == nil {
 		n.index = make(map[string]int)
 	}
-	n.index[name] = len(n.kids)
+	n.index[name] = len(n.children)
 	n.names = append(n.names, name)
-	n.kids = append(n.kids, kid)
+	n.children = append(n.children, child)
+}
+
+// repeat adds a member that may stand several times, and then is an element of an array.
+func (n *node) repeat(name string, child *node) {
+	switch old := n.child(name); {
+	case old == nil:
+		n.replace(name, child)
+	case old.kind == kindArray && old.spread:
+		old.children = append(old.children, child)
+	default:
+		n.children[n.index[name]] = &node{kind: kindArray, from: old.from, to: old.from, spread: true, children: []*node{old, child}}
+	}
+}
+
+// allSpans are those of a node and of everything below it.
+func (n *node) allSpans() []span {
+	spans := n.spans
+	for _, child := range n.children {
+		spans = append(spans, child.allSpans()...)
+	}
+	return spans
 }
 
 // child returns the member of that name, or the element of that index; nil when there is none.
 func (n *node) child(name string) *node {
-	switch n.kind {
-	case kindTable:
-		if i, ok := n.index[name]; ok {
-			return n.kids[i]
-		}
-	case kindArray:
-		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(n.kids) && strconv.Itoa(i) == name {
-			return n.kids[i]
+	if i, ok := n.index[name]; ok {
+		return n.children[i]
+	}
+	if n.kind == kindArray {
+		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(n.children) && strconv.Itoa(i) == name {
+			return n.children[i]
 		}
 	}
 	return nil
@@ -85,15 +125,15 @@ func (n *node) child(name string) *node {
 
 // childFold is child for formats that don't tell case apart: an exact match is preferred.
 func (n *node) childFold(name string) *node {
-	if kid := n.child(name); kid != nil {
-		return kid
+	if child := n.child(name); child != nil {
+		return child
 	}
 	if n.kind != kindTable {
 		return nil
 	}
 	for i, have := range n.names {
 		if strings.EqualFold(have, name) {
-			return n.kids[i]
+			return n.children[i]
 		}
 	}
 	return nil

@@ -6,9 +6,9 @@ import "strings"
 func (p *yamlParser) flow() (*node, error) {
 	switch p.peek() {
 	case '{':
-		return p.flowMapping()
+		return p.table(p.flowMember)
 	case '[':
-		return p.flowSequence()
+		return p.array(p.flowElement)
 	}
 	return p.quotedText()
 }
@@ -21,7 +21,7 @@ func (p *yamlParser) flowNode() (*node, error) {
 			p.pos++
 		}
 		tagged, after = true, p.pos
-		p.flowSpace()
+		p.skipSpace()
 	}
 	switch c := p.peek(); {
 	case c == '{' || c == '[' || c == '"' || c == '\'':
@@ -31,6 +31,7 @@ func (p *yamlParser) flowNode() (*node, error) {
 		}
 		return n, err
 	case tagged && strings.IndexByte(",]}:", c) >= 0:
+		p.pos = after
 		return &node{kind: kindNull, from: after, to: after, lead: " "}, nil
 	case c == '?' && p.blankAt(1):
 		return nil, p.errorf(p.pos, "keys written with '? ' are not supported")
@@ -42,112 +43,80 @@ func (p *yamlParser) flowNode() (*node, error) {
 	return n, err
 }
 
-// flowSpace passes white space, line ends and comments between brackets.
-func (p *yamlParser) flowSpace() {
-	for {
-		switch c := p.peek(); {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
-			p.pos++
-		case c == '#' && (isBlank(p.src[p.pos-1]) || p.src[p.pos-1] == '\n'):
-			p.skipLine()
-		default:
-			return
-		}
+// flowComment passes a comment between brackets, which must follow white space.
+func flowComment(s *scanner) bool {
+	if s.peek() != '#' || !isBlank(s.src[s.pos-1]) && s.src[s.pos-1] != '\n' {
+		return false
 	}
+	s.skipLine()
+	return true
 }
 
-func (p *yamlParser) flowMapping() (*node, error) {
-	if err := p.enter(); err != nil {
+// flowMember reads a key and its value between braces.
+func (p *yamlParser) flowMember(n *node) error {
+	start := p.pos
+	key, err := p.flowNode()
+	if err != nil {
+		return err
+	}
+	if !key.scalar() {
+		return p.errorf(key.from, "a key must be a plain text")
+	}
+	val, err := p.flowValue(key)
+	if err != nil {
+		return err
+	}
+	n.put(key.text, val, start)
+	return nil
+}
+
+// flowElement reads an element between brackets, which may be a pair without braces.
+func (p *yamlParser) flowElement() (*node, error) {
+	val, err := p.flowNode()
+	if err != nil {
 		return nil, err
 	}
-	defer p.leave()
-	n := newTable(p.pos, 0)
-	n.origin = originInline
-	p.pos++
-	for {
-		p.flowSpace()
-		if p.peek() == '}' {
-			p.pos++
-			n.to = p.pos
-			return n, nil
-		}
-		if n.last > 0 && n.comma == 0 {
-			return nil, p.errorf(p.pos, "expected ',' or '}', got %s", p.what())
-		}
-		n.lastKey, n.comma = p.pos, 0
-		key, err := p.flowNode()
-		if err != nil {
-			return nil, err
-		}
-		if !key.scalar() {
-			return nil, p.errorf(key.from, "a key must be a plain text")
-		}
-		val, err := p.flowValue(key)
-		if err != nil {
-			return nil, err
-		}
-		n.put(key.text, val)
-		n.last = val.to
-		p.flowSpace()
-		if p.peek() == ',' {
-			n.comma = p.pos
-			p.pos++
-		}
+	p.skipSpace()
+	if p.peek() != ':' || !val.scalar() {
+		p.pos = val.to
+		return val, nil
 	}
+	pair := newTable(val.from, val.to)
+	pair.spread = true
+	child, err := p.flowValue(val)
+	if err != nil {
+		return nil, err
+	}
+	pair.put(val.text, child, val.from)
+	pair.to = child.to
+	return pair, nil
 }
 
 // flowValue reads the value of a key, which may have none.
 func (p *yamlParser) flowValue(key *node) (*node, error) {
-	p.flowSpace()
-	if p.peek() != ':' {
+	if p.skipSpace(); p.peek() != ':' {
+		p.pos = key.to
 		return &node{kind: kindNull, from: key.to, to: key.to, lead: ": "}, nil
 	}
 	p.pos++
 	after := p.pos
-	p.flowSpace()
+	p.skipSpace()
 	if c := p.peek(); c == ',' || c == '}' || c == ']' {
+		p.pos = after
 		return &node{kind: kindNull, from: after, to: after, lead: " "}, nil
 	}
 	return p.flowNode()
 }
 
-func (p *yamlParser) flowSequence() (*node, error) {
-	if err := p.enter(); err != nil {
-		return nil, err
-	}
-	defer p.leave()
-	n := &node{kind: kindArray, from: p.pos}
-	p.pos++
-	for comma := true; ; {
-		p.flowSpace()
-		if p.peek() == ']' {
-			p.pos++
-			n.to = p.pos
-			return n, nil
-		}
-		if !comma {
-			return nil, p.errorf(p.pos, "expected ',' or ']', got %s", p.what())
-		}
-		val, err := p.flowNode()
-		if err != nil {
-			return nil, err
-		}
-		p.flowSpace()
-		if p.peek() == ':' && val.scalar() { // a pair without braces
-			pair := newTable(val.from, val.to)
-			pair.spread = true
-			kid, err := p.flowValue(val)
-			if err != nil {
-				return nil, err
-			}
-			pair.put(val.text, kid)
-			pair.to = kid.to
-			val = pair
-		}
-		n.kids = append(n.kids, val)
-		p.flowSpace()
-		if comma = p.peek() == ','; comma {
-			p.pos++
-		}
-	}
+// yamlRules are for what stands between brackets or quotes.
+var yamlRules = &rules{
+	space:    " \t\n\r",
+	comment:  flowComment,
+	trailing: true,
+	escapes: &escapes{
+		letters: "0abt\tnvfre \"/\\N_LP",
+		runes:   []rune("\x00\a\b\t\t\n\v\f\r\x1b \"/\\\u0085\u00a0\u2028\u2029"),
+		hex:     "xuU",
+		pairs:   true,
+	},
 }

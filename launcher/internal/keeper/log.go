@@ -1,115 +1,77 @@
 package keeper
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
-	"io"
 	"os"
-	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"onemore/launcher/internal/control"
+	"onemore/launcher/internal/state"
 )
 
-// A node's log holds what its processes printed, every line with its time of arrival in front. When it has logLimit
-// bytes it becomes LOG.1 and a new one begins, so that one node never takes more than twice that.
-const (
-	logLimit   = 16 << 20
-	logMaxLine = 16 << 10
-	// LogTime is the form of the time in front of every line, UTC; a space follows it.
-	LogTime = "2006-01-02T15:04:05.000000Z"
-)
+// stderrLog is what the keeper's own log is written to: the process's standard error once that is a file, nothing before.
+type stderrLog struct{ ready atomic.Bool }
 
-type logFile struct {
-	path  string
-	limit int64
-	mu    sync.Mutex
-	f     *os.File
-	size  int64
+// open makes path the standard error of the whole process, so that a panic's trace lands in it. Without the file there is no log.
+func (s *stderrLog) open(path string) {
+	if redirectStderr(path) == nil {
+		s.ready.Store(true)
+	}
 }
 
-func openLog(path string) (*logFile, error) {
+func (s *stderrLog) Write(b []byte) (int, error) {
+	if !s.ready.Load() {
+		return len(b), nil
+	}
+	return os.Stderr.Write(b)
+}
+
+func redirectStderr(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	fi, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return &logFile{path: path, limit: logLimit, f: f, size: fi.Size()}, nil
+	defer f.Close()
+	return unix.Dup2(int(f.Fd()), 2)
 }
 
-// pipe returns the end that a process writes to; the caller closes it once the process has it. What arrives is written
-// until every holder has closed it; wg waits for that.
-func (l *logFile) pipe(wg *sync.WaitGroup) (*os.File, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	wg.Go(func() {
-		defer r.Close()
-		l.copy(r)
-	})
-	return w, nil
-}
+// eventsLimit is how long the event log may become, in bytes.
+const eventsLimit = 4 << 20
 
-// copy stamps lines until EOF. A line longer than logMaxLine is cut in pieces.
-func (l *logFile) copy(r io.Reader) {
-	br := bufio.NewReaderSize(r, 4096)
-	var line []byte
-	for {
-		part, err := br.ReadSlice('\n')
-		line = append(line, part...)
-		full := errors.Is(err, bufio.ErrBufferFull)
-		if len(line) > 0 && (!full || len(line) >= logMaxLine) {
-			l.write(bytes.TrimRight(line, "\r\n"))
-			line = line[:0]
-		}
-		if err != nil && !full {
-			return
-		}
-	}
-}
+// eventLog is the cluster's log of events. Its methods may be called from any goroutine; while it is closed, events are dropped.
+type eventLog struct{ file atomic.Pointer[state.Log] }
 
-// write appends one line. A full disk loses lines, never the node.
-func (l *logFile) write(line []byte) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.f == nil {
-		return
+func (l *eventLog) open(path string) error {
+	f, err := state.OpenLog(path, eventsLimit)
+	if err == nil {
+		l.file.Store(f)
 	}
-	if l.size >= l.limit {
-		l.rotate()
-	}
-	buf := make([]byte, 0, len(LogTime)+2+len(line))
-	buf = time.Now().UTC().AppendFormat(buf, LogTime)
-	buf = append(append(append(buf, ' '), line...), '\n')
-	n, _ := l.f.Write(buf)
-	l.size += int64(n)
-}
-
-// rotate changes nothing when it fails: the next line tries again.
-func (l *logFile) rotate() {
-	if err := os.Rename(l.path, l.path+".1"); err != nil {
-		return
-	}
-	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-	if err != nil {
-		_ = os.Rename(l.path+".1", l.path)
-		return
-	}
-	l.f.Close()
-	l.f, l.size = f, 0
-}
-
-func (l *logFile) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.f == nil {
-		return nil
-	}
-	err := l.f.Close()
-	l.f = nil
 	return err
+}
+
+// record writes one event, of this moment if it has no time.
+func (l *eventLog) record(e control.Event) {
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	if f := l.file.Load(); f != nil {
+		_ = f.Append(e) // a full disk must not stop a node
+	}
+}
+
+// tee returns a function that stamps events and writes them to the log besides handing them to emit.
+func (l *eventLog) tee(emit func(control.Event)) func(control.Event) {
+	return func(e control.Event) {
+		e.Time = time.Now()
+		l.record(e)
+		emit(e)
+	}
+}
+
+func (l *eventLog) close() {
+	if f := l.file.Swap(nil); f != nil {
+		_ = f.Close()
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"onemore/launcher/internal/control"
 )
 
 // accept serves every client until the socket is closed.
@@ -16,7 +18,7 @@ func (k *Keeper) accept(ln net.Listener) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil { // out of descriptors, perhaps: a keeper that nobody reaches helps nobody
+		if err != nil { // out of descriptors, perhaps: goes on once there are some, since nobody could reach the cluster otherwise
 			k.log.Error("accept a client", "err", err)
 			if !waited(k.life, acceptPause) {
 				return
@@ -41,28 +43,27 @@ func waited(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// serve answers one connection: a request, then the next, until the client is gone or the keeper ends; what a client that
-// waits for its turn then gets is errTaken, so that it turns to the next keeper. The last connection of a keeper that has
-// nothing to keep ends it.
+// serve answers one connection: a request, then the next, until the client is gone or the keeper ends; a client that waits for the
+// operation lock then gets control.ErrBusy, so that it asks the next keeper.
 func (k *Keeper) serve(conn net.Conn) {
-	k.count(1)
-	defer k.endIfEmpty()
+	k.connected()
+	defer k.disconnected()
 	var reader sync.WaitGroup
 	defer reader.Wait()
 	defer conn.Close()
 	stop := context.AfterFunc(k.life, func() { closeRead(conn) })
 	defer stop()
 	out := &replies{conn: conn, enc: json.NewEncoder(conn)}
-	reqs := make(chan Request)
+	reqs := make(chan control.Request)
 	gone, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	reader.Go(func() {
 		defer close(reqs)
 		dec := json.NewDecoder(conn)
 		for {
-			var req Request
+			var req control.Request
 			if err := dec.Decode(&req); err != nil {
-				cancel(errGone)
+				cancel(control.ErrInterrupted)
 				return
 			}
 			select {
@@ -80,13 +81,35 @@ func (k *Keeper) serve(conn net.Conn) {
 			k.own()
 		}
 		out.end(st, err)
-		if req.Op == OpDown && err == nil {
+		if req.Op == control.OpDown && err == nil {
 			return
 		}
 	}
 	if owner {
 		k.disown()
 	}
+}
+
+// disown ends a connection's being an owner. The last owner's end takes the cluster down; a keeper that is ended before its owners
+// have gone does so, too: close.
+func (k *Keeper) disown() {
+	k.mu.Lock()
+	last := k.owners == 1
+	if !last {
+		k.owners--
+	}
+	k.mu.Unlock()
+	if !last {
+		return
+	}
+	_, err := k.do(context.Background(), control.Request{Op: control.OpDown, From: "(its owner has gone)"}, func(control.Event) {})
+	if err == nil || k.life.Err() != nil {
+		return
+	}
+	k.log.Error("take the cluster down", "err", err)
+	k.mu.Lock()
+	k.owners--
+	k.mu.Unlock()
 }
 
 // closeRead makes the client's next request its end; answers can still be written.
@@ -98,13 +121,10 @@ func closeRead(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// errGone is the cause of an operation that was cancelled because its client went away.
-var errGone = errors.New("interrupted")
-
 // replies writes to one client. A client that has gone is no error; one that stands still, stopped with Ctrl-Z, must not
 // hold up the cluster: it is given up after replyTimeout.
 type replies struct {
-	mu    sync.Mutex
+	mu    sync.Mutex // lets one reply at a time be written: it is held while writing, for replyTimeout at most
 	conn  net.Conn
 	enc   *json.Encoder
 	ended bool // nothing more can be written
@@ -112,9 +132,9 @@ type replies struct {
 
 const replyTimeout = 10 * time.Second
 
-func (r *replies) event(e Event) { r.write(Reply{Event: &e}) }
+func (r *replies) event(e control.Event) { r.write(control.Reply{Event: &e}) }
 
-func (r *replies) write(rep Reply) {
+func (r *replies) write(rep control.Reply) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended {
@@ -127,62 +147,10 @@ func (r *replies) write(rep Reply) {
 	r.ended = err != nil
 }
 
-func (r *replies) end(st *Status, err error) {
-	rep := Reply{Done: true, Status: st}
+func (r *replies) end(st *control.Status, err error) {
+	rep := control.Reply{Done: true, Status: st}
 	if err != nil {
-		rep.Error = asError(err)
+		rep.Error = control.AsError(err)
 	}
 	r.write(rep)
-}
-
-// asError gives any error the form that crosses the socket.
-func asError(err error) *Error {
-	var e *Error
-	if !errors.As(err, &e) {
-		e = &Error{Why: err.Error()}
-	}
-	e.Busy = e.Busy || errors.Is(err, errTaken)
-	e.Interrupted = e.Interrupted || errors.Is(err, errGone)
-	return e
-}
-
-// own makes a connection an owner; disown ends that, and the last owner's end takes the cluster down. A keeper that is ended
-// before its owners have gone does so, too: close.
-func (k *Keeper) own() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.owners++
-}
-
-// free lets the cluster hang on nobody.
-func (k *Keeper) free() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.owners = 0
-}
-
-func (k *Keeper) owned() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.owners > 0
-}
-
-func (k *Keeper) disown() {
-	k.mu.Lock()
-	last := k.owners == 1
-	if !last {
-		k.owners--
-	}
-	k.mu.Unlock()
-	if !last {
-		return
-	}
-	_, err := k.do(context.Background(), Request{Op: OpDown, From: "(its owner has gone)"}, func(Event) {})
-	if err == nil || k.life.Err() != nil {
-		return
-	}
-	k.log.Error("take the cluster down", "err", err)
-	k.mu.Lock()
-	k.owners--
-	k.mu.Unlock()
 }

@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,45 +10,79 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"onemore/launcher/internal/template"
 )
 
-// draft turns what was proven into a template.
-func (l *learner) draft(p *proof, first *life, c changes) (*Draft, error) {
+// draft turns what was proven into a template, and brings it up.
+func (l *learner) draft(ctx context.Context, p *proof, first *trial, c changes, v variables) (*Draft, error) {
 	nameAll(p)
-	d := &Draft{Name: l.o.Name, Listeners: p.listeners, Wrote: append(c.exclude, l.tree.special...)}
-	d.Words = l.words(p, first, c)
+	d := &Draft{Name: l.o.Name, Fits: l.o.Fits, Listeners: p.listeners, Places: l.places, Wrote: append(c.exclude, l.tree.special...)}
+	d.Words = append(l.remarks(p, first, c), v.words...)
+	if err := l.write(d, p, v); err != nil {
+		return nil, err
+	}
+	words, err := l.bringUp(ctx, d)
+	if err != nil || words == "" {
+		return d, err
+	}
+	d.Words = append([]string{words}, d.Words...)
+	return d, l.write(d, p, v)
+}
+
+// write writes the text of the draft.
+func (l *learner) write(d *Draft, p *proof, v variables) error {
 	w := &writer{p: p}
 	w.head(l, d)
 	w.program(l.command)
-	if len(d.Wrote) > 0 {
-		w.line("\n# What the server wrote while it was watched: every node begins without it.\n[copy]\nexclude = [%s]", list(d.Wrote))
-	}
+	w.copied(d)
 	w.line("\n[node]\nname = %s", str(l.o.Name+"{{.NameIndex}}"))
 	for _, f := range p.listeners {
 		w.listener(f)
 	}
+	w.places(d.Places)
 	w.files()
-	if len(p.places.env) > 0 {
-		w.line("\n[environment]")
-		for _, name := range slices.Sorted(maps.Keys(p.places.env)) {
-			w.line("%s = %s", str(name), w.text(p.places.env[name]))
-		}
-	}
+	w.environment(v)
 	w.start(l.command)
 	w.ready()
 	w.join()
 	d.TOML = w.b.String()
 	if _, err := template.Parse(l.o.Name, []byte(d.TOML)); err != nil {
-		return nil, fmt.Errorf("check the draft: %w", err)
+		return fmt.Errorf("check the draft: %w", err)
 	}
-	return d, nil
+	return nil
 }
 
-// words are what a person has to know of the draft.
-func (l *learner) words(p *proof, first *life, c changes) []string {
+// variables are what of its environment the server reads.
+type variables struct {
+	own    []string // patterns of what it seems to read
+	needed []string // NAME=VALUE, without which it does not serve as it did
+	words  []string
+}
+
+// environment writes the variables of the node.
+func (w *writer) environment(v variables) {
+	if len(w.p.occurrences.env)+len(v.own)+len(v.needed) == 0 {
+		return
+	}
+	w.line("\n[environment]")
+	if len(v.own) > 0 {
+		w.line("# What the server seems to read; nodes don't get it from the shell.\nown = [%s]", list(v.own))
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.p.occurrences.env)) {
+		w.line("%s = %s", str(name), w.text(w.p.occurrences.env[name]))
+	}
+	if len(v.needed) > 0 {
+		w.line("# Of the shell that learn ran in: without it the server did not serve as it did.")
+	}
+	for _, kv := range v.needed {
+		name, value, _ := strings.Cut(kv, "=")
+		w.line("%s = %s", str(name), w.text(value))
+	}
+}
+
+// remarks are what a person has to know of the draft.
+func (l *learner) remarks(p *proof, first *trial, c changes) []string {
 	out := []string{"How nodes become members of one cluster can't be seen from one node: [join] and [members] are to be written."}
 	for _, f := range p.listeners {
 		if !f.Proven {
@@ -61,99 +96,29 @@ func (l *learner) words(p *proof, first *life, c changes) []string {
 		}
 		out = append(out, e)
 	}
-	for _, left := range p.places.left {
+	for _, place := range l.places {
+		out = append(out, place.remark())
+	}
+	for _, left := range p.occurrences.left {
 		out = append(out, "Left as it is, though it has a port's number: "+left)
 	}
-	for _, f := range p.places.files {
+	for _, f := range p.occurrences.files {
 		if f.format == "" {
 			out = append(out, fmt.Sprintf("The format of %s is not known, or does not tell its lines apart: the template has the whole text, and what a source has there does not count.", f.path))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.files)) {
-		if _, had := l.tree.files[name]; had {
-			out = append(out, fmt.Sprintf("The server changed %s, which its directory has: nodes begin without it.", name))
+	const most = 5
+	for i, name := range slices.Sorted(maps.Keys(c.touched)) {
+		if i == most {
+			out = append(out, fmt.Sprintf("The server changed %d more files that its directory has: nodes begin with those of the directory, too.", len(c.touched)-most))
+			break
 		}
+		out = append(out, fmt.Sprintf("The server changed %s, which its directory has: every node begins with the directory's.", name))
 	}
 	if first.killed {
 		out = append(out, fmt.Sprintf("The server did not end within %v of TERM and was killed; see [stop].", stopGrace))
 	}
 	return out
-}
-
-// nameAll gives the listeners names, after the keys that hold them.
-func nameAll(p *proof) {
-	taken := map[string]bool{"number": true, "index": true}
-	for i := range p.listeners {
-		f := &p.listeners[i]
-		if f.Derive != "" {
-			continue
-		}
-		f.Name = unique(p.places.nameOf(*f), taken)
-	}
-	for i := range p.listeners {
-		f := &p.listeners[i]
-		if f.Derive == "" {
-			continue
-		}
-		cut := strings.IndexAny(f.Derive[1:], "+-") + 1
-		of, _ := strconv.Atoi(f.Derive[:cut])
-		k := slices.IndexFunc(p.listeners, func(o Listener) bool { return o.Port == of })
-		f.Derive = fmt.Sprintf("%s %s %s", p.listeners[k].Name, f.Derive[cut:cut+1], f.Derive[cut+1:])
-		f.Name = unique(p.listeners[k].Name+"_derived", taken)
-	}
-}
-
-func unique(name string, taken map[string]bool) string {
-	try := name
-	for i := 2; taken[try]; i++ {
-		try = fmt.Sprintf("%s%d", name, i)
-	}
-	taken[try] = true
-	return try
-}
-
-var (
-	nameParts = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[A-Za-z][A-Za-z0-9]*`) })
-	dullWords = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^(ports?|listen(er|ers|ing)?|bind|addr|address(es)?|urls?|uri|host|sock(et)?|default|server|service|interface|conf|config|p|d|l|http|tcp|udp|[0-9]+)$`)
-	})
-)
-
-// nameOf makes a name of the first key or option that holds a listener's port.
-func (p places) nameOf(f Listener) string {
-	mark := token{port: f.Port}.mark()
-	var texts []string
-	for _, file := range p.files {
-		for _, k := range file.keys {
-			if strings.Contains(k.value, mark) {
-				texts = append(texts, k.key)
-			}
-		}
-	}
-	for i, a := range p.args {
-		if before, _, ok := strings.Cut(a, mark); ok {
-			if before == "" && i > 0 {
-				before = p.args[i-1]
-			}
-			texts = append(texts, before)
-		}
-	}
-	for _, text := range texts {
-		parts := nameParts().FindAllString(text, -1)
-		slices.Reverse(parts)
-		for _, part := range parts {
-			if part = strings.ToLower(part); !dullWords().MatchString(part) && len(part) > 1 && len(part) < 20 {
-				return part
-			}
-		}
-	}
-	switch {
-	case f.speaksHTTP:
-		return "http"
-	case slices.Equal(f.Protocols, []string{"udp"}):
-		return "udp"
-	}
-	return "client"
 }
 
 // writer writes TOML.
@@ -185,7 +150,7 @@ func (w *writer) text(marked string) string { return str(w.expand(marked)) }
 
 func (w *writer) expand(marked string) string {
 	s := strings.ReplaceAll(marked, "{{", `{{"{{"}}`)
-	return filler{dir: "{{.Dir}}", port: func(port int) string {
+	return substitution{dir: "{{.Dir}}", port: func(port int) string {
 		i := slices.IndexFunc(w.p.listeners, func(l Listener) bool { return l.Port == port })
 		if !w.p.listeners[i].Proven {
 			return strconv.Itoa(port)
@@ -196,7 +161,7 @@ func (w *writer) expand(marked string) string {
 
 // moves tells whether a marked text changes from node to node.
 func (w *writer) moves(marked string) bool {
-	return w.expand(marked) != strings.ReplaceAll(filler{}.fill(marked), "{{", `{{"{{"}}`)
+	return w.expand(marked) != strings.ReplaceAll(substitution{}.fill(marked), "{{", `{{"{{"}}`)
 }
 
 func (w *writer) head(l *learner, d *Draft) {
@@ -243,13 +208,13 @@ func (w *writer) listener(f Listener) {
 	if f.speaksHTTP {
 		w.line(`url = "http://{{.Addr}}"`)
 	}
-	if file, key, ok := w.p.places.declared(f.Port); ok {
+	if file, key, ok := w.p.occurrences.declared(f.Port); ok {
 		w.line("file = %s\nkey = %s", str(file), str(key))
 	}
 }
 
 // declared is the key that says a listener's port, and nothing after it.
-func (p places) declared(port int) (file, key string, ok bool) {
+func (p occurrences) declared(port int) (file, key string, ok bool) {
 	plain := regexp.MustCompile(`(^|:)` + regexp.QuoteMeta(token{port: port}.mark()) + `/?$`)
 	for _, f := range p.files {
 		for _, k := range f.keys {
@@ -263,16 +228,16 @@ func (p places) declared(port int) (file, key string, ok bool) {
 
 // files writes the edits, and the files that are written anew.
 func (w *writer) files() {
-	for _, f := range w.p.places.files {
+	for _, f := range w.p.occurrences.files {
 		if f.format == "" {
 			if w.moves(f.text) {
 				w.line("\n[[file]]\npath = %s\nmode = \"%04o\"\ntext = %s", str(f.path), f.mode, multi(w.expand(f.text)))
 			}
 			continue
 		}
-		var keys []keyPlace
+		var keys []keyOccurrence
 		for _, k := range f.keys {
-			if w.moves(k.value) {
+			if k.place == "" && w.moves(k.value) {
 				keys = append(keys, k)
 			}
 		}
@@ -288,7 +253,7 @@ func (w *writer) files() {
 
 func (w *writer) start(c command) {
 	args := []string{}
-	for i, a := range w.p.places.args {
+	for i, a := range w.p.occurrences.args {
 		if i == 0 && c.program != "" {
 			args = append(args, `"{{.Bin}}"`)
 			continue

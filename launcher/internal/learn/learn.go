@@ -5,7 +5,7 @@
 // It is not a launcher: what it starts, it stops, and it leaves nothing behind but its answer. It can't see how nodes
 // find each other: the draft says so in words. The source is never written to; Learn checks that by its hash.
 //
-// Start at Learn. run.go is one life of a node, places.go where ports stand, prove.go what was proven, draft.go the text.
+// Start at Learn. run.go is one trial of a node, occurrences.go where ports stand, prove.go what was proven, draft.go the text.
 package learn
 
 import (
@@ -39,13 +39,24 @@ type Options struct {
 	Timeout time.Duration // of one start; 0 is a minute
 	Settle  time.Duration // ports that don't change for so long are all there are; 0 is 2 s
 	Log     func(string)  // progress in words; may be nil
+
+	Fits string // a template that takes the directory for its own, if there is one
+	// Bare returns those variables (NAME=VALUE) of an environment that every process has anyway; nil: what of the environment the
+	// server needs is not looked for.
+	Bare func(environ []string) []string
+	// Try brings up nodes with a template, at best some, and returns how many ran and why no more did; nil: the draft is not tried.
+	Try func(ctx context.Context, toml string) (nodes int, why error)
 }
 
 // Draft is what was learned.
 type Draft struct {
 	Name      string     `json:"name"`
+	Fits      string     `json:"fits,omitempty"`    // a template that takes the directory for its own
+	Nodes     int        `json:"nodes"`             // that came up with the draft
+	Trouble   string     `json:"trouble,omitempty"` // why no more did
 	Listeners []Listener `json:"listeners"`
-	Wrote     []string   `json:"wrote"` // patterns of what the server writes into its directory
+	Places    []Place    `json:"places,omitempty"`
+	Wrote     []string   `json:"wrote"` // patterns of what the server makes in its directory
 	Words     []string   `json:"words"` // what to know, or to do, before the template is used
 	TOML      string     `json:"toml"`
 }
@@ -87,6 +98,8 @@ type learner struct {
 	spawner *proc.Spawner
 	tree    *tree // the source as it was before the first start
 	copies  int
+	places  []Place   // outside of the directory, that the first node wrote to
+	leaders []proc.ID // of the process groups of the nodes that were started
 }
 
 // Learn watches nodes of the server in o.Source and drafts its template. The error is an *Error where people can do
@@ -118,7 +131,7 @@ func Learn(ctx context.Context, o Options) (d *Draft, err error) {
 // learn is the order of things.
 func (l *learner) learn(ctx context.Context) (*Draft, error) {
 	l.o.Log("start a node in a copy of " + l.self)
-	first, err := l.run(ctx, l.tree.find(l.command, l.pathTokens(), anyKey), filler{}, nil)
+	first, err := l.run(ctx, l.tree.find(l.command, l.pathTokens(), finder{takes: anyKey}), setup{}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -126,12 +139,17 @@ func (l *learner) learn(ctx context.Context) (*Draft, error) {
 	for i := range found {
 		found[i].speaksHTTP, found[i].HTTP = first.http[found[i].Port].speaks, first.http[found[i].Port].path
 	}
+	l.places = first.places
 	changes := l.tree.changes(first.after)
 	p, err := l.prove(ctx, found, changes)
 	if err != nil {
 		return nil, err
 	}
-	return l.draft(p, first, changes)
+	v := variables{own: l.ownVariables(ctx)}
+	if err := l.findNeeded(ctx, &v, p, found); err != nil {
+		return nil, err
+	}
+	return l.draft(ctx, p, first, changes, v)
 }
 
 // open checks the call and makes the scratch folder.
@@ -171,14 +189,19 @@ func (l *learner) open(ctx context.Context) error {
 func (l *learner) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	_, err := proc.Stop(ctx, func() ([]proc.ID, error) { return l.marked() }, 0)
+	_, err := proc.Stop(ctx, l.started, 0)
 	return errors.Join(err, l.spawner.Close(), nodedir.Remove(l.scratch, l.id), l.unlock())
 }
 
 // markVariable is in the environment of every process that is started here.
 const markVariable = "ONEMORE_LEARN"
 
-func (l *learner) marked() ([]proc.ID, error) {
-	infos, err := proc.Marked(markVariable, l.id)
-	return proc.IDs(infos), err
+// started returns all that runs of what was started here.
+func (l *learner) started() ([]proc.ID, error) {
+	return claim(l.id, l.scratch, l.leaders...).IDs()
+}
+
+// claim is by what the processes of a Learn are known.
+func claim(id, scratch string, leaders ...proc.ID) proc.Claim {
+	return proc.Claim{Mark: markVariable + "=" + id, Leaders: leaders, Dir: scratch}
 }

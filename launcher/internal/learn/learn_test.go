@@ -50,6 +50,9 @@ func learnIt(t *testing.T, ctx context.Context, o Options) (*Draft, error) {
 			t.Errorf("process %v is left", p)
 		}
 	}
+	if left, err := (proc.Claim{Dir: tmp}).IDs(); err != nil || len(left) > 0 {
+		t.Errorf("processes without a mark are left: %v, %v", left, err)
+	}
 	return d, lerr
 }
 
@@ -101,9 +104,43 @@ func TestLearn(t *testing.T) {
 	if len(tpl.Files) != 1 || !strings.Contains(tpl.Files[0].Text, `{{.Port "udp"}}`) || !strings.Contains(tpl.Files[0].Text, `{{"{{"}}braces}}`) || tpl.Files[0].Mode != "0755" {
 		t.Errorf("files %+v", tpl.Files)
 	}
-	declared, err := tpl.Declared(os.DirFS(dir))
-	if err != nil || declared["client"] != p[0] || declared["http"] != p[1] {
-		t.Errorf("declared %v, %v", declared, err)
+	config, err := tpl.ReadConfig(os.DirFS(dir), dir, nil)
+	if err != nil || config.Listeners["client"].Port != p[0] || config.Listeners["http"].Port != p[1] {
+		t.Errorf("declared %+v, %v", config, err)
+	}
+}
+
+// TestLearnPlaces finds what a config has the server write outside of its directory, and proves that it can be moved.
+func TestLearnPlaces(t *testing.T) {
+	p, out := freePorts(t, 1), t.TempDir()
+	read := filepath.Join(out, "ca.pem")
+	if err := os.WriteFile(read, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	conf := fmt.Sprintf("listen-tcp=127.0.0.1:%d\nwrite=%s/log/kvd.log\nca=%s\n", p[0], out, read)
+	dir := folder(t, map[string]string{"kvd.properties": conf, "bin/start": fmt.Sprintf("#!/bin/sh\nexec '%s' serve kvd.properties\n", self(t))})
+	d, err := learnIt(t, t.Context(), Options{Source: dir})
+	if err != nil {
+		t.Fatal(explain(err))
+	}
+	want := []Place{{Name: "write", File: "kvd.properties", Key: "write", Was: out + "/log/kvd.log", Path: "kvd.log"}}
+	if diff := cmp.Diff(want, d.Places, cmpopts.IgnoreUnexported(Place{})); diff != "" {
+		t.Error(diff)
+	}
+	if !slices.ContainsFunc(d.Words, func(s string) bool {
+		return strings.HasPrefix(s, "The server wrote to "+out+"/log/kvd.log, outside of its directory (kvd.properties, line 2: write)")
+	}) {
+		t.Errorf("words %q", d.Words)
+	}
+	if len(d.Listeners) != 1 || !d.Listeners[0].Proven {
+		t.Errorf("with its own place the second node did not listen: %+v", d.Listeners)
+	}
+	tpl, err := template.Parse("kvd", []byte(d.TOML))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tpl.Places) != 1 || tpl.Places[0].Key != "write" || tpl.Places[0].Path != "{{.Dir}}/kvd.log" || len(tpl.Edits) != 1 || len(tpl.Edits[0].Set) != 1 {
+		t.Errorf("draft\n%s", d.TOML)
 	}
 }
 
@@ -183,12 +220,13 @@ func TestErrors(t *testing.T) {
 		log   string
 		input bool
 	}{
-		"no command":    {map[string]string{"x": "y"}, nil, "does not show how a node is started: it has no executable in bin/", "-- PROGRAM ARGS", "", true},
-		"many commands": {map[string]string{"bin/a": "#!/bin/sh\n", "bin/b": "#!/bin/sh\n"}, nil, "its bin/ has bin/a, bin/b", "", "", true},
-		"no program":    {map[string]string{"x": "y"}, []string{"no-such-program"}, "there is no program", "", "", true},
-		"ends":          {map[string]string{"x": "y"}, []string{"sh", "-c", "echo telling >&2; exit 7"}, "ended (exit code 7)", "", "telling", false},
-		"deaf":          {map[string]string{"x": "y"}, []string{exe, "serve", "nothing"}, "it listens on no port", "", "", false},
-		"forks":         {map[string]string{"x": "y"}, []string{exe, "serve", fmt.Sprintf("fork 127.0.0.1:%d", p[0])}, "left 1 processes behind", "foreground", "", false},
+		"no command":           {map[string]string{"x": "y"}, nil, "does not show how a node is started: it has no executable in bin/", "-- PROGRAM ARGS", "", true},
+		"many commands":        {map[string]string{"bin/a": "#!/bin/sh\n", "bin/b": "#!/bin/sh\n"}, nil, "its bin/ has bin/a, bin/b", "", "", true},
+		"no program":           {map[string]string{"x": "y"}, []string{"no-such-program"}, "there is no program", "", "", true},
+		"ends":                 {map[string]string{"x": "y"}, []string{"sh", "-c", "echo telling >&2; exit 7"}, "ended (exit code 7)", "", "telling", false},
+		"deaf":                 {map[string]string{"x": "y"}, []string{exe, "serve", "nothing"}, "it listens on no port", "", "", false},
+		"forks without a mark": {map[string]string{"x": "y"}, []string{exe, "serve", fmt.Sprintf("fork-bare 127.0.0.1:%d", p[0])}, "left 1 processes behind", "foreground", "", false},
+		"forks":                {map[string]string{"x": "y"}, []string{exe, "serve", fmt.Sprintf("fork 127.0.0.1:%d", p[0])}, "left 1 processes behind", "foreground", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			timeout := 30 * time.Second
@@ -273,7 +311,7 @@ func TestMarked(t *testing.T) {
 		if got != want {
 			t.Errorf("marked %q is %q, want %q", s, got, want)
 		}
-		if back := (filler{dir: "/srv/kvd"}).fill(marked(s, tokens, false)); back != s {
+		if back := (substitution{dir: "/srv/kvd"}).fill(marked(s, tokens, false)); back != s {
 			t.Errorf("%q came back as %q", s, back)
 		}
 	}

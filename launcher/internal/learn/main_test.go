@@ -28,7 +28,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-var orders = regexp.MustCompile(`(listen-tcp|listen-udp|http|env|bus|write|write-source|fork|orphan|ignore-term|die-if-not)[ =]([^\s"<>;]+)`)
+var orders = regexp.MustCompile(`(listen-tcp|listen-udp|http|env|bus|write|write-source|fork-bare|fork|orphan|ignore-term|die-if-not|touch|need-env|lua)[ =]([^\s"<>;]+)`)
+
+var luaCall = regexp.MustCompile(`(?m)^box\.cfg\{listen = '([0-9.:]+)', work_dir = 'data'\}$`)
 
 // serve is a server that does what its arguments say, and the files among them.
 func serve(args []string) int {
@@ -65,8 +67,12 @@ func serve(args []string) int {
 			if err == nil {
 				err = os.WriteFile(arg, []byte("data"), 0o644)
 			}
-		case "fork":
-			_, err = proc.Detach(proc.Spec{Args: []string{os.Args[0], "serve", "orphan " + strconv.Itoa(os.Getpid()) + " listen-tcp " + arg}})
+		case "fork", "fork-bare": // with an emptied environment
+			spec := proc.Spec{Args: []string{os.Args[0], "serve", "orphan " + strconv.Itoa(os.Getpid()) + " listen-tcp " + arg}}
+			if what == "fork-bare" {
+				spec.Env = []string{}
+			}
+			_, err = proc.Detach(spec)
 			if err == nil {
 				return 0
 			}
@@ -76,6 +82,24 @@ func serve(args []string) int {
 			defer tick.Stop()
 			for os.Getppid() == parent {
 				<-tick.C
+			}
+		case "touch": // a file that must be there
+			var old []byte
+			if old, err = os.ReadFile(arg); err == nil {
+				err = os.WriteFile(arg, append(old, '+'), 0o644)
+			}
+		case "need-env":
+			if os.Getenv(arg) == "" {
+				err = fmt.Errorf("%s is not set", arg)
+			}
+		case "lua":
+			var src []byte
+			if src, err = os.ReadFile(arg); err == nil {
+				if call := luaCall.FindSubmatch(src); call != nil {
+					_, err = tcp(string(call[1]), nil)
+				} else {
+					err = fmt.Errorf("syntax error in %s: %s", arg, src)
+				}
 			}
 		case "ignore-term":
 			signal.Ignore(syscall.SIGTERM)

@@ -1,288 +1,184 @@
 package learn
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"regexp"
+	"os"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
+	"time"
 
 	"onemore/launcher/internal/confedit"
-	"onemore/launcher/internal/nodedir"
 )
 
-// token is a text to look for: a port, or the source's path. Where it was found stands its mark instead.
-type token struct {
-	text string
-	port int // 0: the path of the directory
+// Place is a file or directory outside of the node directory that the server wrote to, and that one of its configs names.
+type Place struct {
+	Name string `json:"name"`
+	File string `json:"file"`
+	Key  string `json:"key"`
+	Was  string `json:"was"`  // what the source has
+	Path string `json:"path"` // where it is in a node
+	Dir  bool   `json:"dir,omitempty"`
+
+	format string
+	line   int
 }
 
-// A mark is the token's port between two NULs (no text has those); 0 is the directory.
-func (t token) mark() string { return "\x00" + strconv.Itoa(t.port) + "\x00" }
+// most is how many entries of a place are looked at.
+const most = 2000
 
-var markPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("\x00([0-9]+)\x00") })
-
-// filler says what stands for the marks.
-type filler struct {
-	dir  string
-	port func(int) string // nil: the port itself
+// stamp is what changes when a file is written to.
+type stamp struct {
+	mode fs.FileMode
+	size int64
+	time time.Time
 }
 
-func (f filler) fill(s string) string {
-	return markPattern().ReplaceAllStringFunc(s, func(m string) string {
-		n, _ := strconv.Atoi(strings.Trim(m, "\x00"))
-		switch {
-		case n == 0:
-			return f.dir
-		case f.port == nil:
-			return strconv.Itoa(n)
-		}
-		return f.port(n)
-	})
-}
-
-// places are all places that name a token, with marks in them.
-type places struct {
-	args  []string
-	env   map[string]string // only those with marks
-	files []filePlace
-	left  []string // in words: keys that have a port's number, but not the look of a port
-}
-
-// filePlace is a file that has tokens: in values of known keys, or somewhere in its text.
-type filePlace struct {
-	path   string
-	mode   fs.FileMode
-	format string // "" if the text as a whole is written anew
-	keys   []keyPlace
-	text   string // of a file without format, marked
-}
-
-type keyPlace struct {
-	key, value string // marked
-	line       int
-}
-
-// keyFilter tells whether a key with that value may be about ports.
-type keyFilter func(key string) bool
-
-func anyKey(string) bool { return true }
-
-var portWords = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)port|listen|bind|addr|url|uri|host|sock|endpoint|server|peer|node|cluster|advert|route|broker|http|tcp|udp|tls|ssl|interface`)
-})
-
-// likeAPort takes keys whose name speaks of an address.
-func likeAPort(key string) bool { return portWords().MatchString(key) }
-
-func (l *learner) pathTokens() []token {
-	out := []token{{text: l.self}}
-	for _, a := range l.aliases {
-		out = append(out, token{text: a})
-	}
-	return out
-}
-
-// find looks for the tokens in the command, in the environment, and in the texts of the tree.
-func (t *tree) find(c command, tokens []token, takes keyFilter) places {
-	p := places{env: map[string]string{}}
-	for i, a := range c.args {
-		if i == 0 {
-			p.args = append(p.args, a)
+// outside finds the values of configs that are absolute paths out of the source.
+func (l *learner) outside() []Place {
+	var out []Place
+	for _, name := range slices.Sorted(maps.Keys(l.tree.files)) {
+		f := l.tree.files[name]
+		format, known := confedit.FormatOf(name)
+		if f.text == "" || f.mode&0o111 != 0 || !known {
 			continue
 		}
-		p.args = append(p.args, marked(a, tokens, strings.HasPrefix(a, "-")))
-	}
-	for _, kv := range inherited() {
-		name, value, _ := strings.Cut(kv, "=")
-		if m := marked(value, tokens, false); m != value && portEnd().MatchString(strings.ReplaceAll(m, "\x00", "")) && hasPort(m) {
-			p.env[name] = m
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(t.files)) {
-		f := t.files[name]
-		if f.text == "" || marked(f.text, tokens, false) == f.text {
-			continue
-		}
-		if place, ok := placeIn(name, f, tokens, takes, &p.left); ok {
-			p.files = append(p.files, place)
-		}
-	}
-	return p
-}
-
-var portEnd = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^|:)[0-9]+/?$`) })
-
-func hasPort(m string) bool {
-	for _, g := range markPattern().FindAllStringSubmatch(m, -1) {
-		if g[1] != "0" {
-			return true
-		}
-	}
-	return false
-}
-
-// placeIn finds the keys of a file that hold tokens, in the format of its name, or in the first that fits it. Where no
-// format does, the whole text is the place.
-func placeIn(name string, f file, tokens []token, takes keyFilter, left *[]string) (filePlace, bool) {
-	out := filePlace{path: name, mode: f.mode}
-	live := liveLines(f.text, tokens)
-	if live == 0 {
-		return out, false
-	}
-	formats := confedit.Formats()
-	if known, ok := confedit.FormatOf(name); ok {
-		formats = []string{known}
-	} else if f.mode&0o111 != 0 {
-		formats = nil // a script
-	}
-	for _, format := range formats {
 		list, err := confedit.List(format, []byte(f.text))
 		if err != nil {
 			continue
 		}
-		var keys, passed []keyPlace
-		lines := map[int]bool{}
 		for _, e := range list {
-			m := marked(e.Value, tokens, false)
-			if m == e.Value || !editable(format, f.text, e) {
-				continue
+			if filepath.IsAbs(e.Value) && !shared(e.Value) && !l.inSource(e.Value) {
+				out = append(out, Place{File: name, Key: e.Key, Was: filepath.Clean(e.Value), format: format, line: e.Line})
 			}
-			lines[e.Line] = true
-			if k := (keyPlace{e.Key, m, e.Line}); takes(e.Key) || !hasPort(m) {
-				keys = append(keys, k)
-			} else {
-				passed = append(passed, k)
-			}
-		}
-		if len(lines) < live {
-			continue
-		}
-		for _, k := range passed {
-			*left = append(*left, fmt.Sprintf("%s, line %d: %s = %s", name, k.line, k.key, filler{}.fill(k.value)))
-		}
-		out.format, out.keys = format, keys
-		return out, len(keys) > 0
-	}
-	out.text = marked(f.text, tokens, false)
-	return out, true
-}
-
-// editable tells whether the key can be set, and nothing else of the file changes with it.
-func editable(format, text string, e confedit.Entry) bool {
-	const other = "59999"
-	value := regexp.MustCompile(`[0-9]+`).ReplaceAllString(e.Value, other)
-	out, err := confedit.Apply(format, []byte(text), []confedit.Edit{{Key: e.Key, Value: value}})
-	if err != nil {
-		return false
-	}
-	was, is := strings.Split(text, "\n"), strings.Split(string(out), "\n")
-	if len(was) != len(is) {
-		return false
-	}
-	for i := range was {
-		if was[i] != is[i] && i+1 != e.Line {
-			return false
-		}
-	}
-	return true
-}
-
-// liveLines counts the lines with tokens that are no comments.
-func liveLines(text string, tokens []token) (n int) {
-	for line := range strings.Lines(text) {
-		s := strings.TrimSpace(line)
-		if strings.HasPrefix(s, "#") && !strings.HasPrefix(s, "#!") || strings.HasPrefix(s, ";") || strings.HasPrefix(s, "//") || strings.HasPrefix(s, "--") {
-			continue
-		}
-		if marked(line, tokens, false) != line {
-			n++
-		}
-	}
-	return n
-}
-
-// marked puts marks for the tokens that stand by themselves in s; in an option (-p8080) a letter may go before.
-func marked(s string, tokens []token, option bool) string {
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		k := slices.IndexFunc(tokens, func(t token) bool { return t.text != "" && strings.HasPrefix(s[i:], t.text) && alone(s, i, t, option) })
-		if k < 0 {
-			b.WriteByte(s[i])
-			i++
-			continue
-		}
-		b.WriteString(tokens[k].mark())
-		i += len(tokens[k].text)
-	}
-	return b.String()
-}
-
-// alone tells whether the token at s[i:] is no part of a longer number or path.
-func alone(s string, i int, t token, option bool) bool {
-	end := i + len(t.text)
-	if t.port == 0 {
-		return (i == 0 || !isWord(s[i-1]) && s[i-1] != '/' || strings.HasSuffix(s[:i], "://")) && (end == len(s) || !isWord(s[end]) && !strings.ContainsRune(".-", rune(s[end])))
-	}
-	before := i == 0 || !isWord(s[i-1]) && s[i-1] != '.' || option && i == 2 && s[0] == '-'
-	after := end == len(s) || !isWord(s[end]) && (s[end] != '.' || end+1 == len(s) || !isWord(s[end+1]))
-	return before && after
-}
-
-func isWord(c byte) bool {
-	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-}
-
-// configure lays the places into a copy, with what the filler says.
-func (p places) configure(dir string, f filler) error {
-	for _, place := range p.files {
-		text := []byte(f.fill(place.text))
-		if place.format != "" {
-			src, err := nodedir.ReadFile(dir, place.path)
-			if err != nil {
-				return err
-			}
-			var edits []confedit.Edit
-			for _, k := range place.keys {
-				edits = append(edits, confedit.Edit{Key: k.key, Value: f.fill(k.value)})
-			}
-			if text, err = confedit.Apply(place.format, src, edits); err != nil {
-				return fmt.Errorf("edit %s: %w", place.path, err)
-			}
-		}
-		if err := nodedir.WriteFile(dir, place.path, text, place.mode); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// of tells, in words, where a port stands.
-func (p places) of(port int) []string {
-	var out []string
-	mark := token{port: port}.mark()
-	for _, f := range p.files {
-		for _, k := range f.keys {
-			if strings.Contains(k.value, mark) {
-				out = append(out, fmt.Sprintf("%s, line %d: %s", f.path, k.line, k.key))
-			}
-		}
-		if strings.Contains(f.text, mark) {
-			out = append(out, fmt.Sprintf("%s, line %d", f.path, 1+strings.Count(f.text[:strings.Index(f.text, mark)], "\n")))
-		}
-	}
-	for i, a := range p.args {
-		if strings.Contains(a, mark) {
-			out = append(out, fmt.Sprintf("argument %d: %s", i, filler{dir: "DIR"}.fill(a)))
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(p.env)) {
-		if strings.Contains(p.env[name], mark) {
-			out = append(out, "environment variable "+name)
 		}
 	}
 	return out
+}
+
+// shared tells whether a path is one into which everybody writes, or no file at all.
+func shared(name string) bool {
+	name = filepath.Clean(name)
+	for _, top := range []string{"/dev", "/proc", "/sys"} {
+		if name == top || strings.HasPrefix(name, top+"/") {
+			return true
+		}
+	}
+	home, _ := os.UserHomeDir()
+	return slices.Contains([]string{"/", "/tmp", "/var", "/var/tmp", "/var/log", "/var/run", "/var/lib", "/run", "/home", home, filepath.Clean(os.TempDir())}, name)
+}
+
+func (l *learner) inSource(name string) bool {
+	return slices.ContainsFunc(append([]string{l.self}, l.aliases...), func(dir string) bool {
+		rel, err := filepath.Rel(dir, name)
+		return err == nil && filepath.IsLocal(rel)
+	})
+}
+
+// stamps looks at a path and what is below it.
+func stamps(name string) map[string]stamp {
+	found := map[string]stamp{}
+	err := filepath.WalkDir(name, func(path string, e fs.DirEntry, err error) error {
+		if len(found) >= most {
+			return fs.SkipAll
+		}
+		if err != nil {
+			return nil // it can't be read, or is gone meanwhile
+		}
+		if info, err := e.Info(); err == nil {
+			found[path] = stamp{info.Mode(), info.Size(), info.ModTime()}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil
+	}
+	return found
+}
+
+// written are those places in which something is new or other than it was before, while the node runs.
+func written(candidates []Place, before []map[string]stamp) []Place {
+	var out []Place
+	taken := map[string]bool{}
+	for i, p := range candidates {
+		now := stamps(p.Was)
+		if len(now) == 0 || maps.Equal(now, before[i]) {
+			continue
+		}
+		p.Name = unique(placeName(p.Key), taken)
+		p.Path = unique(filepath.Base(p.Was), taken)
+		p.Dir = now[p.Was].mode.IsDir()
+		out = append(out, p)
+	}
+	return out
+}
+
+// placeName makes a name of the last part of a key.
+func placeName(key string) string {
+	parts := nameParts().FindAllString(key, -1)
+	if len(parts) == 0 {
+		return "place"
+	}
+	return strings.ToLower(strings.Join(parts[max(0, len(parts)-2):], "_"))
+}
+
+// move puts the places into the node's directory.
+func (p *occurrences) move(places []Place) {
+	for _, one := range places {
+		key := keyOccurrence{key: one.Key, value: token{}.mark() + "/" + one.Path, line: one.line, place: one.Name}
+		i := slices.IndexFunc(p.files, func(f fileOccurrence) bool { return f.path == one.File && f.format == one.format })
+		if i < 0 {
+			p.files = append(p.files, fileOccurrence{path: one.File, mode: 0o644, format: one.format})
+			i = len(p.files) - 1
+		}
+		p.files[i].keys = slices.DeleteFunc(p.files[i].keys, func(k keyOccurrence) bool { return k.key == one.Key })
+		p.files[i].keys = append(p.files[i].keys, key)
+	}
+}
+
+// makeDirs makes those of the places that are directories in a copy.
+func makeDirs(dir string, places []Place) error {
+	var errs []error
+	for _, p := range places {
+		if p.Dir {
+			errs = append(errs, os.MkdirAll(filepath.Join(dir, p.Path), 0o755))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// remark says what was written outside, and that it is still there.
+func (p Place) remark() string {
+	return fmt.Sprintf("The server wrote to %s, outside of its directory (%s, line %d: %s): nodes have %s in theirs instead. What the watched node made there is left.",
+		p.Was, p.File, p.line, p.Key, p.Path)
+}
+
+// copied writes what of a source becomes a node.
+func (w *writer) copied(d *Draft) {
+	var dirs []string
+	for _, p := range d.Places {
+		if p.Dir {
+			dirs = append(dirs, p.Path)
+		}
+	}
+	if len(d.Wrote)+len(dirs) == 0 {
+		return
+	}
+	w.line("\n[copy]")
+	if len(d.Wrote) > 0 {
+		w.line("# What the server made while it was watched: every node begins without it.\nexclude = [%s]", list(d.Wrote))
+	}
+	if len(dirs) > 0 {
+		w.line("dirs = [%s]", list(dirs))
+	}
+}
+
+// places writes what the server has outside of its directory, and each node in its own.
+func (w *writer) places(places []Place) {
+	for _, p := range places {
+		w.line("\n[places.%s]\nfile = %s\nformat = %s\nkey = %s\npath = %s", p.Name, str(p.File), str(p.format), str(p.Key), str("{{.Dir}}/"+p.Path))
+	}
 }

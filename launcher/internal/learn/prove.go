@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"reflect"
 	"slices"
 	"strconv"
+	"time"
 
 	"onemore/launcher/internal/ports"
 )
@@ -20,7 +22,7 @@ const (
 	highPort = 22000
 )
 
-// listeners are the ports of a life, in order.
+// listeners are the ports of a trial, in order.
 func listeners(seen map[socket]bool) []Listener {
 	byPort := map[int]*Listener{}
 	for s := range seen {
@@ -45,39 +47,39 @@ func listeners(seen map[socket]bool) []Listener {
 	return out
 }
 
-// proof is what a life with other ports showed.
+// proof is what a trial with other ports showed.
 type proof struct {
-	places    places
-	listeners []Listener
-	failed    error // the node did not live with other ports
-	proven    int
+	occurrences occurrences
+	listeners   []Listener
+	failed      error // the node did not live with other ports
+	proven      int
+	took        time.Duration
 }
 
-// prove starts a node with every port moved, first by the keys that speak of addresses, then by all that have the number.
+// prove starts nodes with every port moved, until one shows that all move: first as the keys say that speak of addresses, then
+// as all that have the number; then so in files that the server changed as well, and last with files of an unknown format
+// written as a whole.
 func (l *learner) prove(ctx context.Context, found []Listener, c changes) (*proof, error) {
 	tokens := l.pathTokens()
 	for _, f := range found {
 		tokens = append(tokens, token{strconv.Itoa(f.Port), f.Port})
 	}
 	slices.SortStableFunc(tokens, func(a, b token) int { return len(b.text) - len(a.text) })
-	kept := &tree{files: map[string]file{}, dirs: l.tree.dirs}
-	for name, f := range l.tree.files {
-		if !c.files[name] {
-			kept.files[name] = f
-		}
-	}
 	var best *proof
-	for _, takes := range []keyFilter{likeAPort, anyKey} {
-		p := kept.find(l.command, tokens, takes)
-		if best != nil && len(best.places.left) == 0 {
-			break // it would be the same again
+	var tried []occurrences
+	for _, s := range l.searches(c) {
+		p := s.tree.find(l.command, tokens, s.finder)
+		p.move(l.places)
+		if slices.ContainsFunc(tried, func(o occurrences) bool { return reflect.DeepEqual(o.files, p.files) }) {
+			continue
 		}
+		tried = append(tried, p)
 		l.o.Log("start another with every port moved")
-		got, err := l.try(ctx, p, found)
+		got, err := l.try(ctx, p, found, setup{})
 		if err != nil {
 			return nil, err
 		}
-		if best == nil || got.proven > best.proven {
+		if best == nil || got.proven > best.proven || got.proven == best.proven && best.failed != nil && got.failed == nil {
 			best = got
 		}
 		if got.proven == len(found) {
@@ -87,9 +89,34 @@ func (l *learner) prove(ctx context.Context, found []Listener, c changes) (*proo
 	return best, nil
 }
 
-// try lives one life with other ports.
-func (l *learner) try(ctx context.Context, p places, found []Listener) (*proof, error) {
-	out := &proof{places: p, listeners: slices.Clone(found)}
+// search is where, and how, ports are looked for in files.
+type search struct {
+	tree *tree
+	finder
+}
+
+// searches are those of prove, the most careful one first.
+func (l *learner) searches(c changes) []search {
+	kept := &tree{files: map[string]file{}, dirs: l.tree.dirs}
+	for name, f := range l.tree.files {
+		if !c.touched[name] {
+			kept.files[name] = f
+		}
+	}
+	var out []search
+	for _, whole := range []bool{false, true} {
+		for _, t := range []*tree{kept, l.tree} {
+			for _, takes := range []keyFilter{likeAPort, anyKey} {
+				out = append(out, search{t, finder{takes: takes, whole: whole}})
+			}
+		}
+	}
+	return out
+}
+
+// try runs a node with other ports, otherwise as the setup says.
+func (l *learner) try(ctx context.Context, p occurrences, found []Listener, with setup) (*proof, error) {
+	out := &proof{occurrences: p, listeners: slices.Clone(found)}
 	for i := range out.listeners {
 		out.listeners[i].Where = p.of(out.listeners[i].Port)
 	}
@@ -108,7 +135,10 @@ func (l *learner) try(ctx context.Context, p places, found []Listener) (*proof, 
 		}
 		return len(now) >= want
 	}
-	second, err := l.run(ctx, p, filler{port: func(port int) string { return strconv.Itoa(to[port]) }}, there)
+	with.port = func(port int) string { return strconv.Itoa(to[port]) }
+	began := time.Now()
+	second, err := l.run(ctx, p, with, there)
+	out.took = time.Since(began)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,12 +32,13 @@ type socket struct {
 	host  string
 }
 
-// life is what one life of a node showed.
-type life struct {
+// trial is what one run of a node in a scratch copy showed.
+type trial struct {
 	sockets map[socket]bool
 	http    map[int]httpAnswer
 	after   *tree
-	killed  bool // it did not end at TERM
+	killed  bool    // it did not end at TERM
+	places  []Place // outside of the directory, that it wrote to
 }
 
 type httpAnswer struct {
@@ -44,30 +46,42 @@ type httpAnswer struct {
 	path   string // answers with 2xx; "" if none of those tried does
 }
 
-// run lives one life of a node, in a new copy: until its ports are settled, or enough says that all is there.
-func (l *learner) run(ctx context.Context, p places, f filler, enough func(map[socket]bool) bool) (out *life, err error) {
+// setup is how a node is started.
+type setup struct {
+	substitution
+	env     []string      // nil: that of learn itself
+	timeout time.Duration // 0: Options.Timeout
+}
+
+// run starts a node in a new copy, watches it and stops it: until its ports are settled, or enough says that all is there.
+func (l *learner) run(ctx context.Context, p occurrences, f setup, enough func(map[socket]bool) bool) (out *trial, err error) {
 	l.copies++
 	dir := filepath.Join(l.scratch, strconv.Itoa(l.copies))
 	if _, err := nodedir.Copy(ctx, nodedir.CopySpec{From: l.self, To: dir, Exclude: l.tree.special}); err != nil {
 		return nil, err
 	}
 	f.dir = dir
-	if err := p.configure(dir, f); err != nil {
+	if err := errors.Join(p.configure(dir, f.substitution), makeDirs(dir, l.places)); err != nil {
 		return nil, err
 	}
 	before, err := readTree(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
+	candidates := l.outside()
+	states := make([]map[string]stamp, len(candidates))
+	for i, c := range candidates {
+		states[i] = stamps(c.Was)
+	}
 	n, err := l.start(ctx, dir, p, f)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, n.log.Close()) }()
-	out = &life{}
-	watched := n.watch(ctx, enough)
+	out = &trial{}
+	watched := n.watch(ctx, cmp.Or(f.timeout, l.o.Timeout), enough)
 	if watched == nil {
-		out.sockets, out.http = n.seen, n.askHTTP(ctx)
+		out.sockets, out.http, out.places = n.seen, n.askHTTP(ctx), written(candidates, states)
 	}
 	killed, serr := n.stop(context.WithoutCancel(ctx))
 	out.killed = killed
@@ -94,7 +108,7 @@ type node struct {
 	seen map[socket]bool
 }
 
-func (l *learner) start(ctx context.Context, dir string, p places, f filler) (*node, error) {
+func (l *learner) start(ctx context.Context, dir string, p occurrences, f setup) (*node, error) {
 	log, err := os.Create(dir + ".log")
 	if err != nil {
 		return nil, err
@@ -103,7 +117,10 @@ func (l *learner) start(ctx context.Context, dir string, p places, f filler) (*n
 	for _, a := range p.args {
 		spec.Args = append(spec.Args, f.fill(a))
 	}
-	for _, kv := range inherited() {
+	if f.env == nil {
+		f.env = inherited()
+	}
+	for _, kv := range f.env {
 		name, _, _ := strings.Cut(kv, "=")
 		if value, ok := p.env[name]; ok {
 			kv = name + "=" + f.fill(value)
@@ -115,6 +132,7 @@ func (l *learner) start(ctx context.Context, dir string, p places, f filler) (*n
 	if err != nil {
 		return nil, errors.Join(&Error{Text: fmt.Sprintf("start %q: %v", strings.Join(spec.Args, " "), err)}, log.Close())
 	}
+	l.leaders = append(l.leaders, child.ID())
 	return &node{l: l, proc: child, log: log}, nil
 }
 
@@ -126,8 +144,8 @@ func inherited() []string {
 }
 
 // watch returns when the node's ports are settled.
-func (n *node) watch(ctx context.Context, enough func(map[socket]bool) bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, n.l.o.Timeout, fmt.Errorf("given up after %v", n.l.o.Timeout))
+func (n *node) watch(ctx context.Context, timeout time.Duration, enough func(map[socket]bool) bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("given up after %v", timeout))
 	defer cancel()
 	changed := time.Now()
 	err := probe.Until(ctx, nil, func(context.Context) error {
@@ -159,7 +177,7 @@ func (n *node) watch(ctx context.Context, enough func(map[socket]bool) bool) err
 
 // ended says why a node whose process is gone is none.
 func (n *node) ended() error {
-	left, err := n.l.marked()
+	left, err := n.l.started()
 	if err != nil {
 		return err
 	}
@@ -180,7 +198,7 @@ func (n *node) busy() string {
 		return ""
 	}
 	for _, s := range table {
-		p := n.l.tree.find(n.l.command, []token{{text: strconv.Itoa(s.Port), port: s.Port}}, likeAPort)
+		p := n.l.tree.find(n.l.command, []token{{text: strconv.Itoa(s.Port), port: s.Port}}, finder{takes: likeAPort})
 		if where := p.of(s.Port); len(where) > 0 {
 			holder := "another program"
 			if h, ok := ports.Holder(s.Addr()); ok {
@@ -192,28 +210,13 @@ func (n *node) busy() string {
 	return ""
 }
 
-// family are all processes of the node.
-func (n *node) family() ([]proc.ID, error) {
-	ids, err := n.l.marked() // those that were handed to another parent too
-	if err != nil {
-		return nil, err
-	}
-	more, err := proc.Family(n.proc.ID()) // those that overwrote their environment too
-	for _, id := range more {
-		if !slices.ContainsFunc(ids, id.Same) {
-			ids = append(ids, id)
-		}
-	}
-	return ids, err
-}
-
 // sockets are those that the node's processes hold now.
 func (n *node) sockets() (map[socket]bool, error) {
 	table, err := ports.Sockets()
 	if err != nil {
 		return nil, fmt.Errorf("list ports: %w", err)
 	}
-	ids, err := n.family()
+	ids, err := n.l.started()
 	if err != nil {
 		return nil, err
 	}
@@ -271,7 +274,7 @@ func (n *node) askHTTP(ctx context.Context) map[int]httpAnswer {
 func (n *node) stop(ctx context.Context) (killed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stopGrace+20*time.Second)
 	defer cancel()
-	left, err := proc.Stop(ctx, n.family, stopGrace)
+	left, err := proc.Stop(ctx, n.l.started, stopGrace)
 	if err != nil {
 		return false, fmt.Errorf("stop the node: %w", err)
 	}

@@ -70,10 +70,7 @@ func sweepOne(ctx context.Context, dir string) (bool, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	_, err = proc.Stop(ctx, func() ([]proc.ID, error) {
-		infos, err := proc.Marked(markVariable, id)
-		return proc.IDs(infos), err
-	}, 0)
+	_, err = proc.Stop(ctx, claim(id, dir).IDs, 0)
 	if err = errors.Join(err, nodedir.Remove(dir, id)); err != nil {
 		return false, err
 	}

@@ -101,21 +101,24 @@ func (c *capped) Write(p []byte) (int, error) {
 
 // changes is what a server did to its directory.
 type changes struct {
-	exclude []string        // patterns of what it wrote: no node should begin with another's
-	files   map[string]bool // all files that it wrote or changed
+	exclude []string        // patterns of what it made: no node should begin with another's
+	touched map[string]bool // files that the directory has and the server changed: nodes begin with the directory's
 }
 
 // changes compares a directory after a run with what it was before.
 func (t *tree) changes(after *tree) changes {
-	c := changes{files: map[string]bool{}}
+	c := changes{touched: map[string]bool{}}
 	var added []string
 	for name, f := range after.files {
-		was, had := t.files[name]
-		if had && was.sum == f.sum {
-			continue
+		switch was, had := t.files[name]; {
+		case !had:
+			added = append(added, name)
+		case was.sum == f.sum:
+		case ofOneRun(name):
+			added = append(added, name) // left by an earlier run
+		default:
+			c.touched[name] = true
 		}
-		c.files[name] = true
-		added = append(added, name)
 	}
 	added = append(added, after.special...)
 	for dir := range after.dirs {
@@ -125,7 +128,7 @@ func (t *tree) changes(after *tree) changes {
 	}
 	slices.Sort(added)
 	for _, name := range added {
-		if pattern := t.pattern(name, c.files); !covered(c.exclude, pattern) {
+		if pattern := t.pattern(name); !covered(c.exclude, pattern) {
 			c.exclude = append(c.exclude, pattern)
 		}
 	}
@@ -133,30 +136,32 @@ func (t *tree) changes(after *tree) changes {
 }
 
 // pattern is what leaves a path out, and others of its kind with it.
-func (t *tree) pattern(name string, wrote map[string]bool) string {
+func (t *tree) pattern(name string) string {
 	parts := strings.Split(name, "/")
 	for i := 1; i < len(parts); i++ {
 		dir := strings.Join(parts[:i], "/")
 		if !t.dirs[dir] {
 			return dir // a directory that the server made
 		}
-		if t.onlyWritten(dir, wrote) {
+		if t.empty(dir) {
 			return dir + "/**" // one that is there for it to write into
 		}
 	}
-	switch ext := path.Ext(name); ext {
-	case ".pid", ".log", ".lock", ".sock":
-		if _, had := t.files[name]; !had {
-			return path.Join(path.Dir(name), "*"+ext)
-		}
+	if ofOneRun(name) {
+		return path.Join(path.Dir(name), "*"+path.Ext(name))
 	}
 	return name
 }
 
-// onlyWritten tells whether the source has nothing in the directory that the server left as it was.
-func (t *tree) onlyWritten(dir string, wrote map[string]bool) bool {
+// ofOneRun tells by its name whether a file is about a single run of a process.
+func ofOneRun(name string) bool {
+	return slices.Contains([]string{".pid", ".log", ".lock", ".sock"}, path.Ext(name))
+}
+
+// empty tells whether the source has no file in the directory.
+func (t *tree) empty(dir string) bool {
 	for name := range t.files {
-		if strings.HasPrefix(name, dir+"/") && !wrote[name] {
+		if strings.HasPrefix(name, dir+"/") {
 			return false
 		}
 	}

@@ -6,4 +6,6 @@
 // share are patterns of the caller's, and edits of config files arrive as
 // finished bytes ([WriteFile]). Nothing here is made to last through a power
 // failure: a copy can be made again. But no file is ever seen half written.
+//
+// Start at [Copy]; mark.go is the proof that a directory is ours.
 package nodedir

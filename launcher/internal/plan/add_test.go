@@ -126,8 +126,8 @@ func TestAdd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// 4222 + 2000 is what node 1 has: node 3 gives way.
-	if got, want := layout(four), "4222 6222 | 5222 7222 | 6223 8223 | 7223 9223"; got != want {
+	// 4222 + 2000 is what node 1 has: node 3 gives method.
+	if got, want := layoutText(four), "4222 6222 | 5222 7222 | 6223 8223 | 7223 9223"; got != want {
 		t.Errorf("ports %s, want %s", got, want)
 	}
 	if len(four.Notes) != 2 || four.Notes[0] != `offset 1000: tcp port 6222 would be given to listener "b" of node 1 and to listener "a" of node 3; the ports of node 3 are moved by +1` {
@@ -225,7 +225,7 @@ func TestAddKeepsWhatWasChosen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := layout(three), "5000 6232 | 6000 7232 | 7000 8232"; got != want {
+	if got, want := layoutText(three), "5000 6232 | 6000 7232 | 7000 8232"; got != want {
 		t.Errorf("ports %s, want %s", got, want)
 	}
 	if env := three.node(3).Env; !slices.Contains(env, "X=1") || !slices.Contains(env, "Y=2") || !slices.Contains(env, "SIZE=70") {

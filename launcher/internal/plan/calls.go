@@ -6,8 +6,36 @@ import (
 	"onemore/launcher/internal/template"
 )
 
+// texts expands the texts and calls of one template. What is the same for all new nodes is expanded once.
+type texts struct {
+	t      *template.Template
+	shared map[string]string // expanded texts that are the same for all nodes; nil: they are not kept
+	grows  bool              // nodes are added one by one, so that each sees a larger cluster than the one before
+}
+
+// text expands a text for a node.
+func (x *texts) text(src string, d *template.Data) (string, error) {
+	if x.shared == nil || !x.t.SameForAll(src) {
+		return x.t.Expand(src, d)
+	}
+	if got, ok := x.shared[src]; ok {
+		return got, nil
+	}
+	got, err := x.t.Expand(src, d)
+	if err != nil {
+		return "", err
+	}
+	if !x.grows || !x.t.Reads(src, "Nodes") && !x.t.Reads(src, "N") && !x.t.Reads(src, "First") {
+		x.shared[src] = got
+	}
+	return got, nil
+}
+
+// isOn expands the when of something; the empty one is true.
+func (x *texts) isOn(when string, d *template.Data) (bool, error) { return isTrue(x.t, when, d) }
+
 // calls expands the calls that are made about a node. Those that need another member are left out where there is none.
-func (x *expander) calls(d *template.Data, calls []template.Call) ([]Call, error) {
+func (x *texts) calls(d *template.Data, calls []template.Call) ([]Call, error) {
 	var out []Call
 	for i := range calls {
 		c, err := x.call(d, &calls[i])
@@ -22,7 +50,7 @@ func (x *expander) calls(d *template.Data, calls []template.Call) ([]Call, error
 }
 
 // form expands the calls that form a new cluster: those on "first" are for the first node alone.
-func (x *expander) form(d *template.Data, first bool) ([]Call, error) {
+func (x *texts) form(d *template.Data, first bool) ([]Call, error) {
 	var out []Call
 	for i := range x.t.Form {
 		if x.t.Form[i].On == "first" && !first {
@@ -40,7 +68,7 @@ func (x *expander) form(d *template.Data, first bool) ([]Call, error) {
 }
 
 // oneCall is call for a place that may be empty.
-func (x *expander) oneCall(d *template.Data, c *template.Call) (*Call, error) {
+func (x *texts) oneCall(d *template.Data, c *template.Call) (*Call, error) {
 	if c.HTTP == "" && c.TCP == "" && len(c.Exec) == 0 {
 		return nil, nil
 	}
@@ -48,7 +76,7 @@ func (x *expander) oneCall(d *template.Data, c *template.Call) (*Call, error) {
 }
 
 // call expands one call; nil if it is not to be made.
-func (x *expander) call(d *template.Data, c *template.Call) (*Call, error) {
+func (x *texts) call(d *template.Data, c *template.Call) (*Call, error) {
 	if d.Peer == nil && x.t.NeedsPeer(c) {
 		return nil, nil
 	}
@@ -62,7 +90,7 @@ func (x *expander) call(d *template.Data, c *template.Call) (*Call, error) {
 	}
 	out.When = ""
 	for _, s := range []*string{
-		&out.HTTP, &out.Method, &out.Body, &out.User, &out.TCP, &out.Send, &out.Expect, &out.Refuse, &out.Number, &out.Count, &out.JSON,
+		&out.HTTP, &out.Method, &out.Body, &out.User, &out.TLS, &out.Cert, &out.Key, &out.TCP, &out.Send, &out.Expect, &out.Refuse, &out.Number, &out.Count, &out.JSON,
 	} {
 		if *s, err = x.text(*s, d); err != nil {
 			return nil, fmt.Errorf("call: %w", err)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -12,53 +13,55 @@ import (
 
 // expander turns a template and decided places into the nodes of a plan.
 type expander struct {
-	t       *template.Template
+	texts
+	membership
 	o       *Options
 	p       *Plan
-	present map[string]bool   // listeners that are on
-	base    template.Data     // what all nodes see alike
-	same    map[string]string // expanded texts that are the same for all new nodes; nil: may not be shared
-
-	formed []*template.Node // present nodes, in order of index
-	acting []*template.Node // those of them that run
-	fresh  []*template.Node // new nodes
+	enabled map[string]bool // listeners that are on
 }
 
-func newExpander(t *template.Template, o *Options, p *Plan, present map[string]bool) *expander {
-	x := &expander{t: t, o: o, p: p, present: present}
+func newExpander(t *template.Template, o *Options, p *Plan, enabled map[string]bool) *expander {
+	x := &expander{texts: texts{t: t, grows: o.Formed != nil}, o: o, p: p, enabled: enabled}
 	x.base = template.Data{
 		Cluster: o.Cluster, ID: o.ID, Secret: o.Secret, ClusterDir: p.Dir, Onemore: o.Onemore, Join: o.Join,
-		Param: o.Params, Tools: o.Tools,
+		Param: o.Params, Tools: o.Tools, Sources: template.Sources{Config: o.Config},
 	}
 	return x
 }
 
 // fill completes the plan: shared listeners and service of a new cluster, the calls of present nodes, and new nodes.
-func (x *expander) fill(seats []seated) error {
-	added := make([]Node, len(seats))
-	for i, at := range seats {
-		n, err := x.placed(at)
+func (x *expander) fill(slots []placedSlot) error {
+	added := make([]Node, len(slots))
+	for i, slot := range slots {
+		n, err := x.placed(slot)
 		if err != nil {
-			return fmt.Errorf("plan node %d: %w", at.index, err)
+			return fmt.Errorf("plan node %d: %w", slot.index, err)
 		}
 		added[i] = n
-		x.fresh = append(x.fresh, x.seen(&added[i]))
+		x.added = append(x.added, x.textNode(&added[i]))
 	}
 	for i := range x.p.Nodes {
-		seen := x.seen(&x.p.Nodes[i])
-		x.formed = append(x.formed, seen)
-		if x.o.Acting == nil || slices.Contains(x.o.Acting, seen.Index) {
-			x.acting = append(x.acting, seen)
+		node := x.textNode(&x.p.Nodes[i])
+		x.formed = append(x.formed, node)
+		if x.o.Acting == nil || slices.Contains(x.o.Acting, node.Index) {
+			x.running = append(x.running, node)
 		}
 	}
 	if x.o.Formed == nil {
-		x.acting = x.fresh
-		if err := x.shared(); err != nil {
+		x.running = x.added
+		if err := x.sharedListeners(); err != nil {
 			return err
 		}
 	}
 	for _, l := range x.p.Shared {
 		x.base.SharedPort = append(x.base.SharedPort, template.Port{Listener: l.Name, Host: l.Host, Port: l.Port})
+	}
+	if x.o.Formed == nil {
+		notes, err := x.placeNotes()
+		if err != nil {
+			return err
+		}
+		x.p.Notes = append(append(x.p.Notes, notes...), x.o.Config.Unread...)
 	}
 	if x.o.Formed == nil && len(x.t.Service.Command) > 0 {
 		if err := x.service(); err != nil {
@@ -67,17 +70,17 @@ func (x *expander) fill(seats []seated) error {
 	}
 	for i := range x.p.Nodes {
 		n := &x.p.Nodes[i]
-		err := x.refresh(n, x.formedData(i))
+		err := x.renewCalls(n, x.presentData(i, n.Added))
 		if err == nil && slices.Contains(x.o.Renew, n.Index) {
-			err = x.renew(n, x.formedData(i))
+			err = x.renew(n, x.presentData(i, n.Added))
 		}
 		if err != nil {
 			return fmt.Errorf("plan node %d: %w", x.p.Nodes[i].Index, err)
 		}
 	}
-	x.same = make(map[string]string)
+	x.texts.shared = make(map[string]string)
 	for i := range added {
-		if err := x.complete(&added[i], x.newData(i)); err != nil {
+		if err := x.complete(&added[i], x.addedData(i, x.o.Formed != nil)); err != nil {
 			return fmt.Errorf("plan node %d: %w", added[i].Index, err)
 		}
 	}
@@ -87,24 +90,24 @@ func (x *expander) fill(seats []seated) error {
 }
 
 // placed makes the part of a new node that does not depend on other nodes.
-func (x *expander) placed(at seated) (Node, error) {
+func (x *expander) placed(slot placedSlot) (Node, error) {
 	n := Node{
-		Index: at.index, NameIndex: at.nameIndex, Added: x.o.Formed != nil, Name: at.name, Host: at.host, Number: at.number,
-		Folder: x.p.folder(at.index), Source: x.o.source(at.index), Exclude: x.t.Copy.Exclude, Share: x.t.Copy.Share,
+		Index: slot.index, NameIndex: slot.nameIndex, Added: x.o.Formed != nil, Name: slot.name, Host: slot.host, Number: slot.number,
+		Folder: x.p.folder(slot.index), Source: x.o.source(slot.index), Exclude: x.t.Copy.Exclude, Share: x.t.Copy.Share,
 		Dirs: x.t.Copy.Dirs, Keep: x.t.Upgrade.Keep,
 	}
 	if n.Added {
 		n.Salt = x.o.Salt
 	}
 	if n.Keep == nil {
-		n.Keep = x.keep()
+		n.Keep = x.keptByUpgrade()
 	}
 	n.Dir = filepath.Join(n.Folder, x.t.Name)
 	n.Log = filepath.Join(n.Folder, "node.log")
-	n.Listeners = make([]Listener, 0, len(at.ports))
+	n.Listeners = make([]Listener, 0, len(slot.ports))
 	for i := range x.t.Listeners {
-		if l := &x.t.Listeners[i]; x.present[l.Name] {
-			planned, err := x.listener(l, at.host, at.ports[i])
+		if l := &x.t.Listeners[i]; x.enabled[l.Name] {
+			planned, err := x.listener(l, slot.host, slot.ports[i])
 			if err != nil {
 				return n, err
 			}
@@ -114,17 +117,17 @@ func (x *expander) placed(at seated) (Node, error) {
 	return n, nil
 }
 
-// copied says what of which source a node's directory is made of.
-func (x *expander) copied(n *Node) {
+// setSource says what of which source a node's directory is made of.
+func (x *expander) setSource(n *Node) {
 	n.Source, n.Exclude, n.Share, n.Dirs = x.o.source(n.Index), x.t.Copy.Exclude, x.t.Copy.Share, x.t.Copy.Dirs
 	n.Keep = x.t.Upgrade.Keep
 	if n.Keep == nil {
-		n.Keep = x.keep()
+		n.Keep = x.keptByUpgrade()
 	}
 }
 
-// keep is what an upgrade leaves as it is where the template does not say: data, and the files that are edited.
-func (x *expander) keep() []string {
+// keptByUpgrade is what an upgrade leaves as it is where the template does not say: data, and the files that are edited.
+func (x *expander) keptByUpgrade() []string {
 	keep := slices.Clone(x.t.Copy.Exclude)
 	for _, e := range x.t.Edits {
 		keep = append(keep, e.File)
@@ -135,13 +138,26 @@ func (x *expander) keep() []string {
 	for _, f := range x.t.Files {
 		keep = append(keep, f.Path)
 	}
+	for _, l := range x.t.Listeners {
+		if l.Value != "" {
+			keep = append(keep, l.File)
+		}
+	}
+	for _, p := range x.t.Places {
+		keep = append(keep, p.File)
+	}
+	for _, at := range x.o.Config.Elsewhere {
+		keep = append(keep, at.ToFile)
+	}
 	slices.Sort(keep)
 	return slices.Compact(keep)
 }
 
 func (x *expander) listener(l *template.Listener, host string, port int) (Listener, error) {
+	declared := x.o.Config.Listeners[l.Name]
 	out := Listener{
-		Name: l.Name, Protocols: l.Protocols, Host: host, Bind: host, Port: port, Optional: l.Optional, Derived: l.Derive != "",
+		Name: l.Name, Protocols: l.Protocols, Host: host, Bind: host, Port: port, Optional: l.Optional, Derived: l.Derive != "" && declared.Port == 0,
+		Scheme: cmp.Or(declared.Scheme, l.Scheme),
 	}
 	if l.Bind != "" {
 		out.Bind = l.Bind
@@ -153,7 +169,7 @@ func (x *expander) listener(l *template.Listener, host string, port int) (Listen
 	if l.URL == "" {
 		return out, nil
 	}
-	url, err := x.t.Expand(l.URL, template.URLData{Addr: out.URL, Host: out.Host, Port: port})
+	url, err := x.t.Expand(l.URL, x.urlData(&out))
 	if err != nil {
 		return out, fmt.Errorf("listener %q: %w", l.Name, err)
 	}
@@ -161,8 +177,15 @@ func (x *expander) listener(l *template.Listener, host string, port int) (Listen
 	return out, nil
 }
 
-// seen is what texts see of a planned node.
-func (x *expander) seen(n *Node) *template.Node {
+// urlData is what the texts of a planned listener see.
+func (x *expander) urlData(at *Listener) template.URLData {
+	return template.URLData{
+		Sources: x.base.Sources, Addr: net.JoinHostPort(at.Host, strconv.Itoa(at.Port)), Host: at.Host, Port: at.Port, Scheme: at.Scheme,
+	}
+}
+
+// textNode is what texts see of a planned node.
+func (x *expander) textNode(n *Node) *template.Node {
 	seen := &template.Node{
 		Index: n.Index, NameIndex: n.NameIndex, Number: n.Number, Name: n.Name, Salt: n.Salt, Host: n.Host, Dir: n.Dir, Folder: n.Folder,
 		Bin: x.o.Bin, Ports: make([]template.Port, len(n.Listeners)),
@@ -171,13 +194,13 @@ func (x *expander) seen(n *Node) *template.Node {
 		seen.Bin = own
 	}
 	for i, l := range n.Listeners {
-		seen.Ports[i] = template.Port{Listener: l.Name, Host: l.Host, Port: l.Port}
+		seen.Ports[i] = template.Port{Listener: l.Name, Host: l.Host, Port: l.Port, Scheme: l.Scheme, URL: l.URL}
 	}
 	return seen
 }
 
-// shared completes the shared listeners that the solver has placed.
-func (x *expander) shared() error {
+// sharedListeners completes the shared listeners that the solver has placed.
+func (x *expander) sharedListeners() error {
 	for i := range x.p.Shared {
 		placed := &x.p.Shared[i]
 		for j := range x.t.Shared {
@@ -195,8 +218,8 @@ func (x *expander) shared() error {
 
 func (x *expander) service() error {
 	d := x.base
-	d.Node = &template.Node{Host: x.fresh[0].Host, Bin: x.o.Bin}
-	d.N, d.Nodes, d.Seeds, d.First = len(x.fresh), x.fresh, x.fresh, x.fresh[0]
+	d.Node = &template.Node{Host: x.added[0].Host, Bin: x.o.Bin}
+	d.N, d.Nodes, d.Seeds, d.First = len(x.added), x.added, x.added, x.added[0]
 	command, err := x.t.ExpandArgs(x.t.Service.Command, &d)
 	if err != nil {
 		return err
@@ -207,43 +230,4 @@ func (x *expander) service() error {
 	}
 	x.p.Service = &Service{Command: command, Env: env, Log: filepath.Join(x.p.Dir, "service.log")}
 	return nil
-}
-
-// newData is what the texts of a new node see. A node that is added sees the members, the nodes that are added before
-// it, and itself: that is the cluster which it comes to.
-func (x *expander) newData(i int) *template.Data {
-	d := x.base
-	d.Node = x.fresh[i]
-	if x.o.Formed == nil {
-		d.Nodes, d.Seeds = x.fresh, x.fresh
-		d.Others = slices.Concat(x.fresh[:i], x.fresh[i+1:])
-	} else {
-		d.Adding = true
-		d.Nodes = slices.Concat(x.formed, x.fresh[:i+1])
-		slices.SortFunc(d.Nodes, func(a, b *template.Node) int { return a.Index - b.Index })
-		d.Others = slices.DeleteFunc(slices.Clone(d.Nodes), func(n *template.Node) bool { return n == d.Node })
-		d.Seeds = x.acting
-	}
-	x.among(&d)
-	return &d
-}
-
-// formedData is what the texts of a present node see.
-func (x *expander) formedData(i int) *template.Data {
-	d := x.base
-	d.Node, d.Nodes, d.Seeds = x.formed[i], x.formed, x.acting
-	d.Adding = x.p.Nodes[i].Added
-	d.Others = slices.Concat(x.formed[:i], x.formed[i+1:])
-	x.among(&d)
-	return &d
-}
-
-func (x *expander) among(d *template.Data) {
-	d.N, d.First = len(d.Nodes), d.Nodes[0]
-	for _, n := range x.acting {
-		if n != d.Node {
-			d.Peer = n
-			break
-		}
-	}
 }

@@ -4,44 +4,27 @@ import (
 	"maps"
 	"slices"
 
-	"onemore/launcher/internal/confedit"
 	"onemore/launcher/internal/template"
 )
 
-// text expands a text for a node.
-func (x *expander) text(src string, d *template.Data) (string, error) {
-	if x.same == nil || !x.t.SameForAll(src) {
-		return x.t.Expand(src, d)
-	}
-	if got, ok := x.same[src]; ok {
-		return got, nil
-	}
-	got, err := x.t.Expand(src, d)
-	if err != nil {
-		return "", err
-	}
-	// What an added node sees of the cluster grows with each.
-	if x.o.Formed == nil || !x.t.Reads(src, "Nodes") && !x.t.Reads(src, "N") && !x.t.Reads(src, "First") {
-		x.same[src] = got
-	}
-	return got, nil
-}
-
 // complete makes the rest of a new node.
 func (x *expander) complete(n *Node, d *template.Data) (err error) {
-	way := x.t.Join.Methods[x.o.Join]
-	if n.Edits, err = x.edits(d, x.t.Edits, way.Edits); err != nil {
+	method := x.t.Join.Methods[x.o.Join]
+	if n.Edits, err = x.allEdits(n, d, method.Edits); err != nil {
+		return err
+	}
+	if n.Joined, err = x.edits(d, method.Joined); err != nil {
 		return err
 	}
 	if n.Files, err = x.files(n, d); err != nil {
 		return err
 	}
-	if err := x.process(n, d); err != nil {
+	if err := x.processSettings(n, d); err != nil {
 		return err
 	}
 	first := !n.Added && d.First == d.Node
 	if !first {
-		if n.Join, err = x.calls(d, way.Calls); err != nil {
+		if n.Join, err = x.calls(d, method.Calls); err != nil {
 			return err
 		}
 	}
@@ -50,13 +33,13 @@ func (x *expander) complete(n *Node, d *template.Data) (err error) {
 			return err
 		}
 	}
-	return x.talk(n, d)
+	return x.nodeCalls(n, d)
 }
 
-// process makes how a node's process is started and stopped.
-func (x *expander) process(n *Node, d *template.Data) (err error) {
-	way := x.t.Join.Methods[x.o.Join]
-	if n.Env, err = x.environment(d, x.t.Environment, way.Environment, x.o.Env, x.o.Node[n.Index].Env); err != nil {
+// processSettings makes how a node's process is started and stopped.
+func (x *expander) processSettings(n *Node, d *template.Data) (err error) {
+	method := x.t.Join.Methods[x.o.Join]
+	if n.Env, err = x.environment(d, x.t.Environment, method.Environment, x.o.Env, x.o.Node[n.Index].Env); err != nil {
 		return err
 	}
 	if n.StartEnv, err = x.environment(d, x.t.Start.Environment, nil); err != nil {
@@ -78,25 +61,25 @@ func (x *expander) process(n *Node, d *template.Data) (err error) {
 
 // renew makes anew what an upgrade changes of a present node.
 func (x *expander) renew(n *Node, d *template.Data) (err error) {
-	x.copied(n)
+	x.setSource(n)
 	if n.Files, err = x.files(n, d); err != nil {
 		return err
 	}
-	return x.process(n, d)
+	return x.processSettings(n, d)
 }
 
-// refresh makes the calls of a present node anew: who acts has changed. What is on its disk stays as it was planned.
-func (x *expander) refresh(n *Node, d *template.Data) (err error) {
+// renewCalls makes the calls of a present node anew: who acts has changed. What is on its disk stays as it was planned.
+func (x *expander) renewCalls(n *Node, d *template.Data) (err error) {
 	if len(n.Join) > 0 || n.Added {
 		if n.Join, err = x.calls(d, x.t.Join.Methods[x.o.Join].Calls); err != nil {
 			return err
 		}
 	}
-	return x.talk(n, d)
+	return x.nodeCalls(n, d)
 }
 
-// talk makes the calls by which the keeper, and people, talk to a node.
-func (x *expander) talk(n *Node, d *template.Data) (err error) {
+// nodeCalls makes the calls by which the keeper, and people, talk to a node.
+func (x *expander) nodeCalls(n *Node, d *template.Data) (err error) {
 	lists := []struct {
 		to   *[]Call
 		from []template.Call
@@ -125,6 +108,11 @@ func (x *expander) talk(n *Node, d *template.Data) (err error) {
 	if n.Members.Call, err = x.oneCall(d, &x.t.Members.Call); err != nil {
 		return err
 	}
+	if n.Members.Call == nil {
+		if n.Members.Call, err = x.oneCall(d, &x.t.Members.Otherwise); err != nil {
+			return err
+		}
+	}
 	if n.Staged, err = x.oneCall(d, &x.t.Start.Staged); err != nil {
 		return err
 	}
@@ -139,101 +127,26 @@ func (x *expander) talk(n *Node, d *template.Data) (err error) {
 		}
 		n.Client = append(n.Client, line)
 	}
-	return nil
-}
-
-// edits expands edits, those of one file that follow each other as one.
-func (x *expander) edits(d *template.Data, lists ...[]template.Edit) ([]FileEdit, error) {
-	var out []FileEdit
-	for i := range lists {
-		for j := range lists[i] {
-			e := &lists[i][j]
-			if on, err := x.isOn(e.When, d); err != nil || !on {
-				if err != nil {
-					return nil, err
-				}
-				continue
-			}
-			list, err := x.values(e, d)
-			if err != nil {
-				return nil, err
-			}
-			if last := len(out) - 1; last >= 0 && out[last].File == e.File && out[last].Format == e.Format && out[last].IfExists == e.IfExists {
-				out[last].Edits = append(out[last].Edits, list...)
-				continue
-			}
-			out = append(out, FileEdit{File: e.File, Format: e.Format, Edits: list, IfExists: e.IfExists})
-		}
-	}
-	return out, nil
-}
-
-func (x *expander) values(e *template.Edit, d *template.Data) ([]confedit.Edit, error) {
-	list := make([]confedit.Edit, 0, len(e.Set)+len(e.Raw)+len(e.Present))
-	for _, part := range []struct {
-		values       map[string]string
-		raw, present bool
-	}{{e.Set, false, false}, {e.Raw, true, false}, {e.Present, false, true}} {
-		for key, src := range part.values {
-			value, err := x.text(src, d)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, confedit.Edit{Key: key, Value: value, Raw: part.raw, Present: part.present})
-		}
-	}
-	for _, pattern := range e.Unset {
-		list = append(list, confedit.Edit{Key: pattern, Unset: true})
-	}
-	slices.SortFunc(list, func(a, b confedit.Edit) int {
-		if a.Key < b.Key {
-			return -1
-		}
-		return 1
-	})
-	return list, nil
-}
-
-// files are the template's own, for a node that has no source, those that it writes into every node, and what people
-// lay over both.
-func (x *expander) files(n *Node, d *template.Data) ([]File, error) {
-	var out []File
-	if n.Source == "" {
-		for _, f := range x.t.Own {
-			mode, err := f.Perm()
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, File{Path: f.Path, Text: f.Text, Mode: mode})
-		}
-	}
-	for _, f := range x.t.Files {
-		mode, err := f.Perm()
-		if err != nil {
-			return nil, err
-		}
-		text, err := x.text(f.Text, d)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, File{Path: f.Path, Text: text, Mode: mode})
-	}
-	return slices.Concat(out, x.o.Files, x.o.Node[n.Index].Files), nil
+	n.ClientEnv, err = x.environment(d, x.t.Client.Environment, nil)
+	return err
 }
 
 // environment expands the texts of the template and of the way to join, and lays what people gave over them.
-func (x *expander) environment(d *template.Data, texts, way map[string]string, given ...map[string]string) ([]string, error) {
-	env := make(map[string]string, len(texts)+len(way))
-	for _, m := range []map[string]string{texts, way} {
+func (x *expander) environment(d *template.Data, texts, method map[string]string, overrides ...map[string]string) ([]string, error) {
+	env := make(map[string]string, len(texts)+len(method))
+	for _, m := range []map[string]string{texts, method} {
 		for key, src := range m {
 			value, err := x.text(src, d)
 			if err != nil {
 				return nil, err
 			}
+			if value == "" && src != "" {
+				continue // a text that says nothing is no variable
+			}
 			env[key] = value
 		}
 	}
-	for _, m := range given {
+	for _, m := range overrides {
 		maps.Copy(env, m)
 	}
 	var out []string
@@ -242,8 +155,4 @@ func (x *expander) environment(d *template.Data, texts, way map[string]string, g
 	}
 	slices.Sort(out)
 	return out, nil
-}
-
-func (x *expander) isOn(when string, d *template.Data) (bool, error) {
-	return isTrue(x.t, when, d)
 }

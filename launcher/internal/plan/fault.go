@@ -24,17 +24,17 @@ func (l Link) harmless() bool { return !l.Block && l.Delay.Duration == 0 && l.Dr
 // Faults are the calls by which each node of the formed cluster o.Formed is made to treat what it sends as links say, and all
 // else as usual. A link that is not given, or is harmless, is as usual. The template must have a [fault].
 func Faults(t *template.Template, o Options, links []Link) (map[int][]Call, error) {
-	o, err := o.settle(t)
+	t, o, err := o.resolve(t)
 	if err != nil {
 		return nil, err
 	}
 	p := &Plan{Cluster: o.Cluster, ID: o.ID, Template: t.Name, Dir: o.Dir}
-	p.follow(o.Formed)
+	p.adopt(o.Formed)
 	x := newExpander(t, &o, p, nil)
 	for i := range p.Nodes {
-		x.formed = append(x.formed, x.seen(&p.Nodes[i]))
+		x.formed = append(x.formed, x.textNode(&p.Nodes[i]))
 	}
-	x.acting = x.formed
+	x.running = x.formed
 	for _, l := range p.Shared {
 		x.base.SharedPort = append(x.base.SharedPort, template.Port{Listener: l.Name, Host: l.Host, Port: l.Port})
 	}
@@ -75,7 +75,7 @@ func (x *expander) faultsOf(i int, links []Link) ([]Call, error) {
 		if l.harmless() {
 			from = &x.t.Fault.Clear
 		}
-		d := x.formedData(i)
+		d := x.presentData(i, x.p.Nodes[i].Added)
 		d.Fault = faultText(l, groups[l])
 		c, err := x.call(d, from)
 		if err != nil {

@@ -16,8 +16,10 @@ import (
 
 var update = flag.Bool("update", false, "write the golden plans anew")
 
-// goldenOptions are the same for every template, so that a template that is new is covered without a word here.
-func goldenOptions(t *template.Template, nodes ...int) Options {
+// goldenOptions are the same for every template, so that a template that is new is covered without a word here. What a
+// source says that a template can't do without is in testdata/sources.
+func goldenOptions(tt *testing.T, t *template.Template, nodes ...int) Options {
+	tt.Helper()
 	o := Options{
 		Cluster: "default", ID: "0123456789abcdef", Secret: "00112233445566778899aabbccddeeff", Dir: "/home/u/.local/state/onemore/default",
 		Nodes: nodes, Onemore: "/usr/local/bin/onemore", Tools: map[string]string{},
@@ -30,6 +32,10 @@ func goldenOptions(t *template.Template, nodes ...int) Options {
 	}
 	if t.Copy.Source == "required" {
 		o.Source = "/home/u/" + t.Name
+		var err error
+		if o.Config, err = t.ReadConfig(os.DirFS(filepath.Join("testdata", "sources", t.Name)), o.Source, nil); err != nil {
+			tt.Fatal(err)
+		}
 	}
 	return o
 }
@@ -50,7 +56,7 @@ func TestGoldenPlans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			three, err := Make(tpl, goldenOptions(tpl, 1, 2, 3), h)
+			three, err := Make(tpl, goldenOptions(t, tpl, 1, 2, 3), h)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,50 +13,62 @@ import (
 // nodes are made anew, for the members that are Acting). The template is one that Parse gave. The error is a *Refusal, a
 // *PortError, or several of them joined.
 func Make(t *template.Template, o Options, h Host) (*Plan, error) {
-	o, err := o.settle(t)
+	config := o.Config
+	if o.Formed != nil {
+		config = o.Formed.Options.Config
+	}
+	t, o, err := o.resolve(t)
 	if err != nil {
 		return nil, err
 	}
 	p := &Plan{
 		Cluster: o.Cluster, ID: o.ID, Template: t.Name, Dir: o.Dir, Staged: t.Start.Order == "staged", Options: o,
 	}
+	p.Options.Config = config
 	p.Options.Nodes, p.Options.Formed, p.Options.Acting, p.Options.Renew, p.Options.Places = nil, nil, nil, nil, nil
-	present, err := presentListeners(t, &o)
+	enabled, err := enabledListeners(t, &o)
 	if err != nil {
 		return nil, err
 	}
 	if o.Formed != nil {
-		p.follow(o.Formed)
+		p.adopt(o.Formed)
 	}
-	seats, err := p.layOut(t, &o, h, present)
+	slots, err := p.layOut(t, &o, h, enabled)
 	if err != nil {
 		return nil, err
 	}
-	x := newExpander(t, &o, p, present)
-	return p, x.fill(seats)
+	p.Inherit = InheritOf(t, &o)
+	p.noteLeftOut(&o, h)
+	x := newExpander(t, &o, p, enabled)
+	return p, x.fill(slots)
 }
 
-// follow takes over what a formed cluster is.
-func (p *Plan) follow(f *Plan) {
+// adopt takes over what a formed cluster is.
+func (p *Plan) adopt(f *Plan) {
 	p.Offset, p.Shift, p.NumberShift, p.Block = f.Offset, f.Shift, f.NumberShift, f.Block
 	p.Shared, p.Service = f.Shared, f.Service
 	p.Nodes, p.Notes = slices.Clone(f.Nodes), slices.Clone(f.Notes)
 }
 
-// presentListeners tells which listeners the options leave on, by name.
-func presentListeners(t *template.Template, o *Options) (map[string]bool, error) {
-	present := make(map[string]bool, len(t.Listeners)+len(t.Shared))
-	data := template.WhenData{Cluster: o.Cluster, Join: o.Join, Param: o.Params}
+// enabledListeners tells which listeners the options leave on, by name.
+func enabledListeners(t *template.Template, o *Options) (map[string]bool, error) {
+	enabled := make(map[string]bool, len(t.Listeners)+len(t.Shared))
+	data := o.whenData()
 	for _, list := range [][]template.Listener{t.Listeners, t.Shared} {
 		for i := range list {
 			on, err := isTrue(t, list[i].When, data)
 			if err != nil {
 				return nil, fmt.Errorf("plan listener %q: %w", list[i].Name, err)
 			}
-			present[list[i].Name] = on && (!list[i].IfDeclared || o.Declared[list[i].Name] > 0)
+			declared := o.Config.Listeners[list[i].Name]
+			enabled[list[i].Name] = on && !declared.Off && (!list[i].IfDeclared || declared.Port > 0)
 		}
 	}
-	return present, nil
+	return enabled, nil
+}
+
+func (o *Options) whenData() template.WhenData {
+	return template.WhenData{Sources: template.Sources{Config: o.Config}, Cluster: o.Cluster, Join: o.Join, Param: o.Params}
 }
 
 // isTrue expands a when; the empty one is true.
@@ -74,28 +86,28 @@ func isTrue(t *template.Template, when string, data any) (bool, error) {
 	return got == "true", nil
 }
 
-// seated is a new node whose place is decided.
-type seated struct {
-	*seat
+// placedSlot is a new node whose place is decided.
+type placedSlot struct {
+	*nodeSlot
 	ports []int // by the template's listeners
 }
 
 // layOut decides names, addresses and ports of the new nodes.
-func (p *Plan) layOut(t *template.Template, o *Options, h Host, present map[string]bool) ([]seated, error) {
+func (p *Plan) layOut(t *template.Template, o *Options, h Host, enabled map[string]bool) ([]placedSlot, error) {
 	if len(o.Nodes) == 0 {
 		return nil, nil
 	}
-	s, err := newSolver(t, o, h, present)
+	s, err := newSolver(t, o, h, enabled)
 	if err != nil {
 		return nil, err
 	}
 	for _, index := range slices.Sorted(slices.Values(o.Nodes)) {
-		s.seats = append(s.seats, newSeat(t, o, index))
+		s.slots = append(s.slots, newSlot(t, o, index))
 	}
 	if o.Formed != nil {
 		return p.layOutMore(t, o, s)
 	}
-	if p.NumberShift, err = s.numbers(o, func(shift int) error { return s.nameSeats(t, o, shift, 0) }); err != nil {
+	if p.NumberShift, err = s.numbers(o, func(shift int) error { return s.nameSlots(t, o, shift, 0) }); err != nil {
 		return nil, err
 	}
 	c, notes, err := s.solve(o)
@@ -104,47 +116,47 @@ func (p *Plan) layOut(t *template.Template, o *Options, h Host, present map[stri
 	}
 	p.Offset, p.Shift, p.Block, p.Notes = c.offset, c.shift, c.block, notes
 	for i := range s.shared {
-		p.Shared = append(p.Shared, Listener{Name: s.shared[i].name, Host: s.seats[0].host, Port: s.shared[i].sharedPort(c)})
+		p.Shared = append(p.Shared, Listener{Name: s.shared[i].name, Host: s.slots[0].host, Port: s.shared[i].sharedPort(c)})
 	}
 	if c.block != 0 {
-		if err := s.nameSeats(t, o, p.NumberShift, c.block); err != nil {
+		if err := s.nameSlots(t, o, p.NumberShift, c.block); err != nil {
 			return nil, err
 		}
 	}
-	return s.settled(c), p.uniqueNames(s.seats)
+	return s.placed(c), p.uniqueNames(s.slots)
 }
 
 // layOutMore places nodes that come to a formed cluster, one by one, so that none moves what is there.
-func (p *Plan) layOutMore(t *template.Template, o *Options, s *solver) ([]seated, error) {
+func (p *Plan) layOutMore(t *template.Template, o *Options, s *solver) ([]placedSlot, error) {
 	for _, l := range p.Shared {
-		s.keep(l, fmt.Sprintf("listener %q of the cluster", l.Name))
+		s.occupy(l, fmt.Sprintf("listener %q of the cluster", l.Name))
 	}
 	for i := range p.Nodes {
 		for _, l := range p.Nodes[i].Listeners {
-			s.keep(l, fmt.Sprintf("listener %q of node %d", l.Name, p.Nodes[i].Index))
+			s.occupy(l, fmt.Sprintf("listener %q of node %d", l.Name, p.Nodes[i].Index))
 		}
 	}
 	s.shared = nil
-	at := candidate{offset: p.Offset, shift: p.Shift, block: p.Block}
-	all := s.seats
+	at := layout{offset: p.Offset, shift: p.Shift, block: p.Block}
+	all := s.slots
 	if err := s.tooMany(len(p.Nodes) + len(all)); err != nil {
 		return nil, err
 	}
-	var done []seated
+	var done []placedSlot
 	for _, one := range all {
-		s.seats = []*seat{one}
-		if err := s.nameSeats(t, o, p.NumberShift, p.Block); err != nil {
+		s.slots = []*nodeSlot{one}
+		if err := s.nameSlots(t, o, p.NumberShift, p.Block); err != nil {
 			return nil, err
 		}
-		c, notes, err := s.nudge(o, at)
+		c, notes, err := s.displace(o, at)
 		if err != nil {
 			return nil, err
 		}
 		p.Notes = append(p.Notes, notes...)
-		placed := s.settled(c)[0]
-		for i := range s.lines {
-			if l := &s.lines[i]; !l.off {
-				s.keep(Listener{Name: l.name, Bind: bindOf(l, one), Port: placed.ports[i], Protocols: t.Listeners[i].Protocols}, s.whose(one, i))
+		placed := s.placed(c)[0]
+		for i := range s.rules {
+			if l := &s.rules[i]; !l.disabled {
+				s.occupy(Listener{Name: l.name, Bind: bindOf(l, one), Port: placed.ports[i], Protocols: t.Listeners[i].Protocols}, explainer{s}.describeListener(one, i))
 			}
 		}
 		done = append(done, placed)
@@ -152,48 +164,48 @@ func (p *Plan) layOutMore(t *template.Template, o *Options, s *solver) ([]seated
 	return done, p.uniqueNames(all)
 }
 
-// keep takes the ports of what is there already out of the search.
-func (s *solver) keep(l Listener, who string) {
-	s.there = append(s.there, owned{l, who})
+// occupy takes the ports of what is there already out of the search.
+func (s *solver) occupy(l Listener, owner string) {
+	s.existing = append(s.existing, existingListener{l, owner})
 	for _, proto := range l.Protocols {
 		s.formed.add(protoIndex(proto), l.Bind, l.Port)
 	}
 }
 
-func bindOf(l *line, at *seat) string {
+func bindOf(l *listenerRule, slot *nodeSlot) string {
 	if l.bind != "" {
 		return l.bind
 	}
-	return at.host
+	return slot.host
 }
 
-func newSeat(t *template.Template, o *Options, index int) *seat {
-	at := &seat{index: index}
+func newSlot(t *template.Template, o *Options, index int) *nodeSlot {
+	slot := &nodeSlot{index: index}
 	if !o.Spread {
-		at.host = o.Host
-		at.plain, _ = plainHost(o.Host)
+		slot.host = o.Host
+		slot.plain, _ = plainHost(o.Host)
 	}
 	if set := o.Node[index].Set; len(set) > 0 {
-		at.fixed = make([]int, len(t.Listeners))
+		slot.fixed = make([]int, len(t.Listeners))
 		for i, l := range t.Listeners {
-			at.fixed[i] = set[l.Name]
+			slot.fixed[i] = set[l.Name]
 		}
 	}
-	return at
+	return slot
 }
 
-// nameSeats gives the seats their names at a shift of the numbers in them.
-func (s *solver) nameSeats(t *template.Template, o *Options, shift, block int) error {
-	for _, at := range s.seats {
-		s.place(at, candidate{block: block})
-		at.nameIndex = at.index + shift
+// nameSlots gives the slots their names at a shift of the numbers in them.
+func (s *solver) nameSlots(t *template.Template, o *Options, shift, block int) error {
+	for _, slot := range s.slots {
+		s.setAddress(slot, layout{block: block})
+		slot.nameIndex = slot.index + shift
 		name, err := t.Expand(t.Node.Name, template.NameData{
-			Index: at.index, NameIndex: at.nameIndex, Host: at.host, Cluster: o.Cluster, Param: o.Params,
+			Index: slot.index, NameIndex: slot.nameIndex, Host: slot.host, Cluster: o.Cluster, Param: o.Params,
 		})
 		if err != nil {
-			return fmt.Errorf("plan node %d: %w", at.index, err)
+			return fmt.Errorf("plan node %d: %w", slot.index, err)
 		}
-		at.name, at.number = name, NumberIn(name)
+		slot.name, slot.number = name, NumberIn(name)
 	}
 	return nil
 }
@@ -218,26 +230,26 @@ func NumberIn(name string) int {
 	return n
 }
 
-func (p *Plan) uniqueNames(seats []*seat) error {
-	byName := make(map[string]int, len(p.Nodes)+len(seats))
+func (p *Plan) uniqueNames(slots []*nodeSlot) error {
+	byName := make(map[string]int, len(p.Nodes)+len(slots))
 	for i := range p.Nodes {
 		byName[p.Nodes[i].Name] = p.Nodes[i].Index
 	}
-	for _, at := range seats {
-		if other, ok := byName[at.name]; ok {
-			return &Refusal{Text: fmt.Sprintf("nodes %d and %d would both be called %q; node.name of the template must tell them apart", other, at.index, at.name)}
+	for _, slot := range slots {
+		if other, ok := byName[slot.name]; ok {
+			return &Refusal{Text: fmt.Sprintf("nodes %d and %d would both be called %q; node.name of the template must tell them apart", other, slot.index, slot.name)}
 		}
-		byName[at.name] = at.index
+		byName[slot.name] = slot.index
 	}
 	return nil
 }
 
-// settled gives the seats with the ports of a candidate.
-func (s *solver) settled(c candidate) []seated {
-	list := make([]seated, 0, len(s.seats))
-	for _, at := range s.seats {
-		s.place(at, c)
-		list = append(list, seated{at, slices.Clone(s.ports(at, c))})
+// placed gives the slots with the ports of a layout.
+func (s *solver) placed(c layout) []placedSlot {
+	list := make([]placedSlot, 0, len(s.slots))
+	for _, slot := range s.slots {
+		s.setAddress(slot, c)
+		list = append(list, placedSlot{slot, slices.Clone(s.ports(slot, c))})
 	}
 	return list
 }

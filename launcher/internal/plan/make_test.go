@@ -49,8 +49,8 @@ func used(ports ...int) (list []Port) {
 	return list
 }
 
-// layout writes the ports of a plan as "1883 8883 | 2883 9883".
-func layout(p *Plan) string {
+// layoutText writes the ports of a plan as "1883 8883 | 2883 9883".
+func layoutText(p *Plan) string {
 	var nodes []string
 	for _, n := range p.Nodes {
 		var ports []string
@@ -93,7 +93,9 @@ func TestPorts(t *testing.T) {
 		{name: "a used port on one address matters to a listener on all", listeners: "a port=1883 @0.0.0.0", n: 2,
 			used: []Port{{"tcp", "127.0.0.2", 2883}}, want: "1883 | 2884"},
 		{name: "set moves the base", listeners: "a port=1883; b port=8083", n: 2, options: func(o *Options) { o.Set = map[string]int{"a": 2000} }, want: "2000 8083 | 3000 9083"},
-		{name: "declared is the base", listeners: "a port=1883; b port=8083", n: 2, options: func(o *Options) { o.Declared = map[string]int{"a": 1000, "b": 2500} },
+		{name: "declared is the base", listeners: "a port=1883; b port=8083", n: 2, options: func(o *Options) {
+			o.Config = &template.Config{Listeners: map[string]template.Declared{"a": {Port: 1000}, "b": {Port: 2500}}}
+		},
 			want: "1000 2500 | 2000 3500"},
 		{name: "a node of its own", listeners: "a port=1883; b derive=a+1", n: 2,
 			options: func(o *Options) { o.Node = map[int]NodeOptions{2: {Set: map[string]int{"a": 7}}} }, want: "1883 1884 | 7 8"},
@@ -127,7 +129,7 @@ func TestPorts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := layout(p); got != tt.want {
+			if got := layoutText(p); got != tt.want {
 				t.Errorf("ports %s\nwant  %s\nnotes %q", got, tt.want, p.Notes)
 			}
 			if notes := strings.Join(p.Notes, "\n"); !strings.Contains(notes, tt.note) || (tt.note == "" && notes != "" && len(tt.used) == 0) {

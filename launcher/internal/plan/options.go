@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+
+	"onemore/launcher/internal/template"
 )
 
 // DefaultOffset is the step between the ports of neighbouring nodes, where it works.
@@ -43,18 +45,21 @@ type Options struct {
 	Offset int    `json:"offset,omitempty"` // 0: DefaultOffset, or the nearest that works; else kept, or refused
 	Base   Base   `json:"base,omitzero"`
 
-	Set      map[string]int    `json:"set,omitempty"`      // listener → port of node 1, or of a shared listener
-	Declared map[string]int    `json:"declared,omitempty"` // listener → port that the source's config has; Set wins
-	Params   map[string]string `json:"params,omitempty"`
-	Join     string            `json:"join,omitempty"` // "" is the template's default
+	Set    map[string]int    `json:"set,omitempty"` // listener → port of node 1, or of a shared listener
+	Params map[string]string `json:"params,omitempty"`
+	Join   string            `json:"join,omitempty"` // "" is the template's default
+	// Config is what the source's config files say (template.ReadConfig); nil without a source: the template's own files count.
+	Config *template.Config `json:"config,omitempty"`
 
-	Env     map[string]string   `json:"env,omitempty"`
-	Source  string              `json:"source,omitempty"` // absolute
-	Bin     string              `json:"bin,omitempty"`    // absolute
-	Tools   map[string]string   `json:"tools,omitempty"`  // program.needs → absolute
-	Onemore string              `json:"onemore"`          // the onemore executable, absolute
-	Node    map[int]NodeOptions `json:"node,omitempty"`   // by index
-	Files   []File              `json:"files,omitempty"`  // laid over the copy and the template's own, verbatim
+	Env map[string]string `json:"env,omitempty"`
+	// CleanEnv keeps all but a few variables of who makes the cluster from its processes: Inherit.Clean.
+	CleanEnv bool                `json:"clean_env,omitempty"`
+	Source   string              `json:"source,omitempty"` // absolute
+	Bin      string              `json:"bin,omitempty"`    // absolute
+	Tools    map[string]string   `json:"tools,omitempty"`  // program.needs → absolute
+	Onemore  string              `json:"onemore"`          // the onemore executable, absolute
+	Node     map[int]NodeOptions `json:"node,omitempty"`   // by index
+	Files    []File              `json:"files,omitempty"`  // laid over the copy and the template's own, verbatim
 }
 
 // NodeOptions are what one node has apart from the others.
@@ -116,6 +121,8 @@ type Host struct {
 	Used []Port
 	// EphemeralLow to EphemeralHigh is the range from which the kernel takes ports for outgoing connections; 0: unknown.
 	EphemeralLow, EphemeralHigh int
+	// Variables are the names of the environment that the cluster's processes would inherit.
+	Variables []string
 }
 
 // Port is one port of one address. The Host "0.0.0.0", "::" or "" stands for all addresses.

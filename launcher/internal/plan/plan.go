@@ -2,7 +2,11 @@
 // and their order. It is pure: no I/O, no clock, no randomness; the host's view, the secret and the ids are given to it,
 // and the same input gives the same Plan.
 //
-// Start at Make. A Plan is fully expanded: the keeper carries it out without knowing a template.
+// It is not the order in which an `up` acts, and it carries nothing out: a Plan is fully expanded, so that the keeper runs it
+// without knowing a template.
+//
+// Start at Make, which first lets a solver find a layout of the ports (solver.go: what is checked; search.go: which layouts
+// are tried; explain.go: why one does not work), and then expands the texts of the template for each node (expand.go).
 package plan
 
 import (
@@ -28,8 +32,9 @@ type Plan struct {
 	Shared  []Listener `json:"shared,omitempty"`
 	Service *Service   `json:"service,omitempty"`
 	Nodes   []Node     `json:"nodes"`
+	Inherit Inherit    `json:"inherit,omitzero"`
 	Notes   []string   `json:"notes,omitempty"` // what people should know: "offset 1000 makes … collide; 1001 is used"
-	// Options are what the plan was made from, so that nodes can be added to it later in the same way.
+	// Options are what the plan was made from, so that nodes can be added to it later in the same method.
 	Options Options `json:"options"`
 }
 
@@ -58,6 +63,7 @@ type Node struct {
 	Dirs      []string   `json:"dirs,omitempty"`
 	Listeners []Listener `json:"listeners"`
 	Edits     []FileEdit `json:"edits,omitempty"`
+	Joined    []FileEdit `json:"joined,omitempty"` // made when the node has become a member
 	Files     []File     `json:"files,omitempty"`
 	Env       []string   `json:"env,omitempty"`       // K=V, sorted
 	StartEnv  []string   `json:"start_env,omitempty"` // likewise, for the command below alone; Env wins
@@ -76,6 +82,7 @@ type Node struct {
 	Stop      Stop       `json:"stop"`
 	Ctl       []string   `json:"ctl,omitempty"`
 	Client    []string   `json:"client,omitempty"`
+	ClientEnv []string   `json:"client_env,omitempty"` // K=V, sorted; what clients need besides addresses
 }
 
 // Call is an expanded template.Call and the node in whose directory and environment an Exec of it runs.
@@ -92,6 +99,7 @@ type Listener struct {
 	Bind      string   `json:"bind"` // what the server binds: Host, or 0.0.0.0
 	Port      int      `json:"port"`
 	URL       string   `json:"url"`
+	Scheme    string   `json:"scheme,omitempty"` // of the source\'s value, or the template\'s
 	Optional  bool     `json:"optional,omitempty"`
 	Derived   bool     `json:"derived,omitempty"`
 }
@@ -109,6 +117,10 @@ type File struct {
 	Path string `json:"path"`
 	Text string `json:"text"`
 	Mode uint32 `json:"mode"`
+	// Existing says what becomes of a file that the source has there: "" replaces it, "keep" leaves it, "merge" adds the
+	// values of Text, which is of Format, that it does not have.
+	Existing string `json:"existing,omitempty"`
+	Format   string `json:"format,omitempty"`
 }
 
 // Ready is how the keeper knows that a node serves.

@@ -20,52 +20,52 @@ func spreadHost(block, index int) string {
 	return "127.0." + strconv.Itoa(block) + "." + strconv.Itoa(index)
 }
 
-// solve gives the first candidate that works, by the options' wish, and what people should know about it.
-func (s *solver) solve(o *Options) (candidate, []string, error) {
-	if s.spread && s.seats[len(s.seats)-1].index > perBlock {
-		return candidate{}, nil, &Refusal{Text: fmt.Sprintf("an address per node reaches to node %d", perBlock), Hint: "leave --spread out"}
+// solve gives the first layout that works, by the options' wish, and what people should know about it.
+func (s *solver) solve(o *Options) (layout, []string, error) {
+	if s.spread && s.slots[len(s.slots)-1].index > perBlock {
+		return layout{}, nil, &Refusal{Text: fmt.Sprintf("an address per node reaches to node %d", perBlock), Hint: "leave --spread out"}
 	}
-	if err := s.tooMany(len(s.seats)); err != nil {
-		return candidate{}, nil, err
+	if err := s.tooMany(len(s.slots)); err != nil {
+		return layout{}, nil, err
 	}
-	if bad := s.rooted(o); bad.kind != fine {
-		return candidate{}, nil, s.refusal(bad, o)
+	if bad := s.checkUnmovable(o); bad.kind != noConflict {
+		return layout{}, nil, explainer{s}.refusal(bad, o)
 	}
-	first := candidate{offset: o.Offset, shift: o.Base.Shift}
+	first := layout{offset: o.Offset, shift: o.Base.Shift}
 	if first.offset == 0 && !s.spread {
 		first.offset = DefaultOffset
 	}
 	strict := o.Offset == 0 // what the user gave is not second-guessed
 	wanted := s.check(first, strict)
-	if wanted.kind == fine {
+	if wanted.kind == noConflict {
 		return first, nil, nil
 	}
 	for _, strict := range []bool{true, false} {
 		s.work = 0
-		for c := range s.candidates(o, strict) {
+		for c := range s.layouts(o, strict) {
 			if s.work > workLimit {
 				break
 			}
-			if s.check(c, strict).kind != fine {
+			if s.check(c, strict).kind != noConflict {
 				continue
 			}
 			if c == first { // only the ephemeral range spoke against it
-				return c, []string{s.describe(wanted) + "; no way around it was found"}, nil
+				return c, []string{explainer{s}.describeConflict(wanted) + "; no way around it was found"}, nil
 			}
-			return c, []string{s.note(wanted, first, c)}, nil
+			return c, []string{explainer{s}.note(wanted, first, c)}, nil
 		}
 	}
-	if wanted.kind == ephemeral {
+	if wanted.kind == inEphemeralRange {
 		wanted = s.check(first, false)
 	}
-	return candidate{}, nil, s.refusal(wanted, o)
+	return layout{}, nil, explainer{s}.refusal(wanted, o)
 }
 
 // tooMany refuses what the number of ports alone rules out, before any port is looked at.
 func (s *solver) tooMany(nodes int) error {
 	each := 0
-	for i := range s.lines {
-		if !s.lines[i].off {
+	for i := range s.rules {
+		if !s.rules[i].disabled {
 			each++
 		}
 	}
@@ -75,18 +75,18 @@ func (s *solver) tooMany(nodes int) error {
 	return nil
 }
 
-// rooted looks at the ports that no offset moves, where no other base may be tried: those of node 1, of shared lines and
-// of lines that come from numbers. If somebody holds one, that is the answer.
-func (s *solver) rooted(o *Options) trouble {
-	c := candidate{offset: o.Offset, shift: o.Base.Shift}
-	for n, at := range s.seats {
+// checkUnmovable looks at the ports that no offset moves, where no other base may be tried: those of node 1, of shared rules and
+// of rules that come from numbers. If somebody holds one, that is the answer.
+func (s *solver) checkUnmovable(o *Options) conflict {
+	c := layout{offset: o.Offset, shift: o.Base.Shift}
+	for n, slot := range s.slots {
 		if s.spread && n == 0 {
-			s.place(at, c)
+			s.setAddress(slot, c)
 		}
 		for i := range s.shared {
 			if l := &s.shared[i]; n == 0 && (!o.Base.Auto || l.pinned) {
-				if bad := s.heldAt(l, l.where(at), l.sharedPort(c)); bad.kind != fine {
-					bad.line, bad.with = i, c
+				if bad := s.heldAt(l, l.address(slot), l.sharedPort(c)); bad.kind != noConflict {
+					bad.rule, bad.with = i, c
 					return bad
 				}
 			}
@@ -94,48 +94,48 @@ func (s *solver) rooted(o *Options) trouble {
 		if s.spread {
 			continue // another block may be tried for all
 		}
-		row := s.ports(at, c)
-		for i := range s.lines {
-			l := &s.lines[i]
-			moves := !l.still && (o.Base.Auto && !l.pinned || at.index != 1) && (at.fixed == nil || at.fixed[i] == 0)
-			if l.off || moves {
+		row := s.ports(slot, c)
+		for i := range s.rules {
+			l := &s.rules[i]
+			moves := !l.unmovable && (o.Base.Auto && !l.pinned || slot.index != 1) && (slot.fixed == nil || slot.fixed[i] == 0)
+			if l.disabled || moves {
 				continue
 			}
-			if bad := s.heldAt(l, l.where(at), row[i]); bad.kind != fine {
-				bad.seat, bad.line, bad.with = at, i, c
+			if bad := s.heldAt(l, l.address(slot), row[i]); bad.kind != noConflict {
+				bad.slot, bad.rule, bad.with = slot, i, c
 				return bad
 			}
 		}
 	}
-	return trouble{}
+	return conflict{}
 }
 
-func (s *solver) heldAt(l *line, host string, port int) trouble {
+func (s *solver) heldAt(l *listenerRule, host string, port int) conflict {
 	for _, proto := range l.protos {
 		if port > 0 && port <= 65535 && s.used.blocks(proto, host, l.any, port) {
-			return trouble{kind: held, proto: proto, port: port}
+			return conflict{kind: heldByOther, proto: proto, port: port}
 		}
 	}
-	return trouble{}
+	return conflict{}
 }
 
-// candidates gives, nearest first, all that the options allow; strictly, only what may stay out of the ephemeral range.
-func (s *solver) candidates(o *Options, strict bool) iter.Seq[candidate] {
+// layouts gives, nearest first, all that the options allow; strictly, only what may stay out of the ephemeral range.
+func (s *solver) layouts(o *Options, strict bool) iter.Seq[layout] {
 	if s.spread {
-		return spreadCandidates(o.Offset, o.Base)
+		return spreadLayouts(o.Offset, o.Base)
 	}
 	moves := func(yield func(int) bool) { yield(o.Base.Shift) }
 	if o.Base.Auto {
 		moves = shifts
 	}
-	return func(yield func(candidate) bool) {
+	return func(yield func(layout) bool) {
 		for shift := range moves {
 			tries := 0
 			for offset := range s.offsets(o, shift, strict) {
 				if tries++; o.Base.Auto && tries > offsetTries {
 					break
 				}
-				if !yield(candidate{offset: offset, shift: shift}) {
+				if !yield(layout{offset: offset, shift: shift}) {
 					return
 				}
 			}
@@ -143,11 +143,11 @@ func (s *solver) candidates(o *Options, strict bool) iter.Seq[candidate] {
 	}
 }
 
-// spreadCandidates tries other addresses first, then other ports.
-func spreadCandidates(offset int, base Base) iter.Seq[candidate] {
-	return func(yield func(candidate) bool) {
+// spreadLayouts tries other addresses first, then other ports.
+func spreadLayouts(offset int, base Base) iter.Seq[layout] {
+	return func(yield func(layout) bool) {
 		for block := range blocks {
-			if !yield(candidate{offset: offset, shift: base.Shift, block: block}) {
+			if !yield(layout{offset: offset, shift: base.Shift, block: block}) {
 				return
 			}
 		}
@@ -155,7 +155,7 @@ func spreadCandidates(offset int, base Base) iter.Seq[candidate] {
 			return
 		}
 		for shift := range shifts {
-			if !yield(candidate{offset: offset, shift: shift}) {
+			if !yield(layout{offset: offset, shift: shift}) {
 				return
 			}
 		}
@@ -179,7 +179,7 @@ func shifts(yield func(int) bool) {
 // offsets are the steps that may be tried, those nearest to the default first.
 func (s *solver) offsets(o *Options, shift int, strict bool) iter.Seq[int] {
 	return func(yield func(int) bool) {
-		if o.Offset != 0 || s.seats[len(s.seats)-1].index == 1 {
+		if o.Offset != 0 || s.slots[len(s.slots)-1].index == 1 {
 			offset := o.Offset
 			if offset == 0 {
 				offset = DefaultOffset
@@ -205,27 +205,27 @@ func (s *solver) offsets(o *Options, shift int, strict bool) iter.Seq[int] {
 // topBelow is the largest step that keeps the last node's ports up to a limit. Listeners that are above it with node 1
 // don't count.
 func (s *solver) topBelow(shift, limit int) int {
-	last := s.seats[len(s.seats)-1]
-	base := slices.Clone(s.ports(last, candidate{shift: shift}))
-	step := s.ports(last, candidate{shift: shift, offset: 1})
+	last := s.slots[len(s.slots)-1]
+	base := slices.Clone(s.ports(last, layout{shift: shift}))
+	step := s.ports(last, layout{shift: shift, offset: 1})
 	top := 65535
-	for i := range s.lines {
+	for i := range s.rules {
 		slope := step[i] - base[i]
-		if !s.lines[i].off && slope > 0 && base[i] <= limit {
+		if !s.rules[i].disabled && slope > 0 && base[i] <= limit {
 			top = min(top, (limit-base[i])/slope)
 		}
 	}
 	return top
 }
 
-// numbers gives the first shift of node numbers at which all lines that come from numbers are free. Where the options
+// numbers gives the first shift of node numbers at which all rules that come from numbers are free. Where the options
 // leave the base alone there is one choice, and solve tells what is wrong with it.
 func (s *solver) numbers(o *Options, call func(shift int) error) (int, error) {
-	if o.Base == (Base{}) || !s.hasStill() {
+	if o.Base == (Base{}) || !s.hasUnmovable() {
 		return 0, call(0)
 	}
 	step := 10
-	for step <= s.seats[len(s.seats)-1].index {
+	for step <= s.slots[len(s.slots)-1].index {
 		step *= 10
 	}
 	names := ""
@@ -233,37 +233,37 @@ func (s *solver) numbers(o *Options, call func(shift int) error) (int, error) {
 		if err := call(try * step); err != nil {
 			return 0, err
 		}
-		if s.seats[0].name == names { // the template's names don't follow
+		if s.slots[0].name == names { // the template's names don't follow
 			break
 		}
-		names = s.seats[0].name
-		if s.stillFree() {
+		names = s.slots[0].name
+		if s.unmovableFree() {
 			return try * step, nil
 		}
 	}
 	return 0, call(0)
 }
 
-func (s *solver) hasStill() bool {
-	for i := range s.lines {
-		if s.lines[i].still && !s.lines[i].off {
+func (s *solver) hasUnmovable() bool {
+	for i := range s.rules {
+		if s.rules[i].unmovable && !s.rules[i].disabled {
 			return true
 		}
 	}
 	return false
 }
 
-func (s *solver) stillFree() bool {
-	for _, at := range s.seats {
-		s.place(at, candidate{})
-		row := s.ports(at, candidate{})
-		for i := range s.lines {
-			l := &s.lines[i]
-			if !l.still || l.off {
+func (s *solver) unmovableFree() bool {
+	for _, slot := range s.slots {
+		s.setAddress(slot, layout{})
+		row := s.ports(slot, layout{})
+		for i := range s.rules {
+			l := &s.rules[i]
+			if !l.unmovable || l.disabled {
 				continue
 			}
 			for _, proto := range l.protos {
-				if row[i] < 1 || row[i] > 65535 || s.used.blocks(proto, l.where(at), l.any, row[i]) || s.formed.blocks(proto, l.where(at), l.any, row[i]) {
+				if row[i] < 1 || row[i] > 65535 || s.used.blocks(proto, l.address(slot), l.any, row[i]) || s.formed.blocks(proto, l.address(slot), l.any, row[i]) {
 					return false
 				}
 			}
@@ -272,25 +272,25 @@ func (s *solver) stillFree() bool {
 	return true
 }
 
-// nudge finds the place of one node that comes to a formed cluster: the one that its index gives it, or the nearest.
-func (s *solver) nudge(o *Options, at candidate) (candidate, []string, error) {
+// displace finds the place of one node that comes to a formed cluster: the one that its index gives it, or the nearest.
+func (s *solver) displace(o *Options, at layout) (layout, []string, error) {
 	wanted := s.check(at, o.Offset == 0)
-	if wanted.kind == fine {
+	if wanted.kind == noConflict {
 		return at, nil, nil
 	}
 	if o.Offset != 0 {
-		return at, nil, s.refusal(wanted, o)
+		return at, nil, explainer{s}.refusal(wanted, o)
 	}
 	for _, strict := range []bool{true, false} {
 		for d := range 65535 {
-			for _, nudge := range [...]int{d, -d} {
+			for _, displace := range [...]int{d, -d} {
 				c := at
-				c.nudge = nudge
-				if s.check(c, strict).kind == fine {
-					return c, s.nudgeNote(wanted, c), nil
+				c.displace = displace
+				if s.check(c, strict).kind == noConflict {
+					return c, explainer{s}.displaceNote(wanted, c), nil
 				}
 			}
 		}
 	}
-	return at, nil, s.refusal(wanted, o)
+	return at, nil, explainer{s}.refusal(wanted, o)
 }

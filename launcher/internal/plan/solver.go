@@ -4,26 +4,26 @@ import (
 	"onemore/launcher/internal/template"
 )
 
-// line is one listener as the solver sees it: where its ports come from.
-type line struct {
-	name    string
-	protos  []int
-	bind    string // "" the node's own address
-	any     bool   // bound on all addresses
-	base    int    // port of node 1, for a declared one
-	pinned  bool   // base was set by hand: Shift does not move it
-	derived bool
-	sum     []term // for a derived one
-	plus    int
-	still   bool // derived from numbers only: neither offset nor shift moves it
-	exempt  bool // node 1 has it inside of the ephemeral range already
-	off     bool // its when is false: only for others to be derived from
+// listenerRule is one listener as the solver sees it: where its ports come from.
+type listenerRule struct {
+	name      string
+	protos    []int
+	bind      string // "" the node's own address
+	any       bool   // bound on all addresses
+	base      int    // port of node 1, for a declared one
+	pinned    bool   // base was set by hand: Shift does not move it
+	derived   bool
+	sum       []term // for a derived one
+	plus      int
+	unmovable bool // derived from numbers only: neither offset nor shift moves it
+	exempt    bool // node 1 has it inside of the ephemeral range already
+	disabled  bool // its when is false: only for others to be derived from
 }
 
-// term is a name in a derived line's sum.
+// term is a name in a derived rule's sum.
 type term struct {
 	sign int
-	line int // position of a line, or one of the two below
+	rule int // position of a rule, or one of the two below
 }
 
 const (
@@ -31,8 +31,8 @@ const (
 	byIndex  = -2
 )
 
-// seat is a node that is being planned.
-type seat struct {
+// nodeSlot is a node that is being planned.
+type nodeSlot struct {
 	index     int
 	nameIndex int
 	number    int
@@ -40,43 +40,44 @@ type seat struct {
 	host      string
 	plain     string // host as portSet writes it
 	block     int    // of the address, where nodes have addresses of their own
-	fixed     []int  // by line: a port set for this node alone, else 0; nil: none
+	fixed     []int  // by rule: a port set for this node alone, else 0; nil: none
 }
 
-// owned is a listener that is there already.
-type owned struct {
+// existingListener is a listener that is there already.
+type existingListener struct {
 	Listener
-	who string
+	owner string
 }
 
-// candidate is one way to lay out the ports.
-type candidate struct {
+// layout is one way to lay out the ports.
+type layout struct {
 	offset, shift int
-	nudge         int // added to all ports of a node that comes to a formed cluster
+	displace      int // added to all ports of a node that comes to a formed cluster
 	block         int
 }
 
-// solver looks for a candidate that works. It never changes what it was made of.
+// solver looks for a layout that works. It never changes what it was made of.
 type solver struct {
-	lines  []line
-	order  []int // lines, each after those that it is derived from
-	shared []line
-	seats  []*seat
+	rules  []listenerRule
+	order  []int // rules, each after those that it is derived from
+	shared []listenerRule
+	slots  []*nodeSlot
 	spread bool
 
-	used   *portSet // others' ports
-	formed *portSet // those of the cluster's present nodes
-	there  []owned  // the same, with their owners' names
-	low    int      // the ephemeral range
-	high   int
+	used     *portSet           // others' ports
+	reserved map[int]string     // ports that stand in the source's config at keys of no listener, and where
+	formed   *portSet           // those of the cluster's present nodes
+	existing []existingListener // the same, with their owners' names
+	low      int                // the ephemeral range
+	high     int
 
-	row    []int // scratch: the ports of one seat
+	row    []int // scratch: the ports of one slot
 	claims claims
 	work   int // claims so far
 }
 
 // claims are the ports that the check under way has given out: on some address, on all addresses, and on the address of
-// the seats that are being looked at. It remembers what it has set, so that clearing costs what setting did.
+// the slots that are being looked at. It remembers what it has set, so that clearing costs what setting did.
 type claims struct {
 	every, any, here bits
 	set              []claimed
@@ -103,42 +104,43 @@ func (c *claims) nextAddress() {
 	c.group = len(c.set)
 }
 
-func (c *claims) isTaken(proto, port int, wide bool) bool {
-	return c.here.has(proto, port) || c.any.has(proto, port) || wide && c.every.has(proto, port)
+func (c *claims) isTaken(proto, port int, allAddresses bool) bool {
+	return c.here.has(proto, port) || c.any.has(proto, port) || allAddresses && c.every.has(proto, port)
 }
 
-func (c *claims) take(proto, port int, wide bool) {
+func (c *claims) take(proto, port int, allAddresses bool) {
 	c.every.add(proto, port)
 	c.here.add(proto, port)
-	if wide {
+	if allAddresses {
 		c.any.add(proto, port)
 	}
 	c.set = append(c.set, claimed{proto, port})
 }
 
-// kind is what is wrong with a port.
-type kind int
+// conflictKind is what is wrong with a port.
+type conflictKind int
 
 const (
-	fine      kind = iota
-	outside        // not 1…65535
-	taken          // by another listener of this cluster
-	held           // by somebody else
-	ephemeral      // in the range of outgoing connections
+	noConflict       conflictKind = iota
+	outOfRange                    // not 1…65535
+	takenByCluster                // by another listener of this cluster
+	takenBySource                 // by something in the source's config that no listener stands for
+	heldByOther                   // by somebody else
+	inEphemeralRange              // in the range of outgoing connections
 )
 
-// trouble is the first thing that is wrong with a candidate.
-type trouble struct {
-	kind   kind
-	seat   *seat // nil for a shared line
-	line   int
+// conflict is the first thing that is wrong with a layout.
+type conflict struct {
+	kind   conflictKind
+	slot   *nodeSlot // nil for a shared rule
+	rule   int
 	proto  int
 	port   int
-	with   candidate
+	with   layout
 	strict bool
 }
 
-func newSolver(t *template.Template, o *Options, h Host, present map[string]bool) (*solver, error) {
+func newSolver(t *template.Template, o *Options, h Host, enabled map[string]bool) (*solver, error) {
 	order, sums, err := template.DeriveOrder(t.Listeners)
 	if err != nil {
 		return nil, &Refusal{Text: err.Error()}
@@ -149,34 +151,49 @@ func newSolver(t *template.Template, o *Options, h Host, present map[string]bool
 		position[l.Name] = i
 	}
 	for i := range t.Listeners {
-		s.lines = append(s.lines, s.newLine(&t.Listeners[i], o, sums[i], position))
-		s.lines[i].off = !present[t.Listeners[i].Name]
+		s.rules = append(s.rules, s.newRule(&t.Listeners[i], o, sums[i], position))
+		s.rules[i].disabled = !enabled[t.Listeners[i].Name]
 	}
 	for _, i := range order {
-		s.lines[i].still = s.isStill(i)
+		s.rules[i].unmovable = s.isUnmovable(i)
 	}
 	for i := range t.Shared {
-		if present[t.Shared[i].Name] {
-			s.shared = append(s.shared, s.newLine(&t.Shared[i], o, template.Sum{}, nil))
+		if enabled[t.Shared[i].Name] {
+			s.shared = append(s.shared, s.newRule(&t.Shared[i], o, template.Sum{}, nil))
 		}
 	}
+	s.reserve(o)
 	for _, p := range h.Used {
 		s.used.add(protoIndex(p.Proto), p.Host, p.Port)
 	}
-	s.row = make([]int, len(s.lines))
+	s.row = make([]int, len(s.rules))
 	return s, nil
 }
 
-func (s *solver) newLine(l *template.Listener, o *Options, sum template.Sum, position map[string]int) line {
-	one := line{name: l.Name, base: l.Port, derived: l.Derive != "", plus: sum.Const}
+// reserve keeps out of the search what stands in the source's config, but for ports that a listener has there: what speaks
+// of those means that listener.
+func (s *solver) reserve(o *Options) {
+	s.reserved = make(map[int]string, len(o.Config.Ports))
+	for _, p := range o.Config.Ports {
+		s.reserved[p.Port] = p.File + ": " + p.Key
+	}
+	for _, rules := range [][]listenerRule{s.rules, s.shared} {
+		for i := range rules {
+			delete(s.reserved, rules[i].base)
+		}
+	}
+}
+
+func (s *solver) newRule(l *template.Listener, o *Options, sum template.Sum, position map[string]int) listenerRule {
+	one := listenerRule{name: l.Name, base: l.Port, derived: l.Derive != "", plus: sum.Const}
 	if l.Bind != "" {
 		one.bind, one.any = plainHost(l.Bind)
 	}
 	for _, p := range l.Protocols {
 		one.protos = append(one.protos, protoIndex(p))
 	}
-	if port := o.Declared[l.Name]; port > 0 && !one.derived {
-		one.base = port
+	if port := o.Config.Listeners[l.Name].Port; port > 0 {
+		one.base, one.derived, sum = port, false, template.Sum{}
 	}
 	if port := o.Set[l.Name]; port > 0 {
 		one.base, one.pinned = port, true
@@ -186,23 +203,23 @@ func (s *solver) newLine(l *template.Listener, o *Options, sum template.Sum, pos
 		next := term{sign: t.Sign}
 		switch t.Name {
 		case "number":
-			next.line = byNumber
+			next.rule = byNumber
 		case "index":
-			next.line = byIndex
+			next.rule = byIndex
 		default:
-			next.line = position[t.Name]
+			next.rule = position[t.Name]
 		}
 		one.sum = append(one.sum, next)
 	}
 	return one
 }
 
-func (s *solver) isStill(i int) bool {
-	if !s.lines[i].derived {
+func (s *solver) isUnmovable(i int) bool {
+	if !s.rules[i].derived {
 		return false
 	}
-	for _, t := range s.lines[i].sum {
-		if t.line >= 0 && !s.lines[t.line].still {
+	for _, t := range s.rules[i].sum {
+		if t.rule >= 0 && !s.rules[t.rule].unmovable {
 			return false
 		}
 	}
@@ -211,28 +228,28 @@ func (s *solver) isStill(i int) bool {
 
 func (s *solver) isEphemeral(port int) bool { return s.high > 0 && port >= s.low && port <= s.high }
 
-// ports gives the ports of a seat by line; the slice is overwritten by the next call.
-func (s *solver) ports(at *seat, c candidate) []int {
+// ports gives the ports of a slot by rule; the slice is overwritten by the next call.
+func (s *solver) ports(slot *nodeSlot, c layout) []int {
 	for _, i := range s.order {
-		l := &s.lines[i]
+		l := &s.rules[i]
 		switch {
-		case at.fixed != nil && at.fixed[i] > 0:
-			s.row[i] = at.fixed[i]
+		case slot.fixed != nil && slot.fixed[i] > 0:
+			s.row[i] = slot.fixed[i]
 		case !l.derived:
-			s.row[i] = l.base + (at.index-1)*c.offset + c.nudge
+			s.row[i] = l.base + (slot.index-1)*c.offset + c.displace
 			if !l.pinned {
 				s.row[i] += c.shift
 			}
 		default:
 			s.row[i] = l.plus
 			for _, t := range l.sum {
-				switch t.line {
+				switch t.rule {
 				case byNumber:
-					s.row[i] += t.sign * at.number
+					s.row[i] += t.sign * slot.number
 				case byIndex:
-					s.row[i] += t.sign * at.index
+					s.row[i] += t.sign * slot.index
 				default:
-					s.row[i] += t.sign * s.row[t.line]
+					s.row[i] += t.sign * s.row[t.rule]
 				}
 			}
 		}
@@ -240,79 +257,81 @@ func (s *solver) ports(at *seat, c candidate) []int {
 	return s.row
 }
 
-func (l *line) sharedPort(c candidate) int {
+func (l *listenerRule) sharedPort(c layout) int {
 	if l.pinned {
 		return l.base
 	}
 	return l.base + c.shift
 }
 
-// where is the address that a line of a seat is bound to.
-func (l *line) where(at *seat) string {
+// address is the address that a rule of a slot is bound to.
+func (l *listenerRule) address(slot *nodeSlot) string {
 	if l.bind != "" {
 		return l.bind
 	}
-	return at.plain
+	return slot.plain
 }
 
-// check gives the first trouble of a candidate, of kind fine if there is none. A strict check also stays out of the
+// check gives the first conflict of a layout, of kind fine if there is none. A strict check also stays out of the
 // ephemeral range.
-func (s *solver) check(c candidate, strict bool) trouble {
+func (s *solver) check(c layout, strict bool) conflict {
 	s.claims.clear()
-	for n, at := range s.seats {
-		s.place(at, c)
+	for n, slot := range s.slots {
+		s.setAddress(slot, c)
 		if n == 0 {
 			for i := range s.shared {
 				l := &s.shared[i]
-				if k, proto := s.claim(l, l.where(at), l.sharedPort(c), strict); k != fine {
-					return trouble{k, nil, i, proto, l.sharedPort(c), c, strict}
+				if k, proto := s.claim(l, l.address(slot), l.sharedPort(c), strict); k != noConflict {
+					return conflict{k, nil, i, proto, l.sharedPort(c), c, strict}
 				}
 			}
-		} else if at.plain != s.seats[n-1].plain {
+		} else if slot.plain != s.slots[n-1].plain {
 			s.claims.nextAddress()
 		}
-		row := s.ports(at, c)
-		for i := range s.lines {
-			l := &s.lines[i]
-			if l.off {
+		row := s.ports(slot, c)
+		for i := range s.rules {
+			l := &s.rules[i]
+			if l.disabled {
 				continue
 			}
-			if k, proto := s.claim(l, l.where(at), row[i], strict); k != fine {
-				return trouble{k, at, i, proto, row[i], c, strict}
+			if k, proto := s.claim(l, l.address(slot), row[i], strict); k != noConflict {
+				return conflict{k, slot, i, proto, row[i], c, strict}
 			}
 		}
 	}
-	return trouble{}
+	return conflict{}
 }
 
-// claim takes a port for a line in this round, or tells why it can't be had. A line that is bound to an address of its
+// claim takes a port for a rule in this round, or tells why it can't be had. A rule that is bound to an address of its
 // own, rather than the node's, is treated as if it took all addresses: rare, and then on the safe side.
-func (s *solver) claim(l *line, host string, port int, strict bool) (kind, int) {
+func (s *solver) claim(l *listenerRule, host string, port int, strict bool) (conflictKind, int) {
 	s.work++
 	if port < 1 || port > 65535 {
-		return outside, l.protos[0]
+		return outOfRange, l.protos[0]
 	}
-	wide := l.any || l.bind != ""
+	allAddresses := l.any || l.bind != ""
 	for _, proto := range l.protos {
 		switch {
-		case s.claims.isTaken(proto, port, wide):
-			return taken, proto
+		case s.claims.isTaken(proto, port, allAddresses):
+			return takenByCluster, proto
 		case s.formed.blocks(proto, host, l.any, port):
-			return taken, proto
+			return takenByCluster, proto
+		case s.reserved[port] != "":
+			return takenBySource, proto
 		case s.used.blocks(proto, host, l.any, port):
-			return held, proto
+			return heldByOther, proto
 		case strict && !l.exempt && s.isEphemeral(port):
-			return ephemeral, proto
+			return inEphemeralRange, proto
 		}
-		s.claims.take(proto, port, wide)
+		s.claims.take(proto, port, allAddresses)
 	}
-	return fine, 0
+	return noConflict, 0
 }
 
-// place puts a seat on the address that a candidate gives it.
-func (s *solver) place(at *seat, c candidate) {
-	if s.spread && (at.block != c.block || at.host == "") {
-		at.host = spreadHost(c.block, at.index)
-		at.plain, at.block = at.host, c.block
+// setAddress puts a slot on the address that a layout gives it.
+func (s *solver) setAddress(slot *nodeSlot, c layout) {
+	if s.spread && (slot.block != c.block || slot.host == "") {
+		slot.host = spreadHost(c.block, slot.index)
+		slot.plain, slot.block = slot.host, c.block
 	}
 }

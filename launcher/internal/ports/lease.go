@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// turnTimeout bounds the wait for other processes that are taking leases.
-const turnTimeout = 20 * time.Second
+// lockTimeout bounds the wait for other processes that are taking leases.
+const lockTimeout = 20 * time.Second
 
 // Want is what a lease is to hold. Names are for resources that work like ports
 // without being any, such as a number that a server derives ports from, or a
@@ -62,9 +62,9 @@ func (e *ClashError) Error() string {
 
 // namespace is where leases live: names that the kernel frees with the process.
 type namespace interface {
-	// turn excludes every other process, until release is called.
-	turn(ctx context.Context) (release func(), err error)
-	// hold takes a name; only with the turn, and after list did not have it.
+	// lock excludes every other process, until release is called.
+	lock(ctx context.Context) (release func(), err error)
+	// hold takes a name; only while it is locked, and after list did not have it.
 	hold(l Leased) (io.Closer, error)
 	// list returns what all processes hold.
 	list() ([]Leased, error)
@@ -140,9 +140,9 @@ func (l *Lease) Add(ctx context.Context, want Want) error {
 	if l.held == nil {
 		return fmt.Errorf("lease ports: %w", os.ErrClosed)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, turnTimeout, errors.New("timed out"))
+	ctx, cancel := context.WithTimeoutCause(ctx, lockTimeout, errors.New("timed out"))
 	defer cancel()
-	release, err := l.space.turn(ctx)
+	release, err := l.space.lock(ctx)
 	if err != nil {
 		return fmt.Errorf("lease ports: %w", err)
 	}
@@ -170,7 +170,7 @@ func (l *Lease) missing(want Want) []Leased {
 	})
 }
 
-// take has the turn.
+// take takes the leases, while the namespace is locked: all of them or none.
 func (l *Lease) take(want []Leased) (err error) {
 	others, err := l.space.list()
 	if err != nil {

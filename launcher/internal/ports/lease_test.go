@@ -208,19 +208,19 @@ func TestAcquireAtTheSameMoment(t *testing.T) {
 func TestTurnIsBounded(t *testing.T) {
 	for name, space := range spaces(t) {
 		t.Run(name, func(t *testing.T) {
-			release, err := space.turn(t.Context())
+			release, err := space.lock(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancel()
-			if _, err := space.turn(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := space.lock(ctx); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v, want the end of the context", err)
 			}
 			done := make(chan error, 1)
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				release, err := space.turn(t.Context())
+				release, err := space.lock(t.Context())
 				if err == nil {
 					release()
 				}

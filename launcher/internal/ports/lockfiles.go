@@ -21,7 +21,7 @@ type lockFiles struct{ dir string }
 
 const turnFile = "turn"
 
-func (n lockFiles) turn(ctx context.Context) (release func(), err error) {
+func (n lockFiles) lock(ctx context.Context) (release func(), err error) {
 	if err := n.make(); err != nil {
 		return nil, err
 	}

@@ -25,9 +25,9 @@ func hostNamespace() namespace { return abstractNames{prefix: "onemore"} }
 //	onemore/lease/<pid>/<lease>/name/<name>/<owner>
 type abstractNames struct{ prefix string }
 
-// turn listens on one name, which only one process can; the others connect to
+// lock listens on one name, which only one process can; the others connect to
 // it, and are woken when the kernel closes their connections with the listener.
-func (n abstractNames) turn(ctx context.Context) (release func(), err error) {
+func (n abstractNames) lock(ctx context.Context) (release func(), err error) {
 	addr := &net.UnixAddr{Name: "@" + n.prefix + "/turn", Net: "unix"}
 	for {
 		l, err := net.ListenUnix("unix", addr)

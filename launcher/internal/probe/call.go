@@ -28,6 +28,13 @@ type Call struct {
 	Header       map[string]string
 	// User and Password are for basic authentication, if User is not empty.
 	User, Password string
+	// TLS says that TCP speaks TLS: "direct" from the first byte on, else a regular expression of what the server says before
+	// the handshake, as with STARTTLS.
+	TLS string
+
+	// Cert and Key are PEM files by which a client shows who it is, with https and TLS. The server's own certificate is not checked: what
+	// is asked is a process of ours on this host, whose certificate may be made for any name.
+	Cert, Key string
 
 	// TCP is a host:port to connect to. Send is written to it; without Expect
 	// and the like that is all. Otherwise the answer is read until it satisfies
@@ -110,7 +117,7 @@ func (c Call) String() string {
 
 // patterns are the compiled expressions of a call; nil where there is none.
 type patterns struct {
-	expect, refuse, number, count *regexp.Regexp
+	expect, refuse, number, count, tls *regexp.Regexp
 }
 
 func (c Call) compile() (patterns, error) {
@@ -119,7 +126,7 @@ func (c Call) compile() (patterns, error) {
 	for _, x := range []struct {
 		name, text string
 		into       **regexp.Regexp
-	}{{"expect", c.Expect, &p.expect}, {"refuse", c.Refuse, &p.refuse}, {"number", c.Number, &p.number}, {"count", c.Count, &p.count}} {
+	}{{"expect", c.Expect, &p.expect}, {"refuse", c.Refuse, &p.refuse}, {"number", c.Number, &p.number}, {"count", c.Count, &p.count}, {"tls", c.TLS, &p.tls}} {
 		if x.text == "" {
 			continue
 		}

@@ -244,6 +244,17 @@ func TestUntil(t *testing.T) {
 		t.Errorf("got %v after %d", err, n)
 	}
 
+	n = 0
+	prober := New(nil)
+	err = Until(t.Context(), nil, func(ctx context.Context) error {
+		n++
+		_, err := prober.Do(ctx, Call{Exec: []string{"./no-such-tool"}, Dir: t.TempDir()})
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), "there is no file") || n != 1 {
+		t.Errorf("a tool that is not there: got %v after %d tries, want one", err, n)
+	}
+
 	ctx, stop := context.WithCancelCause(t.Context())
 	died := errors.New("node 2 ended with exit code 1")
 	stop(died)

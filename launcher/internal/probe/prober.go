@@ -2,12 +2,15 @@ package probe
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"onemore/launcher/internal/proc"
@@ -19,6 +22,9 @@ import (
 type Prober struct {
 	run  func(context.Context, proc.Spec) (proc.Output, error)
 	http *http.Client
+
+	mu      sync.Mutex
+	clients map[[2]string]*http.Client // by certificate and key of the client; guarded by mu
 }
 
 // New returns a Prober that runs commands with run: a Spawner's Run in a process
@@ -27,14 +33,42 @@ func New(run func(context.Context, proc.Spec) (proc.Output, error)) *Prober {
 	if run == nil {
 		run = proc.Run
 	}
+	return &Prober{run: run, http: newClient(nil), clients: map[[2]string]*http.Client{}}
+}
+
+func newClient(certs []tls.Certificate) *http.Client {
 	t := &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: -1}).DialContext,
+		TLSClientConfig:        &tls.Config{InsecureSkipVerify: true, Certificates: certs}, // see Call.Cert
 		MaxIdleConnsPerHost:    1,
 		IdleConnTimeout:        time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 		TLSHandshakeTimeout:    2 * time.Second,
 	}
-	return &Prober{run: run, http: &http.Client{Transport: t, CheckRedirect: sameServer}}
+	return &http.Client{Transport: t, CheckRedirect: sameServer}
+}
+
+// client is the one that shows a call's certificate.
+func (p *Prober) client(c Call) (*http.Client, error) {
+	if c.Cert == "" {
+		return p.http, nil
+	}
+	files := [2]string{c.Cert, c.Key}
+	p.mu.Lock()
+	known := p.clients[files]
+	p.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("read client certificate: %w", err)
+	}
+	made := newClient([]tls.Certificate{cert})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clients[files] = made
+	return made, nil
 }
 
 // sameServer follows redirects only where the answer stays the server's own.
@@ -51,6 +85,11 @@ func sameServer(r *http.Request, via []*http.Request) error {
 // Close drops idle connections. The Prober can be used after it.
 func (p *Prober) Close() error {
 	p.http.CloseIdleConnections()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.clients {
+		c.CloseIdleConnections()
+	}
 	return nil
 }
 
@@ -107,7 +146,11 @@ func (p *Prober) doHTTP(ctx context.Context, c Call, re patterns) (Answer, error
 	if c.User != "" {
 		r.SetBasicAuth(c.User, c.Password)
 	}
-	resp, err := p.http.Do(r)
+	client, err := p.client(c)
+	if err != nil {
+		return Answer{}, err
+	}
+	resp, err := client.Do(r)
 	if err != nil {
 		return Answer{}, because(ctx, bare(err))
 	}
@@ -139,6 +182,11 @@ func doTCP(ctx context.Context, c Call, re patterns) (Answer, error) {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
+	if c.TLS != "" {
+		if conn, err = secure(conn, c, re.tls); err != nil {
+			return Answer{}, because(ctx, err)
+		}
+	}
 	if _, err := io.WriteString(conn, c.Send); err != nil {
 		return Answer{}, fmt.Errorf("send: %w", because(ctx, err))
 	}
@@ -164,6 +212,37 @@ func doTCP(ctx context.Context, c Call, re patterns) (Answer, error) {
 			}
 		}
 	}
+}
+
+// secure begins TLS on a connection, after what the server says first where the call knows that.
+func secure(conn net.Conn, c Call, greeting *regexp.Regexp) (net.Conn, error) {
+	if c.TLS != "direct" {
+		var text []byte
+		buf := make([]byte, 4<<10)
+		for !greeting.Match(text) {
+			n, err := conn.Read(buf)
+			text = append(text, buf[:n]...)
+			if len(text) > answerLimit {
+				err = errors.New("too long")
+			}
+			if err != nil {
+				return nil, fmt.Errorf("begin TLS: the server said %s first, which does not match %q: %w", shorten(string(text)), c.TLS, err)
+			}
+		}
+	}
+	config := &tls.Config{InsecureSkipVerify: true} // see Call.Cert
+	if c.Cert != "" {
+		cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		if err != nil {
+			return nil, fmt.Errorf("read client certificate: %w", err)
+		}
+		config.Certificates = []tls.Certificate{cert}
+	}
+	secured := tls.Client(conn, config)
+	if err := secured.Handshake(); err != nil {
+		return nil, fmt.Errorf("begin TLS: %w", err)
+	}
+	return secured, nil
 }
 
 func (p *Prober) doExec(ctx context.Context, c Call, re patterns) (Answer, error) {

@@ -20,13 +20,19 @@ type permanent struct{ error }
 
 func (p permanent) Unwrap() error { return p.error }
 
+// lasting is an error that knows whether another try is of use, such as that of a program that is not there.
+type lasting interface {
+	error
+	Permanent() bool
+}
+
 // Permanent makes Until give up at once with the error.
 func Permanent(err error) error { return permanent{err} }
 
-// Until calls f until it returns nil, in short pauses that grow, or at once when
-// something is received from poke, which may be nil. When the context is done,
-// the error wraps why, and f's last error before that. The wait has no bound but
-// the context's.
+// Until calls f until it returns nil, or an error that is Permanent or wraps one
+// that says so of itself, in short pauses that grow, or at once when something is
+// received from poke, which may be nil. When the context is done, the error wraps
+// why, and f's last error before that. The wait has no bound but the context's.
 func Until(ctx context.Context, poke <-chan struct{}, f func(context.Context) error) error {
 	var last error
 	begin := time.Now()
@@ -48,6 +54,9 @@ func Until(ctx context.Context, poke <-chan struct{}, f func(context.Context) er
 		}
 		if p, ok := errors.AsType[permanent](err); ok {
 			return p.error
+		}
+		if e, ok := errors.AsType[lasting](err); ok && e.Permanent() {
+			return err
 		}
 		// The end of the context itself is no reason: keep the one before it.
 		if ctx.Err() == nil || last == nil {

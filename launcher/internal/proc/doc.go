@@ -7,10 +7,11 @@
 // counts a zombie as dead.
 //
 // It is not a supervisor: restarts, readiness and the order of nodes are the
-// keeper's business. It knows nothing of clusters or templates either; the mark
-// by which a process counts as ours is whatever KEY=VALUE the caller puts into
-// its environment and later asks [Marked] for.
+// keeper's business. It knows nothing of clusters or templates either; by what a
+// process counts as the caller's, though nobody saw it start, is for the caller to
+// say: a [Claim].
 //
 // Start at [Spawner], which owns the children of a long-lived process, at [Run]
-// for a short command, and at [Stop] for ending a whole family of processes.
+// for a short command, at [Stop] for ending a whole family of processes, and at
+// [Claim] for finding one after a crash.
 package proc

@@ -52,7 +52,12 @@ func Identify(pid int) (ID, error) {
 }
 
 // Self is the ID of the calling process.
-func Self() (ID, error) { return Identify(os.Getpid()) }
+func Self() (ID, error) {
+	if err := CheckHost(); err != nil {
+		return ID{}, err
+	}
+	return Identify(os.Getpid())
+}
 
 // Alive tells whether the process still runs. A zombie is dead, and so is a
 // process whose pid was given to another one.

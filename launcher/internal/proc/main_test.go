@@ -51,6 +51,28 @@ func play(role string) int {
 			return 3
 		}
 		return 0
+	case "self": // tells who it is
+		id, err := Self()
+		fmt.Println(id, err)
+	case "noexec": // tells why a script on a file system at arg can't be executed
+		fmt.Println(runNoexec(arg))
+	case "titled": // overwrites its environment with a title
+		if err := overwriteTitle("helper: of the tests"); err != nil {
+			fmt.Println(err)
+			return 3
+		}
+		fmt.Println("ready")
+	case "fork", "regroup": // starts a child of the role arg in its own group, or in a new one of its session, tells its pid and waits
+		c, err := childSpec(arg).command()
+		if err != nil {
+			return 3
+		}
+		c.SysProcAttr.Setpgid = name == "regroup"
+		p, err := begin(c, func(*Process) {})
+		if err != nil {
+			return 3
+		}
+		fmt.Println(p.id.PID)
 	case "keeper": // starts a child through a Spawner
 		s := NewSpawner(SpawnerOptions{})
 		if _, err := s.Start(context.Background(), childSpec("block")); err != nil {
@@ -182,6 +204,11 @@ func start(t *testing.T, s *Spawner, spec Spec) *Process {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// markedWith returns who carries a mark in its environment.
+func markedWith(mark string, also ...string) ([]Info, error) {
+	return Claim{Mark: "PROC_TEST_MARK=" + mark, Also: also}.Find()
 }
 
 // markFor returns a value that no other process has in its environment.

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +18,9 @@ import (
 // ticksPerSecond is USER_HZ, which the kernel fixes at 100 on every
 // architecture that Go runs on.
 const ticksPerSecond = 100
+
+// kernelThread is PF_KTHREAD of the kernel's include/linux/sched.h.
+const kernelThread = 0x00200000
 
 // bootID never changes while a process lives.
 var bootID = sync.OnceValue(func() string {
@@ -101,13 +105,34 @@ func parseStat(pid int, line string) (s stat, cpuTicks uint64, err error) {
 	}
 	// The first thread is a zombie before the others have ended, and the process holds its files and ports until they have.
 	s.zombie = strings.ContainsAny(fields[0], "ZXx") && number(20) <= 1
-	s.ppid, s.pgid = int(number(4)), int(number(5))
+	s.ppid, s.pgid, s.sid = int(number(4)), int(number(5)), int(number(6))
+	s.terminal, s.kernel = number(7) != 0, number(9)&kernelThread != 0
 	s.start = number(22)
 	return s, number(14) + number(15), nil
 }
 
+// CheckHost says why processes can't be told apart here, or nil: /proc may be missing, or be that of another PID namespace,
+// where every number means another process.
+func CheckHost() error {
+	self, err := os.Readlink("/proc/self")
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("/proc shows no processes of this PID namespace; `mount -t proc proc /proc` does")
+	}
+	if err != nil {
+		return fmt.Errorf("look at processes: %w", err)
+	}
+	if pid := strconv.Itoa(os.Getpid()); self != pid {
+		return fmt.Errorf("/proc is that of another PID namespace: it shows this process as %s, which is %s here; "+
+			"`mount -t proc proc /proc` (or `unshare --mount-proc`) mounts the right one", self, pid)
+	}
+	return nil
+}
+
 // Snapshot looks at every process once.
 func Snapshot() (Table, error) {
+	if err := CheckHost(); err != nil {
+		return nil, err
+	}
 	pids, err := allPIDs()
 	if err != nil {
 		return nil, err
@@ -129,7 +154,8 @@ func Snapshot() (Table, error) {
 }
 
 func (s stat) info(boot string) Info {
-	return Info{ID: ID{PID: s.pid, Start: s.start, Boot: boot}, PPID: s.ppid, Group: s.pgid, Name: s.name}
+	return Info{ID: ID{PID: s.pid, Start: s.start, Boot: boot}, PPID: s.ppid, Group: s.pgid, Session: s.sid, Name: s.name,
+		terminal: s.terminal, kernel: s.kernel}
 }
 
 func allPIDs() ([]int, error) {
@@ -152,39 +178,6 @@ func allPIDs() ([]int, error) {
 		}
 	}
 	return pids, nil
-}
-
-func marked(mark string, also []string) ([]Info, error) {
-	pids, err := allPIDs()
-	if err != nil {
-		return nil, err
-	}
-	var found []Info
-	boot, self, buf := bootID(), os.Getpid(), make([]byte, 16<<10)
-	for _, pid := range pids {
-		if pid == self {
-			continue
-		}
-		block, err := readProc(pid, "environ", buf)
-		if err != nil {
-			continue // ended, or another user's
-		}
-		env, ok := pick(string(block), mark, also)
-		if !ok {
-			continue
-		}
-		s, err := readStat(pid)
-		if err != nil || s.zombie {
-			continue
-		}
-		info := s.info(boot)
-		info.Env = env
-		if args, err := readProc(pid, "cmdline", make([]byte, 4096)); err == nil {
-			info.Args = splitArgs(string(args))
-		}
-		found = append(found, info)
-	}
-	return found, nil
 }
 
 // Usage returns the resident memory in bytes, and the share of one core in
@@ -266,6 +259,58 @@ func BecomeSubreaper() error {
 func environ(pid int) (string, error) {
 	b, err := readProc(pid, "environ", make([]byte, 16<<10))
 	return string(b), err
+}
+
+// mountedNoexec tells whether nothing may be executed on the file system of path.
+func mountedNoexec(path string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) == nil && st.Flags&unix.ST_NOEXEC != 0
+}
+
+// FileIn returns what the process has in dir, which is clean and without symbolic links: its working directory, its
+// executable or an open file, in that order; "" if nothing, or if it may not be read.
+func FileIn(id ID, dir string) string {
+	base := "/proc/" + strconv.Itoa(id.PID)
+	buf := make([]byte, unix.PathMax)
+	used := func(link string) string {
+		n, err := unix.Readlink(link, buf)
+		if err != nil || !within(string(buf[:n]), dir) {
+			return ""
+		}
+		return string(buf[:n])
+	}
+	found := cmp.Or(used(base+"/cwd"), used(base+"/exe"))
+	if found == "" {
+		for _, fd := range names(base + "/fd") {
+			if found = used(base + "/fd/" + fd); found != "" {
+				break
+			}
+		}
+	}
+	if found == "" || !Alive(id) {
+		return ""
+	}
+	return found
+}
+
+// names lists a folder of /proc; a process that is gone, or another user's, has nothing in it.
+func names(dir string) []string {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	all, _ := d.Readdirnames(-1)
+	return all
+}
+
+// args is the command line of a process, as far as it can be read.
+func args(pid int) []string {
+	b, err := readProc(pid, "cmdline", make([]byte, 4096))
+	if err != nil {
+		return nil
+	}
+	return splitArgs(string(b))
 }
 
 // splitArgs turns a NUL-separated command line into its arguments.

@@ -5,7 +5,6 @@ package proc
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -43,6 +42,9 @@ func statOf(p *process.Process) (stat, error) {
 	if group, err := unix.Getpgid(s.pid); err == nil {
 		s.pgid = group
 	}
+	if session, err := unix.Getsid(s.pid); err == nil {
+		s.sid = session
+	}
 	s.name, _ = p.Name()
 	states, err := p.Status()
 	s.zombie = err == nil && slices.Contains(states, process.Zombie)
@@ -50,8 +52,11 @@ func statOf(p *process.Process) (stat, error) {
 }
 
 func (s stat) info() Info {
-	return Info{ID: ID{PID: s.pid, Start: s.start}, PPID: s.ppid, Group: s.pgid, Name: s.name}
+	return Info{ID: ID{PID: s.pid, Start: s.start}, PPID: s.ppid, Group: s.pgid, Session: s.sid, Name: s.name}
 }
+
+// CheckHost says why processes can't be told apart here, or nil.
+func CheckHost() error { return nil }
 
 // Snapshot looks at every process once.
 func Snapshot() (Table, error) {
@@ -66,36 +71,6 @@ func Snapshot() (Table, error) {
 		}
 	}
 	return t, nil
-}
-
-func marked(mark string, also []string) ([]Info, error) {
-	all, err := process.Processes()
-	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
-	}
-	var found []Info
-	for _, p := range all {
-		if int(p.Pid) == os.Getpid() {
-			continue
-		}
-		vars, err := p.Environ()
-		if err != nil {
-			continue // ended, or another user's
-		}
-		env, ok := pick(strings.Join(vars, "\x00"), mark, also)
-		if !ok {
-			continue
-		}
-		s, err := statOf(p)
-		if err != nil || s.zombie {
-			continue
-		}
-		info := s.info()
-		info.Env = env
-		info.Args, _ = p.CmdlineSlice()
-		found = append(found, info)
-	}
-	return found, nil
 }
 
 // Usage returns the resident memory in bytes, and the share of one core in
@@ -125,7 +100,7 @@ func PSS(id ID) (uint64, error) {
 }
 
 // BecomeSubreaper does nothing where the system has no such thing: a daemon
-// that forked away is then found by its mark only.
+// that forked away is then found by its Claim only.
 func BecomeSubreaper() error { return nil }
 
 func environ(pid int) (string, error) {
@@ -136,3 +111,19 @@ func environ(pid int) (string, error) {
 	vars, err := p.Environ()
 	return strings.Join(vars, "\x00"), err
 }
+
+// FileIn is known only on Linux.
+func FileIn(ID, string) string { return "" }
+
+// args is the command line of a process, as far as it can be read.
+func args(pid int) []string {
+	p, err := process.NewProcess(int32(pid))
+	if err != nil {
+		return nil
+	}
+	all, _ := p.CmdlineSlice()
+	return all
+}
+
+// mountedNoexec is known only on Linux.
+func mountedNoexec(string) bool { return false }

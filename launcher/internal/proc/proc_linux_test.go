@@ -1,8 +1,13 @@
 package proc
 
 import (
+	"context"
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -68,7 +73,7 @@ func TestChildDiesWithKeeper(t *testing.T) {
 		t.Fatal(err)
 	}
 	readLine(t, lines)
-	found, err := Marked("PROC_TEST_MARK", mark)
+	found, err := markedWith(mark)
 	if err != nil || len(found) != 2 {
 		t.Fatalf("found %v, %v, want keeper and child", found, err)
 	}
@@ -129,7 +134,7 @@ func TestReaperTakesOnlyStrangers(t *testing.T) {
 	}
 	var orphan Info
 	eventually(t, "the orphan is our child", func() bool {
-		found, err := Marked("PROC_TEST_MARK", mark)
+		found, err := markedWith(mark)
 		if err != nil || len(found) != 1 {
 			return false
 		}
@@ -180,4 +185,95 @@ func TestWaitingCostsNoThreads(t *testing.T) {
 	if got := threads() - before; got > children/2 {
 		t.Errorf("%d children cost %d threads", children, got)
 	}
+}
+
+// TestForeignProcIsSaid: in a PID namespace that still has its host's /proc, every number there is somebody else's.
+func TestForeignProcIsSaid(t *testing.T) {
+	if unix.Geteuid() != 0 {
+		t.Skip("a PID namespace takes root")
+	}
+	spec, lines := program(t, "self")
+	c, err := spec.command()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SysProcAttr.Cloneflags = unix.CLONE_NEWPID
+	p, err := begin(c, func(*Process) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.Signal(syscall.SIGKILL); <-p.Done() }()
+	got := readLine(t, lines)
+	if want := "/proc is that of another PID namespace: it shows this process as " + strconv.Itoa(p.ID().PID) + ", which is 1 here"; !strings.Contains(got, want) {
+		t.Errorf("got %q, want %q in it", got, want)
+	}
+}
+
+// TestClaimByCgroup: what nothing else tells is found by the group that it was started in.
+func TestClaimByCgroup(t *testing.T) {
+	g, err := MakeCgroup("onemore-test-" + strconv.Itoa(unix.Getpid()))
+	if err != nil {
+		t.Skip(err)
+	}
+	s := newSpawner(t, SpawnerOptions{})
+	spec, lines := program(t, "fork:titled")
+	spec.Cgroup = g
+	p := start(t, s, spec)
+	child, err := strconv.Atoi(readLine(t, lines))
+	if err != nil {
+		t.Fatal(err)
+	}
+	readLine(t, lines)
+	out, err := s.Run(t.Context(), Spec{Args: []string{"cat", "/proc/self/cgroup"}, Cgroup: g})
+	if err != nil || !strings.Contains(string(out.Stdout), "/onemore-test-") {
+		t.Errorf("a command in the group says %q, %v", out.Stdout, err)
+	}
+	c := Claim{Cgroup: g.Path()}
+	if got := find(t, c); !slices.Equal(got, sorted(p.ID().PID, child)) {
+		t.Errorf("got %v, want %d and %d", got, p.ID().PID, child)
+	}
+	if err := g.Close(); err == nil {
+		t.Error("a group with members was removed")
+	}
+	if _, err := Stop(t.Context(), c.IDs, 0); err != nil {
+		t.Fatal(err)
+	}
+	<-p.Done()
+	eventually(t, "the group is removed", func() bool { return RemoveCgroup(c.Cgroup) == nil })
+	if got := find(t, c); got != nil {
+		t.Errorf("in a group that is gone: got %v", got)
+	}
+}
+
+// TestNoexecIsSaid: a script on a file system that is mounted noexec, in a mount namespace of the helper's own.
+func TestNoexecIsSaid(t *testing.T) {
+	if unix.Geteuid() != 0 {
+		t.Skip("to mount takes root")
+	}
+	spec, lines := program(t, "noexec:"+t.TempDir())
+	start(t, newSpawner(t, SpawnerOptions{}), spec)
+	got := readLine(t, lines)
+	if want := "lies on a file system that is mounted noexec: nothing on it may be executed"; !strings.HasSuffix(got, want) {
+		t.Errorf("got %q, want %q at its end", got, want)
+	}
+}
+
+// runNoexec mounts a file system at dir for the calling thread alone and says why a script on it is not started.
+func runNoexec(dir string) error {
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOEXEC, ""); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "slots.sh")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		return err
+	}
+	_, err := Run(context.Background(), Spec{Args: []string{path}})
+	return err
 }

@@ -165,7 +165,7 @@ func TestMarkedFindsFamily(t *testing.T) {
 	p := start(t, s, spec)
 	readLine(t, lines) // the child is there
 
-	found, err := Marked("PROC_TEST_MARK", mark, "PROC_TEST_NODE")
+	found, err := markedWith(mark, "PROC_TEST_NODE")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestMarkedFindsFamily(t *testing.T) {
 		}
 	}
 	for _, value := range []string{mark + "x", mark[1:], ""} {
-		if others, err := Marked("PROC_TEST_MARK", value); err != nil || len(others) != 0 {
+		if others, err := markedWith(value); err != nil || len(others) != 0 {
 			t.Errorf("mark %q: got %v %v, want none", value, others, err)
 		}
 	}
@@ -287,7 +287,7 @@ func TestRunKillsGroupAtCancel(t *testing.T) {
 	wg.Go(func() {
 		defer cancel(cause)
 		for {
-			found, err := Marked("PROC_TEST_MARK", mark)
+			found, err := markedWith(mark)
 			if err != nil || len(found) >= 2 || ctx.Err() != nil {
 				return
 			}
@@ -302,7 +302,7 @@ func TestRunKillsGroupAtCancel(t *testing.T) {
 		t.Errorf("got %v, want the cause", err)
 	}
 	eventually(t, "the group is gone", func() bool {
-		found, err := Marked("PROC_TEST_MARK", mark)
+		found, err := markedWith(mark)
 		return err == nil && len(found) == 0
 	})
 }

@@ -25,6 +25,8 @@ type Spec struct {
 	// Group, if not 0, is the process's group id (as root, see CanGroup): by it the
 	// kernel can tell its packets from those of others.
 	Group int
+	// Cgroup, if not nil, is where the process starts and stays; where the kernel can't start it there, it is not in it.
+	Cgroup *Cgroup
 }
 
 // command makes the exec.Cmd, complete but for the attributes.
@@ -45,6 +47,7 @@ func (s Spec) command() (*exec.Cmd, error) {
 		c.Stderr = s.Stderr
 	}
 	c.SysProcAttr = &syscall.SysProcAttr{}
+	s.Cgroup.enter(c.SysProcAttr)
 	if s.Group != 0 {
 		c.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(os.Geteuid()), Gid: uint32(s.Group), NoSetGroups: true}
 	}
@@ -95,8 +98,13 @@ type Process struct {
 // begin starts the command and a goroutine that sees to its end; ended is
 // called there, after the process was reaped and before Done is closed.
 func begin(c *exec.Cmd, ended func(*Process)) (*Process, error) {
-	if err := c.Start(); err != nil {
-		return nil, fmt.Errorf("start %q: %w", c.Args[0], cause(err))
+	err := c.Start()
+	if err != nil && stayOut(c.SysProcAttr, err) {
+		c = again(c)
+		err = c.Start()
+	}
+	if err != nil {
+		return nil, startError(c, err)
 	}
 	p := &Process{cmd: c, done: make(chan struct{})}
 	// The child is not reaped yet, so the pid is its own, even as a zombie.
@@ -112,12 +120,10 @@ func begin(c *exec.Cmd, ended func(*Process)) (*Process, error) {
 	return p, nil
 }
 
-// cause strips what repeats the program's name from the errors of os/exec.
-func cause(err error) error {
-	if e, ok := errors.AsType[*exec.Error](err); ok {
-		return e.Err
-	}
-	return err
+// again is a command that can be started once more.
+func again(c *exec.Cmd) *exec.Cmd {
+	return &exec.Cmd{Path: c.Path, Args: c.Args, Env: c.Env, Dir: c.Dir, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
+		ExtraFiles: c.ExtraFiles, SysProcAttr: c.SysProcAttr, WaitDelay: c.WaitDelay}
 }
 
 func (p *Process) reap() {
@@ -158,7 +164,7 @@ func (p *Process) Exit() ExitStatus {
 func (p *Process) Signal(sig syscall.Signal) error { return p.send(p.id.PID, sig) }
 
 // SignalGroup sends sig to the process group that the process leads. The error
-// wraps ErrGone after the end of the leader; use Family or Marked to find what
+// wraps ErrGone after the end of the leader; use Family or a Claim to find what
 // it left.
 func (p *Process) SignalGroup(sig syscall.Signal) error {
 	if !p.cmd.SysProcAttr.Setpgid && !p.cmd.SysProcAttr.Setsid {

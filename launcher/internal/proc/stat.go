@@ -7,23 +7,32 @@ import (
 
 // stat is what one look at a process tells.
 type stat struct {
-	pid, ppid, pgid int
-	name            string // as the kernel has it, at most 15 bytes on Linux
-	start           uint64
-	zombie          bool
+	pid, ppid, pgid, sid int
+	name                 string // as the kernel has it, at most 15 bytes on Linux
+	start                uint64
+	zombie               bool
+	terminal             bool // it has a controlling terminal
+	kernel               bool // it is a thread of the kernel
 }
 
 // Info describes a living process.
 type Info struct {
 	ID   ID
 	PPID int
-	// Group is the process group's number, where the system tells it.
-	Group int
-	Name  string
-	// Args is the command line; only Marked fills it.
+	// Group and Session are the numbers of the process group and the session, where the system tells them.
+	Group, Session int
+	Name           string
+	// Args is the command line. This and what follows is what a Claim finds.
 	Args []string
-	// Env holds the values of the variables that Marked was asked for.
+	// Env holds the values of Claim.Also where the process, or the ancestor by which it belongs, carries the mark; else nil.
 	Env map[string]string
+	// Leader is the one of Claim.Leaders by whose session or group it, or that ancestor, belongs; else zero.
+	Leader ID
+	// File is what it, or that ancestor, uses in Claim.Dir, where it was found by that; else "".
+	File string
+
+	terminal, kernel bool
+	mute             bool // its environment tells nothing
 }
 
 // Table is every living process at one moment. Zombies are not in it.
@@ -31,13 +40,12 @@ type Table []Info
 
 // Family returns the roots that are in the table and all their descendants by
 // parent pid, each once, parents before children. Who was handed to another
-// parent (a daemon) is no descendant: look for those by mark.
+// parent (a daemon) is no descendant: see Claim.
 func (t Table) Family(roots ...ID) []Info {
 	children := make(map[int][]int, len(t))
-	byPID := make(map[int]int, len(t))
+	byPID := t.byPID()
 	for i, p := range t {
 		children[p.PPID] = append(children[p.PPID], i)
-		byPID[p.ID.PID] = i
 	}
 	var family []Info
 	seen := make(map[int]bool)
@@ -60,6 +68,15 @@ func (t Table) Family(roots ...ID) []Info {
 	return family
 }
 
+// byPID is where in the table each pid is.
+func (t Table) byPID() map[int]int {
+	at := make(map[int]int, len(t))
+	for i, p := range t {
+		at[p.ID.PID] = i
+	}
+	return at
+}
+
 // Family looks at all processes once and returns the root, if it lives, and its
 // living descendants. See Table.Family for what that leaves out.
 func Family(root ID) ([]ID, error) {
@@ -68,6 +85,21 @@ func Family(root ID) ([]ID, error) {
 		return nil, err
 	}
 	return IDs(t.Family(root)), nil
+}
+
+// Descends tells whether the pid's process, or one of its ancestors, is the one that root names. It reads no more than those.
+func Descends(pid int, root ID) bool {
+	for range 1 << 10 { // a circle is possible when pids are reused meanwhile
+		if pid == root.PID {
+			return Alive(root)
+		}
+		s, err := readStat(pid)
+		if err != nil || s.ppid <= 1 && s.ppid != root.PID {
+			return false
+		}
+		pid = s.ppid
+	}
+	return false
 }
 
 // IDs returns the IDs of the processes, in order.
@@ -88,18 +120,10 @@ func Name(pid int) string {
 	return s.name
 }
 
-// Marked returns every living process, other than the caller, that was started
-// with key=value in its environment. The values of the variables named in also
-// are returned in Info.Env. Processes whose environment may not be read (other
-// users' ones) are left out.
-func Marked(key, value string, also ...string) ([]Info, error) {
-	return marked(key+"="+value, also)
-}
-
 // pick returns the wanted variables of a NUL-separated environment block, and
 // whether the block holds the mark.
 func pick(block, mark string, also []string) (env map[string]string, ok bool) {
-	if !strings.Contains(block, mark) {
+	if mark == "" || !strings.Contains(block, mark) {
 		return nil, false
 	}
 	env = make(map[string]string, len(also))

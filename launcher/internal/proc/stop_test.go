@@ -22,7 +22,7 @@ func TestStopTermThenKill(t *testing.T) {
 		ids = append(ids, p.ID())
 	}
 	find := func() ([]ID, error) {
-		found, err := Marked("PROC_TEST_MARK", mark)
+		found, err := markedWith(mark)
 		return IDs(found), err
 	}
 	killed, err := Stop(t.Context(), find, 300*time.Millisecond)

@@ -19,10 +19,10 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// check collects what is wrong, with the lines where the keys stand.
+// check collects problems, each with the line of its key.
 type check struct {
 	path  string
-	lines map[string]int
+	lines map[string]int // see linesOf
 	found []problem
 }
 
@@ -32,7 +32,7 @@ type problem struct {
 	err  error
 }
 
-// add tells one problem of a key: the first one that is found.
+// add adds a problem of a key, unless the key has one already.
 func (c *check) add(key toml.Key, format string, args ...any) {
 	if slices.ContainsFunc(c.found, func(p problem) bool { return p.key == key.String() }) {
 		return
@@ -41,6 +41,7 @@ func (c *check) add(key toml.Key, format string, args ...any) {
 	c.found = append(c.found, problem{lineOf(c.lines, key), key.String(), fmt.Errorf("%s: %w", at, fmt.Errorf(format, args...))})
 }
 
+// err is all problems, in order of their lines.
 func (c *check) err() error {
 	slices.SortFunc(c.found, func(a, b problem) int { return cmp.Or(a.line-b.line, cmp.Compare(a.key, b.key)) })
 	errs := make([]error, 0, len(c.found))
@@ -50,7 +51,7 @@ func (c *check) err() error {
 	return errors.Join(errs...)
 }
 
-// lineOf is the line of a key, or of the table that it is in; 0: not known.
+// lineOf is the line of a key, or of the table that it is in; 0: unknown.
 func lineOf(lines map[string]int, key toml.Key) int {
 	for n := len(key); n > 0; n-- {
 		if line := lines[strings.Join(key[:n], "\x00")]; line > 0 {
@@ -60,7 +61,7 @@ func lineOf(lines map[string]int, key toml.Key) int {
 	return 0
 }
 
-// where is the beginning of an error about a key: file, line and key.
+// where is the prefix of an error about a key: file, line and key.
 func where(path string, lines map[string]int, key toml.Key) string {
 	if line := lineOf(lines, key); line > 0 {
 		return fmt.Sprintf("%s: line %d: %s", path, line, key)
@@ -68,10 +69,10 @@ func where(path string, lines map[string]int, key toml.Key) string {
 	return fmt.Sprintf("%s: %s", path, key)
 }
 
-// fill puts what the file says of a key into a value, and tells what does not fit: an unknown key, a value of another kind.
-func (c *check) fill(key toml.Key, said any, to reflect.Value) {
+// fill decodes the value of a key, as the TOML decoder has it, into to. Unknown keys and values of a wrong type are problems.
+func (c *check) fill(key toml.Key, value any, to reflect.Value) {
 	if own, ok := to.Addr().Interface().(toml.Unmarshaler); ok {
-		if err := own.UnmarshalTOML(said); err != nil {
+		if err := own.UnmarshalTOML(value); err != nil {
 			c.add(key, "%w", err)
 		}
 		return
@@ -80,50 +81,56 @@ func (c *check) fill(key toml.Key, said any, to reflect.Value) {
 	switch to.Kind() {
 	case reflect.Pointer:
 		to.Set(reflect.New(to.Type().Elem()))
-		c.fill(key, said, to.Elem())
+		c.fill(key, value, to.Elem())
 	case reflect.Struct:
-		table, ok := said.(map[string]any)
+		table, ok := value.(map[string]any)
 		if !ok {
-			c.add(key, "want a table, not %s", kindOf(said))
+			c.add(key, "want a table, not %s", kindOf(value))
 		}
-		for name, value := range table {
+		for name, v := range table {
 			if i := fieldOf(to.Type(), name); i >= 0 {
-				c.fill(below(name), value, to.Field(i))
+				c.fill(below(name), v, to.Field(i))
 			} else {
 				c.add(below(name), "unknown key; docs/project.md lists all keys")
 			}
 		}
 	case reflect.Map:
-		table, ok := said.(map[string]any)
+		table, ok := value.(map[string]any)
 		if !ok {
-			c.add(key, "want a table, not %s", kindOf(said))
+			c.add(key, "want a table, not %s", kindOf(value))
 			return
 		}
 		to.Set(reflect.MakeMap(to.Type()))
-		for name, value := range table {
+		for name, v := range table {
 			one := reflect.New(to.Type().Elem()).Elem()
-			c.fill(below(name), value, one)
+			c.fill(below(name), v, one)
 			to.SetMapIndex(reflect.ValueOf(name), one)
 		}
 	case reflect.String:
-		text, ok := said.(string)
+		text, ok := value.(string)
 		if !ok {
-			c.add(key, `want a text, in quotes, not %s`, kindOf(said))
+			c.add(key, `want a text, in quotes, not %s`, kindOf(value))
 		}
 		to.SetString(text)
 	case reflect.Int:
-		number, ok := said.(int64)
+		number, ok := value.(int64)
 		if !ok || to.OverflowInt(number) {
-			c.add(key, "want a whole number, not %s", kindOf(said))
+			c.add(key, "want a whole number, not %s", kindOf(value))
 			return
 		}
 		to.SetInt(number)
+	case reflect.Bool:
+		yes, ok := value.(bool)
+		if !ok {
+			c.add(key, "want true or false, not %s", kindOf(value))
+		}
+		to.SetBool(yes)
 	default:
 		panic("no key is a " + to.Kind().String())
 	}
 }
 
-// fieldOf is the number of the field that a key stands for; -1: there is none.
+// fieldOf is the index of the field with a key as its tag; -1: there is none.
 func fieldOf(typ reflect.Type, key string) int {
 	for i := range typ.NumField() {
 		if tag := typ.Field(i).Tag.Get("toml"); tag == key && tag != "" && tag != "-" {
@@ -133,7 +140,7 @@ func fieldOf(typ reflect.Type, key string) int {
 	return -1
 }
 
-// kindOf tells what kind of value the file has, in words.
+// kindOf is the type of a value in words.
 func kindOf(v any) string {
 	switch v.(type) {
 	case string:
@@ -152,7 +159,7 @@ func kindOf(v any) string {
 	return "an array"
 }
 
-// check looks at what TOML's types don't say, and numbers the nodes.
+// check checks what TOML's types don't, and fills Node.
 func (p *Project) check(c *check) {
 	if p.Nodes < 0 || p.Nodes == 0 && c.lines["nodes"] > 0 {
 		c.add(toml.Key{"nodes"}, "a cluster of %d nodes can't be", p.Nodes)
@@ -162,8 +169,8 @@ func (p *Project) check(c *check) {
 			c.add(toml.Key{key}, "it is empty; give a value, or leave it out")
 		}
 	}
-	if p.Offset < 0 || p.Offset > 65535 {
-		c.add(toml.Key{"offset"}, "%d is no step between ports", p.Offset)
+	if p.Offset < 0 || p.Offset > 65535 || p.Offset == 0 && c.lines["offset"] > 0 {
+		c.add(toml.Key{"offset"}, "%d is no step between ports (1 to 65535); without it, it is 1000, or the nearest that works", p.Offset)
 	}
 	if n, err := strconv.Atoi(string(p.Base)); (err != nil || n < -65535 || n > 65535) && p.Base != "" && p.Base != "auto" {
 		c.add(toml.Key{"base"}, `%q is neither "auto" nor a number from -65535 to 65535 that is added to every port`, p.Base)
@@ -174,23 +181,23 @@ func (p *Project) check(c *check) {
 	if p.Join != "" && p.Join != "config" && p.Join != "command" && p.Join != "none" {
 		c.add(toml.Key{"join"}, "%q: use config, command or none", p.Join)
 	}
-	checkShared(c, nil, p.Set, p.Env, p.Files)
-	p.Node = make(map[int]Node, len(p.given))
-	for _, name := range slices.Sorted(maps.Keys(p.given)) {
+	checkTables(c, nil, p.Set, p.Env, p.Files)
+	p.Node = make(map[int]Node, len(p.nodeTables))
+	for _, name := range slices.Sorted(maps.Keys(p.nodeTables)) {
 		key := toml.Key{"node", name}
 		i, err := strconv.Atoi(name)
 		if err != nil || i < 1 || strconv.Itoa(i) != name {
 			c.add(key, "a node's number was wanted: [node.1], [node.2], …")
 			continue
 		}
-		n := p.given[name]
+		n := p.nodeTables[name]
 		p.Node[i] = n
-		checkShared(c, key, n.Set, n.Env, n.Files)
+		checkTables(c, key, n.Set, n.Env, n.Files)
 	}
 }
 
-// checkShared looks at what the project and a single node have alike.
-func checkShared(c *check, at toml.Key, set map[string]int, env map[string]string, files map[string]*File) {
+// checkTables checks the tables that the project and a single node both have; at is the node's key.
+func checkTables(c *check, at toml.Key, set map[string]int, env map[string]string, files map[string]*File) {
 	key := func(more ...string) toml.Key { return append(slices.Clone(at), more...) }
 	for name, port := range set {
 		if port < 1 || port > 65535 {
@@ -228,11 +235,11 @@ var (
 	long    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)""".*?"""|'''.*?'''`) })
 )
 
-// linesOf finds the lines of keys by the look of the text: the toml package tells no positions of keys that it could
-// decode. Keys are joined by a NUL.
+// linesOf finds the line of every key and table by a scan of the text: the toml package has no positions of keys. The parts of a
+// key are joined by NUL.
 func linesOf(src []byte) map[string]int {
 	found := map[string]int{}
-	src = long().ReplaceAllFunc(src, func(text []byte) []byte { // what stands in there is no key
+	src = long().ReplaceAllFunc(src, func(text []byte) []byte { // multi-line strings contain no keys
 		return bytes.Repeat([]byte("\n"), bytes.Count(text, []byte("\n")))
 	})
 	var table []string

@@ -1,8 +1,8 @@
-// Package project reads onemore.toml, the file by which a project says what cluster it works with, and writes a first one
-// (Sample). It is strict: what it does not know is an error, with its line, and all problems are told at once.
+// Package project reads onemore.toml, the file in which a project says what cluster it works with, and writes a first one
+// (Sample). It is strict: an unknown key is an error, with its line, and all problems are reported at once.
 //
-// It does not know clusters or templates: whether a template has the listener that is set here is for the plan to say.
-// Relative paths are made absolute against the file's own folder. docs/project.md describes every key.
+// It knows neither clusters nor templates: whether a template has a listener that the file sets, the plan checks. Relative
+// paths are made absolute against the file's own folder. docs/project.md describes every key.
 //
 // Start at Load.
 package project
@@ -24,10 +24,10 @@ import (
 // FileName is what the file is called in a project's folder.
 const FileName = "onemore.toml"
 
-// maxFile bounds a file that is laid over, in bytes, and onemore.toml itself: they are configs, not programs.
+// maxFile bounds onemore.toml and the files that it names, in bytes: they are configuration, not programs.
 const maxFile = 1 << 20
 
-// Project is what the file says. Paths are absolute; zero values were not given.
+// Project is what the file says. Paths are absolute; zero values are not in the file.
 type Project struct {
 	Path string `toml:"-"` // of the file, absolute
 
@@ -43,16 +43,17 @@ type Project struct {
 	Join     string            `toml:"join"`
 	Timeout  Duration          `toml:"timeout"`
 	Env      map[string]string `toml:"env"`
+	CleanEnv bool              `toml:"clean_env"`
 	Params   map[string]string `toml:"params"`
 	Set      map[string]int    `toml:"set"` // listener → port of node 1
 	Files    map[string]*File  `toml:"files"`
 	Node     map[int]Node      `toml:"-"` // by index, from [node.N]
 
-	given map[string]Node // [node.N] as it is written
-	lines map[string]int  // where the keys stand
+	nodeTables map[string]Node // [node.N], by N as it is written
+	lines      map[string]int  // see linesOf
 }
 
-// Node is what one node has apart from the others: a table [node.N].
+// Node is what one node has apart from the others: the table [node.N].
 type Node struct {
 	Source string            `toml:"source"`
 	Bin    string            `toml:"bin"`
@@ -61,14 +62,14 @@ type Node struct {
 	Files  map[string]*File  `toml:"files"`
 }
 
-// File is laid over the copy of a node directory. It is written as a text, or as { from = "PATH" }.
+// File is written over the copy of a node directory. Its value is a text, or { from = "PATH" }.
 type File struct {
 	Text string
-	Exec bool // it may be executed: so may the file it is from
+	Exec bool // executable, as the file at PATH is
 	from string
 }
 
-// Base is "auto", or the number that is added to every port; the text is as --base takes it.
+// Base is "auto", or the number that is added to every port, in the form that --base takes.
 type Base string
 
 // Duration is a time that is written as "90s".
@@ -115,7 +116,7 @@ func (f *File) UnmarshalTOML(v any) error {
 	return errors.New(`want a text, or { from = "PATH" }`)
 }
 
-// Load reads the file, and those that it names. The error wraps fs.ErrNotExist when there is no such file.
+// Load reads the file, and the files that it names. The error wraps fs.ErrNotExist when there is no such file.
 func Load(path string) (*Project, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -129,7 +130,7 @@ func Load(path string) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.anchor()
+	p.absolutePaths()
 	c := check{path: path, lines: p.lines}
 	for key, f := range p.allFiles() {
 		if err := f.load(filepath.Dir(path)); err != nil {
@@ -139,10 +140,10 @@ func Load(path string) (*Project, error) {
 	return p, c.err()
 }
 
-// Where is the beginning of an error about a key, such as node.3.env.NAME: file, line and key.
+// Where is the prefix of an error about a key, such as node.3.env.NAME: file, line and key.
 func (p *Project) Where(key string) string { return where(p.Path, p.lines, parts(key)) }
 
-// parts takes a key apart; the name in a table may have dots.
+// parts splits a key; the name in a table may have dots.
 func parts(key string) toml.Key {
 	if strings.HasPrefix(key, "node.") {
 		return strings.SplitN(key, ".", 4)
@@ -150,8 +151,8 @@ func parts(key string) toml.Key {
 	return strings.SplitN(key, ".", 2)
 }
 
-// anchor makes the paths absolute.
-func (p *Project) anchor() {
+// absolutePaths makes the paths absolute.
+func (p *Project) absolutePaths() {
 	dir := filepath.Dir(p.Path)
 	if strings.ContainsAny(p.Template, `/\`) || strings.HasSuffix(p.Template, ".toml") || p.Template == "." || p.Template == ".." {
 		p.Template = under(dir, p.Template)
@@ -163,6 +164,7 @@ func (p *Project) anchor() {
 	}
 }
 
+// under is a path of the file as an absolute one: relative to dir, or to the home folder where it begins with ~/.
 func under(dir, path string) string {
 	if rest, ok := strings.CutPrefix(path, "~/"); ok {
 		if home, err := os.UserHomeDir(); err == nil {
@@ -175,7 +177,7 @@ func under(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// allFiles are the files of the project and of its nodes, by the key that gives them.
+// allFiles are the files of the project and of its nodes, by their keys.
 func (p *Project) allFiles() map[string]*File {
 	all := map[string]*File{}
 	for path, f := range p.Files {
@@ -189,6 +191,7 @@ func (p *Project) allFiles() map[string]*File {
 	return all
 }
 
+// load reads the text from the file at PATH, if there is one.
 func (f *File) load(dir string) error {
 	if f.from == "" {
 		return nil
@@ -223,8 +226,8 @@ func readBounded(path string) ([]byte, error) {
 }
 
 func parse(path string, src []byte) (*Project, error) {
-	var said map[string]any
-	if _, err := toml.Decode(string(src), &said); err != nil {
+	var values map[string]any
+	if _, err := toml.Decode(string(src), &values); err != nil {
 		if bad, ok := errors.AsType[toml.ParseError](err); ok {
 			return nil, fmt.Errorf("%s: line %d: %s", path, bad.Position.Line, describe(bad))
 		}
@@ -232,15 +235,16 @@ func parse(path string, src []byte) (*Project, error) {
 	}
 	p := &Project{Path: path, lines: linesOf(src)}
 	c := check{path: path, lines: p.lines}
-	if node, ok := said["node"]; ok {
-		c.fill(toml.Key{"node"}, node, reflect.ValueOf(&p.given).Elem())
-		delete(said, "node")
+	if node, ok := values["node"]; ok {
+		c.fill(toml.Key{"node"}, node, reflect.ValueOf(&p.nodeTables).Elem())
+		delete(values, "node")
 	}
-	c.fill(nil, said, reflect.ValueOf(p).Elem())
+	c.fill(nil, values, reflect.ValueOf(p).Elem())
 	p.check(&c)
 	return p, c.err()
 }
 
+// describe is the message of a syntax error, with the key before it.
 func describe(e toml.ParseError) string {
 	if e.LastKey != "" {
 		return fmt.Sprintf("%s: %s", e.LastKey, e.Message)

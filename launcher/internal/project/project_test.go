@@ -76,7 +76,7 @@ http = 9090
 		Files: map[string]*File{"etc/a.conf": {Text: "x = 1\n"}, "run": {Text: "#!/bin/sh\n", Exec: true, from: "hook.sh"}},
 		Node: map[int]Node{3: {Source: filepath.Join(filepath.Dir(dir), "old"), Bin: filepath.Join(dir, "bin/kvd"), Env: map[string]string{"A": "3"},
 			Set: map[string]int{"http": 9090}, Files: map[string]*File{"etc/a.conf": {Text: "x = 3\n", from: "a3.conf"}}}}}
-	got.given, got.lines = nil, nil
+	got.nodeTables, got.lines = nil, nil
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(Project{}, File{})); d != "" {
 		t.Error(d)
 	}
@@ -110,8 +110,10 @@ func TestRefused(t *testing.T) {
 		"no nodes":    {"nodes = 0\n", []string{"line 1: nodes: a cluster of 0 nodes"}},
 		"less":        {"\nnodes = -2\n", []string{"line 2: nodes: a cluster of -2 nodes"}},
 		"offset":      {"offset = -1\n", []string{"line 1: offset: -1 is no step"}},
+		"offset 0":    {"offset = 0\n", []string{"line 1: offset: 0 is no step"}},
 		"base":        {"base = \"up\"\n", []string{`line 1: base: "up" is neither`}},
 		"base kind":   {"base = true\n", []string{`line 1: base: want "auto" or a whole number, not true or false`}},
+		"clean env":   {"clean_env = \"yes\"\n", []string{"line 1: clean_env: want true or false, not a text"}},
 		"base beyond": {"base = 70000\n", []string{"line 1: base: "}},
 		"spread":      {"spread = \"wide\"\n", []string{`line 1: spread: "wide"`}},
 		"timeout":     {"timeout = \"soon\"\n", []string{`line 1: timeout: "soon" is no time to wait`}},

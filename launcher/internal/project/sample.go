@@ -14,8 +14,7 @@ import (
 //go:embed sample.toml
 var sample string
 
-// Sample is a commented project file with what is given in p (cluster, template, source, nodes); all other keys are there
-// as comments.
+// Sample is a commented project file that sets what p has of cluster, template, source and nodes; all other keys are comments.
 func Sample(p Project) string {
 	out := sample
 	for key, value := range map[string]string{"cluster": quoted(p.Cluster), "template": quoted(p.Template), "source": quoted(p.Source), "nodes": number(p.Nodes)} {
@@ -54,9 +53,9 @@ func quoted(s string) string {
 	if s == "" {
 		return ""
 	}
-	b, err := json.Marshal(s) // whose escapes TOML knows
+	b, err := json.Marshal(s) // TOML has the same escapes
 	if err != nil {
-		panic(err) // a text
+		panic(err) // a string can always be marshaled
 	}
 	return string(b)
 }

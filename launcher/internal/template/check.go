@@ -33,37 +33,47 @@ func (t *Template) Check() error {
 	return found.err(t.Name, nil)
 }
 
-func (t *Template) check(found *problems) {
+// checker fills the defaults of a template and collects what is wrong with it.
+type checker struct {
+	*Template
+	found *problems
+}
+
+func (t *Template) check(found *problems) { (&checker{t, found}).check() }
+
+func (t *checker) check() {
 	if !templateName().MatchString(t.Name) {
-		found.add("name", "%q is no name; it begins with a letter and has a-z, 0-9, _ and -", t.Name)
+		t.found.add("name", "%q is no name; it begins with a letter and has a-z, 0-9, _ and -", t.Name)
 	}
 	if t.MinNodes < 0 {
-		found.add("min_nodes", "%d is below 0", t.MinNodes)
+		t.found.add("min_nodes", "%d is below 0", t.MinNodes)
 	}
 	for i, r := range t.Refuse {
 		if r.When == "" || r.Reason == "" {
-			found.add(fmt.Sprintf("refuse[%d]", i), "give when and reason")
+			t.found.add(fmt.Sprintf("refuse[%d]", i), "give when and reason")
 		}
 	}
-	t.checkParams(found)
-	t.checkProgram(found)
-	t.checkDetect(found)
-	t.checkCopy(found)
-	t.checkListeners(found)
-	t.checkEdits(found)
-	t.checkFiles(found)
-	t.checkStart(found)
-	t.checkJoin(found)
-	t.checkStop(found)
-	t.checkCalls(found)
-	t.checkTexts(found)
+	t.checkParams()
+	t.checkProgram()
+	t.checkDetect()
+	t.checkCopy()
+	t.checkEnvironment()
+	t.checkListeners()
+	t.checkPlaces()
+	t.checkEdits()
+	t.checkFiles()
+	t.checkStart()
+	t.checkJoin()
+	t.checkStop()
+	t.checkCalls()
+	t.checkTexts()
 }
 
-func (t *Template) checkParams(found *problems) {
+func (t *checker) checkParams() {
 	for name, p := range t.Params {
 		key := "params." + name
 		if !listenerName().MatchString(name) {
-			found.add(key, "%q is no name; it begins with a letter and has a-z, 0-9 and _", name)
+			t.found.add(key, "%q is no name; it begins with a letter and has a-z, 0-9 and _", name)
 		}
 		if p.Match == "" {
 			continue
@@ -71,9 +81,9 @@ func (t *Template) checkParams(found *problems) {
 		re, err := WholeMatch(p.Match)
 		switch {
 		case err != nil:
-			found.add(key+".match", "%v", err)
-		case p.Default != "" && !re.MatchString(p.Default):
-			found.add(key+".default", "%q does not match %q", p.Default, p.Match)
+			t.found.add(key+".match", "%v", err)
+		case p.Default != "" && !isText(p.Default) && !re.MatchString(p.Default):
+			t.found.add(key+".default", "%q does not match %q", p.Default, p.Match)
 		}
 	}
 }
@@ -81,94 +91,103 @@ func (t *Template) checkParams(found *problems) {
 // WholeMatch compiles a regexp that must match a whole value.
 func WholeMatch(expr string) (*regexp.Regexp, error) { return regexp.Compile(`^(?:` + expr + `)$`) }
 
-func (t *Template) checkProgram(found *problems) {
+func (t *checker) checkProgram() {
 	p := &t.Program
 	for i, file := range p.Paths {
 		if !path.IsAbs(file) {
-			found.add(fmt.Sprintf("program.paths[%d]", i), "%q is not absolute; names to look up on PATH go to program.command", file)
+			t.found.add(fmt.Sprintf("program.paths[%d]", i), "%q is not absolute; names to look up on PATH go to program.command", file)
 		}
 	}
 	if len(p.Paths) > 0 && p.Command == "" {
-		found.add("program.paths", "paths without program.command; give the name that is looked up on PATH")
+		t.found.add("program.paths", "paths without program.command; give the name that is looked up on PATH")
 	}
-	checkRegexp(found, "program.accept", p.Accept)
+	checkRegexp(t.found, "program.accept", p.Accept)
 	if (p.Accept == "") != (len(p.Version) == 0) {
-		found.add("program.version", "version and accept belong together; give both or neither")
+		t.found.add("program.version", "version and accept belong together; give both or neither")
 	}
 }
 
-func (t *Template) checkDetect(found *problems) {
+func (t *checker) checkDetect() {
 	for i, glob := range t.Detect.Files {
-		checkGlob(found, fmt.Sprintf("detect.files[%d]", i), glob)
+		checkGlob(t.found, fmt.Sprintf("detect.files[%d]", i), glob)
 	}
 	for i, m := range t.Detect.Match {
 		key := fmt.Sprintf("detect.match[%d]", i)
-		checkRelative(found, key+".file", m.File)
-		checkRegexp(found, key+".regexp", m.Regexp)
+		checkRelative(t.found, key+".file", m.File)
+		checkRegexp(t.found, key+".regexp", m.Regexp)
 		if m.Regexp == "" {
-			found.add(key+".regexp", "is missing")
+			t.found.add(key+".regexp", "is missing")
 		}
 	}
 }
 
-func (t *Template) checkCopy(found *problems) {
+func (t *checker) checkCopy() {
 	c := &t.Copy
 	if c.Source == "" {
 		c.Source = "optional"
 	}
-	checkOneOf(found, "copy.source", c.Source, "required", "optional", "none")
+	checkOneOf(t.found, "copy.source", c.Source, "required", "optional", "none")
 	for key, globs := range map[string][]string{"copy.exclude": c.Exclude, "copy.share": c.Share, "upgrade.keep": t.Upgrade.Keep} {
 		for i, glob := range globs {
-			checkGlob(found, fmt.Sprintf("%s[%d]", key, i), glob)
+			checkGlob(t.found, fmt.Sprintf("%s[%d]", key, i), glob)
 		}
 	}
 	for i, dir := range c.Dirs {
-		checkRelative(found, fmt.Sprintf("copy.dirs[%d]", i), dir)
+		checkRelative(t.found, fmt.Sprintf("copy.dirs[%d]", i), dir)
 	}
 }
 
-func (t *Template) checkEdits(found *problems) {
-	t.editPlaces(func(key string, e *Edit) {
-		checkRelative(found, key+".file", e.File)
+func (t *checker) checkEdits() {
+	t.eachEdit(func(key string, e *Edit) {
+		checkRelative(t.found, key+".file", e.File)
 		if e.Format == "" {
 			e.Format, _ = confedit.FormatOf(e.File)
 		}
-		if !slices.Contains(confedit.Formats(), e.Format) {
-			found.add(key+".format", "%q of file %q is no format; give format = one of %s", e.Format, e.File, strings.Join(confedit.Formats(), ", "))
-		}
-		if len(e.Set)+len(e.Raw)+len(e.Present)+len(e.Unset) == 0 {
-			found.add(key, "changes nothing; give set, raw, present or unset")
-		}
-		if len(e.Unset) > 0 && !confedit.CanUnset(e.Format) {
-			found.add(key+".unset", "no key can be taken out of %s files", e.Format)
+		t.checkFormat(key, e.Format, e.File)
+		if len(e.Set)+len(e.Raw)+len(e.Present)+len(e.Default)+len(e.Unset) == 0 {
+			t.found.add(key, "changes nothing; give set, default, raw, present or unset")
 		}
 		for i, pattern := range e.Unset {
 			if _, err := path.Match(pattern, ""); err != nil {
-				found.add(fmt.Sprintf("%s.unset[%d]", key, i), "%q: %v", pattern, err)
+				t.found.add(fmt.Sprintf("%s.unset[%d]", key, i), "%q: %v", pattern, err)
 			}
 		}
 		for k := range e.Raw {
 			if _, both := e.Set[k]; both {
-				found.add(key+".raw", "key %q is in set and in raw; leave one of them out", k)
+				t.found.add(key+".raw", "key %q is in set and in raw; leave one of them out", k)
 			}
 		}
-		for k := range e.Present {
-			if e.Set[k] != "" || e.Raw[k] != "" {
-				found.add(key+".present", "key %q is set anyway; leave one of them out", k)
+		for name, weaker := range map[string]map[string]string{"present": e.Present, "default": e.Default} {
+			for k := range weaker {
+				_, set := e.Set[k]
+				_, raw := e.Raw[k]
+				if set || raw {
+					t.found.add(key+"."+name, "key %q is set anyway; leave one of them out", k)
+				}
 			}
 		}
 	})
 }
 
-func (t *Template) checkFiles(found *problems) {
+func (t *checker) checkFiles() {
 	for i := range t.Files {
 		f, key := &t.Files[i], fmt.Sprintf("file[%d]", i)
-		checkRelative(found, key+".path", f.Path)
+		checkRelative(t.found, key+".path", f.Path)
 		if f.Mode == "" {
 			f.Mode = "0644"
 		}
 		if _, err := f.Perm(); err != nil {
-			found.add(key+".mode", "%v", err)
+			t.found.add(key+".mode", "%v", err)
+		}
+		if f.Existing == "" {
+			f.Existing = "replace"
+		}
+		checkOneOf(t.found, key+".existing", f.Existing, "replace", "keep", "merge")
+		if f.Format == "" {
+			f.Format, _ = confedit.FormatOf(f.Path)
+		}
+		if f.Existing == "merge" {
+			t.checkFormat(key, f.Format, f.Path)
 		}
 	}
 }
@@ -182,29 +201,29 @@ func (f File) Perm() (uint32, error) {
 	return uint32(n), nil
 }
 
-func (t *Template) checkStart(found *problems) {
+func (t *checker) checkStart() {
 	s := &t.Start
 	if len(s.Command) == 0 {
-		found.add("start.command", "is missing: the command that runs a node in the foreground")
+		t.found.add("start.command", "is missing: the command that runs a node in the foreground")
 	}
 	if s.Order == "" {
 		s.Order = "parallel"
 	}
-	checkOneOf(found, "start.order", s.Order, "parallel", "staged")
+	checkOneOf(t.found, "start.order", s.Order, "parallel", "staged")
 	if s.Order == "staged" && s.Staged.isZero() {
-		found.add("start.staged", "is missing: what must answer on a node before the next one is started")
+		t.found.add("start.staged", "is missing: what must answer on a node before the next one is started")
 	}
 	if s.Order != "staged" && !s.Staged.isZero() {
-		found.add("start.staged", `is only asked with order = "staged"`)
+		t.found.add("start.staged", `is only asked with order = "staged"`)
 	}
-	checkRegexp(found, "ready.log", t.Ready.Log)
+	checkRegexp(t.found, "ready.log", t.Ready.Log)
 	for i, glob := range t.Ready.LogFiles {
-		checkGlob(found, fmt.Sprintf("ready.log_files[%d]", i), glob)
+		checkGlob(t.found, fmt.Sprintf("ready.log_files[%d]", i), glob)
 	}
-	checkDuration(found, "ready.timeout", t.Ready.Timeout)
+	checkDuration(t.found, "ready.timeout", t.Ready.Timeout)
 }
 
-func (t *Template) checkJoin(found *problems) {
+func (t *checker) checkJoin() {
 	j := &t.Join
 	methods := slices.Sorted(maps.Keys(j.Methods))
 	if j.Default == "" {
@@ -213,20 +232,20 @@ func (t *Template) checkJoin(found *problems) {
 			j.Default = methods[0]
 		}
 		if len(methods) > 1 {
-			found.add("join.default", "is missing; give one of %s", strings.Join(methods, ", "))
+			t.found.add("join.default", "is missing; give one of %s", strings.Join(methods, ", "))
 		}
 	}
 	if _, known := j.Methods[j.Default]; !known && j.Default != "none" {
-		found.add("join.default", "no [join.%s] is here; have %s", j.Default, strings.Join(append(methods, "none"), ", "))
+		t.found.add("join.default", "no [join.%s] is here; have %s", j.Default, strings.Join(append(methods, "none"), ", "))
 	}
 	for _, method := range methods {
 		if m := j.Methods[method]; method == "command" && len(m.Calls) == 0 {
-			found.add("join.command", "has no [[join.command.call]] by which a node joins")
+			t.found.add("join.command", "has no [[join.command.call]] by which a node joins")
 		}
 	}
 }
 
-func (t *Template) checkStop(found *problems) {
+func (t *checker) checkStop() {
 	s := &t.Stop
 	if s.Signal == "" {
 		s.Signal = "TERM"
@@ -234,14 +253,14 @@ func (t *Template) checkStop(found *problems) {
 	if s.Discard == "" {
 		s.Discard = "KILL"
 	}
-	checkOneOf(found, "stop.signal", s.Signal, signalNames...)
-	checkOneOf(found, "stop.discard", s.Discard, signalNames...)
-	checkDuration(found, "stop.grace", s.Grace)
+	checkOneOf(t.found, "stop.signal", s.Signal, signalNames...)
+	checkOneOf(t.found, "stop.discard", s.Discard, signalNames...)
+	checkDuration(t.found, "stop.grace", s.Grace)
 	if s.Grace.Duration == 0 {
 		s.Grace.Duration = defaultGrace
 	}
 	if len(t.Service.Command) == 0 && len(t.Service.Environment) > 0 {
-		found.add("service.environment", "without service.command; give the command too")
+		t.found.add("service.environment", "without service.command; give the command too")
 	}
 }
 

@@ -1,46 +1,97 @@
 package template
 
 import (
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"onemore/launcher/internal/confedit"
 )
 
-func (t *Template) checkListeners(found *problems) {
+func (t *checker) checkListeners() {
 	seen := make(map[string]bool)
 	for i := range t.Listeners {
 		l := &t.Listeners[i]
 		key := "listeners." + l.Name
-		checkListener(found, key, l, seen)
-		if (l.Port == 0) == (l.Derive == "") {
-			found.add(key, "give either port (the default of node 1) or derive (a sum of other listeners, number, index)")
+		checkListener(t.found, key, l, seen)
+		switch {
+		case l.IsFamily() && (l.Port != 0 || l.Derive != "" || len(l.Also) > 0):
+			t.found.add(key, "a listener whose key has a * is there for each key of a source that matches; drop port, derive and also")
+		case !l.IsFamily() && !(l.IfDeclared && l.Derive == "") && (l.Port == 0) == (l.Derive == ""):
+			t.found.add(key, "give either port (the default of node 1) or derive (a sum of other listeners, number, index)")
 		}
-		if l.Derive != "" && l.Key != "" {
-			found.add(key+".key", "a derived listener has no key; drop derive or file and key")
-		}
-		if (len(l.Also) > 0 || l.IfDeclared) && l.Key == "" {
-			found.add(key+".key", "is missing: also and if_declared go with file and key")
-		}
-		if (l.File == "") != (l.Key == "") {
-			found.add(key+".file", "file and key belong together; give both or neither")
-		}
-		if l.File != "" {
-			checkRelative(found, key+".file", l.File)
-		}
+		t.checkListenerKey(key, l)
 	}
 	if _, _, err := DeriveOrder(t.Listeners); err != nil {
-		found.add("listeners", "%v", err)
+		t.found.add("listeners", "%v", err)
 	}
 	for i := range t.Shared {
 		l := &t.Shared[i]
 		key := "shared." + l.Name
-		checkListener(found, key, l, seen)
+		checkListener(t.found, key, l, seen)
 		if l.Port == 0 {
-			found.add(key+".port", "is missing; a shared listener has a port of its own")
+			t.found.add(key+".port", "is missing; a shared listener has a port of its own")
 		}
-		if l.Derive != "" || l.File != "" || l.Key != "" {
-			found.add(key, "derive, file and key are for the listeners of nodes; drop them")
+		if l.Derive != "" || l.File != "" || l.Key != "" || l.Value != "" {
+			t.found.add(key, "derive, file, key and value are for the listeners of nodes; drop them")
+		}
+	}
+}
+
+// checkListenerKey looks at where a listener stands in a config file.
+func (t *checker) checkListenerKey(key string, l *Listener) {
+	if (len(l.Also) > 0 || len(l.Off) > 0 || l.IfDeclared || l.Value != "") && l.Key == "" {
+		t.found.add(key+".key", "is missing: also, if_declared, off and value go with file and key")
+	}
+	if (l.File == "") != (l.Key == "") {
+		t.found.add(key+".file", "file and key belong together; give both or neither")
+	}
+	if l.File == "" {
+		return
+	}
+	checkRelative(t.found, key+".file", l.File)
+	t.checkFormat(key, t.FormatOf(l.File), l.File)
+	for off, expr := range l.Off {
+		checkRegexp(t.found, key+".off."+off, expr)
+		if strings.Count(off, "*") > strings.Count(l.Key, "*") {
+			t.found.add(key+".off", "%q has more * than key %q; each stands for what that of the key has found", off, l.Key)
+		}
+	}
+}
+
+// checkFormat wants to know how a config file is read.
+func (t *checker) checkFormat(key, format, file string) {
+	switch err := confedit.CheckFormat(format); {
+	case errors.Is(err, confedit.ErrProgram):
+		t.found.add(key+".format", "file %q: %v", file, err)
+	case err != nil:
+		t.found.add(key+".format", "%q of file %q is no format; give format = one of %s", format, file, strings.Join(confedit.Formats(), ", "))
+	}
+}
+
+// checkPlaces looks at the files and directories that a config names.
+func (t *checker) checkPlaces() {
+	for i := range t.Places {
+		p, key := &t.Places[i], "places."+t.Places[i].Name
+		if !listenerName().MatchString(p.Name) {
+			t.found.add(key, "%q is no name; it begins with a letter and has a-z, 0-9 and _", p.Name)
+		}
+		checkRelative(t.found, key+".file", p.File)
+		t.checkFormat(key, t.FormatOf(p.File), p.File)
+		if p.Key == "" || p.Path == "" {
+			t.found.add(key, "give key, which names the place in the file, and path, where it is in a node")
+		}
+		if p.Write == "" {
+			p.Write = "outside"
+		}
+		checkOneOf(t.found, key+".write", p.Write, "outside", "missing", "always")
+		if strings.Contains(p.Key, "*") && p.Write == "missing" {
+			t.found.add(key+".write", "a key with * can't be written where it is missing; give one without")
+		}
+		if !isText(p.Path) && p.Path != "." {
+			checkRelative(t.found, key+".path", p.Path)
 		}
 	}
 }
@@ -72,42 +123,56 @@ func checkListener(found *problems, key string, l *Listener, seen map[string]boo
 	}
 }
 
-func (t *Template) checkCalls(found *problems) {
-	t.callPlaces(func(key string, c *Call) {
-		if c.isZero() && (key == "members.call" || key == "start.staged" || strings.HasPrefix(key, "fault.")) {
+func (t *checker) checkCalls() {
+	t.eachCall(func(key string, c *Call) {
+		if c.isZero() && (key == "members.call" || key == "members.otherwise" || key == "start.staged" || strings.HasPrefix(key, "fault.")) {
 			return
 		}
-		t.checkCall(found, key, c)
-		checkCallOn(found, key, c)
+		t.checkCall(key, c)
+		checkCallOn(t.found, key, c)
 	})
 	if t.Fault.Set.isZero() != t.Fault.Clear.isZero() {
-		found.add("fault", "give both set and clear, or neither")
+		t.found.add("fault", "give both set and clear, or neither")
 	}
-	if m := &t.Members.Call; !m.isZero() && m.Number == "" && m.Count == "" && m.JSON == "" {
-		found.add("members.call", "reads no number of members; give number, count or json")
+	for key, m := range map[string]*Call{"members.call": &t.Members.Call, "members.otherwise": &t.Members.Otherwise} {
+		if !m.isZero() && m.Number == "" && m.Count == "" && m.JSON == "" {
+			t.found.add(key, "reads no number of members; give number, count or json")
+		}
+	}
+	if !t.Members.Otherwise.isZero() && t.Members.Call.When == "" {
+		t.found.add("members.otherwise", "is never made; give members.call a when")
 	}
 }
 
-func (t *Template) checkCall(found *problems, key string, c *Call) {
-	if given(c.HTTP != "", c.TCP != "", len(c.Exec) > 0) != 1 {
-		found.add(key, "give exactly one of http, tcp and exec")
+func (t *checker) checkCall(key string, c *Call) {
+	if countTrue(c.HTTP != "", c.TCP != "", len(c.Exec) > 0) != 1 {
+		t.found.add(key, "give exactly one of http, tcp and exec")
 	}
 	if c.HTTP == "" && (c.Method != "" || c.Body != "" || c.User != "" || len(c.Header) > 0) {
-		found.add(key, "method, body, header and user go with http")
+		t.found.add(key, "method, body, header and user go with http")
+	}
+	if c.Cert != "" && c.HTTP == "" && c.TLS == "" {
+		t.found.add(key+".cert", "goes with http, or with tcp and tls")
+	}
+	if (c.Cert == "") != (c.Key == "") {
+		t.found.add(key+".cert", "cert and key belong together; give both or neither")
 	}
 	if c.TCP == "" && c.Send != "" {
-		found.add(key+".send", "goes with tcp")
+		t.found.add(key+".send", "goes with tcp")
 	}
-	if given(c.Number != "", c.Count != "", c.JSON != "") > 1 {
-		found.add(key, "give at most one of number, count and json")
+	if c.TCP == "" && c.TLS != "" {
+		t.found.add(key+".tls", "goes with tcp; http has it by its URL")
+	}
+	if countTrue(c.Number != "", c.Count != "", c.JSON != "") > 1 {
+		t.found.add(key, "give at most one of number, count and json")
 	}
 	if c.User != "" && !isText(c.User) && !strings.Contains(c.User, ":") {
-		found.add(key+".user", "%q is not NAME:PASSWORD", c.User)
+		t.found.add(key+".user", "%q is not NAME:PASSWORD", c.User)
 	}
-	checkDuration(found, key+".timeout", c.Timeout)
-	checkDuration(found, key+".retry", c.Retry)
+	checkDuration(t.found, key+".timeout", c.Timeout)
+	checkDuration(t.found, key+".retry", c.Retry)
 	if c.Full && !strings.HasPrefix(key, "members.require") {
-		found.add(key+".full", "is for members.require")
+		t.found.add(key+".full", "is for members.require")
 	}
 	if c.Timeout.Duration == 0 {
 		c.Timeout.Duration = defaultTimeout
@@ -135,7 +200,7 @@ func (c *Call) isZero() bool {
 	return empty && !c.Full && c.On == "" && c.Timeout.Duration == 0 && c.Retry.Duration == 0
 }
 
-func given(conditions ...bool) int {
+func countTrue(conditions ...bool) int {
 	n := 0
 	for _, yes := range conditions {
 		if yes {

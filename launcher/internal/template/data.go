@@ -25,6 +25,8 @@ type Port struct {
 	Listener string
 	Host     string
 	Port     int
+	Scheme   string
+	URL      string
 }
 
 // Port is the port of one of the node's listeners: {{.Port "http"}}, {{.Peer.Port "http"}}.
@@ -45,6 +47,18 @@ func (n *Node) Addr(listener string) (string, error) {
 	return p.addr(), err
 }
 
+// URL is what clients use for one of the node's listeners: its url.
+func (n *Node) URL(listener string) (string, error) {
+	p, err := find(n.Ports, listener)
+	return p.URL, err
+}
+
+// Scheme is that of the source's value of one of the node's listeners, or the listener's own.
+func (n *Node) Scheme(listener string) (string, error) {
+	p, err := find(n.Ports, listener)
+	return p.Scheme, err
+}
+
 func (p Port) addr() string { return net.JoinHostPort(p.Host, strconv.Itoa(p.Port)) }
 
 func find(ports []Port, listener string) (Port, error) {
@@ -59,6 +73,7 @@ func find(ports []Port, listener string) (Port, error) {
 // Data is what a text sees: the node that it is about, and its cluster.
 type Data struct {
 	*Node
+	Sources
 	Cluster    string            // the cluster's name
 	ID         string            // its random id
 	Secret     string            // random, the same for all nodes of the cluster
@@ -102,9 +117,11 @@ type Fault struct {
 
 // URLData is what the url of a listener sees.
 type URLData struct {
-	Addr string // HOST:PORT
-	Host string
-	Port int
+	Sources
+	Addr   string // HOST:PORT
+	Host   string
+	Port   int
+	Scheme string
 }
 
 // NameData is what node.name sees.
@@ -118,16 +135,26 @@ type NameData struct {
 
 // RefuseData is what a refusal sees: N is the number of nodes that there would be.
 type RefuseData struct {
+	Sources
 	N       int
 	Host    string // of the nodes; with addresses of their own, of the first
 	Cluster string
 	Join    string
 	Param   map[string]string
+
+	Given map[string]string // what --env gives the nodes; texts read Env
 }
 
-// WhenData is what the when of a listener sees: nothing that differs between nodes, so that all have the same listeners.
+// Env is the value that --env gives the nodes for a variable: {{.Env "LICENSE"}}; "" if it gives none.
+func (d RefuseData) Env(name string) string { return d.Given[name] }
+
+// WhenData is what the when of a listener or of a place sees: nothing that differs between nodes, so that all have the same listeners.
 type WhenData struct {
+	Sources
 	Cluster string
 	Join    string
 	Param   map[string]string
 }
+
+// DefaultData is what the default of a parameter sees.
+type DefaultData struct{ Sources }

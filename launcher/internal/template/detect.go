@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"onemore/launcher/internal/confedit"
@@ -21,29 +19,29 @@ var ErrUndetected = errors.New("can't tell what server this directory holds")
 // FindIn gives the template whose detect rules hold for a node directory. None, or two of the same priority, are an
 // error that says what was looked for and how to choose by hand.
 func FindIn(templates []*Template, dir fs.FS) (*Template, error) {
-	var fits []*Template
+	var matching []*Template
 	var looked []string
 	for _, t := range templates {
 		if len(t.Detect.Files)+len(t.Detect.Match) == 0 {
 			continue
 		}
 		looked = append(looked, fmt.Sprintf("%s (%s)", t.Name, t.Detect))
-		ok, err := t.Detect.fits(dir)
+		ok, err := t.Detect.matchesDir(dir)
 		if err != nil {
 			return nil, fmt.Errorf("look whether this is %s: %w", t.Name, err)
 		}
 		if ok {
-			fits = append(fits, t)
+			matching = append(matching, t)
 		}
 	}
-	slices.SortStableFunc(fits, func(a, b *Template) int { return b.Detect.Priority - a.Detect.Priority })
+	slices.SortStableFunc(matching, func(a, b *Template) int { return b.Detect.Priority - a.Detect.Priority })
 	switch {
-	case len(fits) == 0:
+	case len(matching) == 0:
 		return nil, fmt.Errorf("%w; looked for %s; name the template with -t", ErrUndetected, oneOf(looked))
-	case len(fits) > 1 && fits[0].Detect.Priority == fits[1].Detect.Priority:
-		return nil, fmt.Errorf("%w: it may be %s or %s; name the template with -t", ErrUndetected, fits[0].Name, fits[1].Name)
+	case len(matching) > 1 && matching[0].Detect.Priority == matching[1].Detect.Priority:
+		return nil, fmt.Errorf("%w: it may be %s or %s; name the template with -t", ErrUndetected, matching[0].Name, matching[1].Name)
 	}
-	return fits[0], nil
+	return matching[0], nil
 }
 
 // String says what the rules look for.
@@ -55,7 +53,7 @@ func (d Detect) String() string {
 	return strings.Join(parts, ", ")
 }
 
-func (d Detect) fits(dir fs.FS) (bool, error) {
+func (d Detect) matchesDir(dir fs.FS) (bool, error) {
 	for _, glob := range d.Files {
 		found, err := fs.Glob(dir, glob)
 		if err != nil || len(found) == 0 {
@@ -63,7 +61,7 @@ func (d Detect) fits(dir fs.FS) (bool, error) {
 		}
 	}
 	for _, m := range d.Match {
-		src, err := readSome(dir, m.File)
+		src, err := readLimited(dir, m.File)
 		if errors.Is(err, fs.ErrNotExist) {
 			return false, nil
 		}
@@ -78,7 +76,7 @@ func (d Detect) fits(dir fs.FS) (bool, error) {
 	return true, nil
 }
 
-func readSome(dir fs.FS, file string) ([]byte, error) {
+func readLimited(dir fs.FS, file string) ([]byte, error) {
 	info, err := fs.Stat(dir, file)
 	if err != nil {
 		return nil, err
@@ -92,60 +90,28 @@ func readSome(dir fs.FS, file string) ([]byte, error) {
 	return fs.ReadFile(dir, file)
 }
 
-// Declared reads the ports that the config files of a source declare, by listener: those whose file and key are there.
-// They are the defaults of node 1.
-func (t *Template) Declared(dir fs.FS) (map[string]int, error) {
-	ports := make(map[string]int)
-	entries := make(map[string][]confedit.Entry)
-	for _, l := range t.Listeners {
-		if l.Key == "" {
-			continue
-		}
-		list, known := entries[l.File]
-		if !known {
-			src, err := readSome(dir, l.File)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return nil, fmt.Errorf("read %q: %w", l.File, err)
-			}
-			if list, err = confedit.List(t.formatOf(l.File), src); err != nil {
-				return nil, fmt.Errorf("read %q: %w", l.File, err)
-			}
-			entries[l.File] = list
-		}
-		for _, e := range list { // the last one wins, as it does for servers
-			if port, ok := portIn(e.Value); ok && (e.Key == l.Key || slices.ContainsFunc(l.Also, func(also string) bool { return matches(also, e.Key) })) {
-				ports[l.Name] = port
-			}
+// FormatOf is the format of a config file: that of an edit, a listener or a place of it, else by its name; "" if that is
+// not known.
+func (t *Template) FormatOf(file string) string {
+	format, _ := confedit.FormatOf(file)
+	take := func(of, given string) {
+		if of == file && given != "" {
+			format = given
 		}
 	}
-	return ports, nil
-}
-
-func matches(pattern, key string) bool {
-	ok, err := path.Match(pattern, key)
-	return ok && err == nil
-}
-
-// formatOf is the format of a config file: that of an edit of the same file, else by its name.
-func (t *Template) formatOf(file string) string {
-	format, _ := confedit.FormatOf(file)
-	t.editPlaces(func(_ string, e *Edit) {
-		if e.File == file {
-			format = e.Format
-		}
-	})
+	for _, l := range t.Listeners {
+		take(l.File, l.Format)
+	}
+	for _, p := range t.Places {
+		take(p.File, p.Format)
+	}
+	t.eachEdit(func(_ string, e *Edit) { take(e.File, e.Format) })
 	return format
 }
 
-// portIn reads the port of "1883", "0.0.0.0:1883", ":1883" and "tcp://127.0.0.1:1883/".
-func portIn(value string) (int, bool) {
-	value = strings.TrimRight(strings.TrimSpace(value), "/")
-	if i := strings.LastIndex(value, ":"); i >= 0 {
-		value = value[i+1:]
-	}
-	port, err := strconv.Atoi(value)
-	return port, err == nil && port > 0 && port <= 65535
+// MayLack tells whether a node directory may be without a file that is edited.
+func (t *Template) MayLack(file string) bool {
+	lacks := false
+	t.eachEdit(func(_ string, e *Edit) { lacks = lacks || e.File == file && e.IfExists })
+	return lacks
 }

@@ -45,7 +45,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("key %q is not in docs/templates.md", key)
 		}
 	}
-	for name := range placeNames()[inNode] {
+	for name := range scopeNames()[inNode] {
 		if !strings.Contains(doc, "`."+name) {
 			t.Errorf("{{.%s}} is not in docs/templates.md", name)
 		}

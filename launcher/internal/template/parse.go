@@ -10,15 +10,17 @@ import (
 // document is template.toml as it is written: Template plus the tables whose order or presence counts.
 type document struct {
 	Template
-	Listeners map[string]Listener `toml:"listeners"`
-	Shared    map[string]Listener `toml:"shared"`
-	Join      joinTable           `toml:"join"`
+	Listeners   map[string]Listener `toml:"listeners"`
+	Shared      map[string]Listener `toml:"shared"`
+	Places      map[string]Place    `toml:"places"`
+	Join        joinTable           `toml:"join"`
+	Environment environmentTable    `toml:"environment"`
 }
 
 type joinTable struct {
-	Default string    `toml:"default"`
-	Config  *JoinWays `toml:"config"`
-	Command *JoinWays `toml:"command"`
+	Default string      `toml:"default"`
+	Config  *JoinMethod `toml:"config"`
+	Command *JoinMethod `toml:"command"`
 }
 
 // Parse reads a template.toml. The name is the template's unless the text says another; it is also what errors call it.
@@ -43,33 +45,35 @@ func (d *document) template(name string, keys []toml.Key) *Template {
 	if t.Name == "" {
 		t.Name = name
 	}
-	t.Listeners = inOrder("listeners", d.Listeners, keys)
-	t.Shared = inOrder("shared", d.Shared, keys)
+	t.Environment, t.OwnEnvironment = d.Environment.variables, d.Environment.own
+	t.Listeners = inOrder("listeners", d.Listeners, keys, func(l *Listener, name string) { l.Name = name })
+	t.Shared = inOrder("shared", d.Shared, keys, func(l *Listener, name string) { l.Name = name })
+	t.Places = inOrder("places", d.Places, keys, func(p *Place, name string) { p.Name = name })
 	t.Join = Join{Default: d.Join.Default}
-	for method, ways := range map[string]*JoinWays{"config": d.Join.Config, "command": d.Join.Command} {
-		if ways == nil {
+	for name, method := range map[string]*JoinMethod{"config": d.Join.Config, "command": d.Join.Command} {
+		if method == nil {
 			continue
 		}
 		if t.Join.Methods == nil {
-			t.Join.Methods = make(map[string]JoinWays, 2)
+			t.Join.Methods = make(map[string]JoinMethod, 2)
 		}
-		t.Join.Methods[method] = *ways
+		t.Join.Methods[name] = *method
 	}
 	return &t
 }
 
-// inOrder gives the listeners of one table in the order in which the file has them.
-func inOrder(table string, byName map[string]Listener, keys []toml.Key) []Listener {
-	var list []Listener
+// inOrder gives the entries of one table in the order in which the file has them, each with its name.
+func inOrder[T any](table string, byName map[string]T, keys []toml.Key, setName func(*T, string)) []T {
+	var list []T
 	seen := make(map[string]bool, len(byName))
 	for _, key := range keys {
 		if len(key) < 2 || key[0] != table || seen[key[1]] {
 			continue
 		}
 		seen[key[1]] = true
-		l := byName[key[1]]
-		l.Name = key[1]
-		list = append(list, l)
+		one := byName[key[1]]
+		setName(&one, key[1])
+		list = append(list, one)
 	}
 	return list
 }

@@ -2,7 +2,9 @@ package template
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,7 +129,34 @@ func TestParseRefuses(t *testing.T) {
 		{"a bind that is no address", small + "[listeners.a]\nport = 1\nbind = \"localhost\"", "is no IP address"},
 		{"two protocols alike", small + "[listeners.a]\nport = 1\nprotocols = [\"tcp\", \"tcp\"]", "there twice"},
 		{"an unknown protocol", small + "[listeners.a]\nport = 1\nprotocols = [\"sctp\"]", `"sctp" is unknown`},
+		{"a family with a port", small + "[listeners.a]\nport = 1\nfile = \"x.toml\"\nkey = \"l.*\"", "drop port, derive and also"},
+		{"a value without a key", small + "[listeners.a]\nport = 1\nvalue = \"{{.Addr}}\"", "also, if_declared, off and value go with file and key"},
+		{"a listener in an unknown format", small + "[listeners.a]\nport = 1\nfile = \"x.weird\"\nkey = \"l\"", `"" of file "x.weird" is no format`},
+		{"off with more stars", small + "[listeners.a]\nport = 1\nfile = \"x.toml\"\nkey = \"l\"\noff = {\"*.x\" = \"no\"}", `"*.x" has more *`},
+		{"off that is no regexp", small + "[listeners.a]\nport = 1\nfile = \"x.toml\"\nkey = \"l\"\noff = {\"x\" = \"(\"}", "off.x"},
+		{"a place without a path", small + "[places.a]\nfile = \"x.toml\"\nkey = \"l\"", "give key, which names the place in the file, and path"},
+		{"a place outside", small + "[places.a]\nfile = \"x.toml\"\nkey = \"l\"\npath = \"/var/x\"", `"/var/x" is not a clean slash path`},
+		{"a place that is written when", small + "[places.a]\nfile = \"x.toml\"\nkey = \"l\"\npath = \"x\"\nwrite = \"never\"", `"never" is unknown; give one of outside, missing, always`},
+		{"a pattern that is missing", small + "[places.a]\nfile = \"x.toml\"\nkey = \"l.*\"\npath = \"x\"\nwrite = \"missing\"", "a key with * can't be written where it is missing"},
+		{"a source's key that is no literal file", small + "[environment]\nA = '{{.Source .Name \"x\"}}'", `{{.Source}} takes a file and what to look for in it, in quotes`},
+		{"a source's file in an unknown format", small + "[environment]\nA = '{{.Source \"x.weird\" \"y\"}}'", "read it with .SourceMatch"},
+		{"a source's file outside", small + "[environment]\nA = '{{.Source \"../x.toml\" \"y\"}}'", "is not a clean slash path"},
+		{"a regexp that is none", small + "[environment]\nA = '{{.SourceMatch \"x\" \"(\"}}'", "missing closing )"},
+		{"a default that does not match", small + "[params.a]\nmatch = \"[0-9]+\"\ndefault = '{{.Source \"x.toml\" \"y\"}}'", `without a source "{{.Source \"x.toml\" \"y\"}}" becomes "", which does not match`},
+		{"a default that is set", small + "[[edit]]\nfile = \"x.toml\"\n[edit.set]\na = \"\"\n[edit.default]\na = \"1\"", `key "a" is set anyway`},
+		{"existing", small + "[[file]]\npath = \"x\"\nexisting = \"burn\"", `"burn" is unknown; give one of replace, keep, merge`},
+		{"a merge of an unknown format", small + "[[file]]\npath = \"x\"\nexisting = \"merge\"", `"" of file "x" is no format`},
+		{"a certificate without key", small + "[[leave]]\nhttp = \"https://x\"\ncert = \"a\"", "cert and key belong together"},
+		{"a certificate for nothing", small + "[[leave]]\nexec = [\"x\"]\ncert = \"a\"\nkey = \"b\"", "goes with http, or with tcp and tls"},
+		{"tls without tcp", small + "[[leave]]\nhttp = \"https://x\"\ntls = \"direct\"", "goes with tcp; http has it by its URL"},
+		{"a greeting that is no regexp", small + "[[leave]]\ntcp = \"x\"\ntls = \"(\"", "missing closing )"},
 		{"file without key", small + "[listeners.a]\nport = 1\nfile = \"x\"", "file and key belong together"},
+		{"own variables as a text", small + "[environment]\nown = \"ETCD_*\"", `environment.own is a list of names: own = ["ETCD_*"]`},
+		{"an own variable that is no name", small + "[environment]\nown = [\"ETCD_*\", \"*\"]", `environment.own[1]: "*" is neither the name of a variable`},
+		{"an own variable that is no text", small + "[environment]\nown = [1]", "environment.own has 1 in it"},
+		{"a list for a variable", small + "[environment]\nA = [\"x\"]", "environment.A is a list; give one text"},
+		{"a number for a variable", small + "[environment]\nA = 1", `environment.A is 1; give a text: A = "1"`},
+		{"no table of variables", "environment = 1\n" + small, "environment is a table"},
 		{"a text that does not parse", small + "[environment]\nA = \"{{.Name\"", "environment.A"},
 		{"a listener in a text", small + "[environment]\nA = '{{.Port \"x\"}}'", `{{.Port "x"}}: no listener is called "x"; have none`},
 		{"a name behind an if", small + "[environment]\nA = '{{if .Adding}}{{if eq .N 77}}{{.Nope}}{{end}}{{end}}'", "{{.Nope}} is unknown here"},
@@ -145,6 +174,8 @@ func TestParseRefuses(t *testing.T) {
 		{"a bad regexp", small + "[[leave]]\ntcp = \"x\"\nexpect = \"(\"", "leave[0].expect"},
 		{"a number without group", small + "[members.call]\ntcp = \"x\"\nnumber = \"[0-9]+\"", "has no group"},
 		{"members without number", small + "[members.call]\ntcp = \"x\"", "reads no number of members"},
+		{"a members call that is never made", small + "[members.call]\ntcp = \"x\"\njson = \"n\"\n[members.otherwise]\ntcp = \"y\"\njson = \"n\"", "members.otherwise: is never made"},
+		{"members otherwise without number", small + "[members.call]\ntcp = \"x\"\njson = \"n\"\nwhen = \"true\"\n[members.otherwise]\ntcp = \"y\"", "members.otherwise: reads no number"},
 		{"two numbers", small + "[members.call]\ntcp = \"x\"\ncount = \"x\"\njson = \"y\"", "at most one of number"},
 		{"send without tcp", small + "[[leave]]\nhttp = \"x\"\nsend = \"y\"", "leave[0].send: goes with tcp"},
 		{"on an unknown node", small + "[[leave]]\ntcp = \"x\"\non = \"first\"", `"first" is unknown; give one of self, peer`},
@@ -152,7 +183,7 @@ func TestParseRefuses(t *testing.T) {
 		{"members of a peer", small + "[members.call]\ntcp = \"x\"\ncount = \"x\"\non = \"peer\"", `"peer" is unknown`},
 		{"staged without a call", strings.Replace(small, "[start]", "[start]\norder = \"staged\"", 1), "start.staged: is missing"},
 		{"a refusal without reason", small + "[[refuse]]\nwhen = \"true\"", "refuse[0]: give when and reason"},
-		{"a refusal of one node", small + "[[refuse]]\nwhen = \"{{.Name}}\"\nreason = \"x\"", "{{.Name}} is unknown here; have Cluster, Host, Join, N, Param"},
+		{"a refusal of one node", small + "[[refuse]]\nwhen = \"{{.Name}}\"\nreason = \"x\"", "{{.Name}} is unknown here; have Cluster, Env, Host, Join, N, Param, Source, SourceMatch"},
 		{"a mode that is none", small + "[[file]]\npath = \"x\"\nmode = \"0999\"", "is no octal mode"},
 		{"a path that leaves", small + "[[file]]\npath = \"../x\"", "not a clean slash path"},
 		{"a glob that is none", small + "[copy]\nexclude = [\"[\"]", "syntax error in pattern"},
@@ -214,4 +245,27 @@ func FuzzParse(f *testing.F) {
 			t.Error("a template without a node name was taken")
 		}
 	})
+}
+
+func TestParseEnvironment(t *testing.T) {
+	tpl := mustParse(t, small+"[environment]\nB = \"2\"\nown = [\"A_*\", \"C\"]\nA_X = \"1\"")
+	if want := map[string]string{"A_X": "1", "B": "2"}; !maps.Equal(tpl.Environment, want) {
+		t.Errorf("variables %v, want %v", tpl.Environment, want)
+	}
+	if want := []string{"A_*", "C"}; !slices.Equal(tpl.OwnEnvironment, want) {
+		t.Errorf("own %v, want %v", tpl.OwnEnvironment, want)
+	}
+}
+
+func TestClientEnvironment(t *testing.T) {
+	tpl := mustParse(t, small+"[client.environment]\nCA = \"{{.Dir}}/ca.pem\"")
+	if got := tpl.Client.Environment["CA"]; got != "{{.Dir}}/ca.pem" {
+		t.Errorf("got %q", got)
+	}
+	for _, bad := range []string{"ca", "A-B", "1A", "DIR", "NODES"} {
+		_, err := Parse("sample", []byte(small+"[client.environment]\n\""+bad+"\" = \"x\""))
+		if err == nil || !strings.Contains(err.Error(), "client.environment."+bad) {
+			t.Errorf("%s: got %v", bad, err)
+		}
+	}
 }

@@ -26,13 +26,13 @@ func (t *Template) sampleCluster() *Data {
 		Join: t.Join.Default, N: 3, Param: make(map[string]string), Tools: make(map[string]string),
 	}
 	for name, p := range t.Params {
-		d.Param[name] = p.Default
+		d.Param[name], _ = t.Expand(p.Default, DefaultData{}) // what is wrong with it is told elsewhere
 	}
 	for _, name := range t.Program.Needs {
 		d.Tools[name] = "/usr/bin/" + name
 	}
 	for i, l := range t.Shared {
-		d.SharedPort = append(d.SharedPort, Port{l.Name, "127.0.0.1", 4000 + i})
+		d.SharedPort = append(d.SharedPort, Port{Listener: l.Name, Host: "127.0.0.1", Port: 4000 + i})
 	}
 	return d
 }
@@ -43,13 +43,13 @@ func (t *Template) sampleNode(index int) *Node {
 		Dir: fmt.Sprintf("/sample/%d/server", index), Folder: fmt.Sprintf("/sample/%d", index), Bin: "/usr/bin/server",
 	}
 	for i, l := range t.Listeners {
-		n.Ports = append(n.Ports, Port{l.Name, "127.0.0.1", 1000*index + i})
+		n.Ports = append(n.Ports, Port{Listener: l.Name, Host: "127.0.0.1", Port: 1000*index + i, Scheme: l.Scheme, URL: fmt.Sprintf("127.0.0.1:%d", 1000*index+i)})
 	}
 	return n
 }
 
 // sampleFor gives the data that texts of a place get.
-func sampleFor(where place, d *Data) any {
+func sampleFor(where scope, d *Data) any {
 	switch where {
 	case inName:
 		return NameData{Index: d.Index, NameIndex: d.NameIndex, Host: d.Host, Cluster: d.Cluster, Param: d.Param}
@@ -58,7 +58,9 @@ func sampleFor(where place, d *Data) any {
 	case inRefuse:
 		return RefuseData{N: d.N, Host: d.Host, Cluster: d.Cluster, Join: d.Join, Param: d.Param}
 	case inURL:
-		return URLData{Addr: "127.0.0.1:1000", Host: "127.0.0.1", Port: 1000}
+		return URLData{Addr: "127.0.0.1:1000", Host: "127.0.0.1", Port: 1000, Scheme: "http"}
+	case inDefault:
+		return DefaultData{}
 	case inFault:
 		with := *d
 		with.Fault = &Fault{Peers: d.Others, Block: true, Delay: "50ms", Drop: "10"}

@@ -28,7 +28,7 @@ func TestSet(t *testing.T) {
 		t.Errorf("the user's template does not come first: %+v, %v", both, err)
 	}
 	other, err := set.Open("other")
-	if err != nil || len(other.Own) != 2 || other.Own[0] != (File{"bin/run", "#!/bin/sh\n", "0755"}) || other.Own[1] != (File{"etc/x.conf", "a = 1\n", "0644"}) {
+	if err != nil || len(other.Own) != 2 || other.Own[0] != (File{Path: "bin/run", Text: "#!/bin/sh\n", Mode: "0755"}) || other.Own[1] != (File{Path: "etc/x.conf", Text: "a = 1\n", Mode: "0644"}) {
 		t.Errorf("own files %+v, %v", other.Own, err)
 	}
 	for _, name := range []string{"none", "../both", "", ".", "both/template"} {
@@ -108,11 +108,11 @@ port = 4
 file = "etc/x.toml"
 key = "d"
 `)
-	got, err := tpl.Declared(fstest.MapFS{"etc/x.toml": file("d = \"off\"\n[listen]\na = \"0.0.0.0:1883\"\nb = 99\n")})
-	if err != nil || len(got) != 2 || got["a"] != 1883 || got["b"] != 99 {
-		t.Errorf("declared %v, %v", got, err)
+	c, err := tpl.ReadConfig(fstest.MapFS{"etc/x.toml": file("d = \"off\"\n[listen]\na = \"0.0.0.0:1883\"\nb = 99\n")}, "", nil)
+	if err != nil || len(c.Listeners) != 2 || c.Listeners["a"].Port != 1883 || c.Listeners["b"].Port != 99 {
+		t.Errorf("declared %v, %v", c, err)
 	}
-	if _, err := tpl.Declared(fstest.MapFS{"etc/x.toml": file("= broken")}); err == nil || !strings.Contains(err.Error(), "etc/x.toml") {
+	if _, err := tpl.ReadConfig(fstest.MapFS{"etc/x.toml": file("= broken")}, "", nil); err == nil || !strings.Contains(err.Error(), "etc/x.toml") {
 		t.Errorf("broken file: %v", err)
 	}
 	for value, want := range map[string]int{"1883": 1883, ":99": 99, "[::1]:7": 7, "tcp://h:80/": 80, "h": 0, "0": 0, "70000": 0, "": 0} {

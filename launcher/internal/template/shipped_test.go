@@ -34,12 +34,12 @@ func TestShipped(t *testing.T) {
 			if found, err := FindIn(all, files); err != nil || found != tpl {
 				t.Errorf("its own node directory is taken for %v: %v", found, err)
 			}
-			declared, err := tpl.Declared(files)
+			config, err := tpl.ReadConfig(files, "", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, l := range tpl.Listeners {
-				if port, ok := declared[l.Name]; ok && port != l.Port {
+				if port := config.Listeners[l.Name].Port; port > 0 && port != l.Port {
 					t.Errorf("listener %s is %d in the template, and %d in %s", l.Name, l.Port, port, l.File)
 				}
 			}

@@ -5,7 +5,10 @@
 // Start at Template, the root of a template.toml, and at Parse. docs/templates.md documents every key.
 package template
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Template is one kind of server, as a template.toml says it. Fields marked "text" are expanded by text/template with
 // the data that Data documents; an unknown name in a text is an error when the template is parsed.
@@ -30,9 +33,16 @@ type Template struct {
 	// Service is a helper process that the cluster has once: started before the nodes, stopped after them.
 	Service Service `toml:"service"`
 
+	// Places are the files and directories of a node that a config names, by name.
+	Places []Place `toml:"-"`
+
 	Edits       []Edit            `toml:"edit"`
 	Files       []File            `toml:"file"`
-	Environment map[string]string `toml:"environment"` // values: text
+	Environment map[string]string `toml:"-"` // values: text
+
+	// OwnEnvironment are the variables that the server and its tools read (environment.own): names, and beginnings that end
+	// with *. No process of a cluster gets them from the shell of who makes it.
+	OwnEnvironment []string `toml:"-"`
 
 	Start   Start   `toml:"start"`
 	Ready   Ready   `toml:"ready"`
@@ -51,6 +61,7 @@ type Template struct {
 	Own []File `toml:"-"`
 
 	texts *texts // every text, parsed once; set by Check
+	reads reads  // what the texts read of a source; set by Check
 }
 
 // Refusal is a kind of cluster that can't work, known by its size and settings; it is refused before anything is made.
@@ -61,7 +72,7 @@ type Refusal struct {
 
 // Param is a setting that only this template has, read in texts as {{.Param.NAME}}.
 type Param struct {
-	Default string `toml:"default"`
+	Default string `toml:"default"` // text of {{.Source}}: what the source has is so the value that counts
 	Summary string `toml:"summary"`
 	Match   string `toml:"match"` // regexp that the whole value must match
 }
@@ -118,12 +129,40 @@ type Listener struct {
 	URL       string   `toml:"url"`       // text for people and for env, of {{.Addr}} {{.Host}} {{.Port}}; default HOST:PORT
 	When      string   `toml:"when"`      // text; expands to "true" (default) or "false": this listener exists
 	Optional  bool     `toml:"optional"`  // need not be open when the node is ready (TLS without certificates, …); still leased
-	// File and Key tell where the node's config declares it: when the source has that key, its port is the default of node 1.
-	File string `toml:"file"`
-	Key  string `toml:"key"`
+	// File and Key tell where the node's config declares it: when the source has that key, its port is the default of node 1,
+	// also in place of what it would be derived from. A Key with * makes a family: each key of the source that matches, and
+	// that no other listener has, is a listener of its own.
+	File   string `toml:"file"`
+	Key    string `toml:"key"`
+	Format string `toml:"format"` // of File; default by an edit of it, or by its name
+	// Value is what is written at the key: text of {{.Addr}} {{.Host}} {{.Port}} {{.Scheme}}. Empty: edits do it.
+	Value  string `toml:"value"`
+	Scheme string `toml:"scheme"` // {{.Scheme}}, where the source's value does not begin with one
+	// Off are keys of File, and the regexp of the values (the whole of them) with which the source turns the listener off.
+	Off map[string]string `toml:"off"`
 	// Also are other keys that declare it: `port` beside `listen`.
 	Also       []string `toml:"also"`
 	IfDeclared bool     `toml:"if_declared"` // without such a key in the source there is no such listener
+}
+
+// IsFamily tells whether the listener stands for all keys of the source that match its own.
+func (l *Listener) IsFamily() bool { return strings.Contains(l.Key, "*") }
+
+// Place is a file or directory that a node has for itself, and that its config names: a store, a log, a pid file, a socket.
+type Place struct {
+	Name string `toml:"-"`
+	File string `toml:"file"`
+	Key  string `toml:"key"` // with *: all keys that match
+	// Format is that of File; default as with listeners.
+	Format string `toml:"format"`
+	// Also are other keys that say the same.
+	Also []string `toml:"also"`
+	// Path is where it is in a node: text, of which * is the last element of what the source says.
+	Path string `toml:"path"`
+	// Write says when Path is written: "outside" (default) where the source leads out of its directory, "missing" where it
+	// says nothing too, "always".
+	Write string `toml:"write"`
+	When  string `toml:"when"` // text of WhenData; "false": there is no such place
 }
 
 // Service is a process of the cluster that is not a node.
@@ -140,6 +179,8 @@ type Edit struct {
 	Raw    map[string]string `toml:"raw"`    // key → text, written as it is (arrays, objects)
 	// Present is Set for keys that say the same in other words: one that the file does not have is not added.
 	Present map[string]string `toml:"present"`
+	// Default is Set for keys that the file does not have; one that is there stays as it is.
+	Default map[string]string `toml:"default"`
 	// Unset are patterns of keys that are taken out, but for those that are set.
 	Unset []string `toml:"unset"`
 	When  string   `toml:"when"` // text; "false" skips this edit
@@ -152,6 +193,10 @@ type File struct {
 	Path string `toml:"path"`
 	Text string `toml:"text"` // text (those of Template.Own: as they are)
 	Mode string `toml:"mode"` // octal, default 0644
+	// Existing says what becomes of a file that the source has there: "replace" (default), "keep", or "merge": it keeps its
+	// values, and gets those of Text that it does not have.
+	Existing string `toml:"existing"`
+	Format   string `toml:"format"` // for "merge"; default by the file's name
 }
 
 // Start is the foreground command of a node.
@@ -179,15 +224,20 @@ type Ready struct {
 // Join is how a node becomes a member. Method "config": by what is in its files or environment. "command": by calls run
 // for each joining node, one after another. "none": the server needs nothing.
 type Join struct {
-	Default string              `toml:"default"` // a key of Methods, or "none"
-	Methods map[string]JoinWays `toml:"-"`       // [join.config], [join.command]
+	Default string                `toml:"default"` // a key of Methods, or "none"
+	Methods map[string]JoinMethod `toml:"-"`       // [join.config], [join.command]
 }
 
-// JoinWays is what one method of joining adds.
-type JoinWays struct {
+// JoinMethod is what one method of joining adds.
+type JoinMethod struct {
 	Environment map[string]string `toml:"environment"`
-	Edits       []Edit            `toml:"edit"`
-	Calls       []Call            `toml:"call"`
+	// Places are the files and directories of a node that a config names, by name.
+	Places []Place `toml:"-"`
+
+	Edits []Edit `toml:"edit"`
+	Calls []Call `toml:"call"`
+	// Joined are edits of a node that has become a member: what it looks for at its next starts.
+	Joined []Edit `toml:"joined"`
 }
 
 // Add is what adding a node to a formed cluster needs besides Join.
@@ -201,6 +251,8 @@ type Members struct {
 	// Notify: the server sends X_ONEMORE_MEMBERS=n to NOTIFY_SOCKET with every change; Call is then for later looks.
 	Notify bool `toml:"notify"`
 	Call   Call `toml:"call"`
+	// Otherwise is the call where the When of Call is false.
+	Otherwise Call `toml:"otherwise"`
 	// Require are calls that must hold on a node besides (the group has a leader, every slot is served) while more than half
 	// of the nodes run: with fewer, no server that counts votes can.
 	Require []Call `toml:"require"`
@@ -222,9 +274,10 @@ type Command struct {
 	Command []string `toml:"command"` // text
 }
 
-// Client is for people: what to paste.
+// Client is for those who use the cluster: what to paste, and what they need besides addresses.
 type Client struct {
-	Commands []string `toml:"commands"` // text, expanded for node 1
+	Commands    []string          `toml:"commands"`    // text, expanded for node 1
+	Environment map[string]string `toml:"environment"` // values: text; exported as ONEMORE_NAME and ONEMORE_<N>_NAME
 }
 
 // Upgrade is what a rolling upgrade does to a node besides stop, swap and start.
@@ -250,6 +303,9 @@ type Call struct {
 	Body    string            `toml:"body" json:"body,omitempty"`
 	Header  map[string]string `toml:"header" json:"header,omitempty"`
 	User    string            `toml:"user" json:"user,omitempty"`      // basic auth NAME:PASSWORD
+	TLS     string            `toml:"tls" json:"tls,omitempty"`        // of TCP: "direct", or a regexp of what the server says before TLS begins
+	Cert    string            `toml:"cert" json:"cert,omitempty"`      // of a client, for https and tls: PEM file
+	Key     string            `toml:"key" json:"key,omitempty"`        // of Cert
 	TCP     string            `toml:"tcp" json:"tcp,omitempty"`        // HOST:PORT
 	Send    string            `toml:"send" json:"send,omitempty"`      // what is written; the answer is read until the server closes, Expect matches, or Timeout
 	Exec    []string          `toml:"exec" json:"exec,omitempty"`      // in the node's directory and environment; exit 0 unless Expect is given

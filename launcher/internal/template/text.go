@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,13 +22,13 @@ type texts struct {
 }
 
 type text struct {
-	parsed *texttemplate.Template
-	names  map[string]bool // what it reads of its data, at the first level: "Peer", "Port"; "." for all of it
-	alike  bool            // reads nothing of perNode
+	parsed     *texttemplate.Template
+	names      map[string]bool // what it reads of its data, at the first level: "Peer", "Port"; "." for all of it
+	sameForAll bool            // reads nothing of perNode
 }
 
 // perNode are the names whose values differ between the nodes of one new cluster.
-var perNode = [...]string{".", "Index", "NameIndex", "Number", "Name", "Salt", "Host", "Dir", "Folder", "Bin", "Port", "Addr", "Others", "Peer"}
+var perNode = [...]string{".", "Index", "NameIndex", "Number", "Name", "Salt", "Host", "Dir", "Folder", "Bin", "Port", "Addr", "URL", "Others", "Peer"}
 
 func newTexts() *texts {
 	return &texts{
@@ -54,10 +56,17 @@ func functions() texttemplate.FuncMap {
 			}
 			return a % b, nil
 		},
-		"int":     strconv.Atoi,
-		"quote":   quote,
-		"replace": func(old, with, s string) string { return strings.ReplaceAll(s, old, with) },
-		"next":    func() string { return nextArgument },
+		"int":      strconv.Atoi,
+		"quote":    quote,
+		"userinfo": func(user, password string) string { return url.UserPassword(user, password).String() },
+		"replace":  func(old, with, s string) string { return strings.ReplaceAll(s, old, with) },
+		"inDir": func(dir, name string) string {
+			if name == "" || path.IsAbs(name) {
+				return name
+			}
+			return path.Join(dir, name)
+		},
+		"next": func() string { return nextArgument },
 	}
 }
 
@@ -88,7 +97,7 @@ func (t *texts) add(src string) (*text, error) {
 	}
 	one := &text{parsed: parsed}
 	one.names = rootNames(parsed.Tree.Root)
-	one.alike = !slices.ContainsFunc(perNode[:], func(name string) bool { return one.names[name] })
+	one.sameForAll = !slices.ContainsFunc(perNode[:], func(name string) bool { return one.names[name] })
 	t.bySrc[src] = one
 	return one, nil
 }
@@ -143,7 +152,7 @@ func (t *Template) SameForAll(src string) bool {
 	if !isText(src) {
 		return true
 	}
-	return t.texts != nil && t.texts.bySrc[src] != nil && t.texts.bySrc[src].alike
+	return t.texts != nil && t.texts.bySrc[src] != nil && t.texts.bySrc[src].sameForAll
 }
 
 var templateWords = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^template: [^:]*:(\d+:)*\s*(executing "[^"]*" )?`) })

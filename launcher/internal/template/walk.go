@@ -7,21 +7,22 @@ import (
 	"strings"
 )
 
-// place says which data a text is expanded with, and so which names it may read.
-type place int
+// scope says which data a text is expanded with, and so which names it may read.
+type scope int
 
 const (
-	inNode    place = iota // *Data
+	inNode    scope = iota // *Data
 	inService              // *Data without a node of its own
 	inName                 // NameData
 	inWhen                 // WhenData
 	inURL                  // URLData
 	inRefuse               // RefuseData
 	inFault                // *Data with a Fault
+	inDefault              // DefaultData
 )
 
-// callPlaces are the calls of a template, with the key under which each stands.
-func (t *Template) callPlaces(visit func(key string, c *Call)) {
+// eachCall calls visit for every call of the template, with the key under which it stands.
+func (t *Template) eachCall(visit func(key string, c *Call)) {
 	list := func(key string, calls []Call) {
 		for i := range calls {
 			visit(fmt.Sprintf("%s[%d]", key, i), &calls[i])
@@ -36,6 +37,7 @@ func (t *Template) callPlaces(visit func(key string, c *Call)) {
 	list("add.before", t.Add.Before)
 	list("add.after", t.Add.After)
 	visit("members.call", &t.Members.Call)
+	visit("members.otherwise", &t.Members.Otherwise)
 	list("members.require", t.Members.Require)
 	list("leave", t.Leave)
 	list("upgrade.before", t.Upgrade.Before)
@@ -43,52 +45,53 @@ func (t *Template) callPlaces(visit func(key string, c *Call)) {
 	visit("fault.clear", &t.Fault.Clear)
 }
 
-// editPlaces are the edits of a template, with the key under which each stands.
-func (t *Template) editPlaces(visit func(key string, e *Edit)) {
+// eachEdit calls visit for every edit of the template, with the key under which it stands.
+func (t *Template) eachEdit(visit func(key string, e *Edit)) {
 	for i := range t.Edits {
 		visit(fmt.Sprintf("edit[%d]", i), &t.Edits[i])
 	}
 	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
-		edits := t.Join.Methods[method].Edits
-		for i := range edits {
-			visit(fmt.Sprintf("join.%s.edit[%d]", method, i), &edits[i])
+		m := t.Join.Methods[method]
+		for i := range m.Edits {
+			visit(fmt.Sprintf("join.%s.edit[%d]", method, i), &m.Edits[i])
+		}
+		for i := range m.Joined {
+			visit(fmt.Sprintf("join.%s.joined[%d]", method, i), &m.Joined[i])
 		}
 	}
 }
 
 // eachText calls visit for every text of the template.
-func (t *Template) eachText(visit func(key string, where place, src string)) {
-	args := func(key string, where place, list []string) {
+func (t *Template) eachText(visit func(key string, where scope, src string)) {
+	args := func(key string, where scope, list []string) {
 		for i, s := range list {
 			visit(fmt.Sprintf("%s[%d]", key, i), where, s)
 		}
 	}
-	table := func(key string, where place, m map[string]string) {
+	table := func(key string, where scope, m map[string]string) {
 		for _, k := range slices.Sorted(maps.Keys(m)) {
 			visit(key+"."+k, where, m[k])
 		}
 	}
 	visit("node.name", inName, t.Node.Name)
+	for _, name := range slices.Sorted(maps.Keys(t.Params)) {
+		visit("params."+name+".default", inDefault, t.Params[name].Default)
+	}
 	for i, r := range t.Refuse {
 		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
 		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
 	}
-	for i, list := range [][]Listener{t.Listeners, t.Shared} {
-		for _, l := range list {
-			key := [...]string{"listeners.", "shared."}[i] + l.Name
-			visit(key+".url", inURL, l.URL)
-			visit(key+".when", inWhen, l.When)
-		}
-	}
+	t.eachListenerText(visit)
 	args("program.version", inService, t.Program.Version)
 	args("service.command", inService, t.Service.Command)
 	table("service.environment", inService, t.Service.Environment)
 	table("environment", inNode, t.Environment)
-	t.editPlaces(func(key string, e *Edit) {
+	t.eachEdit(func(key string, e *Edit) {
 		visit(key+".when", inNode, e.When)
 		table(key+".set", inNode, e.Set)
 		table(key+".raw", inNode, e.Raw)
 		table(key+".present", inNode, e.Present)
+		table(key+".default", inNode, e.Default)
 	})
 	for i, f := range t.Files {
 		visit(fmt.Sprintf("file[%d].text", i), inNode, f.Text)
@@ -102,7 +105,8 @@ func (t *Template) eachText(visit func(key string, where place, src string)) {
 	args("stop.command", inNode, t.Stop.Command)
 	args("ctl.command", inNode, t.Ctl.Command)
 	args("client.commands", inNode, t.Client.Commands)
-	t.callPlaces(func(key string, c *Call) {
+	table("client.environment", inNode, t.Client.Environment)
+	t.eachCall(func(key string, c *Call) {
 		where := inNode
 		if strings.HasPrefix(key, "fault.") {
 			where = inFault
@@ -111,10 +115,26 @@ func (t *Template) eachText(visit func(key string, where place, src string)) {
 	})
 }
 
+// eachListenerText calls visit for every text of listeners and places.
+func (t *Template) eachListenerText(visit func(key string, where scope, src string)) {
+	for i, list := range [][]Listener{t.Listeners, t.Shared} {
+		for _, l := range list {
+			key := [...]string{"listeners.", "shared."}[i] + l.Name
+			visit(key+".url", inURL, l.URL)
+			visit(key+".value", inURL, l.Value)
+			visit(key+".when", inWhen, l.When)
+		}
+	}
+	for _, p := range t.Places {
+		visit("places."+p.Name+".path", inNode, p.Path)
+		visit("places."+p.Name+".when", inWhen, p.When)
+	}
+}
+
 // eachText calls visit for every text of the call.
 func (c *Call) eachText(visit func(key, src string)) {
 	for _, one := range [...]struct{ key, src string }{
-		{"http", c.HTTP}, {"method", c.Method}, {"body", c.Body}, {"user", c.User}, {"tcp", c.TCP}, {"send", c.Send},
+		{"http", c.HTTP}, {"method", c.Method}, {"body", c.Body}, {"user", c.User}, {"tls", c.TLS}, {"cert", c.Cert}, {"key", c.Key}, {"tcp", c.TCP}, {"send", c.Send},
 		{"expect", c.Expect}, {"refuse", c.Refuse}, {"number", c.Number}, {"count", c.Count}, {"json", c.JSON}, {"when", c.When},
 	} {
 		visit(one.key, one.src)
@@ -127,7 +147,7 @@ func (c *Call) eachText(visit func(key, src string)) {
 	}
 }
 
-// Reads tells whether any text of the call reads {{.NAME}}.
+// callReads tells whether any text of the call reads {{.NAME}}.
 func (t *Template) callReads(c *Call, name string) bool {
 	reads := false
 	c.eachText(func(_, src string) { reads = reads || t.Reads(src, name) })
@@ -137,9 +157,9 @@ func (t *Template) callReads(c *Call, name string) bool {
 // ReadsProgram tells whether any text that a cluster is made by reads the Bin of a node.
 func (t *Template) ReadsProgram() bool {
 	reads := false
-	t.eachText(func(key string, _ place, src string) {
+	t.eachText(func(key string, _ scope, src string) {
 		if isText(src) && !strings.HasPrefix(key, "program.") && t.texts != nil && t.texts.bySrc[src] != nil {
-			mentions(t.texts.bySrc[src].parsed.Root, true, func(m mention) { reads = reads || slices.Contains(m.path, "Bin") })
+			references(t.texts.bySrc[src].parsed.Root, true, func(m reference) { reads = reads || slices.Contains(m.path, "Bin") })
 		}
 	})
 	return reads

@@ -15,6 +15,7 @@ package broker
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"log/slog"
@@ -27,6 +28,7 @@ import (
 
 	"onemore/nodecore/internal/peer"
 	"onemore/nodecore/internal/store"
+	"onemore/nodecore/internal/webcheck"
 )
 
 // flushTime bounds how long Close waits for the peers to take what is sent to them.
@@ -48,9 +50,13 @@ type Config struct {
 	WS      net.Listener // 8083
 	WSS     net.Listener // 8084
 
-	Faults peer.Faults   // faults between this node and others; nil: none
-	Hold   time.Duration // how long a publisher waits for a node that can't be reached; 0: peer.DefaultHold
-	Logger *slog.Logger  // nil: discard
+	Web         *webcheck.Checker // which pages may use WebSocket; nil: any
+	LinkTLS     bool              // links between nodes are encrypted; the same in all nodes
+	Wait        bool              // clients wait, at first and after every Reset, until Admit is called
+	Certificate *tls.Certificate  // of the TLS listeners; nil: one by the cluster's CA
+	Faults      peer.Faults       // faults between this node and others; nil: none
+	Hold        time.Duration     // how long a publisher waits for a node that can't be reached; 0: peer.DefaultHold
+	Logger      *slog.Logger      // nil: discard
 
 	MaxSubscriptions int           // of a client; 0: DefaultSubscriptions
 	ReceiveMaximum   int           // QoS 1 and 2 messages of a client that it may have unacknowledged; 0: DefaultReceiveMaximum
@@ -82,6 +88,7 @@ type Broker struct {
 	cancel     context.CancelCauseFunc
 	background sync.WaitGroup // timers and what is done later
 
+	admission admission
 	server    server
 	sessions  registry
 	routes    routing
@@ -94,7 +101,12 @@ type Broker struct {
 type questions struct {
 	sync.Mutex
 	last uint64
-	open map[uint64]chan struct{}
+	open map[uint64]question
+}
+
+type question struct {
+	peer   string
+	answer chan struct{} // closed by the answer
 }
 
 type counters struct {
@@ -123,7 +135,12 @@ func Open(cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
+	var link *tls.Config
+	if cfg.LinkTLS {
+		link = b.certs.linkConfig()
+	}
 	b.mesh, err = peer.Open(peer.Config{
+		TLS:  link,
 		Name: cfg.Name, NodeID: cfg.NodeID, ClusterID: cfg.ClusterID, Secret: cfg.Secret,
 		Listener: cfg.Forward, Handler: b, Faults: cfg.Faults, Hold: cfg.Hold, Logger: cfg.Logger,
 	})
@@ -142,13 +159,17 @@ func Open(cfg Config) (*Broker, error) {
 func newBroker(cfg Config) *Broker {
 	b := &Broker{cfg: cfg, log: cfg.Logger, store: cfg.Store, clock: clock{node: cfg.Name}, incarnation: random()}
 	b.server.b = b
+	b.admission.reset(cfg.ClusterID)
+	if !cfg.Wait {
+		b.Admit(cfg.ClusterID)
+	}
 	b.sessions = registry{b: b, conns: map[*conn]struct{}{}, all: map[string]*session{}, moved: map[string]*session{}}
 	b.routes = routing{
 		b: b, groups: map[string]*group{}, peers: map[string]map[string]bool{}, announced: announced{all: map[string]filterCount{}},
 	}
 	b.failing.names = map[string]bool{}
 	b.synced = routeSync{b: b, from: map[string]chan struct{}{}}
-	b.retained = retainedMessages{b: b, all: map[string]retainedEntry{}, asked: questions{open: map[uint64]chan struct{}{}}}
+	b.retained = retainedMessages{b: b, all: map[string]retainedEntry{}, asked: questions{open: map[uint64]question{}}}
 	b.takeovers = takeovers{b: b, open: map[uint64]*takeover{}}
 	return b
 }
@@ -183,6 +204,9 @@ func (b *Broker) isClosed() bool {
 // Reset makes the broker a fresh one in another cluster: clients are disconnected, sessions, retained messages and peers
 // are dropped, from disk too. The listeners stay open.
 func (b *Broker) Reset(clusterID string) error {
+	if b.cfg.Wait {
+		b.admission.reset(clusterID)
+	}
 	b.mesh.Reset(clusterID)
 	b.sessions.disconnectAll(packets.ErrAdministrativeAction)
 	for _, s := range append(b.sessions.list(), b.sessions.listMoved()...) {

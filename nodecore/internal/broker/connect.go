@@ -24,6 +24,9 @@ func (c *conn) connect(pk packets.Packet) error {
 	if err := validConnect(pk); err != nil {
 		return c.refuse(*err)
 	}
+	if !c.b.admission.await(c.ended) {
+		return c.refuse(packets.ErrServerUnavailable)
+	}
 	c.maxPacket = pk.Properties.MaximumPacketSize
 	c.keepalive = time.Duration(pk.Connect.Keepalive) * 1500 * time.Millisecond
 	id, assigned := strings.Clone(pk.Connect.ClientIdentifier), ""

@@ -97,9 +97,15 @@ func (sv *server) web(l net.Listener) {
 func (sv *server) upgrade(w http.ResponseWriter, r *http.Request) {
 	sv.accepting.Add(1)
 	defer sv.accepting.Done()
+	if web := sv.b.cfg.Web; web != nil {
+		if err := web.Check(r); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+	}
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{"mqtt", "mqttv3.1"},
-		InsecureSkipVerify: true, // any origin: test pages come from anywhere, and there is nothing to steal with cookies
+		InsecureSkipVerify: true, // Check has looked at the origin
 		CompressionMode:    websocket.CompressionDisabled,
 	})
 	if err != nil {

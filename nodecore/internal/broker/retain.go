@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"onemore/nodecore/internal/peer"
@@ -15,10 +16,11 @@ import (
 )
 
 const (
-	buckets  = 64             // of a digest
-	forget   = 24 * time.Hour // after which the mark of a removed message is dropped
-	purgeGap = time.Second    // between looks for what is over
-	chunkMax = 1 << 20        // bytes, about, of a list of all that a node has in one frame
+	buckets  = 64              // of a digest
+	forget   = 24 * time.Hour  // after which the mark of a removed message is dropped
+	purgeGap = time.Second     // between looks for what is over
+	syncIdle = 2 * time.Second // without a word from a peer whose data is fetched
+	chunkMax = 1 << 20         // bytes, about, of a list of all that a node has in one frame
 )
 
 // digest tells apart sets of retained messages, by buckets of topics.
@@ -40,8 +42,9 @@ func (k retainedEntry) end() int64 {
 
 // retainedMessages is the cluster's retained messages as far as this node knows: of all changes to a topic, the last one wins.
 type retainedMessages struct {
-	b     *Broker
-	asked questions
+	b      *Broker
+	asked  questions
+	merged atomic.Uint64 // taken over from other nodes
 
 	mu   sync.RWMutex
 	all  map[string]retainedEntry
@@ -236,7 +239,7 @@ func (re *retainedMessages) offered(from string, r *reader) error {
 		return errMalformed
 	}
 	re.purge()
-	if mine := re.digest(); mine != theirs {
+	if mine := re.digest(); mine != theirs && !re.asking(from) {
 		re.b.tell(from, framePull, mine.append(make([]byte, 8)), nil)
 	}
 	return nil
@@ -278,6 +281,7 @@ func (re *retainedMessages) mergeRetained(r *reader) error {
 		name, k := r.string(), r.retainedEntry()
 		if !r.bad {
 			re.merge(name, k.at, k.m)
+			re.merged.Add(1)
 		}
 	}
 	if r.bad {
@@ -286,42 +290,69 @@ func (re *retainedMessages) mergeRetained(r *reader) error {
 	return nil
 }
 
-// Sync returns when this node has all retained messages that the named peer has. The peer must be in the list.
+// Sync returns when this node has all retained messages that the named peer has, knows its routes, and has given up the
+// sessions that are newer there: a peer that this node meets tells these before it answers. The peer must be in the list. Without
+// progress it gives up after syncIdle.
 func (b *Broker) Sync(ctx context.Context, name string) error {
-	id, answer := b.retained.ask()
+	id, answer := b.retained.ask(name)
 	defer b.retained.answered(id)
-	given := make(chan bool, 1)
+	unreached := make(chan bool, 1)
 	body := b.retained.digest().append(binary.BigEndian.AppendUint64(nil, id))
 	b.mesh.Send(name, peer.Frame{Kind: framePull, Body: body, Hold: true, Waiter: peer.DoneFunc(func(ok bool) {
 		if !ok {
-			given <- true
+			unreached <- true
 		}
 	})})
-	select {
-	case <-answer:
-		return nil
-	case <-given:
-		return fmt.Errorf("take over retained messages of %q: it can't be reached", name)
-	case <-ctx.Done():
-		return fmt.Errorf("take over retained messages of %q: %w", name, context.Cause(ctx))
+	idle := time.NewTicker(syncIdle)
+	defer idle.Stop()
+	for merged := b.retained.merged.Load(); ; {
+		select {
+		case <-answer:
+			return nil
+		case <-unreached:
+			return fmt.Errorf("fetch data of %q: it can't be reached", name)
+		case <-idle.C:
+			if now := b.retained.merged.Load(); now != merged {
+				merged = now
+				continue
+			}
+			return fmt.Errorf("fetch data of %q: it does not answer", name)
+		case <-ctx.Done():
+			return fmt.Errorf("fetch data of %q: %w", name, context.Cause(ctx))
+		}
 	}
 }
 
-// ask registers a question; the channel is closed by answered.
-func (re *retainedMessages) ask() (id uint64, answer <-chan struct{}) {
-	ch := make(chan struct{})
+// Merged counts the retained messages that were taken over from other nodes.
+func (b *Broker) Merged() uint64 { return b.retained.merged.Load() }
+
+// ask registers a question to a peer; its channel is closed by answered.
+func (re *retainedMessages) ask(name string) (id uint64, answer <-chan struct{}) {
+	q := question{peer: name, answer: make(chan struct{})}
 	re.asked.Lock()
 	defer re.asked.Unlock()
 	re.asked.last++
-	re.asked.open[re.asked.last] = ch
-	return re.asked.last, ch
+	re.asked.open[re.asked.last] = q
+	return re.asked.last, q.answer
 }
 
 func (re *retainedMessages) answered(id uint64) {
 	re.asked.Lock()
 	defer re.asked.Unlock()
-	if ch := re.asked.open[id]; ch != nil {
-		close(ch)
+	if q, ok := re.asked.open[id]; ok {
+		close(q.answer)
 		delete(re.asked.open, id)
 	}
+}
+
+// asking says whether a question to a peer is open.
+func (re *retainedMessages) asking(name string) bool {
+	re.asked.Lock()
+	defer re.asked.Unlock()
+	for _, q := range re.asked.open {
+		if q.peer == name {
+			return true
+		}
+	}
+	return false
 }

@@ -26,27 +26,35 @@ import (
 // CAFile is the name of the cluster's CA certificate in Config.Dir.
 const CAFile = "ca.pem"
 
-// certs makes certificates when they are first needed. The CA's key follows from the cluster's secret and id, so that all nodes have
-// the same CA without sending it.
+const (
+	leafDays  = 820 // validity of a node's certificate: clients refuse more than 825 days
+	leafRenew = 30  // days before its end from which a new one is made
+)
+
+// certs are the certificates of the TLS listeners: those of Config.Certificate, or made by this node. The CA's key follows from the
+// cluster's secret and id, so that all nodes have the same CA without sending it. The node's own certificate is made at the
+// first TLS connection.
 type certs struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows
+	own     *tls.Certificate
 	dir     string
 	host    string
 	secret  []byte
 	cluster string
-	ca      []byte // PEM
-	leaf    *tls.Certificate
+	key     *ecdsa.PrivateKey
+	ca      *x509.Certificate // nil until it is needed
+	leaf    *tls.Certificate  // likewise
 }
 
-// set makes the certificates those of a cluster. If another cluster's CA was written, it is replaced.
+// set makes the certificates those of a cluster. The file with another cluster's CA is removed.
 func (c *certs) set(cfg Config, cluster string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, host, _ := strings.Cut(cfg.Name, "@")
-	written := c.ca != nil
-	c.dir, c.host, c.secret, c.cluster, c.ca, c.leaf = cfg.Dir, host, cfg.Secret, cluster, nil, nil
-	if written && cfg.Dir != "" {
-		os.Remove(filepath.Join(cfg.Dir, CAFile)) // it comes back at the next use
+	changed := c.cluster != "" && c.cluster != cluster
+	c.own, c.dir, c.host, c.secret, c.cluster, c.ca, c.leaf = cfg.Certificate, cfg.Dir, host, cfg.Secret, cluster, nil, nil
+	if changed && cfg.Dir != "" {
+		os.Remove(filepath.Join(cfg.Dir, CAFile)) // WriteCA writes the new one
 	}
 }
 
@@ -57,7 +65,10 @@ func (c *certs) config() *tls.Config {
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			if err := c.makeLocked(); err != nil {
+			if c.own != nil {
+				return c.own, nil
+			}
+			if err := c.makeLeafLocked(); err != nil {
 				return nil, err
 			}
 			return c.leaf, nil
@@ -65,20 +76,76 @@ func (c *certs) config() *tls.Config {
 	}
 }
 
-// CA returns the cluster's CA certificate as PEM, and writes it to ca.pem in Config.Dir. All nodes of a cluster have
-// the same one.
-func (b *Broker) CA() ([]byte, error) {
-	b.certs.mu.Lock()
-	defer b.certs.mu.Unlock()
-	if err := b.certs.makeLocked(); err != nil {
-		return nil, err
+// linkConfig is for links between nodes, both sides of them: whoever has a certificate of the cluster's CA is a node of it.
+func (c *certs) linkConfig() *tls.Config {
+	leaf := func() (*tls.Certificate, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if err := c.makeLeafLocked(); err != nil {
+			return nil, err
+		}
+		return c.leaf, nil
 	}
-	return b.certs.ca, nil
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		SessionTicketsDisabled: true,
+		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return leaf() },
+		GetClientCertificate:   func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return leaf() },
+		ClientAuth:             tls.RequireAnyClientCert,
+		InsecureSkipVerify:     true, // by name; VerifyConnection verifies by CA, and the link's own handshake the node
+		VerifyConnection:       c.verifyNode,
+	}
 }
 
-// makeLocked makes the CA's certificate and one for this node.
-func (c *certs) makeLocked() error {
-	if c.leaf != nil {
+// verifyNode checks that the other side of a link has a certificate of the cluster's CA.
+func (c *certs) verifyNode(s tls.ConnectionState) error {
+	c.mu.Lock()
+	err := c.makeCALocked()
+	ca := c.ca
+	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca)
+	_, err = s.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	return err
+}
+
+// CA returns the cluster's CA certificate as PEM. All nodes of a cluster have the same one.
+func (b *Broker) CA() ([]byte, error) {
+	c := &b.certs
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.makeCALocked(); err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.ca.Raw}), nil
+}
+
+// WriteCA puts the cluster's CA into ca.pem in Config.Dir unless there is such a file: of another cluster it was removed. With
+// Config.Certificate there is no such CA.
+func (b *Broker) WriteCA() error {
+	path := filepath.Join(b.cfg.Dir, CAFile)
+	if b.cfg.Dir == "" || b.cfg.Certificate != nil {
+		return nil
+	}
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	ca, err := b.CA()
+	if err == nil {
+		err = writeFile(path, ca)
+	}
+	if err != nil {
+		return fmt.Errorf("write the cluster's CA: %w", err)
+	}
+	return nil
+}
+
+// makeCALocked makes the CA's certificate.
+func (c *certs) makeCALocked() error {
+	if c.ca != nil {
 		return nil
 	}
 	key, err := caKey(c.secret, c.cluster)
@@ -96,26 +163,38 @@ func (c *certs) makeLocked() error {
 		IsCA:                  true,
 		MaxPathLenZero:        true,
 	}
-	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), always{key})
+	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), always{key})
 	if err != nil {
 		return fmt.Errorf("make the cluster's CA: %w", err)
 	}
-	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if c.ca, err = x509.ParseCertificate(der); err != nil {
+		return fmt.Errorf("make the cluster's CA: %w", err)
+	}
+	c.key = key
+	return nil
+}
+
+// makeLeafLocked makes this node's certificate, anew when it will be over soon.
+func (c *certs) makeLeafLocked() error {
+	if c.leaf != nil && time.Now().Before(c.leaf.Leaf.NotAfter.AddDate(0, 0, -leafRenew)) {
+		return nil
+	}
+	if err := c.makeCALocked(); err != nil {
+		return err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return fmt.Errorf("make a key: %w", err)
 	}
-	leafDER, err := x509.CreateCertificate(rand.Reader, c.template(), ca, leafKey.Public(), key)
+	der, err := x509.CreateCertificate(rand.Reader, c.template(), c.ca, key.Public(), c.key)
 	if err != nil {
 		return fmt.Errorf("make a certificate for %q: %w", c.host, err)
 	}
-	pemCA := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER})
-	if c.dir != "" {
-		if err := writeFile(filepath.Join(c.dir, CAFile), pemCA); err != nil {
-			return fmt.Errorf("write the cluster's CA: %w", err)
-		}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return fmt.Errorf("make a certificate for %q: %w", c.host, err)
 	}
-	c.ca = pemCA
-	c.leaf = &tls.Certificate{Certificate: [][]byte{leafDER, caDER}, PrivateKey: leafKey}
+	c.leaf = &tls.Certificate{Certificate: [][]byte{der, c.ca.Raw}, PrivateKey: key, Leaf: leaf}
 	return nil
 }
 
@@ -125,7 +204,7 @@ func (c *certs) template() *x509.Certificate {
 		SerialNumber: new(big.Int).SetUint64(random()),
 		Subject:      pkix.Name{CommonName: c.host},
 		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().AddDate(10, 0, 0),
+		NotAfter:     time.Now().AddDate(0, 0, leafDays),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:     []string{"localhost"},

@@ -42,7 +42,7 @@ type Rule struct {
 	Drop  float64       // share of packets lost, 0 to 1
 }
 
-// Lose throws the dice for one packet: true means that it is to be dropped.
+// Lose decides at random about one packet: true means that it is to be dropped.
 func (r Rule) Lose() bool {
 	return r.Block || r.Drop > 0 && rand.Float64() < r.Drop
 }
@@ -74,8 +74,8 @@ type Table struct {
 	in     map[string]Rule
 }
 
-// Hold lets nothing out until the first rule is set or cleared: whoever sets the
-// rules of a node that starts comes after its first words.
+// Hold lets nothing out until the first rule is set or cleared, so that a node can
+// start with faults: they are set after it has begun to run.
 func (t *Table) Hold() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

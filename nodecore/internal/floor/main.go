@@ -5,7 +5,7 @@
 // Each is a bare built-in node: the whole of it, but no copy, no configuration
 // file, no log, no check of anything, on ports that were found before. With
 // -members each is less than a node, only its membership, on ports that are
-// held open for it.
+// held open for it. With -usage it prints what the nodes have used besides.
 //
 // It is a measuring tool, not a part of the node. Start at measureNodes and node,
 // or measureMembers and child.
@@ -40,8 +40,8 @@ const (
 const (
 	fdTCP = 3 + iota
 	fdUDP
-	fdTold // one byte is written when the child sees everybody
-	fdLife // end of file means: end
+	fdReport // one byte is written when the child sees all members
+	fdLife   // end of file means: end
 
 	fdNodeLife = 3 // the same, of a whole node
 )
@@ -62,8 +62,12 @@ func run() error {
 	}
 	n := flag.Int("n", 3, "number of nodes")
 	rounds := flag.Int("rounds", 1, "times to measure")
+	usage := flag.Bool("usage", false, "print what a node has used too, the average of all: milliseconds of CPU, minor page faults, packets and streams on the cluster port")
 	members := flag.Bool("members", false, "start nothing but the membership of each node")
 	flag.Parse()
+	if *usage {
+		return printUsage(*n, *rounds)
+	}
 	measure := measureNodes
 	if *members {
 		measure = measureMembers
@@ -87,11 +91,11 @@ func measureMembers(n int) (took time.Duration, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	told, tell, err := os.Pipe()
+	report, reportW, err := os.Pipe()
 	if err != nil {
 		return 0, err
 	}
-	life, live, err := os.Pipe()
+	life, lifeW, err := os.Pipe()
 	if err != nil {
 		return 0, err
 	}
@@ -105,22 +109,22 @@ func measureMembers(n int) (took time.Duration, err error) {
 		}
 	}
 	var procs processes
-	defer func() { err = errors.Join(err, live.Close(), procs.end()) }()
+	defer func() { err = errors.Join(err, lifeW.Close(), procs.end()) }()
 	begin := time.Now()
 	for i := range n {
 		err := procs.start([]string{
 			childEnv + "=" + strconv.Itoa(i+1), sizeEnv + "=" + strconv.Itoa(n), firstEnv + "=" + first, dirEnv + "=" + dir,
-		}, socks[2*i], socks[2*i+1], tell, life)
+		}, socks[2*i], socks[2*i+1], reportW, life)
 		if err != nil {
 			return 0, err
 		}
 	}
-	err = errors.Join(tell.Close(), life.Close(), told.SetReadDeadline(time.Now().Add(limit)))
+	err = errors.Join(reportW.Close(), life.Close(), report.SetReadDeadline(time.Now().Add(limit)))
 	if err == nil {
-		_, err = io.ReadFull(told, make([]byte, n))
+		_, err = io.ReadFull(report, make([]byte, n))
 	}
 	took = time.Since(begin)
-	for _, s := range append(socks, told) {
+	for _, s := range append(socks, report) {
 		err = errors.Join(err, s.Close())
 	}
 	return took, err
@@ -144,7 +148,7 @@ func (p *processes) start(env []string, files ...*os.File) error {
 	return err
 }
 
-// end kills them: a hundred polite partings take longer than the start.
+// end kills them: a hundred orderly ends take longer than the start.
 func (p processes) end() error {
 	var errs []error
 	for _, one := range p {
@@ -202,18 +206,18 @@ func child() (err error) {
 		_, _ = os.NewFile(fdLife, "life").Read(make([]byte, 1))
 		cancel()
 	}()
-	told := os.NewFile(fdTold, "told")
+	report := os.NewFile(fdReport, "report")
 	for {
 		select {
 		case <-g.Changes():
 		case <-ctx.Done():
 			return nil
 		}
-		if told != nil && len(g.View().Running) == size {
-			if _, err := told.Write([]byte{1}); err != nil {
+		if report != nil && len(g.View().Running) == size {
+			if _, err := report.Write([]byte{1}); err != nil {
 				return err
 			}
-			told = nil
+			report = nil
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"runtime"
@@ -22,11 +23,18 @@ const (
 )
 
 // portsEach are cluster, forward, MQTT, MQTT over TLS, WebSocket with and without TLS, and HTTP.
-const portsEach = 7
+const (
+	portsEach = 7
+	portHTTP  = 6 // which of them
+)
 
-// measureNodes starts n built-in nodes and waits until each of them has told
+// measureNodes starts n built-in nodes and waits until each of them has reported
 // that it sees n.
-func measureNodes(n int) (took time.Duration, err error) {
+func measureNodes(n int) (time.Duration, error) { return startNodes(n, nil) }
+
+// startNodes is measureNodes; formed, if set, is called while all nodes run, with
+// their processes and ports.
+func startNodes(n int, formed func(processes, []string) error) (took time.Duration, err error) {
 	dir, err := os.MkdirTemp("", "onemore-floor-")
 	if err != nil {
 		return 0, err
@@ -36,42 +44,46 @@ func measureNodes(n int) (took time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	told := make([]*net.UnixConn, n)
-	for i := range told {
+	reports := make([]*net.UnixConn, n)
+	for i := range reports {
 		name := fmt.Sprintf("@onemore-floor-%d-%d", os.Getpid(), i+1)
-		if told[i], err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"}); err != nil {
+		if reports[i], err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"}); err != nil {
 			return 0, err
 		}
-		defer told[i].Close()
+		defer reports[i].Close()
 		if err := os.Mkdir(dir+"/"+strconv.Itoa(i+1), 0o700); err != nil {
 			return 0, err
 		}
 	}
-	life, live, err := os.Pipe()
+	life, lifeW, err := os.Pipe()
 	if err != nil {
 		return 0, err
 	}
 	var procs processes
-	defer func() { err = errors.Join(err, live.Close(), life.Close(), procs.end()) }()
+	defer func() { err = errors.Join(err, lifeW.Close(), life.Close(), procs.end()) }()
 	begin := time.Now()
 	for i := range n {
 		err := procs.start([]string{
 			childEnv + "=" + strconv.Itoa(i+1), sizeEnv + "=" + strconv.Itoa(n), dirEnv + "=" + dir, portsEnv + "=" + ports,
-			"NOTIFY_SOCKET=" + told[i].LocalAddr().String(), "GOMAXPROCS=1", "GOGC=400",
+			"NOTIFY_SOCKET=" + reports[i].LocalAddr().String(), "GOMAXPROCS=1", "GOGC=400",
 		}, life)
 		if err != nil {
 			return 0, err
 		}
 	}
-	for _, conn := range told {
+	for _, conn := range reports {
 		if err := awaitMembers(conn, n); err != nil {
 			return 0, err
 		}
 	}
-	return time.Since(begin), nil
+	took = time.Since(begin)
+	if formed != nil {
+		err = formed(procs, strings.Fields(ports))
+	}
+	return took, err
 }
 
-// awaitMembers reads what one node tells until it sees n.
+// awaitMembers reads what one node reports until it sees n.
 func awaitMembers(conn *net.UnixConn, n int) error {
 	if err := conn.SetReadDeadline(time.Now().Add(limit)); err != nil {
 		return err
@@ -95,10 +107,12 @@ func awaitMembers(conn *net.UnixConn, n int) error {
 // measurement fails.
 func freePorts(n int) (string, error) {
 	var found []string
-	for port := lowestPort; len(found) < n; port++ {
-		if port > highestPort {
+	first := rand.N(highestPort + 1 - lowestPort) // another measurement may run at the same time
+	for i := 0; len(found) < n; i++ {
+		if lowestPort+i > highestPort {
 			return "", fmt.Errorf("find %d free ports from %d to %d: there are %d", n, lowestPort, highestPort, len(found))
 		}
+		port := lowestPort + (first+i)%(highestPort+1-lowestPort)
 		addr := "127.0.0.1:" + strconv.Itoa(port)
 		tcp, err := net.Listen("tcp", addr)
 		if err != nil {

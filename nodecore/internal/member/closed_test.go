@@ -87,7 +87,7 @@ func TestOtherClusterAtTheAddress(t *testing.T) {
 	two.cfg.Advertise, two.addr = one[0].addr, one[0].addr
 	two.start(t)
 	one[1].restart(t)
-	err := one[1].greet(t.Context(), one[1].View().Stopped[0])
+	err := one[1].reconnect(t.Context(), one[1].View().Stopped[0], nil)
 	if !refused(err, CodeOther) {
 		t.Errorf("greet a node of another cluster: got %v", err)
 	}
@@ -98,7 +98,7 @@ func TestOtherClusterAtTheAddress(t *testing.T) {
 func TestTwoClustersStayApart(t *testing.T) {
 	one, two := cluster(t, "a", "b"), cluster(t, "x", "y")
 	gs, _ := one[0].current()
-	if err := gs.meet(two[0].View().Self); err == nil {
+	if err := gs.pushPull(two[0].View().Self); err == nil {
 		t.Error("gossip of one cluster was accepted by another")
 	}
 	allSee(t, one, "a b", "")

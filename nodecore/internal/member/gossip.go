@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	// spreaders is how many members a spread talks to at a time: one answers
-	// while the other is being asked.
-	spreaders = 4
+	// pushPullWorkers is how many members are exchanged with at a time.
+	pushPullWorkers = 4
 	// probeEvery is how often a node checks on one of the others. Together with
 	// the suspicion time it decides how long a node may hang before it counts as
 	// stopped: 3 to 5 s among three, 6 to 12 s among a hundred. One that ends is
@@ -36,11 +35,14 @@ const (
 	reclaimAfter = time.Second
 )
 
-// byeMark starts the message which says that a node is stopping, or that its
+// leaveMark starts the message which says that a node is stopping, or that its
 // process was seen to have ended.
-var byeMark = []byte("bye ")
+var leaveMark = []byte("bye ")
 
-// gossip is one life of this node in one cluster: a memberlist and what it
+// newMark starts the message that names members which have just joined.
+var newMark = []byte("new ")
+
+// gossip is one boot of this node in one cluster: a memberlist and what it
 // reports. It is memberlist's Delegate, EventDelegate and AliveDelegate; those
 // methods are called under memberlist's lock and never call back into it.
 type gossip struct {
@@ -52,14 +54,15 @@ type gossip struct {
 	log     *slog.Logger
 
 	mu    sync.Mutex
-	alive map[string]uint64 // highest boot of every id that the gossip says is alive
+	alive map[string]uint64 // highest boot of every id that is alive, by the gossip, or by a batch of joins
+	met   map[string]uint64 // the same by the gossip alone
 }
 
 // openGossip enters the cluster's gossip, knowing nobody yet.
-func openGossip(cfg gossipConfig) (*gossip, error) {
+func openGossip(cfg gossipOptions) (*gossip, error) {
 	g := &gossip{
 		cluster: cfg.cluster, self: cfg.self, roster: cfg.roster, changed: cfg.changed, log: cfg.port.log,
-		alive: make(map[string]uint64),
+		alive: make(map[string]uint64), met: make(map[string]uint64),
 	}
 	name, label := gossipName(g.self), "om-"+g.cluster
 	t := newTransport(cfg.port, name, label, cfg.advertise)
@@ -103,7 +106,7 @@ func gossipLogger(l *slog.Logger) *log.Logger {
 // an answer: they would find out, but later.
 func (g *gossip) close(bye bool) error {
 	if bye {
-		g.tellEnd(g.self)
+		g.broadcastEnd(g.self)
 	}
 	if err := g.list.Shutdown(); err != nil {
 		return fmt.Errorf("leave gossip: %w", err)
@@ -111,44 +114,45 @@ func (g *gossip) close(bye bool) error {
 	return nil
 }
 
-// tellEnd tells all that the life of a member is over.
-func (g *gossip) tellEnd(over Member) {
-	msg := append(bytes.Clone(byeMark), gossipName(over)...)
-	for _, m := range g.living() {
+// broadcastEnd tells all live members that the process of one has ended.
+func (g *gossip) broadcastEnd(over Member) {
+	msg := append(bytes.Clone(leaveMark), gossipName(over)...)
+	for _, m := range g.liveMembers() {
 		to := memberlist.Address{Addr: m.Addr, Name: gossipName(m)}
 		if err := g.list.SendToAddress(to, msg); err != nil {
-			g.log.Debug("tell of an end", "of", over.Name, "to", m.Name, "error", err)
+			g.log.Debug("announce end of member", "member", over.Name, "to", m.Name, "error", err)
 		}
 	}
 }
 
-// meet exchanges everything with the node at an address of the cluster.
-func (g *gossip) meet(m Member) error {
+// pushPull exchanges the whole state with a member (memberlist's push-pull).
+func (g *gossip) pushPull(m Member) error {
 	n, err := g.list.Join([]string{gossipName(m) + "/" + m.Addr})
 	if err != nil {
-		return fmt.Errorf("meet member %q: %w", m.Name, err)
+		return fmt.Errorf("exchange state with member %q: %w", m.Name, err)
 	}
 	if n != 1 {
-		return fmt.Errorf("meet member %q: no answer", m.Name)
+		return fmt.Errorf("exchange state with member %q: no answer", m.Name)
 	}
 	return nil
 }
 
-// spread tells all members that are alive about all others: gossip by itself
-// would take seconds. Members that don't answer are left to the gossip.
-func (g *gossip) spread(ctx context.Context) {
+// pushPullAll exchanges the state with every live member, so that all know of
+// each other: gossip by itself would take seconds. Members that don't answer are
+// left to the gossip.
+func (g *gossip) pushPullAll(ctx context.Context) {
 	work := make(chan Member)
 	var wg sync.WaitGroup
-	for range spreaders {
+	for range pushPullWorkers {
 		wg.Go(func() {
 			for m := range work {
-				if err := g.meet(m); err != nil {
+				if err := g.pushPull(m); err != nil {
 					g.log.Debug("spread members", "to", m.Name, "error", err)
 				}
 			}
 		})
 	}
-	for _, m := range g.living() {
+	for _, m := range g.liveMembers() {
 		if ctx.Err() != nil {
 			break
 		}
@@ -158,20 +162,14 @@ func (g *gossip) spread(ctx context.Context) {
 	wg.Wait()
 }
 
-// living is every other member that the gossip reaches, in its present life.
-func (g *gossip) living() []Member {
-	nodes := g.list.Members()
-	list := make([]Member, 0, len(nodes))
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, n := range nodes {
-		m, err := parseGossipName(n.Name)
-		if err != nil || m.ID == g.self.ID || m.Boot < g.alive[m.ID] || g.roster.hasEnded(m.ID, m.Boot) {
-			continue
+// liveMembers is every other running member, in the order of names.
+func (g *gossip) liveMembers() []Member {
+	all := g.roster.list()
+	list := make([]Member, 0, len(all))
+	for _, m := range all {
+		if m.ID != g.self.ID && g.running(m.ID) {
+			list = append(list, m)
 		}
-		m.Addr = n.Address()
-		m.setMeta(n.Meta)
-		list = append(list, m)
 	}
 	return list
 }
@@ -187,8 +185,8 @@ func (g *gossip) running(id string) bool {
 	return ok && !g.roster.hasEnded(id, boot)
 }
 
-// ended notes the proof that a life of a member is over; false if that is no news.
-func (g *gossip) ended(m Member) bool {
+// markEnded records that a process of a member has ended; false if that was known.
+func (g *gossip) markEnded(m Member) bool {
 	if !g.roster.end(m.ID, m.Boot) {
 		return false
 	}
@@ -199,13 +197,21 @@ func (g *gossip) ended(m Member) bool {
 // NodeMeta implements memberlist.Delegate.
 func (g *gossip) NodeMeta(int) []byte { return g.self.meta() }
 
-// NotifyMsg implements memberlist.Delegate. Whoever can say bye has the cluster's key.
+// NotifyMsg implements memberlist.Delegate. Whoever can send these has the cluster's key.
 func (g *gossip) NotifyMsg(b []byte) {
-	name, ok := bytes.CutPrefix(b, byeMark)
+	if list, ok := bytes.CutPrefix(b, newMark); ok {
+		var members []Member
+		if err := json.Unmarshal(list, &members); err != nil {
+			g.log.Warn("read new members", "error", err)
+		}
+		g.learn(members)
+		return
+	}
+	name, ok := bytes.CutPrefix(b, leaveMark)
 	if !ok {
 		return
 	}
-	if m, err := parseGossipName(string(name)); err == nil && m.ID != g.self.ID && g.ended(m) {
+	if m, err := parseGossipName(string(name)); err == nil && m.ID != g.self.ID && g.markEnded(m) {
 		g.log.Info("member stopped", "member", m.Name)
 	}
 }
@@ -216,7 +222,7 @@ func (g *gossip) GetBroadcasts(int, int) [][]byte { return nil }
 // LocalState implements memberlist.Delegate: what memberlist itself doesn't
 // tell is who is a member but stopped, and who was removed.
 func (g *gossip) LocalState(bool) []byte {
-	n := g.roster.notes()
+	n := g.roster.data()
 	var quiet []Member
 	for _, m := range n.Members {
 		if !g.running(m.ID) {
@@ -233,7 +239,7 @@ func (g *gossip) LocalState(bool) []byte {
 
 // MergeRemoteState implements memberlist.Delegate.
 func (g *gossip) MergeRemoteState(b []byte, _ bool) {
-	var n notes
+	var n rosterData
 	if err := json.Unmarshal(b, &n); err != nil {
 		g.log.Warn("read roster of a member", "error", err)
 		return
@@ -264,10 +270,21 @@ func (g *gossip) NotifyJoin(n *memberlist.Node) {
 	m.Addr = n.Address()
 	m.setMeta(n.Meta)
 	g.mu.Lock()
-	g.alive[m.ID] = max(g.alive[m.ID], m.Boot)
+	g.met[m.ID] = max(g.met[m.ID], m.Boot)
+	news := g.aliveLocked(m)
 	g.mu.Unlock()
-	g.roster.put(m)
-	g.changed()
+	if g.roster.put(m) || news {
+		g.changed()
+	}
+}
+
+// aliveLocked notes that a member is alive, and tells whether that is news.
+func (g *gossip) aliveLocked(m Member) bool {
+	if boot, ok := g.alive[m.ID]; ok && boot >= m.Boot {
+		return false
+	}
+	g.alive[m.ID] = m.Boot
+	return true
 }
 
 // NotifyUpdate implements memberlist.EventDelegate.
@@ -283,13 +300,14 @@ func (g *gossip) NotifyLeave(n *memberlist.Node) {
 	g.mu.Lock()
 	if g.alive[m.ID] == m.Boot {
 		delete(g.alive, m.ID)
+		delete(g.met, m.ID)
 	}
 	g.mu.Unlock()
 	g.changed()
 }
 
-// gossipConfig is what one life in one cluster is made of.
-type gossipConfig struct {
+// gossipOptions is what one life in one cluster is made of.
+type gossipOptions struct {
 	cluster   string
 	self      Member
 	port      *port

@@ -5,53 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
-	"slices"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"onemore/nodecore/internal/faults"
 )
 
-// saveAfter is how long changes of the roster are collected before they are
-// written, for every member and at most: a hundred members that start together
-// arrive within it, and a node of a small cluster that is killed soon after it
-// started knows whom to look for.
-const (
-	saveAfter = 10 * time.Millisecond
-	saveMost  = time.Second
-)
-
-// Group is this node's place in its cluster, and its way to another.
+// Group is this node's membership of its cluster, and its way to another one
+// (Join, Leave, ForceLeave). Everything is done by its parts; Group starts and
+// stops them.
 type Group struct {
-	cfg  Config
-	log  *slog.Logger
-	port *port
-
-	ctx     context.Context // ends with Close
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup
-	once    sync.Once
-	err     error         // of Close
-	changes chan struct{} // for the caller; holds at most one
-	dirty   chan struct{} // for the saver
-	lost    chan struct{} // for the healer: somebody may be missing
-	ring    chan struct{} // for the watcher: it may have another neighbour
-	wanted  chan *spreadOrder
-	coming  chan struct{} // somebody was let in; holds at most one
-	entered chan struct{} // closed when the first cluster was entered
-
-	underWay  atomic.Int32 // nodes that were let in and are not in the gossip yet
-	seedsHere atomic.Bool  // every seed was here once
-
-	op chan struct{} // holds one token: whoever takes it may change clusters
-
-	mu     sync.Mutex
-	st     state // without notes; they are in roster
-	roster *roster
-	gossip *gossip // nil while the node is in no cluster
-	busy   bool    // a change of clusters is under way
+	*transition
+	spread *spreader
+	once   sync.Once
+	err    error // of Close
 }
 
 // Open reads who this node is, and decides which cluster it is in. Nothing
@@ -82,14 +48,15 @@ func (g *Group) Start() error {
 	pending := g.st.Cluster == ""
 	g.port.start()
 	if pending {
-		g.wg.Go(g.askSeeds)
+		g.wg.Go((&bootstrap{transition: g.transition}).run)
 	} else if err := g.enter(false); err != nil {
 		return err
 	}
 	g.wg.Go(g.keepSaved)
-	g.wg.Go(g.heal)
-	g.wg.Go(g.watch)
-	g.wg.Go(g.spreadOnDemand)
+	g.wg.Go((&healer{g.transition}).run)
+	g.wg.Go((&watcher{g.membership}).run)
+	g.wg.Go((&introducer{g.membership}).run)
+	g.wg.Go(g.spread.run)
 	return nil
 }
 
@@ -100,162 +67,44 @@ func newGroup(cfg Config, st state) *Group {
 	if cfg.Faults == nil {
 		cfg.Faults = new(faults.Table)
 	}
-	g := &Group{
-		cfg: cfg, log: cfg.Logger, st: st, roster: newRoster(st.notes),
-		changes: make(chan struct{}, 1), dirty: make(chan struct{}, 1), lost: make(chan struct{}, 1), ring: make(chan struct{}, 1),
-		wanted: make(chan *spreadOrder), coming: make(chan struct{}, 1), entered: make(chan struct{}), op: make(chan struct{}, 1),
+	if cfg.version == 0 {
+		cfg.version = protocolVersion
 	}
-	g.st.notes = notes{}
-	g.ctx, g.cancel = context.WithCancel(context.Background())
-	g.port = newPort(cfg, g.serve, g.nameAt)
-	return g
-}
-
-// pending tells whether the node still waits for its first cluster.
-func (g *Group) pending() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.st.Cluster == ""
-}
-
-// enter opens the gossip of the cluster in g.st. The state is on disk before
-// anyone can hear of it.
-func (g *Group) enter(sync bool) error {
-	g.mu.Lock()
-	g.st.Boot++
-	self, cluster := g.selfLocked(), g.st.Cluster
-	r, secret := g.roster, g.cfg.Secret
-	if len(secret) == 0 {
-		secret = []byte(g.st.Node) // which nobody else knows: no one can come in
+	ms := &membership{
+		cfg: cfg, log: cfg.Logger, st: st, roster: newRoster(st.rosterData),
+		changes: make(chan struct{}, 1), dirty: make(chan struct{}, 1),
+		memberLost: make(chan struct{}, 1), neighbourChanged: make(chan struct{}, 1), toIntroduce: make(chan struct{}, 1), arrivals: make(chan Arrival, 1),
 	}
-	g.mu.Unlock()
-	r.put(self)
-	if err := g.save(sync); err != nil {
-		return err
-	}
-	gs, err := openGossip(gossipConfig{
-		cluster: cluster, self: self, port: g.port, roster: r,
-		advertise: g.cfg.Advertise, secret: secret,
-		expected: max(len(g.cfg.Seeds), len(r.list())), changed: g.changed,
-	})
-	if err != nil {
-		return err
-	}
-	g.mu.Lock()
-	g.gossip = gs
-	g.mu.Unlock()
-	select {
-	case <-g.entered:
-	default:
-		close(g.entered)
-	}
-	g.changed()
-	return nil
-}
-
-// selfLocked is this node's own entry.
-func (g *Group) selfLocked() Member {
-	return Member{
-		Name: g.cfg.Name, ID: g.st.ID, Boot: g.st.Boot,
-		Addr: g.cfg.Advertise.String(), Forward: g.cfg.Forward, Node: g.st.Node,
-	}
-}
-
-// View returns what is known now.
-func (g *Group) View() View {
-	g.mu.Lock()
-	v := View{Cluster: g.st.Cluster, Self: g.selfLocked()}
-	gs, r := g.gossip, g.roster
-	g.mu.Unlock()
-	list := r.list()
-	if gs == nil { // not started: who was a member is known, and nobody is met
-		v.Running = []Member{v.Self}
-		for _, m := range list {
-			if m.ID != v.Self.ID {
-				v.Stopped = append(v.Stopped, m)
-			}
-		}
-		return v
-	}
-	v.Running = make([]Member, 0, len(list))
-	for _, m := range list {
-		if gs.running(m.ID) {
-			v.Running = append(v.Running, m)
-		} else {
-			v.Stopped = append(v.Stopped, m)
-		}
-	}
-	return v
+	ms.st.rosterData = rosterData{}
+	ms.ctx, ms.cancel = context.WithCancel(context.Background())
+	sp := &spreader{membership: ms, requests: make(chan *syncRequest), joining: make(chan struct{}, 1)}
+	ms.port = newPort(cfg, (&server{ms, sp}).serve, ms.nameAt)
+	return &Group{transition: &transition{membership: ms, op: make(chan struct{}, 1)}, spread: sp}
 }
 
 // Changes delivers a token after every change of the View; many changes may
 // share one. There is one channel: it has one reader.
 func (g *Group) Changes() <-chan struct{} { return g.changes }
 
-// Entered is closed when the node is in a cluster for the first time since Open.
-func (g *Group) Entered() <-chan struct{} { return g.entered }
+// Arrivals delivers how this node came into its cluster: once after Start, as soon
+// as it is in its cluster and has met a running member (if there is one), and
+// after every change of clusters. There is one channel: it has one reader.
+func (g *Group) Arrivals() <-chan Arrival { return g.arrivals }
 
 // Garbage counts packets and streams on the cluster port that were neither
 // this cluster's gossip nor a control stream.
 func (g *Group) Garbage() uint64 { return g.port.garbage.Load() }
 
-// changed is called whenever alive or roster changed; it never blocks.
-func (g *Group) changed() {
-	for _, c := range []chan struct{}{g.changes, g.dirty, g.lost, g.ring} {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
-	}
+// Traffic is what went over the cluster port so far.
+type Traffic struct {
+	PacketsSent, PacketsReceived   uint64
+	StreamsDialed, StreamsAccepted uint64
 }
 
-// current is the gossip and roster of the moment; the gossip may be nil.
-func (g *Group) current() (*gossip, *roster) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.gossip, g.roster
-}
-
-// nameAt is the name of the member at an address of the cluster port, or "".
-func (g *Group) nameAt(addr netip.AddrPort) string {
-	_, r := g.current()
-	list := r.list()
-	i := slices.IndexFunc(list, func(m Member) bool {
-		a, err := netip.ParseAddrPort(m.Addr)
-		return err == nil && a.Port() == addr.Port() && a.Addr().Unmap() == addr.Addr().Unmap()
-	})
-	if i < 0 {
-		return ""
-	}
-	return list[i].Name
-}
-
-// save writes the state as it is now.
-func (g *Group) save(sync bool) error {
-	g.mu.Lock()
-	defer g.mu.Unlock() // held over the write, so that an older state can't overwrite a newer one
-	st := g.st
-	st.notes = g.roster.notes()
-	st.Ended = nil // at the next start, who had ended may be back long ago
-	return st.save(g.cfg.Dir, sync)
-}
-
-// keepSaved writes the roster some time after it changed.
-func (g *Group) keepSaved() {
-	for {
-		select {
-		case <-g.dirty:
-		case <-g.ctx.Done():
-			return
-		}
-		_, r := g.current()
-		if wait(g.ctx, min(saveMost, time.Duration(len(r.list()))*saveAfter)) != nil {
-			return // Close saves
-		}
-		if err := g.save(false); err != nil {
-			g.log.Error("save members", "error", err)
-		}
-	}
+// Traffic counts since Open.
+func (g *Group) Traffic() Traffic {
+	t := &g.port.traffic
+	return Traffic{t.sent.Load(), t.received.Load(), t.dialed.Load(), t.accepted.Load()}
 }
 
 // Close stops the node's part in the cluster: it stays a member, as one that

@@ -220,7 +220,7 @@ func TestWronglyEnded(t *testing.T) {
 	nodes := cluster(t, "a", "b", "c")
 	gs, _ := nodes[0].current()
 	for _, m := range nodes[0].View().Running {
-		if m.Name == nodes[2].cfg.Name && !gs.ended(m) {
+		if m.Name == nodes[2].cfg.Name && !gs.markEnded(m) {
 			t.Error("a running member's end was no news")
 		}
 	}

@@ -8,87 +8,96 @@ import (
 )
 
 const (
-	removeTime = 3 * time.Second  // bounds the telling of the members of a removal
-	insistTime = 10 * time.Minute // likewise of those who hang; later they find out by themselves, after a while
+	removeTime = 3 * time.Second  // bounds the announcement of a removal
+	retryTime  = 10 * time.Minute // likewise to members that hang; later their own gossip tells them
 )
 
 // Leave takes this node out of its cluster, everywhere, and makes it the only
 // member of a new one. Its data is dropped.
-func (g *Group) Leave(ctx context.Context) error {
-	release, err := g.takeOp(ctx)
+func (tr *transition) Leave(ctx context.Context) error {
+	release, err := tr.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	v := g.View()
+	v := tr.View()
 	if len(v.Running)+len(v.Stopped) < 2 {
-		return refuse(CodeUnknown, "node_not_in_cluster: %s is the only member", g.cfg.Name)
+		return refuse(CodeUnknown, "node_not_in_cluster: %s is the only member", tr.cfg.Name)
 	}
-	ctx, cancel := g.during(ctx, joinTime)
+	ctx, cancel := tr.bounded(ctx, joinTime)
 	defer cancel()
-	if err := g.depart(ctx); err != nil {
+	if err := tr.leaveCurrent(ctx); err != nil {
 		return err
 	}
-	return g.moveTo(ctx, reply{Cluster: newID()}, newID(), true)
+	return tr.formNew(ctx)
 }
 
-// depart tells the members of the present cluster, if there are any, that this
-// node is none of them any more. Those that can't be told will hear it from
+// formNew makes this node the only member of a new cluster.
+func (tr *transition) formNew(ctx context.Context) error {
+	if err := tr.switchCluster(ctx, reply{Cluster: newID()}, newID(), true); err != nil {
+		return err
+	}
+	tr.arrived(Arrival{})
+	return nil
+}
+
+// leaveCurrent tells the members of the present cluster, if there are any, that this
+// node is no longer one of them. Those that can't be told will hear it from
 // others, or from this node when they look for it.
-func (g *Group) depart(ctx context.Context) error {
-	v := g.View()
+func (tr *transition) leaveCurrent(ctx context.Context) error {
+	v := tr.View()
 	if len(v.Running)+len(v.Stopped) < 2 {
 		return nil
 	}
-	g.tellRemoved(ctx, v, v.Self.ID)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.st.Departed = append(g.st.Departed, departed{Cluster: v.Cluster, ID: v.Self.ID})
-	if n := len(g.st.Departed); n > maxDeparted {
-		g.st.Departed = g.st.Departed[n-maxDeparted:]
+	tr.broadcastRemoval(ctx, v, v.Self.ID)
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.st.Departed = append(tr.st.Departed, departed{Cluster: v.Cluster, ID: v.Self.ID})
+	if n := len(tr.st.Departed); n > maxDeparted {
+		tr.st.Departed = tr.st.Departed[n-maxDeparted:]
 	}
 	return nil
 }
 
-// tellRemoved tells all running members that an id is out, and returns who may
+// broadcastRemoval tells all running members that an id is out, and returns who may
 // not have heard it.
-func (g *Group) tellRemoved(ctx context.Context, v View, id string) (deaf []Member) {
+func (tr *transition) broadcastRemoval(ctx context.Context, v View, id string) (unreached []Member) {
 	ctx, cancel := context.WithTimeout(ctx, removeTime)
 	defer cancel()
-	errs := g.askAll(ctx, v, removal(v, id), func(Member, reply) error { return nil })
+	errs := tr.askAll(ctx, v, removal(v, id), func(Member, reply) error { return nil })
 	for i, err := range errs {
-		if !heard(err) {
-			deaf = append(deaf, v.Running[i])
+		if !acknowledged(err) {
+			unreached = append(unreached, v.Running[i])
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		g.log.Warn("tell members of a removal", "error", err)
+		tr.log.Warn("announce removal", "error", err)
 	}
-	return deaf
+	return unreached
 }
 
 func removal(v View, id string) request {
-	return request{Op: opRemove, From: v.Self, Cluster: v.Cluster, Known: notes{Removed: []string{id}}}
+	return request{Op: opRemove, From: v.Self, Cluster: v.Cluster, Known: rosterData{Removed: []string{id}}}
 }
 
-// heard tells whether a member that was asked with this result knows now, or
-// has nothing to know any more.
-func heard(err error) bool {
+// acknowledged tells, by the result of a removal request, whether the member
+// knows of the removal, or doesn't run any more.
+func acknowledged(err error) bool {
 	_, refused := errors.AsType[*Refusal](err)
-	return err == nil || refused || nobodyThere(err)
+	return err == nil || refused || connectionRefused(err)
 }
 
-// insist tells a member of a removal until it has heard it. One that hangs is
+// retryRemoval tells a member of a removal until it has heard it. One that hangs is
 // told as soon as it goes on; by itself it would find out when its gossip takes
 // the others for dead.
-func (g *Group) insist(m Member, r request) {
-	ctx, cancel := context.WithTimeout(g.ctx, insistTime)
+func (tr *transition) retryRemoval(m Member, r request) {
+	ctx, cancel := context.WithTimeout(tr.ctx, retryTime)
 	defer cancel()
-	for pause := healFirst; wait(ctx, pause) == nil; pause = min(2*pause, healMost) {
+	for pause := healMin; wait(ctx, pause) == nil; pause = min(2*pause, healMax) {
 		actx, done := context.WithTimeout(ctx, removeTime)
-		_, err := g.askOnce(actx, m, r)
+		_, err := tr.askOnce(actx, m, r)
 		done()
-		if heard(err) {
+		if acknowledged(err) {
 			return
 		}
 	}
@@ -96,60 +105,72 @@ func (g *Group) insist(m Member, r request) {
 
 // ForceLeave removes another member, running or not, for good: it can come
 // back only by joining again.
-func (g *Group) ForceLeave(ctx context.Context, name string) error {
-	if name == g.cfg.Name {
+func (tr *transition) ForceLeave(ctx context.Context, name string) error {
+	if name == tr.cfg.Name {
 		return refuse(CodeSelf, "%s is this node: use leave", name)
 	}
-	release, err := g.takeOp(ctx)
+	release, err := tr.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	ctx, cancel := g.during(ctx, joinTime)
+	ctx, cancel := tr.bounded(ctx, joinTime)
 	defer cancel()
-	_, ros := g.current()
+	_, ros := tr.current()
 	m := ros.byName(name)
 	if m == nil {
 		return refuse(CodeUnknown, "node_not_in_cluster: %s is not a member", name)
 	}
-	v := g.View() // with the member still in it: it is told too
+	v := tr.View() // with the member still in it: it is told too
 	ros.remove(m.ID)
-	g.changed()
-	if err := g.save(true); err != nil {
+	tr.changed()
+	if err := tr.save(true); err != nil {
 		return err
 	}
-	deaf := g.tellRemoved(ctx, v, m.ID)
+	unreached := tr.broadcastRemoval(ctx, v, m.ID)
 	if slices.ContainsFunc(v.Stopped, func(o Member) bool { return o.ID == m.ID }) {
-		deaf = append(deaf, *m) // it may only hang
+		unreached = append(unreached, *m) // it may only hang
 	}
-	for _, d := range deaf {
-		g.wg.Go(func() { g.insist(d, removal(v, m.ID)) })
+	for _, d := range unreached {
+		tr.wg.Go(func() { tr.retryRemoval(d, removal(v, m.ID)) })
 	}
-	g.log.Info("removed member", "member", name)
+	tr.log.Info("removed member", "member", name)
 	return nil
 }
 
-// selfRemoved tells whether the cluster has removed this node.
-func (g *Group) selfRemoved() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.gossip != nil && g.roster.isRemoved(g.st.ID)
-}
-
-// startAnew makes a node that was removed the only member of a new cluster.
-func (g *Group) startAnew() {
-	ctx, cancel := g.during(g.ctx, joinTime)
+// restartAlone makes a node that was removed the only member of a new cluster.
+func (tr *transition) restartAlone() {
+	ctx, cancel := tr.bounded(tr.ctx, joinTime)
 	defer cancel()
-	release, err := g.takeOp(ctx)
+	release, err := tr.lock(ctx)
 	if err != nil {
 		return
 	}
 	defer release()
-	if !g.selfRemoved() {
+	if !tr.selfRemoved() {
 		return // it has left or joined meanwhile
 	}
-	g.log.Warn("removed from the cluster by another member: this node is now alone in a cluster of its own")
-	if err := g.moveTo(ctx, reply{Cluster: newID()}, newID(), true); err != nil {
-		g.log.Error("start anew after being removed", "error", err)
+	tr.log.Warn("removed from the cluster by another member: this node is now alone in a cluster of its own")
+	if err := tr.formNew(ctx); err != nil {
+		tr.log.Error("form a cluster of one after removal", "error", err)
+	}
+}
+
+// rejoin enters the gossip again under a new boot number, since the others take the old one for dead.
+func (tr *transition) rejoin() {
+	ctx, cancel := tr.bounded(tr.ctx, joinTime)
+	defer cancel()
+	release, err := tr.lock(ctx)
+	if err != nil {
+		return
+	}
+	defer release()
+	if !tr.selfDeclaredDead() {
+		return
+	}
+	tr.log.Warn("the other members took this node for stopped: rejoining")
+	gs, _ := tr.current()
+	if err := errors.Join(gs.close(false), tr.enter(false)); err != nil {
+		tr.log.Error("rejoin", "error", err)
 	}
 }

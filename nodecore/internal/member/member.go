@@ -1,7 +1,7 @@
 // Package member is a node's membership of a cluster: who the members are,
 // which of them run, and how a node gets in and out.
 //
-// It is not about what a cluster is for: it carries no application data beyond
+// It knows nothing of the application: it carries no application data beyond
 // an address for links between nodes, and it doesn't serve clients.
 //
 // A node is always in exactly one cluster, at first in one of its own, and is
@@ -11,9 +11,9 @@
 // disk. Joining, returning and being removed go over authenticated control
 // streams on the same port.
 //
-// Start at Open and View. group.go holds the node's place in its cluster,
-// seeds.go, enter.go and leave.go the ways in and out, serve.go what a node answers,
-// heal.go how members that lost each other meet again.
+// Start at Open and View. membership.go holds the state; transition (enter.go,
+// leave.go) and bootstrap (seeds.go) are the ways in and out, server (serve.go) is
+// what a node answers, spreader, watcher and healer keep the members agreed.
 package member
 
 import (
@@ -31,7 +31,7 @@ import (
 type Config struct {
 	Name      string         // node name, Name@Host
 	Dir       string         // data directory; exists and is this process's alone
-	TCP       net.Listener   // cluster port, owned by the Group from Open on, even if Open fails
+	TCP       net.Listener   // cluster port, owned by the Group from Open on, even if Open fails; its Accept fails only when it is closed
 	UDP       net.PacketConn // the same port; owned likewise
 	Advertise netip.AddrPort // where other members reach the cluster port
 	Forward   string         // ip:port for links between nodes, told to all members
@@ -41,9 +41,14 @@ type Config struct {
 	// Reset is called when the node is about to enter another cluster: its own
 	// data must be gone, and nothing may go on in the name of the old one,
 	// when it returns. Nil: there is no data.
-	Reset  func(ctx context.Context, cluster string) error
-	Faults *faults.Table // nil: none
-	Logger *slog.Logger  // nil: discard
+	Reset func(ctx context.Context, cluster string) error
+	// Holders names the members that hold data of the cluster which a joining node should fetch, as far as this node
+	// knows; it may include this node. Joining and returning nodes are told. Nil: nobody holds any.
+	Holders func() []string
+	Faults  *faults.Table // nil: none
+	Logger  *slog.Logger  // nil: discard
+
+	version int // that this node speaks; 0: protocolVersion. Tests make older nodes by it
 }
 
 // View is what a node knows about its cluster at one moment.
@@ -52,6 +57,13 @@ type View struct {
 	Self    Member   // this node
 	Running []Member // members that are reached, this one included, in the order of names
 	Stopped []Member // members that are not
+}
+
+// Arrival says how this node came into its present cluster.
+type Arrival struct {
+	Cluster string
+	Joined  bool     // another member let it in; else it founded the cluster, or came back to it
+	Holders []string // members to fetch data from, by Config.Holders of the member it met first; one that comes back: all, if any holds data
 }
 
 // Code tells why a node was refused, for callers that branch on it.

@@ -25,13 +25,13 @@ func CheckName(name string) error {
 		return fmt.Errorf("node name %q is longer than %d bytes", name, maxName)
 	case !isNamePart(part):
 		return fmt.Errorf("node name %q: the part before @ must match ^[0-9A-Za-z_-]+$", name)
-	case !isHost(host):
+	case !IsHost(host):
 		return fmt.Errorf("node name %q: %q is neither an IP address nor a fully qualified domain name", name, host)
 	}
 	return nil
 }
 
-// sample is the user's own word where that would do, for the error's example.
+// sample is a valid name part for the error's example, the user's own if possible.
 func sample(part string) string {
 	if isNamePart(part) && len(part) < maxName {
 		return part
@@ -39,7 +39,7 @@ func sample(part string) string {
 	return "onemore1"
 }
 
-// isNamePart and isHost are written out, without regular expressions, because
+// isNamePart and IsHost are written out, without regular expressions, because
 // they run for every member in every exchange.
 func isNamePart(s string) bool {
 	for i := range len(s) {
@@ -54,7 +54,8 @@ func isAlnum(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-func isHost(host string) bool {
+// IsHost tells whether a host is an IP address or a fully qualified domain name.
+func IsHost(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.Zone() == ""
 	}
@@ -85,16 +86,30 @@ func isLabel(l string) bool {
 }
 
 // Target is a node as a person names it: by name and, where the cluster port
-// is not the default one, by port.
+// is not the default one, by port. As a seed it may have no name: then it is
+// whichever nodes are at its address, or at all those that its host name has.
 type Target struct {
-	Name string // Name@Host
+	Name string // Name@Host; "" in @HOST
 	Addr string // host:port of the cluster port
+}
+
+// ParseSeed reads NAME@HOST[:PORT] or @HOST[:PORT].
+func ParseSeed(s string) (Target, error) {
+	host, nameless := strings.CutPrefix(s, "@")
+	if !nameless {
+		return ParseTarget(s)
+	}
+	t, err := ParseTarget("any@" + host)
+	if err != nil {
+		return Target{}, fmt.Errorf("seed %q: the host is neither an IP address nor a fully qualified domain name, or the port is none", s)
+	}
+	return Target{Addr: t.Addr}, nil
 }
 
 // ParseTarget reads NAME@HOST[:PORT].
 func ParseTarget(s string) (Target, error) {
 	i := strings.LastIndexByte(s, ':')
-	if _, host, _ := strings.Cut(s, "@"); i < 0 || isHost(host) { // an IPv6 address may end like a port
+	if _, host, _ := strings.Cut(s, "@"); i < 0 || IsHost(host) { // an IPv6 address may end like a port
 		if err := CheckName(s); err != nil {
 			return Target{}, err
 		}
@@ -114,9 +129,9 @@ func ParseTarget(s string) (Target, error) {
 	return Target{Name: name, Addr: net.JoinHostPort(host, port)}, nil
 }
 
-// gossipName is the name of one life of a node inside the gossip: it never
-// comes again, so what was once said of an earlier life can't be held against
-// a later one.
+// gossipName is the name of one life of a node inside the gossip: it is
+// never used again, so that late gossip about an earlier boot doesn't affect a
+// later one.
 func gossipName(m Member) string {
 	return m.Name + "#" + m.ID + "." + strconv.FormatUint(m.Boot, 36)
 }

@@ -75,17 +75,17 @@ func TestRosterMergesInAnyOrder(t *testing.T) {
 	a1 := Member{Name: "a@h.x", ID: "1", Boot: 1, Addr: "127.0.0.1:1"}
 	a2 := Member{Name: "a@h.x", ID: "1", Boot: 2, Addr: "127.0.0.1:2"}
 	b := Member{Name: "b@h.x", ID: "2", Boot: 1}
-	news := []notes{
+	news := []rosterData{
 		{Members: []Member{a1, b}}, {Members: []Member{a2}}, {Removed: []string{"2"}}, {Members: []Member{b}},
 		{Members: []Member{a1}, Ended: map[string]uint64{"1": 1}}, {},
 	}
-	want := notes{Members: []Member{a2}, Removed: []string{"2"}, Ended: map[string]uint64{"1": 1}}
+	want := rosterData{Members: []Member{a2}, Removed: []string{"2"}, Ended: map[string]uint64{"1": 1}}
 	for shift := range news {
-		r := newRoster(notes{})
+		r := newRoster(rosterData{})
 		for i := range news {
 			r.merge(news[(i+shift)%len(news)])
 		}
-		if diff := cmp.Diff(want, r.notes()); diff != "" {
+		if diff := cmp.Diff(want, r.data()); diff != "" {
 			t.Errorf("order %d: (-want +got)\n%s", shift, diff)
 		}
 		if r.merge(want) {
@@ -95,7 +95,7 @@ func TestRosterMergesInAnyOrder(t *testing.T) {
 }
 
 func TestRosterRefuses(t *testing.T) {
-	r := newRoster(notes{})
+	r := newRoster(rosterData{})
 	for _, m := range []Member{
 		{Name: "bad", ID: "1"}, {Name: "a@h.x"}, {Name: "a@h.x", ID: strings.Repeat("x", 100)},
 	} {

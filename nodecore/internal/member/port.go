@@ -41,6 +41,7 @@ type port struct {
 
 	gossip  atomic.Pointer[transport] // nil while the node is in no cluster
 	garbage atomic.Uint64             // packets and streams dropped
+	traffic struct{ sent, received, dialed, accepted atomic.Uint64 }
 	slots   chan struct{}
 	closing chan struct{}
 	once    sync.Once
@@ -85,22 +86,10 @@ func (p *port) close() error {
 }
 
 func (p *port) accept() {
-	pause := time.NewTimer(0)
-	defer pause.Stop()
 	for {
 		conn, err := p.tcp.Accept()
-		if errors.Is(err, net.ErrClosed) {
+		if err != nil {
 			return
-		}
-		if err != nil { // out of files, for example: others may end, so go on after a breath
-			p.log.Warn("accept on the cluster port", "error", err)
-			pause.Reset(50 * time.Millisecond)
-			select {
-			case <-pause.C:
-				continue
-			case <-p.closing:
-				return
-			}
 		}
 		select {
 		case p.slots <- struct{}{}:
@@ -109,6 +98,7 @@ func (p *port) accept() {
 			conn.Close()
 			continue
 		}
+		p.traffic.accepted.Add(1)
 		s := &stream{Conn: conn, port: p}
 		if p.track(s) {
 			p.wg.Go(func() { p.route(s) })
@@ -116,7 +106,7 @@ func (p *port) accept() {
 	}
 }
 
-// track notes a stream so that close can end it; false if it came too late.
+// track records a stream so that close can end it; false if it came too late.
 func (p *port) track(s *stream) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -188,6 +178,7 @@ func (p *port) readPackets() {
 			p.log.Debug("read packet", "error", err)
 			continue
 		}
+		p.traffic.received.Add(1)
 		t := p.gossip.Load()
 		if t == nil || !t.owns(buf[:n]) {
 			p.garbage.Add(1)
@@ -228,6 +219,7 @@ func (p *port) dial(ctx context.Context, peer, addr string) (net.Conn, error) {
 	if p.faults.To(peer).Block || p.faults.From(peer).Block {
 		return nil, fmt.Errorf("dial %q: %w", peer, faults.ErrBlocked)
 	}
+	p.traffic.dialed.Add(1)
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {

@@ -27,8 +27,8 @@ type Member struct {
 	Node    string `json:"node,omitempty"`    // random id of the data directory, the same in every cluster
 }
 
-// notes is the form of a roster on the wire and on disk.
-type notes struct {
+// rosterData is the form of a roster on the wire and on disk.
+type rosterData struct {
 	Members []Member `json:"members,omitempty"`
 	Removed []string `json:"removed,omitempty"` // ids
 	// Ended is the highest boot of members whose process is known to have ended, by id.
@@ -38,7 +38,7 @@ type notes struct {
 // roster is what the cluster knows about its members, running or not. Two
 // rosters merge to the same one in whatever order they meet: an id that was
 // removed stays removed, of two entries of an id the one with the higher boot
-// wins, and a life that has ended doesn't come back.
+// wins, and an ended boot stays ended.
 type roster struct {
 	mu      sync.Mutex
 	members map[string]Member // by id
@@ -47,7 +47,7 @@ type roster struct {
 	sorted  []Member          // members in order; nil after a change
 }
 
-func newRoster(n notes) *roster {
+func newRoster(n rosterData) *roster {
 	r := &roster{members: make(map[string]Member), removed: make(map[string]bool), ended: make(map[string]uint64)}
 	r.merge(n)
 	return r
@@ -99,7 +99,7 @@ func (r *roster) removeLocked(ids []string) bool {
 }
 
 // merge takes in what another node knows and tells whether anything changed.
-func (r *roster) merge(n notes) bool {
+func (r *roster) merge(n rosterData) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	changed := r.removeLocked(n.Removed)
@@ -112,7 +112,7 @@ func (r *roster) merge(n notes) bool {
 	return changed
 }
 
-// end notes that a life of a member is over and tells whether that is news.
+// end records that a boot of a member is over and tells whether that is news.
 func (r *roster) end(id string, boot uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -168,17 +168,17 @@ func sortMembers(list []Member) {
 	})
 }
 
-// notes is everything that the roster holds.
-func (r *roster) notes() notes {
-	n := notes{Members: r.list()}
+// data is everything that the roster holds.
+func (r *roster) data() rosterData {
+	n := rosterData{Members: r.list()}
 	r.mu.Lock()
 	n.Removed, n.Ended = slices.Sorted(maps.Keys(r.removed)), maps.Clone(r.ended)
 	r.mu.Unlock()
 	return n
 }
 
-// encode is notes for the wire; nil if there is nothing to say.
-func (n notes) encode() ([]byte, error) {
+// encode is the data for the wire; nil if there is nothing to say.
+func (n rosterData) encode() ([]byte, error) {
 	if len(n.Members)+len(n.Removed)+len(n.Ended) == 0 {
 		return nil, nil
 	}

@@ -1,6 +1,7 @@
 package member
 
 import (
+	"context"
 	"errors"
 	"time"
 )
@@ -14,22 +15,28 @@ const (
 	seedTries = 2                      // other seeds asked then
 )
 
-// askSeeds asks the seeds until one lets this node in. While a cluster starts,
+// bootstrap gets a node into its first cluster.
+type bootstrap struct {
+	*transition
+	dns foundBy
+}
+
+// run asks the seeds until one lets this node in. While a cluster starts,
 // all its nodes do so at once and wait for the first: it must not cost much.
-func (g *Group) askSeeds() {
+func (bs *bootstrap) run() {
 	pause := seedFirst
 	begin, warned := time.Now(), time.Now()
-	soon := max(5*time.Millisecond, time.Duration(len(g.cfg.Seeds))*seedEach)
-	for round := 0; g.pending(); round++ {
-		err := g.trySeeds(round)
+	soon := max(5*time.Millisecond, time.Duration(len(bs.cfg.Seeds))*seedEach)
+	for round := 0; bs.pending(); round++ {
+		err := bs.trySeeds(round)
 		if err == nil {
 			return
 		}
 		if time.Since(warned) > seedWarn {
-			g.log.Warn("no seed lets this node in yet", "error", err)
+			bs.log.Warn("no seed lets this node in yet", "error", err)
 			warned = time.Now()
 		}
-		if wait(g.ctx, pause) != nil {
+		if wait(bs.ctx, pause) != nil {
 			return
 		}
 		most := seedMost
@@ -41,55 +48,79 @@ func (g *Group) askSeeds() {
 }
 
 // trySeeds asks the first seed, who founds the cluster when all is new, and
-// every few rounds a few of the others in turn.
-func (g *Group) trySeeds(round int) error {
-	seeds := g.cfg.Seeds
-	tries := seeds[:1:1]
-	if rest := seeds[1:]; len(rest) > 0 && round%seedTurn == seedTurn-1 {
-		for i := range min(len(rest), seedTries) {
-			tries = append(tries, rest[(round/seedTurn*seedTries+i)%len(rest)])
+// every few rounds a few of the others in turn; with nameless seeds, all of them.
+func (bs *bootstrap) trySeeds(round int) error {
+	began := time.Now()
+	ctx, cancel := bs.bounded(bs.ctx, joinTime)
+	defer cancel()
+	seeds, err := bs.resolve(ctx)
+	tries := seeds
+	if bs.dns.addrs == nil && len(seeds) > 0 {
+		tries = seeds[:1:1]
+		if rest := seeds[1:]; len(rest) > 0 && round%seedTurn == seedTurn-1 {
+			for i := range min(len(rest), seedTries) {
+				tries = append(tries, rest[(round/seedTurn*seedTries+i)%len(rest)])
+			}
 		}
 	}
-	var errs []error
+	errs := []error{err}
 	for _, t := range tries {
-		if t.Name == g.cfg.Name {
+		if t.Name == bs.cfg.Name {
 			continue
 		}
-		err := g.trySeed(t)
+		err := bs.trySeed(t)
 		if err == nil {
 			return nil
 		}
 		errs = append(errs, err)
 	}
+	if err == nil && bs.founds(began) {
+		return bs.found(ctx)
+	}
 	return errors.Join(errs...)
 }
 
-func (g *Group) trySeed(t Target) error {
-	ctx, cancel := g.during(g.ctx, joinTime)
-	defer cancel()
-	release, err := g.takeOp(ctx)
+// found makes this node the first of the cluster.
+func (bs *bootstrap) found(ctx context.Context) error {
+	release, err := bs.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if !g.pending() {
+	if !bs.pending() {
 		return nil // joined by hand meanwhile
 	}
-	l, err := g.talk(ctx, t.Name, t.Addr)
+	bs.log.Info("found a cluster: no node at the seeds is in one, and this one has the lowest address")
+	return bs.formNew(ctx)
+}
+
+func (bs *bootstrap) trySeed(t Target) error {
+	ctx, cancel := bs.bounded(bs.ctx, joinTime)
+	defer cancel()
+	release, err := bs.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if !bs.pending() {
+		return nil // joined by hand meanwhile
+	}
+	l, err := bs.talk(ctx, t.Name, t.Addr)
 	if err != nil {
 		return err
 	}
 	defer l.done()
-	a, id, err := g.askIn(l, t)
+	a, id, err := bs.requestAdmission(l, t)
 	if err != nil {
 		return err
 	}
-	if err := g.moveTo(ctx, a, id, false); err != nil {
+	if err := bs.switchCluster(ctx, a, id, false); err != nil {
 		return err
 	}
-	g.log.Info("joined cluster", "cluster", a.Cluster, "by", t.Name)
-	if err := g.arrive(l, a); err != nil {
-		g.log.Warn("meet the seed", "seed", t.Name, "error", err) // heal goes on from here
+	bs.log.Info("joined cluster", "cluster", a.Cluster, "by", a.From.Name)
+	bs.arrived(Arrival{Joined: true, Holders: a.Holders})
+	if err := bs.announce(l, a); err != nil {
+		bs.log.Warn("meet the seed", "seed", a.From.Name, "error", err) // heal goes on from here
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package member
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,17 +18,31 @@ const (
 	spreadBy = 2 * time.Second
 )
 
-// spreadOrder is one wish to have the members told of each other.
-type spreadOrder struct {
-	done chan struct{} // closed after a pass that began later than the order
+// spreader tells all members of each other when new ones have come.
+type spreader struct {
+	*membership
+	requests  chan *syncRequest
+	joining   chan struct{} // a node was let in; holds at most one token
+	inFlight  atomic.Int32  // nodes that were let in and are not in the gossip yet
+	seedsSeen atomic.Bool   // every seed was here once
 }
 
-// orderSpread returns after all members that are alive were told of all
-// others that were alive when it was called.
-func (g *Group) orderSpread(ctx context.Context) error {
-	o := &spreadOrder{done: make(chan struct{})}
+// syncRequest is a request to exchange state with all members.
+type syncRequest struct {
+	joined *Member       // the node that asks, if it has just been admitted
+	done   chan struct{} // closed after an exchange that began later than the request
+}
+
+// requestSync returns after all members that are alive were told of all
+// others that were alive when it was called. A node that has just joined is told
+// by the answer to its request, and by nothing else.
+func (sp *spreader) requestSync(ctx context.Context, joined *Member) error {
+	if gs, _ := sp.current(); gs != nil && joined != nil {
+		gs.learn([]Member{*joined})
+	}
+	o := &syncRequest{joined: joined, done: make(chan struct{})}
 	select {
-	case g.wanted <- o:
+	case sp.requests <- o:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -39,96 +54,112 @@ func (g *Group) orderSpread(ctx context.Context) error {
 	}
 }
 
-// spreadOnDemand runs the passes, one for all the orders that come together:
+// run executes the requests, those that come together as one:
 // nodes that are started at once arrive within milliseconds of each other.
-func (g *Group) spreadOnDemand() {
+func (sp *spreader) run() {
 	for {
-		var orders []*spreadOrder
+		var requests []*syncRequest
 		select {
-		case o := <-g.wanted:
-			orders = g.collect(o)
-		case <-g.ctx.Done():
+		case o := <-sp.requests:
+			requests = sp.collect(o)
+		case <-sp.ctx.Done():
 			return
 		}
-		if gs, _ := g.current(); gs != nil {
+		if gs, _ := sp.current(); gs != nil {
 			begin := time.Now()
-			gs.spread(g.ctx)
-			g.log.Debug("spread members", "orders", len(orders), "took", time.Since(begin))
+			sp.inform(gs, requests)
+			sp.log.Debug("informed members", "requests", len(requests), "took", time.Since(begin))
 		}
-		for _, o := range orders {
+		for _, o := range requests {
 			close(o.done)
 		}
 	}
 }
 
-// collect takes orders until everybody who is known is there, or nobody new
+// inform tells all members what the requests are about.
+func (sp *spreader) inform(gs *gossip, requests []*syncRequest) {
+	var batch []Member
+	for _, o := range requests {
+		if o.joined != nil {
+			batch = append(batch, *o.joined)
+		}
+	}
+	if len(batch) > 0 {
+		gs.sendNew(sp.ctx, batch)
+	}
+	if len(batch) < len(requests) { // others have met again: their gossip must agree
+		gs.pushPullAll(sp.ctx)
+	}
+}
+
+// collect takes requests until everybody who is known is there, or nobody new
 // has come for a while and nobody is on the way in.
-func (g *Group) collect(first *spreadOrder) []*spreadOrder {
-	orders := []*spreadOrder{first}
+func (sp *spreader) collect(first *syncRequest) []*syncRequest {
+	requests := []*syncRequest{first}
 	latest := time.NewTimer(spreadBy)
 	defer latest.Stop()
-	quiet := time.NewTimer(g.patience())
+	quiet := time.NewTimer(sp.quietPeriod())
 	defer quiet.Stop()
-	for !g.complete() {
+	for !sp.allPresent() {
 		select {
-		case o := <-g.wanted:
-			orders = append(orders, o)
-		case <-g.coming:
+		case o := <-sp.requests:
+			requests = append(requests, o)
+		case <-sp.joining:
 		case <-quiet.C:
-			if g.underWay.Load() == 0 {
-				return orders
+			if sp.inFlight.Load() == 0 {
+				return requests
 			}
 		case <-latest.C:
-			return orders
-		case <-g.ctx.Done():
-			return orders
+			return requests
+		case <-sp.ctx.Done():
+			return requests
 		}
-		quiet.Reset(g.patience())
+		quiet.Reset(sp.quietPeriod())
 	}
 	for { // those that wait already need no pass of their own
 		select {
-		case o := <-g.wanted:
-			orders = append(orders, o)
+		case o := <-sp.requests:
+			requests = append(requests, o)
 		default:
-			return orders
+			return requests
 		}
 	}
 }
 
-// patience is how long to wait for the next node.
-func (g *Group) patience() time.Duration {
-	if g.seedsHere.Load() {
+// quietPeriod is how long to wait for the next node.
+func (sp *spreader) quietPeriod() time.Duration {
+	if sp.seedsSeen.Load() {
 		return quietFor
 	}
 	return seedsFor
 }
 
-// arriving notes that a node was let in, and is to be heard of again when it is
-// in the gossip; the returned function says that it was, or that it never will.
-func (g *Group) arriving() (arrived func()) {
-	g.underWay.Add(1)
+// joinStarted counts a node that was admitted and is not in the gossip yet; the
+// returned function says that it is, or never will be.
+func (sp *spreader) joinStarted() (arrived func()) {
+	sp.inFlight.Add(1)
 	select {
-	case g.coming <- struct{}{}:
+	case sp.joining <- struct{}{}:
 	default:
 	}
-	return sync.OnceFunc(func() { g.underWay.Add(-1) })
+	return sync.OnceFunc(func() { sp.inFlight.Add(-1) })
 }
 
-// complete tells whether every seed and every known member is running.
-func (g *Group) complete() bool {
-	v := g.View()
-	if len(v.Stopped) > 0 {
+// allPresent tells whether every seed and every known member is running.
+func (sp *spreader) allPresent() bool {
+	v := sp.View()
+	if len(v.Stopped) > 0 || len(v.Running) < len(sp.cfg.Seeds) {
 		return false
 	}
 	there := make(map[string]bool, len(v.Running))
 	for _, m := range v.Running {
 		there[m.Name] = true
 	}
-	for _, s := range g.cfg.Seeds {
-		if !there[s.Name] {
+	for _, s := range sp.cfg.Seeds {
+		if s.Name != "" && !there[s.Name] {
 			return false
 		}
 	}
-	g.seedsHere.Store(true)
+	sp.seedsSeen.Store(true)
 	return true
 }

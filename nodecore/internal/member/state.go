@@ -22,7 +22,7 @@ type state struct {
 	Boot     uint64     `json:"boot"`
 	Cluster  string     `json:"cluster"` // empty until the node was in a cluster for the first time
 	Departed []departed `json:"departed,omitempty"`
-	notes
+	rosterData
 }
 
 // departed remembers a cluster that the node left while no member of it could

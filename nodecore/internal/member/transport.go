@@ -15,9 +15,9 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// lostWrite is how late the bytes of a "dropped" write on a stream arrive: TCP
+// retransmitDelay is how late the bytes of a "dropped" write on a stream arrive: TCP
 // would send them again after about that time.
-const lostWrite = 200 * time.Millisecond
+const retransmitDelay = 200 * time.Millisecond
 
 // errLeftCluster ends what was under way when a node left the cluster.
 var errLeftCluster = errors.New("the node left this cluster")
@@ -118,10 +118,10 @@ func (t *transport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, e
 	if t.port.faults.Active() {
 		rule := t.port.faults.To(t.peer(a.Name, to))
 		if rule.Lose() {
-			return time.Now(), nil // the network says nothing either
+			return time.Now(), nil // like a lost packet: no error
 		}
 		if rule.Delay > 0 {
-			t.later(rule.Delay, b, to)
+			t.sendLater(rule.Delay, b, to)
 			return time.Now(), nil
 		}
 	}
@@ -129,12 +129,13 @@ func (t *transport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, e
 }
 
 func (t *transport) write(b []byte, to netip.AddrPort) (time.Time, error) {
+	t.port.traffic.sent.Add(1)
 	_, err := t.port.udp.WriteTo(b, net.UDPAddrFromAddrPort(to))
 	return time.Now(), err
 }
 
-// later sends a copy of a packet when the delay of a fault is over.
-func (t *transport) later(d time.Duration, b []byte, to netip.AddrPort) {
+// sendLater sends a copy of a packet when the delay of a fault is over.
+func (t *transport) sendLater(d time.Duration, b []byte, to netip.AddrPort) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ctx.Err() != nil {
@@ -218,7 +219,7 @@ func (c *faultyConn) Write(b []byte) (int, error) {
 		}
 		delay := rule.Delay
 		if rule.Lose() {
-			delay += lostWrite
+			delay += retransmitDelay
 		}
 		if err := wait(c.t.ctx, delay); err != nil {
 			return 0, err

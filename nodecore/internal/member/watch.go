@@ -5,48 +5,51 @@ import (
 	"time"
 )
 
-// settledFor is how long the members must have been the same before a node
-// begins to watch its neighbour, and settledEach what every member adds to it:
-// while a cluster starts, nobody has time for it.
+// stableFor is how long the members must have been the same before a node
+// begins to watch its neighbour, and stableEach what every member adds to it:
+// while a cluster starts, it would only cost time.
 const (
-	settledFor  = 150 * time.Millisecond
-	settledEach = 5 * time.Millisecond
+	stableFor  = 150 * time.Millisecond
+	stableEach = 5 * time.Millisecond
 )
 
-// watch holds a control stream to the next running member in the order of
+// watcher notices at once when the process of another member ends.
+type watcher struct{ *membership }
+
+// run holds a control stream to the next running member in the order of
 // names, as everybody does, so that each member is watched by one other. When a
 // process ends, the kernel closes its streams at once; the watcher makes sure
 // and tells all. What only hangs is left to the gossip's own detector.
-func (g *Group) watch() {
-	for g.ctx.Err() == nil {
-		if _, ok := g.neighbour(); !ok {
+func (w *watcher) run() {
+	for w.ctx.Err() == nil {
+		if _, ok := w.neighbour(); !ok {
 			select {
-			case <-g.ring:
-			case <-g.ctx.Done():
+			case <-w.neighbourChanged:
+			case <-w.ctx.Done():
 			}
 			continue
 		}
-		if !g.settled() {
+		if !w.stable() {
 			continue
 		}
-		if next, ok := g.neighbour(); ok && g.watchOne(next) {
-			g.lookAfter(next)
+		if next, ok := w.neighbour(); ok && w.watchMember(next) {
+			w.checkMember(next)
 		}
 	}
 }
 
-// settled tells, after a while, whether nothing has changed during it.
-func (g *Group) settled() bool {
+// stable tells, after a while, whether nothing has changed during it.
+func (w *watcher) stable() bool {
 	select {
-	case <-g.ring: // an old change
+	case <-w.neighbourChanged: // an old change
 	default:
 	}
-	_, r := g.current()
-	if wait(g.ctx, settledFor+time.Duration(len(r.list()))*settledEach) != nil {
+	_, r := w.current()
+	if wait(w.ctx, stableFor+time.Duration(len(r.list()))*stableEach) != nil {
 		return false
 	}
 	select {
-	case <-g.ring:
+	case <-w.neighbourChanged:
 		return false
 	default:
 		return true
@@ -54,11 +57,11 @@ func (g *Group) settled() bool {
 }
 
 // neighbour is the running member that follows this one, in a ring.
-func (g *Group) neighbour() (Member, bool) {
-	if len(g.cfg.Secret) == 0 {
+func (w *watcher) neighbour() (Member, bool) {
+	if len(w.cfg.Secret) == 0 {
 		return Member{}, false
 	}
-	v := g.View()
+	v := w.View()
 	for i, m := range v.Running {
 		if m.ID == v.Self.ID {
 			next := v.Running[(i+1)%len(v.Running)]
@@ -68,26 +71,26 @@ func (g *Group) neighbour() (Member, bool) {
 	return Member{}, false
 }
 
-// watchOne returns true when the stream to m has broken, false when m is no
+// watchMember returns true when the stream to m has broken, false when m is no
 // longer the one to watch.
-func (g *Group) watchOne(m Member) bool {
-	ctx, cancel := context.WithCancel(g.ctx)
+func (w *watcher) watchMember(m Member) bool {
+	ctx, cancel := context.WithCancel(w.ctx)
 	defer cancel()
-	l, err := g.talk(ctx, m.Name, m.Addr)
+	l, err := w.talk(ctx, m.Name, m.Addr)
 	if err == nil {
-		_, err = l.ask(g.request(opWatch))
+		_, err = l.ask(w.request(opWatch))
 		defer l.done()
 	}
 	if err != nil {
-		g.log.Debug("watch member", "member", m.Name, "error", err)
+		w.log.Debug("watch member", "member", m.Name, "error", err)
 		return true
 	}
 	broken := make(chan struct{})
-	g.wg.Go(func() {
+	w.wg.Go(func() {
 		defer close(broken)
 		var a reply
 		if err := l.receive(&a); err != nil {
-			g.log.Debug("watched member is gone", "member", m.Name, "error", err)
+			w.log.Debug("watched member is gone", "member", m.Name, "error", err)
 		}
 	})
 	defer func() {
@@ -97,37 +100,37 @@ func (g *Group) watchOne(m Member) bool {
 	for {
 		select {
 		case <-broken:
-			return g.ctx.Err() == nil
-		case <-g.ring:
-			if now, ok := g.neighbour(); !ok || now.ID != m.ID || now.Boot != m.Boot {
+			return w.ctx.Err() == nil
+		case <-w.neighbourChanged:
+			if now, ok := w.neighbour(); !ok || now.ID != m.ID || now.Boot != m.Boot {
 				return false
 			}
 		}
 	}
 }
 
-// lookAfter finds out what became of a member whose stream has broken. If
+// checkMember finds out why the stream to a member has broken. If
 // nothing listens at its address, it has ended, and the others are told. If it
-// is there in a new life, it is met at once: those who still believe in the old
-// one would notice only after a while.
-func (g *Group) lookAfter(m Member) {
-	ctx, cancel := context.WithTimeout(g.ctx, handshakeTime)
+// runs again under a new boot number, state is exchanged with it at once; gossip
+// would take seconds.
+func (w *watcher) checkMember(m Member) {
+	ctx, cancel := context.WithTimeout(w.ctx, handshakeTime)
 	defer cancel()
-	gs, _ := g.current()
+	gs, _ := w.current()
 	if gs == nil || !gs.running(m.ID) {
 		return
 	}
-	a, err := g.askOnce(ctx, m, g.request(opList))
+	a, err := w.askOnce(ctx, m, w.request(opList))
 	switch {
-	case nobodyThere(err):
-		g.log.Info("member ended", "member", m.Name)
-		gs.ended(m)
-		gs.tellEnd(m)
+	case connectionRefused(err):
+		w.log.Info("member ended", "member", m.Name)
+		gs.markEnded(m)
+		gs.broadcastEnd(m)
 	case err != nil:
-		g.log.Debug("look after member", "member", m.Name, "error", err)
+		w.log.Debug("check member", "member", m.Name, "error", err)
 	case a.From.ID == m.ID && a.From.Boot > m.Boot:
-		if err := g.greet(ctx, m); err != nil {
-			g.log.Debug("meet member in its new life", "member", m.Name, "error", err)
+		if err := w.reconnect(ctx, m, nil); err != nil {
+			w.log.Debug("reconnect to restarted member", "member", m.Name, "error", err)
 		}
 	}
 }

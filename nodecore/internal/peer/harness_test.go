@@ -20,9 +20,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // node is a mesh and what its handler was told.
 type node struct {
 	*Mesh
-	name string
-	addr string
-	cut  atomic.Pointer[map[string]Fault] // by peer, both directions
+	stream, seq uint64 // what a process before this one has stored of a peer
+	name        string
+	addr        string
+	cut         atomic.Pointer[map[string]Fault] // by peer, both directions
 
 	mu     sync.Mutex
 	got    map[string][]int // by sender
@@ -31,10 +32,10 @@ type node struct {
 	on     func(i int, p Pauser) // called for every frame, before it is handled
 }
 
-// Settle, Settled and Position are Handler's: nothing is stored.
+// Settle, Settled and Position are Handler's: what is handled needs no storing.
 func (n *node) Settle(string)                        {}
 func (n *node) Settled() bool                        { return true }
-func (n *node) Position(string) (stream, seq uint64) { return 0, 0 }
+func (n *node) Position(string) (stream, seq uint64) { return n.stream, n.seq }
 
 func (n *node) Receive(from string, kind byte, body []byte, p Delivery) {
 	i := int(binary.BigEndian.Uint32(body))
@@ -106,7 +107,13 @@ func listen(t *testing.T, addr string) net.Listener {
 
 func open(t *testing.T, ln net.Listener, name string, change func(*Config)) *node {
 	t.Helper()
-	n := &node{name: name, addr: ln.Addr().String(), got: map[string][]int{}}
+	return openNode(t, ln, &node{name: name}, change)
+}
+
+func openNode(t *testing.T, ln net.Listener, n *node, change func(*Config)) *node {
+	t.Helper()
+	name := n.name
+	n.addr, n.got = ln.Addr().String(), map[string][]int{}
 	n.fault(nil)
 	cfg := Config{
 		Name: name, NodeID: "id-" + name, ClusterID: "c", Secret: []byte("s"), Listener: ln, Handler: n,

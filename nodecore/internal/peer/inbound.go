@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -17,9 +18,11 @@ const (
 
 // inbound is the receiving half of a link. What was handled is remembered over connections.
 type inbound struct {
-	turn   sync.Mutex // held by the connection that is served
-	stream uint64     // of the sender's frames; guarded by turn, as is last
-	last   uint64     // frame of that stream that was handled last
+	l *link
+
+	serving sync.Mutex // held by the connection that is served
+	stream  uint64     // of the sender's frames; guarded by serving, as is last
+	last    uint64     // frame of that stream that was handled last
 
 	mu     sync.Mutex
 	conn   net.Conn // that is served, to be closed when another takes over
@@ -35,11 +38,11 @@ func (in *inbound) takeOver(conn net.Conn) error {
 	}
 	in.conn = conn
 	in.mu.Unlock()
-	in.turn.Lock()
+	in.serving.Lock()
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.conn != conn || in.closed {
-		in.turn.Unlock()
+		in.serving.Unlock()
 		return errors.New("another connection took over")
 	}
 	return nil
@@ -51,7 +54,7 @@ func (in *inbound) release(conn net.Conn) {
 		in.conn = nil
 	}
 	in.mu.Unlock()
-	in.turn.Unlock()
+	in.serving.Unlock()
 }
 
 // close ends what is served, and returns when its last frame has been handled.
@@ -62,13 +65,16 @@ func (in *inbound) close() {
 		in.conn.Close()
 	}
 	in.mu.Unlock()
-	in.turn.Lock() // waits for the reader
-	defer in.turn.Unlock()
+	in.serving.Lock() // waits for the reader
+	defer in.serving.Unlock()
 }
 
 // inbound serves an accepted connection. It holds one of the slots until the other side has proved to be a peer.
 func (m *Mesh) inbound(conn net.Conn) {
 	conn.SetDeadline(time.Now().Add(handshakeTime))
+	if cfg := m.cfg.TLS; cfg != nil {
+		conn = tls.Server(conn, cfg)
+	}
 	br := bufio.NewReaderSize(conn, 8<<10)
 	self, key := m.identity()
 	var l *link
@@ -78,7 +84,7 @@ func (m *Mesh) inbound(conn net.Conn) {
 		case l == nil, l.id != g.id:
 			return fmt.Errorf("%s is not known here as a member", g.name)
 		case l.blocked():
-			return errCut
+			return errBlocked
 		}
 		return nil
 	})
@@ -91,28 +97,31 @@ func (m *Mesh) inbound(conn net.Conn) {
 		return
 	}
 	conn.SetDeadline(time.Time{})
-	if err := l.serve(conn, br, hello); err != nil && l.ctx.Err() == nil {
+	if err := l.in.serve(conn, br, hello); err != nil && l.ctx.Err() == nil {
 		m.log.Debug("link from peer ended", "peer", l.name, "error", err)
 	}
 }
 
 // serve handles the frames of one connection.
-func (l *link) serve(conn net.Conn, br *bufio.Reader, hello greeting) error {
-	if err := l.in.takeOver(conn); err != nil {
+func (in *inbound) serve(conn net.Conn, br *bufio.Reader, hello greeting) error {
+	l := in.l
+	if err := in.takeOver(conn); err != nil {
 		return err
 	}
-	defer l.in.release(conn)
+	defer in.release(conn)
 	var fresh [1]byte
-	if l.in.stream != hello.stream {
-		l.in.stream, l.in.last, fresh[0] = hello.stream, hello.next-1, 1
+	if in.stream != hello.stream {
+		in.stream, in.last, fresh[0] = hello.stream, hello.next-1, 1
 	}
+	// A process that was here before may have acknowledged more than Handler.Position knows: those frames don't come again.
+	in.last = max(in.last, hello.next-1)
 	l.m.cfg.Handler.Settle(l.name) // what was handled before is acknowledged by the welcome
 	l.meet(hello.incarnation, false)
-	if _, err := conn.Write(appendFrame(nil, kindWelcome, l.in.last, fresh[:], nil)); err != nil {
+	if _, err := conn.Write(appendFrame(nil, kindWelcome, in.last, fresh[:], nil)); err != nil {
 		return err
 	}
-	signal(l.kick) // it can be reached
-	t := newTeller(l, conn)
+	signal(l.redial) // it can be reached
+	t := newAcker(l, conn)
 	defer t.close()
 	var buf []byte
 	handled, acked := 0, time.Now()
@@ -124,10 +133,11 @@ func (l *link) serve(conn net.Conn, br *bufio.Reader, hello greeting) error {
 		if buf = body; cap(buf) > batchBytes {
 			buf = nil
 		}
-		if _, in := l.m.cfg.Faults(l.name); in.Delay > 0 && handled == 0 && !pause(l.ctx, in.Delay) {
+		_, fault := l.m.cfg.Faults(l.name)
+		if fault.Delay > 0 && handled == 0 && !pause(l.ctx, fault.Delay) {
 			return l.ctx.Err()
 		}
-		if err := l.handle(t, kind, seq, body); err != nil {
+		if err := in.handle(t, kind, seq, body); err != nil {
 			return err
 		}
 		handled++
@@ -142,25 +152,26 @@ func (l *link) serve(conn net.Conn, br *bufio.Reader, hello greeting) error {
 }
 
 // handle passes a frame on if it is the next one.
-func (l *link) handle(t *teller, kind byte, seq uint64, body []byte) error {
-	_, in := l.m.cfg.Faults(l.name)
+func (in *inbound) handle(t *acker, kind byte, seq uint64, body []byte) error {
+	l := in.l
+	_, fault := l.m.cfg.Faults(l.name)
 	switch {
 	case l.blocked():
-		return errCut
-	case in.Drop > 0 && rand.Float64() < in.Drop:
-		return errCut // sent again over the next connection
-	case seq <= l.in.last:
+		return errBlocked
+	case fault.Drop > 0 && rand.Float64() < fault.Drop:
+		return errBlocked // sent again over the next connection
+	case seq <= in.last:
 		return nil // sent again, though handled
 	case kind == kindSkip:
-		l.in.last = seq
+		in.last = seq
 		return nil
-	case seq != l.in.last+1:
-		return fmt.Errorf("frame %d follows frame %d", seq, l.in.last)
+	case seq != in.last+1:
+		return fmt.Errorf("frame %d follows frame %d", seq, in.last)
 	case kind >= KindOwn:
 		return fmt.Errorf("frame of kind %#x", kind)
 	}
 	t.seq = seq
 	l.m.cfg.Handler.Receive(l.name, kind, body, t)
-	l.in.last = seq
+	in.last = seq
 	return nil
 }

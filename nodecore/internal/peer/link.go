@@ -3,6 +3,7 @@ package peer
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -29,7 +30,7 @@ const (
 
 func (s state) String() string { return [...]string{"idle", "dialing", "up", "down"}[s] }
 
-// link is what this node has to do with one peer: the queue and connection towards it, and in inbound
+// link is the link with one peer: the queue and connection towards it, and in inbound
 // what comes from it.
 type link struct {
 	m        *Mesh
@@ -38,7 +39,7 @@ type link struct {
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 	wake     chan struct{} // there is something to write; capacity 1
-	kick     chan struct{} // dial now; capacity 1
+	redial   chan struct{} // dial now; capacity 1
 
 	mu      sync.Mutex // guards what follows
 	addr    string
@@ -47,8 +48,8 @@ type link struct {
 	q       queue
 	conn    net.Conn      // while up
 	hold    *time.Timer   // runs while the peer, once wanted, is not reached, or handles nothing
-	given   bool          // hold has run out since the peer was last reached
-	lost    bool          // frames were given up that it will miss
+	expired bool          // hold has expired since the peer was last reached
+	resync  bool          // frames were dropped that the peer will miss: the handler must send its state again
 	room    chan struct{} // closed when senders may look again whether the queue is short; nil if nobody waits
 	stalled bool          // a wait for the queue was in vain; until it is short again only frames to be held wait
 	closed  bool
@@ -61,12 +62,13 @@ type link struct {
 	welcomed uint64 // incarnation that has handled frames of the stream; of run only
 	refused  string // why, if the last attempt was refused; of run only
 
-	in inbound
+	stall stall
+	in    inbound
 }
 
 func newLink(m *Mesh, p Peer) *link {
-	l := &link{m: m, name: p.Name, id: p.ID, addr: p.Addr, alive: p.Alive, wake: make(chan struct{}, 1), kick: make(chan struct{}, 1)}
-	l.q.next, l.stream = 1, random()
+	l := &link{m: m, name: p.Name, id: p.ID, addr: p.Addr, alive: p.Alive, wake: make(chan struct{}, 1), redial: make(chan struct{}, 1)}
+	l.q.next, l.stream, l.in.l, l.stall.l = 1, random(), l, l
 	l.in.stream, l.in.last = m.cfg.Handler.Position(p.Name)
 	l.ctx, l.cancel = context.WithCancel(m.ctx)
 	return l
@@ -79,7 +81,7 @@ func (l *link) update(p Peer) {
 	l.addr, l.alive = p.Addr, p.Alive
 	l.mu.Unlock()
 	if news {
-		signal(l.kick)
+		signal(l.redial)
 	}
 }
 
@@ -109,11 +111,11 @@ func (l *link) startLocked() {
 
 // holdLocked starts the time for which the peer is waited for.
 func (l *link) holdLocked() {
-	if l.hold == nil && !l.given && !l.closed {
+	if l.hold == nil && !l.expired && !l.closed {
 		l.wg.Add(1)
 		l.hold = time.AfterFunc(l.m.cfg.Hold, func() {
 			defer l.wg.Done()
-			l.holdOver()
+			l.holdExpired()
 		})
 	}
 }
@@ -125,16 +127,16 @@ func (l *link) stopHoldLocked() {
 	l.hold = nil
 }
 
-// holdOver gives the peer up: nothing waits for it any longer, only frames to be kept stay.
-func (l *link) holdOver() {
+// holdExpired ends all waiting for the peer; only frames with Keep stay in the queue.
+func (l *link) holdExpired() {
 	l.mu.Lock()
 	if l.hold == nil || l.closed {
 		l.mu.Unlock()
 		return
 	}
-	l.hold, l.given = nil, true
-	done, lost := l.q.giveUp(false)
-	l.lost = l.lost || lost
+	l.hold, l.expired = nil, true
+	done, lost := l.q.expire(false)
+	l.resync = l.resync || lost
 	if l.conn != nil {
 		l.conn.Close() // a connection by which nothing is handled; the next one tells of the loss
 	}
@@ -159,7 +161,7 @@ func (l *link) isUp() bool {
 func (l *link) reachable() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.state == up || l.state == dialing || l.state == idle && l.alive
+	return l.stall.state == answering && (l.state == up || l.state == dialing || l.state == idle && l.alive)
 }
 
 func (l *link) stat() Stat {
@@ -168,14 +170,15 @@ func (l *link) stat() Stat {
 	return Stat{Name: l.name, State: l.state.String(), Queued: l.q.items.Len(), Bytes: l.q.bytes, Sent: l.sent, Dropped: l.q.dropped}
 }
 
-// close gives the peer up for good and returns when its goroutines have ended.
+// close ends the link for good and returns when its goroutines have ended.
 func (l *link) close() {
 	l.cancel()
 	l.mu.Lock()
 	l.closed = true
 	l.stopHoldLocked()
+	l.stall.stopLocked()
 	l.roomLocked()
-	done, _ := l.q.giveUp(true)
+	done, _ := l.q.expire(true)
 	if l.conn != nil {
 		l.conn.Close()
 	}
@@ -199,7 +202,7 @@ func (l *link) run() {
 		l.m.log.Debug("link is not up", "peer", l.name, "error", err)
 		if errors.Is(err, errLost) {
 			l.mu.Lock()
-			if l.q.first() != first { // it was of use
+			if l.q.first() != first { // it made progress
 				backoff = backoffMin
 			}
 			l.state = dialing
@@ -209,7 +212,7 @@ func (l *link) run() {
 		} else {
 			l.mu.Lock()
 			l.state = down
-			done := l.q.release()
+			done := l.q.releaseWaiters(false)
 			l.mu.Unlock()
 			call(done, false)
 		}
@@ -217,7 +220,7 @@ func (l *link) run() {
 		select {
 		case <-t.C:
 			backoff = min(2*backoff, backoffMax)
-		case <-l.kick:
+		case <-l.redial:
 			backoff = backoffMin
 		case <-l.ctx.Done():
 		}
@@ -226,8 +229,8 @@ func (l *link) run() {
 }
 
 var (
-	errLost = errors.New("connection is lost") // of a link that was up
-	errCut  = errors.New("cut by a fault")
+	errLost    = errors.New("connection is lost") // of a link that was up
+	errBlocked = errors.New("cut by a fault")
 )
 
 // blocked says whether a fault cuts the peer off. TCP needs both directions.
@@ -239,7 +242,7 @@ func (l *link) blocked() bool {
 // session dials, proves, and sends until the connection breaks.
 func (l *link) session() error {
 	if l.blocked() {
-		return errCut
+		return errBlocked
 	}
 	l.mu.Lock()
 	addr, first := l.addr, l.q.first()
@@ -252,13 +255,17 @@ func (l *link) session() error {
 		return err
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(l.ctx, func() { conn.Close() })
+	raw := conn
+	stop := context.AfterFunc(l.ctx, func() { raw.Close() })
 	defer stop()
 	conn.SetDeadline(time.Now().Add(handshakeTime))
+	if cfg := l.m.cfg.TLS; cfg != nil {
+		conn = tls.Client(conn, cfg)
+	}
 	br := bufio.NewReaderSize(conn, 1024)
 	w, err := greet(conn, br, key, greeting{identity: self, to: l.name, stream: l.stream, next: first}, l.id)
 	if err != nil {
-		l.complain(err)
+		l.logRefusal(err)
 		return err
 	}
 	l.refused = ""
@@ -268,11 +275,11 @@ func (l *link) session() error {
 	l.welcomed = w.incarnation
 	l.meet(w.incarnation, forgot)
 	l.m.log.Debug("link is up", "peer", l.name)
-	return l.pump(conn, br)
+	return (&outbound{link: l, conn: conn, br: br, broken: make(chan struct{})}).pump()
 }
 
-// complain logs that the peer refuses us, once for every reason.
-func (l *link) complain(err error) {
+// logRefusal logs that the peer refuses this node, once for every reason.
+func (l *link) logRefusal(err error) {
 	var refused *RefusedError
 	if (errors.As(err, &refused) || errors.Is(err, errProof)) && l.refused != err.Error() {
 		l.refused = err.Error()
@@ -285,7 +292,7 @@ func (l *link) established(conn net.Conn, last uint64) {
 	l.mu.Lock()
 	done := l.handledLocked(last, nil)
 	l.q.sent = 0
-	l.state, l.conn, l.given, l.stalled = up, conn, false, false
+	l.state, l.conn, l.expired, l.stalled = up, conn, false, false
 	if l.q.items.Len() > 0 {
 		l.holdLocked() // that it answers doesn't say that it will handle anything
 	}
@@ -293,14 +300,14 @@ func (l *link) established(conn net.Conn, last uint64) {
 	call(done, true)
 }
 
-// meet tells the handler if the process at the other end is not the one it met before, has forgotten us, or misses something.
+// meet calls Handler.Met if the process at the other end is not the one of the call before, has dropped its state of this link, or misses frames.
 func (l *link) meet(incarnation uint64, forgot bool) {
 	l.meeting.Lock()
 	defer l.meeting.Unlock()
 	l.mu.Lock()
-	again := l.lost && l.state == up && l.shortLocked()
+	again := l.resync && l.state == up && l.hasRoomLocked()
 	if again = again || forgot || incarnation != l.met; again && l.state == up {
-		l.lost = false
+		l.resync = false
 	}
 	l.mu.Unlock()
 	if !again {

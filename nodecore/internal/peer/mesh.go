@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// maxGreeting is how many connections may be in a handshake at once; garbage can't hold more.
-const maxGreeting = 256
+// maxHandshakes is how many connections may be in a handshake at once.
+const maxHandshakes = 256
 
 // Mesh is this node's links to all others.
 type Mesh struct {
@@ -29,12 +29,12 @@ type Mesh struct {
 
 	change sync.Mutex // one SetPeers, Reset or Close at a time
 
-	mu    sync.Mutex // guards what follows
-	self  identity
-	key   []byte
-	links map[string]*link
-	conns map[net.Conn]struct{} // accepted, to be closed by Close
-	deaf  bool                  // nothing is accepted any more
+	mu       sync.Mutex // guards what follows
+	self     identity
+	key      []byte
+	links    map[string]*link
+	conns    map[net.Conn]struct{} // accepted, to be closed by Close
+	draining bool                  // nothing is accepted any more
 }
 
 // Stat describes the link to one peer.
@@ -70,17 +70,17 @@ func Open(cfg Config) (*Mesh, error) {
 		cfg.Faults = func(string) (out, in Fault) { return Fault{}, Fault{} }
 	}
 	m := &Mesh{
-		cfg: cfg, log: cfg.Logger, slots: make(chan struct{}, maxGreeting),
+		cfg: cfg, log: cfg.Logger, slots: make(chan struct{}, maxHandshakes),
 		links: map[string]*link{}, conns: map[net.Conn]struct{}{},
 	}
 	m.ctx, m.cancel = context.WithCancelCause(context.Background())
-	m.become(cfg.ClusterID)
+	m.setIdentity(cfg.ClusterID)
 	m.wg.Go(m.accept)
 	return m, nil
 }
 
-// become gives the mesh its identity in a cluster.
-func (m *Mesh) become(cluster string) {
+// setIdentity is called on start and on every change of cluster.
+func (m *Mesh) setIdentity(cluster string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.self = identity{cluster: cluster, name: m.cfg.Name, id: m.cfg.NodeID, incarnation: random()}
@@ -229,15 +229,15 @@ func (m *Mesh) Flush(ctx context.Context) {
 // Drain is the first half of an orderly end: nothing is received any more, so that peers don't take for handled what would be
 // lost; and what was sent so far is flushed. Close is to follow.
 func (m *Mesh) Drain(ctx context.Context) {
-	m.deafen()
+	m.stopReceiving()
 	m.Flush(ctx)
 }
 
-// deafen closes all that comes in, and returns when the last frame has been handled.
-func (m *Mesh) deafen() error {
+// stopReceiving closes all incoming connections, and returns when the last frame has been handled.
+func (m *Mesh) stopReceiving() error {
 	err := m.cfg.Listener.Close()
 	m.mu.Lock()
-	m.deaf = true
+	m.draining = true
 	for c := range m.conns {
 		c.Close() // the error of its reader says all
 	}
@@ -266,7 +266,7 @@ func (m *Mesh) Stats() []Stat {
 // Reset gives up all links and goes on, without peers, as a member of another cluster.
 func (m *Mesh) Reset(cluster string) {
 	m.SetPeers(nil)
-	m.become(cluster)
+	m.setIdentity(cluster)
 }
 
 // Close gives up all links and returns when no goroutine of the mesh is left. It may be called twice.
@@ -277,7 +277,7 @@ func (m *Mesh) Close() error {
 		return nil
 	}
 	m.cancel(ErrClosed)
-	err := m.deafen()
+	err := m.stopReceiving()
 	m.mu.Lock()
 	links := m.links
 	m.links = map[string]*link{}
@@ -297,27 +297,20 @@ func (m *Mesh) accept() {
 	for {
 		conn, err := m.cfg.Listener.Accept()
 		if err != nil {
-			if m.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return
-			}
-			m.log.Warn("accept of a link", "error", err)
-			if !pause(m.ctx, 50*time.Millisecond) { // out of file descriptors, for one
-				return
-			}
-			continue
+			return
 		}
 		select {
 		case m.slots <- struct{}{}:
 		default:
-			conn.Close() // too many who prove nothing; a node tries again
+			conn.Close() // a node tries again
 			continue
 		}
 		m.mu.Lock()
 		m.conns[conn] = struct{}{}
-		deaf := m.deaf
+		draining := m.draining
 		m.mu.Unlock()
-		if deaf {
-			conn.Close() // it was missed
+		if draining {
+			conn.Close() // stopReceiving has not seen it
 		}
 		m.wg.Go(func() {
 			defer func() {

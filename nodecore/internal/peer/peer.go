@@ -7,10 +7,11 @@
 // until the other side has handled them, and sent again from the first unacknowledged one after a
 // reconnect. What a frame means is not known here; the handler (nodecore/internal/broker) knows.
 //
-// Start at Open and Mesh.Send; link.go, send.go and pump.go are the sending half of a link, inbound.go and teller.go the receiving one.
+// Start at Open and Mesh.Send; link.go, send.go and pump.go are the sending half of a link, inbound.go and acker.go the receiving one.
 package peer
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -52,8 +53,9 @@ type Frame struct {
 	Kind byte   // meaning of the frame, below KindOwn
 	Head []byte // goes before Body, so that frames to several peers can share that
 	Body []byte // like Head, it must not change from Send on
-	// Hold keeps the Waiter waiting while the peer is unreachable, for up to Config.Hold. Without it, it is done as soon as
-	// the peer is seen to be unreachable. The frame itself is kept for Config.Hold either way.
+	// Hold keeps the Waiter waiting for a peer that is unreachable, or handles nothing, for up to answerTime. Without it, it is
+	// done as soon as the peer is seen to be unreachable, or after suspectTime. The frame itself is kept for Config.Hold either
+	// way. A peer that was waited for in vain isn't waited for again until it handles a frame.
 	Hold bool
 	// Keep keeps the frame for the peer beyond Config.Hold, within the queue's bounds.
 	Keep bool
@@ -128,10 +130,11 @@ type Config struct {
 	NodeID    string       // our node id
 	ClusterID string       // cluster that both ends of a link must belong to
 	Secret    []byte       // proves membership; never sent
-	Listener  net.Listener // forward port, open; owned by the mesh from Open on
+	Listener  net.Listener // forward port, open; owned by the mesh from Open on. Its Accept fails only when it is closed
 	Handler   Handler
+	TLS       *tls.Config   // of all links, for both sides; nil: links prove who they are, but are not encrypted
 	Faults    Faults        // nil: none
-	Hold      time.Duration // how long an unreachable peer is waited for; default 15 s
+	Hold      time.Duration // how long frames for an unreachable peer are kept; default 15 s
 	QueueMax  int           // bytes kept per peer; default 32 MiB
 	Logger    *slog.Logger  // nil: discard
 }

@@ -9,32 +9,39 @@ import (
 	"time"
 )
 
+// outbound is one connection of the sending half of a link.
+type outbound struct {
+	*link
+	conn   net.Conn
+	br     *bufio.Reader
+	broken chan struct{} // closed when the reader of acknowledgements has ended
+}
+
 // pump writes what is queued and reads acknowledgements, until the connection breaks.
-func (l *link) pump(conn net.Conn, br *bufio.Reader) error {
-	broken := make(chan struct{})
+func (o *outbound) pump() error {
 	var ackErr error
-	l.wg.Go(func() {
-		ackErr = l.readAcks(br)
-		conn.Close()
-		close(broken)
+	o.wg.Go(func() {
+		ackErr = o.readAcks()
+		o.conn.Close()
+		close(o.broken)
 	})
-	err := l.writeQueue(conn, broken)
-	conn.Close()
-	<-broken
-	l.mu.Lock()
-	l.conn = nil
-	l.mu.Unlock()
+	err := o.writeQueue()
+	o.conn.Close()
+	<-o.broken
+	o.mu.Lock()
+	o.conn = nil
+	o.mu.Unlock()
 	return fmt.Errorf("%w: %w", errLost, errors.Join(err, ackErr))
 }
 
 // writeQueue writes until the connection breaks.
-func (l *link) writeQueue(conn net.Conn, broken <-chan struct{}) error {
+func (o *outbound) writeQueue() error {
 	var buf []byte
 	var p progress
 	for {
-		out, in := l.m.cfg.Faults(l.name)
+		out, in := o.m.cfg.Faults(o.name)
 		if out.Blocked || in.Blocked {
-			return errCut
+			return errBlocked
 		}
 		var lose func() bool // to lose a frame is to lose the connection, as far as frames are concerned
 		if out.Drop > 0 {
@@ -42,36 +49,35 @@ func (l *link) writeQueue(conn net.Conn, broken <-chan struct{}) error {
 		}
 		var n int
 		var cut bool
-		l.mu.Lock()
-		buf, n, cut = l.q.take(buf[:0], batchBytes, lose)
-		l.sent += uint64(n)
-		waiting := l.q.items.Len() > 0
-		l.mu.Unlock()
-		if out.Delay > 0 && n > 0 && !pause(l.ctx, out.Delay) {
-			return l.ctx.Err()
+		o.mu.Lock()
+		buf, n, cut = o.q.take(buf[:0], batchBytes, lose)
+		o.sent += uint64(n)
+		waiting := o.q.items.Len() > 0
+		o.mu.Unlock()
+		if out.Delay > 0 && n > 0 && !pause(o.ctx, out.Delay) {
+			return o.ctx.Err()
 		}
 		if n > 0 {
-			conn.SetWriteDeadline(time.Now().Add(ackTimeout))
-			if _, err := conn.Write(buf); err != nil {
+			o.conn.SetWriteDeadline(time.Now().Add(ackTimeout))
+			if _, err := o.conn.Write(buf); err != nil {
 				return err
 			}
 		}
 		switch {
 		case cut:
-			return errCut
+			return errBlocked
 		case n > 0:
 			continue
 		case cap(buf) > 2*batchBytes, !waiting && cap(buf) > 4096:
 			buf = nil // little is held while idle
 		}
-		if err := l.awaitWork(broken, &p); err != nil {
+		if err := o.awaitWork(&p); err != nil {
 			return err
 		}
 	}
 }
 
-// progress is since when the first frame of a queue has been the first; zero if there is none. However much is added behind it,
-// a peer that doesn't handle it has handled nothing.
+// progress is since when the first frame of a queue has been the first; zero if there is none. However much is queued behind it, only its acknowledgement is progress.
 type progress struct {
 	first uint64
 	since time.Time
@@ -87,11 +93,11 @@ func (p *progress) note(q *queue) {
 }
 
 // awaitWork returns when there may be something to write, with an error if acknowledgements don't come, or the
-// connection is broken.
-func (l *link) awaitWork(broken <-chan struct{}, p *progress) error {
-	l.mu.Lock()
-	p.note(&l.q)
-	l.mu.Unlock()
+// connection is o.broken.
+func (o *outbound) awaitWork(p *progress) error {
+	o.mu.Lock()
+	p.note(&o.q)
+	o.mu.Unlock()
 	var late <-chan time.Time
 	if !p.since.IsZero() {
 		t := time.NewTimer(time.Until(p.since.Add(ackTimeout)))
@@ -99,25 +105,25 @@ func (l *link) awaitWork(broken <-chan struct{}, p *progress) error {
 		late = t.C
 	}
 	select {
-	case <-l.wake:
-	case <-broken:
+	case <-o.wake:
+	case <-o.broken:
 		return net.ErrClosed
 	case <-late:
 		was := *p
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if p.note(&l.q); *p == was {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if p.note(&o.q); *p == was {
 			return fmt.Errorf("nothing was handled for %v", ackTimeout)
 		}
-	case <-l.ctx.Done():
-		return l.ctx.Err()
+	case <-o.ctx.Done():
+		return o.ctx.Err()
 	}
 	return nil
 }
 
 // readAcks removes from the queue what the peer has handled. It has those senders wait of whom the peer wants no more, until it
 // does, at most as long as the connection lasts.
-func (l *link) readAcks(br *bufio.Reader) error {
+func (o *outbound) readAcks() error {
 	var buf [headerLen]byte
 	var done []Waiter
 	paused := map[uint64]func(){} // by frame
@@ -127,12 +133,12 @@ func (l *link) readAcks(br *bufio.Reader) error {
 		}
 	}()
 	for {
-		kind, seq, body, err := readFrame(br, buf[:0], 8*maxTold)
+		kind, seq, body, err := readFrame(o.br, buf[:0], 8*maxNumbers)
 		if err != nil {
 			return err
 		}
-		if _, in := l.m.cfg.Faults(l.name); in.Blocked {
-			return errCut
+		if _, in := o.m.cfg.Faults(o.name); in.Blocked {
+			return errBlocked
 		}
 		switch kind {
 		case kindAck:
@@ -147,14 +153,14 @@ func (l *link) readAcks(br *bufio.Reader) error {
 		default:
 			return fmt.Errorf("frame of kind %#x instead of an acknowledgement", kind)
 		}
-		l.mu.Lock()
-		if seq >= l.q.next {
-			l.mu.Unlock()
-			return fmt.Errorf("acknowledgement of frame %d, the last was %d", seq, l.q.next-1)
+		o.mu.Lock()
+		if seq >= o.q.next {
+			o.mu.Unlock()
+			return fmt.Errorf("acknowledgement of frame %d, the last was %d", seq, o.q.next-1)
 		}
-		senders := l.q.senders(numbers(body))
-		done = l.handledLocked(seq, done[:0])
-		l.mu.Unlock()
+		senders := o.q.senders(numbers(body))
+		done = o.handledLocked(seq, done[:0])
+		o.mu.Unlock()
 		for seq, s := range senders {
 			paused[seq] = s.Pause()
 		}

@@ -6,7 +6,7 @@ import (
 	"onemore/nodecore/internal/ring"
 )
 
-// item is a frame in a queue, or what is left of frames that were given up: those have kind kindSkip and
+// item is a frame in a queue, or what is left of frames that were dropped: those have kind kindSkip and
 // no body, and stand for all sequence numbers since the item before.
 type item struct {
 	Frame
@@ -91,10 +91,10 @@ func (q *queue) take(buf []byte, limit int, lose func() bool) (b []byte, n int, 
 	return buf, n, false
 }
 
-// release takes those who wait for frames that are not held for an unreachable peer.
-func (q *queue) release() (done []Waiter) {
+// releaseWaiters takes all waiters, or those of frames without Hold.
+func (q *queue) releaseWaiters(all bool) (done []Waiter) {
 	q.items.All(func(it *item) bool {
-		if it.Waiter != nil && !it.Hold {
+		if it.Waiter != nil && (all || !it.Hold) {
 			done = append(done, it.Waiter)
 			it.Waiter = nil
 		}
@@ -103,8 +103,8 @@ func (q *queue) release() (done []Waiter) {
 	return done
 }
 
-// giveUp takes all who wait, and drops the frames that are not to be kept. lost says that one of them will be missed.
-func (q *queue) giveUp(all bool) (done []Waiter, lost bool) {
+// expire takes all waiters, and drops the frames without Keep. lost says that the peer will miss one of them.
+func (q *queue) expire(all bool) (done []Waiter, lost bool) {
 	var kept ring.Queue[item]
 	q.bytes = 0
 	q.items.All(func(it *item) bool {

@@ -2,9 +2,9 @@ package peer
 
 import "time"
 
-// longPart is which part of Config.QueueMax is so long that senders wait: much less than all, since what the queues of all nodes
-// hold still comes when a client there has enough.
-const longPart = 32
+// backpressurePart: a queue longer than Config.QueueMax/backpressurePart makes senders wait. It is much less than the whole, since
+// what the queues of all nodes hold still arrives after a client there has asked for a pause.
+const backpressurePart = 32
 
 // send queues a frame, once its sender has waited for room.
 func (l *link) send(f Frame) {
@@ -28,7 +28,7 @@ func (l *link) send(f Frame) {
 func (l *link) push(f Frame) (room <-chan struct{}, first uint64) {
 	done := f.Waiter
 	l.mu.Lock()
-	if l.tooLongLocked(f) {
+	if l.mustWaitLocked(f) {
 		defer l.mu.Unlock()
 		if l.room == nil {
 			l.room = make(chan struct{})
@@ -40,19 +40,20 @@ func (l *link) push(f Frame) (room <-chan struct{}, first uint64) {
 		limit /= 2
 	}
 	switch {
-	case l.closed, l.given && !f.Keep, l.q.bytes+f.size() > limit:
+	case l.closed, l.expired && !f.Keep, l.q.bytes+f.size() > limit:
 		l.dropLocked(f)
 		l.mu.Unlock()
 		if done != nil {
 			done.Done(false)
 		}
 		return nil, 0
-	case l.given, l.state == down && !f.Hold:
+	case l.expired, l.state == down && !f.Hold, !l.stall.waitsLocked(&f):
 		f.Waiter = nil
 	default:
 		done = nil
 	}
 	l.q.push(f)
+	l.stall.queuedLocked()
 	l.startLocked()
 	l.mu.Unlock()
 	signal(l.wake)
@@ -62,10 +63,10 @@ func (l *link) push(f Frame) (room <-chan struct{}, first uint64) {
 	return nil, 0
 }
 
-// tooLongLocked says whether the queue is so long that the frame's sender has to wait.
-func (l *link) tooLongLocked(f Frame) bool {
+// mustWaitLocked says whether the queue is so long that the frame's sender has to wait.
+func (l *link) mustWaitLocked(f Frame) bool {
 	switch {
-	case f.Sender == nil, l.q.bytes <= l.m.cfg.QueueMax/longPart, l.closed, l.given, !f.Hold && (l.state != up || l.stalled):
+	case f.Sender == nil, l.q.bytes <= l.m.cfg.QueueMax/backpressurePart, l.closed, l.expired, !f.Hold && (l.state != up || l.stalled):
 		return false
 	}
 	select {
@@ -97,7 +98,7 @@ func (l *link) await(room <-chan struct{}, first uint64, f Frame) {
 	}
 }
 
-// roomLocked has all who wait look again.
+// roomLocked wakes all senders that wait for room.
 func (l *link) roomLocked() {
 	if l.room != nil {
 		close(l.room)
@@ -105,7 +106,7 @@ func (l *link) roomLocked() {
 	}
 }
 
-// dropLocked counts a frame that is not taken. If the peer will miss it, it is to be met anew.
+// dropLocked counts a frame that is not taken. If the peer will miss it, it is to be synchronised again.
 func (l *link) dropLocked(f Frame) {
 	if l.closed || f.Kind == kindSkip {
 		return
@@ -113,17 +114,17 @@ func (l *link) dropLocked(f Frame) {
 	if l.q.dropped++; l.q.dropped == 1 {
 		l.m.log.Warn("frames for a peer are dropped", "peer", l.name, "queued_bytes", l.q.bytes)
 	}
-	l.lost = l.lost || !f.Lossy
-	l.anewLocked()
+	l.resync = l.resync || !f.Lossy
+	l.reconnectLocked()
 }
 
-// shortLocked says whether there is room for all who wait for it.
-func (l *link) shortLocked() bool { return l.q.bytes < l.m.cfg.QueueMax/longPart/2 }
+// hasRoomLocked says whether there is room for all who wait for it.
+func (l *link) hasRoomLocked() bool { return l.q.bytes < l.m.cfg.QueueMax/backpressurePart/2 }
 
-// anewLocked cuts the connection to a peer that misses something, since whoever comes back after a loss is met anew. While the
-// queue is long, what is said then would be lost too.
-func (l *link) anewLocked() {
-	if l.lost && l.conn != nil && l.shortLocked() {
+// reconnectLocked closes the connection to a peer that misses frames: after the next handshake Handler.Met sends the state again.
+// Not while the queue is long, since that would be dropped too.
+func (l *link) reconnectLocked() {
+	if l.resync && l.conn != nil && l.hasRoomLocked() {
 		l.conn.Close()
 	}
 }
@@ -134,11 +135,12 @@ func (l *link) handledLocked(last uint64, done []Waiter) []Waiter {
 	done = l.q.ack(last, done)
 	if l.q.first() != first || l.q.items.Len() == 0 {
 		l.stopHoldLocked()
+		l.stall.handledLocked()
 	}
-	if l.shortLocked() {
+	if l.hasRoomLocked() {
 		l.stalled = false
 		l.roomLocked()
-		l.anewLocked()
+		l.reconnectLocked()
 	}
 	return done
 }

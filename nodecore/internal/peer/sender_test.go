@@ -35,9 +35,9 @@ func TestSenderWaitsForRoom(t *testing.T) {
 			sent.Add(1)
 		}
 	}()
-	eventually(t, "the queue is long", func() bool { return a.Stats()[0].Bytes > max/longPart })
+	eventually(t, "the queue is long", func() bool { return a.Stats()[0].Bytes > max/backpressurePart })
 	eventually(t, "the peer is seen to be unreachable", func() bool { return a.Stats()[0].State == "down" })
-	if s := a.Stats()[0]; s.Bytes > max/longPart+2000 || sent.Load() > 20 {
+	if s := a.Stats()[0]; s.Bytes > max/backpressurePart+2000 || sent.Load() > 20 {
 		t.Errorf("%d sent, queue %+v", sent.Load(), s)
 	}
 	a.fault(nil)

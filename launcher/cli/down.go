@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"onemore/launcher"
+)
+
+func downCommand(c *call) *cobra.Command {
+	var all, keepData bool
+	timeout := settleTimeout
+	cmd := &cobra.Command{Use: "down", Short: "Stop the cluster and remove it: nothing is left", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			take := downNamed
+			if all {
+				take = downAll
+			}
+			done, err := take(cmd.Context(), c, timeout, keepData)
+			if err != nil || !c.json {
+				return err
+			}
+			return c.printJSON(done)
+		}}
+	cmd.Flags().BoolVar(&all, "all", false, "every cluster")
+	cmd.Flags().BoolVar(&keepData, "keep-data", false, "stop everything, but leave the directories; `up` starts it again")
+	cmd.Flags().DurationVar(&timeout, "timeout", settleTimeout, "give up after this time")
+	return cmd
+}
+
+// downNamed takes down the cluster that -c names. It returns a line for it, none if it was not there.
+func downNamed(ctx context.Context, c *call, timeout time.Duration, keepData bool) ([]string, error) {
+	name, err := c.clusterName()
+	if err != nil {
+		return nil, err
+	}
+	return runDown(ctx, c, name, timeout, keepData, c.progress())
+}
+
+// downAll takes down every cluster; an error with one is reported, and the others are taken down.
+func downAll(ctx context.Context, c *call, timeout time.Duration, keepData bool) ([]string, error) {
+	names, err := launcher.Names()
+	done := []string{}
+	for _, name := range names {
+		p := c.progress()
+		p.cluster = name
+		lines, err := runDown(ctx, c, name, timeout, keepData, p)
+		if err != nil {
+			c.say("error", fmt.Sprintf("cluster %q can't be taken down:", name))
+			c.code = c.report(ctx, err)
+		}
+		done = append(done, lines...)
+	}
+	return done, err
+}
+
+// runDown takes down one cluster. It returns a line for it, none if it was not there.
+func runDown(ctx context.Context, c *call, name string, timeout time.Duration, keepData bool, p *progress) ([]string, error) {
+	defer p.end()
+	cl, err := launcher.Open(name, launcher.Options{Timeout: timeout, Progress: p.event})
+	if err == nil {
+		err = cl.Down(ctx, keepData)
+	}
+	if errors.Is(err, launcher.ErrNoCluster) {
+		if !c.quiet {
+			fmt.Fprintf(c.Stderr, "onemore: cluster %q is not there; nothing to do\n", name)
+		}
+		return []string{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if keepData {
+		return []string{fmt.Sprintf("stopped cluster %s; its data is in %s", name, cl.Dir())}, nil
+	}
+	return []string{"removed cluster " + name}, nil
+}

@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"onemore/launcher"
+)
+
+func statusCommand(c *call) *cobra.Command {
+	var exitCode bool
+	cmd := &cobra.Command{Use: "status", Short: "The nodes of the cluster, looked at, not remembered", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cl, err := c.open(settleTimeout, nil)
+			if err != nil {
+				return err
+			}
+			st, err := cl.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if exitCode && st.State != "running" {
+				c.code = exitFailed
+			}
+			return c.show(st, false)
+		}}
+	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 1 unless all nodes run and each sees all (state \"running\")")
+	return cmd
+}
+
+func lsCommand(c *call) *cobra.Command {
+	return &cobra.Command{Use: "ls", Short: "All clusters on this host", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			list, broken := launcher.List(cmd.Context())
+			if list == nil {
+				return broken
+			}
+			if c.json {
+				return errors.Join(broken, c.printJSON(list))
+			}
+			return errors.Join(broken, clusterTable(c, list))
+		}}
+}

@@ -1,0 +1,55 @@
+package launcher
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Variable is one line of a cluster's environment.
+type Variable struct{ Name, Value string }
+
+// Environment returns every address of a cluster as variables, in a fixed order: ONEMORE_CLUSTER, ONEMORE_TEMPLATE,
+// ONEMORE_NODES (a number), ONEMORE_<LISTENER> (the addresses of all nodes, comma separated; a listener called "cluster",
+// "nodes", "template" or "home" is ONEMORE_<LISTENER>_LISTENER there), and for every node ONEMORE_<N>_NAME, ONEMORE_<N>_DIR and
+// ONEMORE_<N>_<LISTENER>. What the template says that clients need besides (client.environment) is ONEMORE_<NAME>, for the
+// first node, and ONEMORE_<N>_<NAME>. Listener names are in upper case; an address is HOST:PORT.
+func Environment(p *Plan) []Variable {
+	out := []Variable{{"ONEMORE_CLUSTER", p.Cluster}, {"ONEMORE_TEMPLATE", p.Template}, {"ONEMORE_NODES", strconv.Itoa(len(p.Nodes))}}
+	all := map[string][]string{}
+	var order []string
+	var nodes []Variable
+	for _, n := range p.Nodes {
+		prefix := fmt.Sprintf("ONEMORE_%d_", n.Index)
+		nodes = append(nodes, Variable{prefix + "NAME", n.Name}, Variable{prefix + "DIR", n.Dir})
+		for _, l := range n.Listeners {
+			addr := net.JoinHostPort(l.Host, strconv.Itoa(l.Port))
+			name := strings.ToUpper(l.Name)
+			nodes = append(nodes, Variable{prefix + name, addr})
+			if !slices.Contains(order, name) {
+				order = append(order, name)
+			}
+			all[name] = append(all[name], addr)
+		}
+		for i, kv := range n.ClientEnv {
+			name, value, _ := strings.Cut(kv, "=")
+			nodes = append(nodes, Variable{prefix + name, value})
+			if p.Nodes[0].Index == n.Index {
+				out = slices.Insert(out, 3+i, Variable{"ONEMORE_" + name, value})
+			}
+		}
+	}
+	for _, name := range order {
+		variable := "ONEMORE_" + name
+		if slices.Contains(reserved, variable) {
+			variable += "_LISTENER"
+		}
+		out = append(out, Variable{variable, strings.Join(all[name], ",")})
+	}
+	return append(out, nodes...)
+}
+
+// reserved are variables that no listener can have.
+var reserved = []string{"ONEMORE_CLUSTER", "ONEMORE_NODES", "ONEMORE_TEMPLATE", "ONEMORE_HOME"}

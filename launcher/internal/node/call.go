@@ -1,0 +1,67 @@
+package node
+
+import (
+	"context"
+	"strings"
+
+	"onemore/launcher/internal/control"
+	"onemore/launcher/internal/plan"
+	"onemore/launcher/internal/probe"
+)
+
+// Call makes one call of the plan, in the directory and environment of the node it names.
+func (n *Node) Call(ctx context.Context, c plan.Call) (probe.Answer, error) {
+	at := n.Plan
+	if c.Node != 0 && c.Node != at.Index {
+		if m := n.host.node(c.Node); m != nil {
+			at = m.Plan
+		}
+	}
+	user, password, _ := strings.Cut(c.User, ":")
+	q := probe.Call{HTTP: c.HTTP, Method: c.Method, Body: c.Body, Header: c.Header, User: user, Password: password, TLS: c.TLS, Cert: c.Cert, Key: c.Key,
+		TCP: c.TCP, Send: c.Send,
+		Exec: c.Exec, Expect: c.Expect, Refuse: c.Refuse, Number: c.Number, Count: c.Count, JSON: c.JSON, Timeout: c.Timeout.Duration}
+	if len(q.Exec) > 0 {
+		q.Dir, q.Env = at.Dir, n.host.environment(at.Index, at.Env)
+	}
+	return n.host.prober.Do(ctx, q)
+}
+
+// awaitCall makes a call until it is answered as the plan wants it.
+func (n *Node) awaitCall(ctx context.Context, c plan.Call) error {
+	return probe.Until(ctx, nil, func(ctx context.Context) error {
+		_, err := n.Call(ctx, c)
+		return err
+	})
+}
+
+// Calls makes the calls of one phase, one after another; a call is tried again while its Retry lasts. They end with the
+// node's process, if it has one.
+func (n *Node) Calls(ctx context.Context, phase string, cs []plan.Call, emit func(control.Event)) error {
+	for _, c := range cs {
+		if err := callDuringLife(ctx, n, c); err != nil {
+			return n.Failed(phase, err)
+		}
+	}
+	if len(cs) > 0 {
+		n.note("made the calls to " + phase)
+		emit(control.Event{Node: n.Plan.Index, Phase: "called", Text: phase})
+	}
+	return nil
+}
+
+// callDuringLife makes one call of Calls.
+func callDuringLife(ctx context.Context, n *Node, c plan.Call) error {
+	if n.HasProcess() {
+		var cancel context.CancelFunc
+		ctx, cancel = n.withLife(ctx)
+		defer cancel()
+	}
+	if c.Retry.Duration <= 0 {
+		_, err := n.Call(ctx, c)
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Retry.Duration)
+	defer cancel()
+	return n.awaitCall(ctx, c)
+}

@@ -1,0 +1,61 @@
+package operation
+
+import (
+	"context"
+	"fmt"
+
+	"onemore/launcher/internal/control"
+	"onemore/launcher/internal/node"
+)
+
+// Do carries out a request. ctx ends when its client goes, when its time is over, and when it is preempted.
+func (o *Operation) Do(ctx context.Context, req control.Request) error {
+	ctx, cancel := o.patient(ctx, req)
+	defer cancel()
+	if req.Op == control.OpDown {
+		return o.down(ctx, req)
+	}
+	if err := putBackInterrupted(o.Cluster); err != nil {
+		return err
+	}
+	switch req.Op {
+	case control.OpUp:
+		return o.up(ctx, req)
+	case control.OpRestore:
+		return o.restore(ctx, req)
+	}
+	nodes, err := o.Cluster.Pick(req.Nodes)
+	if err != nil {
+		return err
+	}
+	return o.doWith(ctx, req, nodes)
+}
+
+// doWith carries out a request to a cluster that is there.
+func (o *Operation) doWith(ctx context.Context, req control.Request, nodes []*node.Node) error {
+	switch req.Op {
+	case control.OpRemove:
+		return o.remove(ctx, req, nodes)
+	case control.OpStop:
+		return o.stop(ctx, nodes)
+	case control.OpStart:
+		return o.start(ctx, nodes)
+	case control.OpRestart:
+		return o.restart(ctx, req, nodes)
+	case control.OpKill:
+		return o.kill(ctx, nodes)
+	case control.OpPause:
+		return o.pause(nodes)
+	case control.OpResume:
+		return o.resume(ctx, nodes)
+	case control.OpSettle:
+		return o.Cluster.Settle(ctx, o.Emit)
+	case control.OpUpgrade:
+		return o.upgrade(ctx, req, nodes)
+	case control.OpFault:
+		return o.fault(ctx, req)
+	case control.OpSnapshot:
+		return o.snapshot(ctx, req)
+	}
+	return fmt.Errorf("this keeper does not know %q: it is of another onemore version; `onemore down` and `up` again", req.Op)
+}

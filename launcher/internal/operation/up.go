@@ -1,0 +1,128 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"onemore/launcher/internal/control"
+	"onemore/launcher/internal/node"
+)
+
+// makers is how many node directories are made at a time: on ext4 more workers make copies slower.
+const makers = 2
+
+// up brings req.Nodes of req.Plan to running members. When it fails, what it made is undone, and what it started is stopped.
+func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
+	if req.Plan == nil {
+		return errors.New("up: the request has no plan")
+	}
+	t := &transaction{o: o, req: req}
+	defer func() {
+		if err != nil {
+			err = t.rollback(err)
+		}
+	}()
+	if err := t.begin(ctx); err != nil { // leases and record
+		return err
+	}
+	if err := o.Cluster.StartService(ctx, o.Emit); err != nil {
+		return err
+	}
+	if err := t.bring(ctx); err != nil { // copy, edit, start, ready
+		return err
+	}
+	if err := t.form(ctx); err != nil {
+		return err
+	}
+	if err := o.Cluster.SettleWith(ctx, slices.Concat(t.created, t.started), o.Emit); err != nil {
+		return err
+	}
+	for _, n := range t.created {
+		if err := n.Calls(ctx, "after joining", n.Plan.After, o.Emit); err != nil {
+			return err
+		}
+		if err := node.BecomeMember(n); err != nil {
+			return err
+		}
+	}
+	return t.commit()
+}
+
+// bring makes and starts what is missing and waits until all of it is ready: all at once in a new cluster; into one that is
+// formed, members are let in by a cluster that serves.
+func (t *transaction) bring(ctx context.Context) error {
+	if t.fresh {
+		return t.bringAll(ctx)
+	}
+	c := t.o.Cluster
+	if err := c.LaunchAll(ctx, t.started, t.o.Emit); err != nil {
+		return err
+	}
+	if len(t.started) > 0 && len(t.created) > 0 {
+		if err := c.SettleWith(ctx, t.started, t.o.Emit); err != nil {
+			return err
+		}
+	}
+	return t.addEach(ctx)
+}
+
+// bringAll makes and starts the nodes of a new cluster: all at once, or each after the one before where the plan is staged.
+func (t *transaction) bringAll(ctx context.Context) error {
+	making := make(chan struct{}, makers)
+	g, ctx := errgroup.WithContext(ctx)
+	for i, n := range t.created {
+		making <- struct{}{} // in the order of the nodes: the first is the one that the others look for
+		g.Go(func() error {
+			err := n.Make(ctx, t.o.Emit)
+			<-making
+			if err == nil && t.req.Plan.Staged && i > 0 {
+				err = t.created[i-1].AwaitStaged(ctx)
+			}
+			if err != nil {
+				return err
+			}
+			return t.o.Cluster.Launch(ctx, n, t.o.Emit)
+		})
+	}
+	return g.Wait()
+}
+
+// addEach brings members into a formed cluster one after another: two at once can cost it its quorum.
+func (t *transaction) addEach(ctx context.Context) error {
+	for _, n := range t.created {
+		if err := n.Make(ctx, t.o.Emit); err != nil {
+			return err
+		}
+		if err := n.Calls(ctx, "before the start", n.Plan.Before, t.o.Emit); err != nil {
+			return err
+		}
+		if err := t.o.Cluster.Launch(ctx, n, t.o.Emit); err != nil {
+			return err
+		}
+		if err := n.Calls(ctx, "join", n.Plan.Join, t.o.Emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// form makes the calls that form a new cluster; nodes that were added have joined one by one in bring.
+func (t *transaction) form(ctx context.Context) error {
+	if !t.fresh {
+		return nil
+	}
+	for _, n := range t.created {
+		if err := n.Calls(ctx, "form the cluster", n.Plan.Form, t.o.Emit); err != nil {
+			return err
+		}
+	}
+	for _, n := range t.created {
+		if err := n.Calls(ctx, "join", n.Plan.Join, t.o.Emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
