@@ -3,9 +3,12 @@ package launcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/control"
+	"onemore/launcher/internal/plan"
 )
 
 // Stop stops nodes (none given: all) and waits until the rest has settled. Data, ports and names stay.
@@ -15,12 +18,42 @@ func (c *Cluster) Stop(ctx context.Context, nodes ...int) (*Status, error) {
 
 // Start starts stopped nodes (none given: all) and waits until the cluster has settled.
 func (c *Cluster) Start(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, control.Request{Op: control.OpStart, Nodes: nodes})
+	return c.doWithMembers(ctx, control.Request{Op: control.OpStart, Nodes: nodes})
 }
 
 // Restart stops and starts nodes; rolling: one after the other, with the cluster settled in between.
 func (c *Cluster) Restart(ctx context.Context, rolling bool, nodes ...int) (*Status, error) {
-	return c.do(ctx, control.Request{Op: control.OpRestart, Nodes: nodes, Rolling: rolling})
+	return c.doWithMembers(ctx, control.Request{Op: control.OpRestart, Nodes: nodes, Rolling: rolling})
+}
+
+// doWithMembers sends a request that starts nodes: with it go their texts as they are for the members of now.
+func (l *keeperLink) doWithMembers(ctx context.Context, req control.Request) (*Status, error) {
+	return retryStale(func() (*Status, error) {
+		rec, err := l.record()
+		if err != nil {
+			return nil, err
+		}
+		if rec.Formed {
+			req.Next, req.Revision = l.membersNow(ctx, rec, rec.Plan), rec.Revision
+		}
+		return l.do(ctx, req)
+	})
+}
+
+// membersNow plans the texts of all nodes of p, a plan of the recorded cluster, anew. It is nil, and said to be so, where the template
+// can't be had any more: nodes start without it too.
+func (l *keeperLink) membersNow(ctx context.Context, rec *cluster.Record, p *plan.Plan) *plan.Plan {
+	t, err := recordedTemplate(ctx, rec)
+	var next *plan.Plan
+	if err == nil {
+		of := *rec
+		of.Plan = p
+		next, err = replan(t, &of, p.Options, nil)
+	}
+	if err != nil && l.progress != nil {
+		l.progress(Event{Phase: "not renewed", Text: fmt.Sprintf("what nodes were told of the members: %v", err)})
+	}
+	return next
 }
 
 // Kill kills nodes with SIGKILL, as a crash would, and returns when their processes are gone.
@@ -78,6 +111,7 @@ func (l *keeperLink) resolveRemove(ctx context.Context, st *Status, nodes []int)
 		return req, err
 	}
 	req = control.Request{Op: control.OpRemove, Plan: p, Revision: rec.Revision, Nodes: nodes, Options: rec.Options}
+	req.Next = l.membersNow(ctx, rec, rec.Plan.Without(nodes))
 	if st.FaultTable.Touches(nodes) {
 		req.Faults, err = planFaults(ctx, rec, st.FaultTable, faultsWithout(st.FaultTable.Faults, nodes))
 	}

@@ -110,7 +110,13 @@ func resolve(ctx context.Context, o Options, on target) (*resolved, error) {
 	if err != nil {
 		return nil, planError(err, view)
 	}
-	return &resolved{request: upRequest(o, on, t, from, p), formed: on.formed() != nil, fixedPorts: fixedPorts(o, on, po)}, nil
+	req := upRequest(o, on, t, from, p)
+	if on.formed() != nil && len(po.Nodes) > 0 {
+		if req.Next, err = replan(t, &cluster.Record{Plan: p}, p.Options, nil); err != nil {
+			return nil, err
+		}
+	}
+	return &resolved{request: req, formed: on.formed() != nil, fixedPorts: fixedPorts(o, on, po)}, nil
 }
 
 // resolveTemplate finds the template: the one that a formed cluster was made from, else the one that the options name, or

@@ -40,17 +40,18 @@ func (c *catchUp) update(change func()) {
 	c.changed = make(chan struct{})
 }
 
-// state returns whose data is here, and what is closed with the next change.
-func (c *catchUp) state() (cluster, progress string, err error, changed <-chan struct{}) {
+// state returns whose data is here, why some of it is not, and what is closed with
+// the next change.
+func (c *catchUp) state() (cluster, progress string, changed <-chan struct{}, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.cluster, c.progress, c.err, c.changed
+	return c.cluster, c.progress, c.changed, c.err
 }
 
 // await returns when the data of a cluster is here.
 func (c *catchUp) await(ctx context.Context, cluster string) error {
 	for {
-		have, _, err, changed := c.state()
+		have, _, changed, err := c.state()
 		if have == cluster {
 			return err
 		}
@@ -98,12 +99,12 @@ func (c *catchUp) fetch(ctx context.Context, a member.Arrival) {
 	if !a.Joined { // else it can wait until the cluster has formed
 		c.writeCA()
 	}
-	c.n.broker.Admit(a.Cluster)
+	c.n.broker.Admission.Admit(a.Cluster)
 	c.update(func() { c.cluster, c.err, c.progress = a.Cluster, err, "" })
 }
 
 func (c *catchUp) writeCA() {
-	if err := c.n.broker.WriteCA(); err != nil {
+	if err := c.n.broker.Certs.WriteCA(); err != nil {
 		c.n.log.Error("write ca.pem", "error", err)
 	}
 }
@@ -112,10 +113,10 @@ func (c *catchUp) writeCA() {
 // have besides, from all at once.
 func (c *catchUp) fetchFrom(ctx context.Context, holders []string) error {
 	errs := make([]error, len(holders))
-	errs[0] = c.n.broker.Sync(ctx, holders[0])
+	errs[0] = c.n.broker.Admission.Sync(ctx, holders[0])
 	var wg sync.WaitGroup
 	for i, name := range holders[1:] {
-		wg.Go(func() { errs[i+1] = c.n.broker.Sync(ctx, name) })
+		wg.Go(func() { errs[i+1] = c.n.broker.Admission.Sync(ctx, name) })
 	}
 	wg.Wait()
 	for _, err := range errs {
@@ -130,7 +131,7 @@ func (c *catchUp) fetchFrom(ctx context.Context, holders []string) error {
 // it lasts.
 func (c *catchUp) reportProgress(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	before := c.n.broker.Merged()
+	before := c.n.broker.Admission.Merged()
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		tick := time.NewTicker(progressTime)
@@ -141,7 +142,7 @@ func (c *catchUp) reportProgress(ctx context.Context) (stop func()) {
 			case <-ctx.Done():
 				return
 			}
-			text := fmt.Sprintf("fetching the cluster's data: %d retained messages so far", c.n.broker.Merged()-before)
+			text := fmt.Sprintf("fetching the cluster's data: %d retained messages so far", c.n.broker.Admission.Merged()-before)
 			c.n.log.Info(text)
 			c.update(func() { c.progress = text })
 		}

@@ -166,7 +166,7 @@ func (n *Node) openMembership() error {
 	n.group, err = member.Open(member.Config{
 		Name: n.cfg.Node.Name, Dir: n.dataDir(), TCP: tcp, UDP: udp,
 		Advertise: advertise, Forward: forward, Secret: []byte(n.cfg.Cluster.Secret), Seeds: seeds,
-		Reset: n.resetBroker, Holders: func() []string { return n.broker.Holders() }, Faults: n.faults, Logger: n.log,
+		Reset: n.resetBroker, Holders: func() []string { return n.broker.Admission.Holders() }, Faults: n.faults, Logger: n.log,
 	})
 	return err
 }
@@ -249,7 +249,7 @@ func (n *Node) follow(ctx context.Context) {
 // nothing yet. changed is closed when it may be another one, besides changes of
 // membership.
 func (n *Node) supervisorState(v member.View, readyReported bool) (state string, changed <-chan struct{}) {
-	cluster, progress, _, changed := n.data.state()
+	cluster, progress, changed, _ := n.data.state()
 	select {
 	case <-n.ready:
 	default:

@@ -22,7 +22,7 @@ type report struct {
 }
 
 // awaitReports waits until every running node sees as many as it should and serves, or one of them never will.
-func awaitReports(ctx context.Context, nodes []*node.Node, want int, emit func(control.Event)) []report {
+func awaitReports(ctx context.Context, nodes []*node.Node, want node.Expected, emit func(control.Event)) []report {
 	asked := required(nodes)
 	wait, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -35,13 +35,13 @@ func awaitReports(ctx context.Context, nodes []*node.Node, want int, emit func(c
 		}
 		wg.Go(func() {
 			r := &reports[i]
-			r.phase = fmt.Sprintf("wait until it sees %d members", want)
-			if r.members, r.err = n.AwaitMembers(wait, want, len(nodes)); r.err == nil {
+			r.phase = fmt.Sprintf("wait until it sees %s members", want)
+			if r.members, r.err = n.AwaitMembers(wait, want); r.err == nil {
 				r.phase = "wait until the cluster serves"
 				r.err = n.AwaitRequired(wait, asked)
 			}
 			if r.err == nil {
-				emit(settled(n, r.members, want))
+				emit(settled(n, r.members, want.Most))
 			} else if ctx.Err() == nil {
 				cancel() // the others wait for it in vain
 			}
@@ -80,7 +80,7 @@ func disagreement(reports []report) *report {
 
 // blame returns the error of the node that is to blame when the cluster did not settle, nil when it did: the one that ended,
 // the one that serves nothing, or the one that is farthest from the number of members that it should see.
-func blame(reports []report, want int) error {
+func blame(reports []report, want node.Expected) error {
 	var worst *report
 	for i := range reports {
 		r := &reports[i]
@@ -109,7 +109,7 @@ func blame(reports []report, want int) error {
 }
 
 // rank orders failures by how much they explain.
-func (r *report) rank(want int) int {
+func (r *report) rank(want node.Expected) int {
 	const far = 1 << 30
 	switch {
 	case errors.Is(r.err, node.ErrExited):
@@ -119,7 +119,7 @@ func (r *report) rank(want int) int {
 	case r.members.Count < 0:
 		return far
 	}
-	return max(r.members.Count-want, want-r.members.Count)
+	return max(r.members.Count-want.Most, want.Least-r.members.Count)
 }
 
 // required are the calls that must hold on each running node: none while half of the nodes or more are stopped, and not all

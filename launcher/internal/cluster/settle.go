@@ -10,7 +10,8 @@ import (
 )
 
 // Settle waits until every running node itself says that it sees all running ones: as many, and, where it says whom, the
-// same as the others. Two that see two each need not see each other.
+// same as the others. Two that see two each need not see each other. A paused node can't say anything, and the others may still
+// take it for a member, each as long as it likes: it counts for them or not.
 func (c *Cluster) Settle(ctx context.Context, emit func(control.Event)) error {
 	if t := c.Faults.Table(); t.Cut() {
 		emit(control.Event{Phase: "not waiting", Text: "for all to see each other: a fault keeps them apart"})
@@ -28,7 +29,7 @@ func (c *Cluster) Settle(ctx context.Context, emit func(control.Event)) error {
 			return probe.Permanent(err)
 		}
 		emit = func(control.Event) {} // each is reported once
-		if differs = disagreement(reports); differs == nil {
+		if differs = disagreement(reports); differs == nil || want.Least < want.Most {
 			return nil
 		}
 		return differs.err
@@ -67,12 +68,16 @@ func ended(nodes []*node.Node) error {
 }
 
 // expectedMembers is how many members a settled node reports: those that run, and the others too where the server counts them.
-func expectedMembers(rec *Record, nodes []*node.Node) int {
-	count := 0
+func expectedMembers(rec *Record, nodes []*node.Node) node.Expected {
+	e := node.Expected{Nodes: len(nodes)}
 	for _, n := range nodes {
-		if n.Is(control.Running) || n.Plan.Members.IncludesStopped && rec.HasJoined(n.Plan.Index) {
-			count++
+		switch {
+		case n.Is(control.Running), n.Plan.Members.IncludesStopped && rec.HasJoined(n.Plan.Index):
+			e.Least++
+			e.Most++
+		case n.Is(control.Paused):
+			e.Most++
 		}
 	}
-	return count
+	return e
 }

@@ -123,6 +123,7 @@ func (k *Keeper) Remove() error {
 	if err != nil || !ok {
 		return errors.Join(err, fmt.Errorf("remove %s: it does not carry our mark", k.dir))
 	}
+	k.cluster.Host.Processes.CloseCgroup()
 	if err := nodedir.RemoveIn(k.dir, id, cluster.RecordFile); err != nil {
 		return err
 	}

@@ -47,6 +47,7 @@ type Keeper struct {
 
 	mu      sync.Mutex // guards what is below; held for reads and writes of memory only
 	damaged error      // why nothing can be done with the cluster but to take it down
+	asked   bool       // a client has sent a request
 	conns   int
 	owners  int // connections with whose end the cluster ends
 }

@@ -8,14 +8,21 @@ func (k *Keeper) connected() {
 }
 
 // disconnected counts a connection that has ended. The last one ends the keeper if there is no cluster, or one of which the record
-// is damaged.
+// is damaged, or if nobody has asked for anything: the client that started the keeper has died before it could.
 func (k *Keeper) disconnected() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.conns--
-	if (k.damaged != nil || k.cluster.Record() == nil) && k.conns == 0 {
+	if (k.damaged != nil || k.cluster.Record() == nil || !k.asked) && k.conns == 0 {
 		k.over()
 	}
+}
+
+// noteRequest notes that somebody has asked for something.
+func (k *Keeper) noteRequest() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.asked = true
 }
 
 // own makes a connection an owner; see disown.

@@ -75,6 +75,7 @@ func (k *Keeper) serve(conn net.Conn) {
 	})
 	owner := false
 	for req := range reqs {
+		k.noteRequest()
 		st, err := k.do(gone, req, out.event)
 		if req.Own && err == nil && !owner {
 			owner = true

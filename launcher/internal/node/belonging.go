@@ -87,7 +87,7 @@ type Left struct {
 	PID  int
 }
 
-// FindLeft returns what runs of the cluster in dir, with the id, though its keeper is gone.
+// FindLeft returns what runs of the cluster in dir, with the id, though its keeper is gone or does not answer.
 func FindLeft(dir, id string) ([]Left, error) {
 	infos, err := Claim(dir, id).Find()
 	if err != nil {
@@ -95,7 +95,12 @@ func FindLeft(dir, id string) ([]Left, error) {
 	}
 	leaders := recordedLeaders(dir)
 	var out []Left
+	var keeper proc.ID
+	_ = state.ReadJSON(filepath.Join(dir, KeeperFile), &keeper) // none: it ended in order
 	for _, p := range infos {
+		if p.ID.Same(keeper) {
+			continue // it lives, and only does not answer
+		}
 		l := Left{Node: -1, PID: p.ID.PID}
 		if index, ok := leaders[p.Leader]; ok {
 			l.Node = index
@@ -175,9 +180,13 @@ func (t *Processes) OpenCgroup(id string) {
 	if t.currentCgroup() != nil {
 		return
 	}
-	g, err := proc.MakeCgroup(cgroupName(id))
+	var g *proc.Cgroup
+	path, err := proc.CgroupPath(cgroupName(id))
 	if err == nil {
-		err = nodedir.WriteFile(t.dir, cgroupFile, []byte(g.Path()), 0o600)
+		err = nodedir.WriteFile(t.dir, cgroupFile, []byte(path), 0o600) // before it is there: it is found after a crash
+	}
+	if err == nil {
+		g, err = proc.MakeCgroup(path)
 	}
 	if err != nil { // there are other ways to find a process
 		if !errors.Is(err, errors.ErrUnsupported) {
@@ -198,18 +207,19 @@ func (t *Processes) currentCgroup() *proc.Cgroup {
 	return t.cgroup
 }
 
-// closeCgroup removes the cluster's control group, in which nothing runs any more.
-func (t *Processes) closeCgroup() {
-	t.mu.Lock()
-	g := t.cgroup
-	t.cgroup = nil
-	t.mu.Unlock()
+// CloseCgroup removes the cluster's control group, in which nothing runs any more. The folder that names it is still there.
+func (t *Processes) CloseCgroup() {
+	g := t.currentCgroup()
 	if g == nil {
 		return
 	}
-	if err := g.Close(); err != nil {
+	if err := g.Remove(); err != nil {
 		t.log.Warn("remove the control group", "err", err)
+		return
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cgroup = nil
 }
 
 // recordedCgroup is the path of the control group that was made for the cluster in dir; "" without one. A path that does not name

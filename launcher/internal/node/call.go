@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"onemore/launcher/internal/control"
@@ -28,7 +29,7 @@ func (n *Node) Call(ctx context.Context, c plan.Call) (probe.Answer, error) {
 }
 
 // awaitCall makes a call until it is answered as the plan wants it.
-func (n *Node) awaitCall(ctx context.Context, c plan.Call) error {
+func awaitCall(ctx context.Context, n *Node, c plan.Call) error {
 	return probe.Until(ctx, nil, func(ctx context.Context) error {
 		_, err := n.Call(ctx, c)
 		return err
@@ -50,6 +51,48 @@ func (n *Node) Calls(ctx context.Context, phase string, cs []plan.Call, emit fun
 	return nil
 }
 
+// Leave makes the calls by which the node leaves its cluster. What they say counts: a server may well end with the order to leave.
+// Calls to a node that does not run are left out; others are made to another member.
+func (n *Node) Leave(ctx context.Context, emit func(control.Event)) error {
+	made := false
+	for _, c := range n.Plan.Leave {
+		if c.Node == n.Plan.Index && !n.Is(control.Starting, control.Running) {
+			continue
+		}
+		if err := leaveBy(ctx, n, c); err != nil {
+			return n.Failed("leave", err)
+		}
+		made = true
+	}
+	if made {
+		n.note("made the calls to leave")
+		emit(control.Event{Node: n.Plan.Index, Phase: "called", Text: "leave"})
+	}
+	return nil
+}
+
+// leaveBy makes one call of Leave. A node that ended during a call to it that failed is not asked again.
+func leaveBy(ctx context.Context, n *Node, c plan.Call) error {
+	ran := n.HasProcess()
+	return retry(ctx, c, func(ctx context.Context) error {
+		_, err := n.Call(ctx, c)
+		if err == nil || c.Node != n.Plan.Index || !ran || n.HasProcess() {
+			return err
+		}
+		return probe.Permanent(fmt.Errorf("%w; %w: %s", err, ErrExited, n.Exit()))
+	})
+}
+
+// retry makes a call until it succeeds, if the plan lets it be tried again, and for no longer than that.
+func retry(ctx context.Context, c plan.Call, call func(context.Context) error) error {
+	if c.Retry.Duration <= 0 {
+		return call(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Retry.Duration)
+	defer cancel()
+	return probe.Until(ctx, nil, call)
+}
+
 // callDuringLife makes one call of Calls.
 func callDuringLife(ctx context.Context, n *Node, c plan.Call) error {
 	if n.HasProcess() {
@@ -57,11 +100,8 @@ func callDuringLife(ctx context.Context, n *Node, c plan.Call) error {
 		ctx, cancel = n.withLife(ctx)
 		defer cancel()
 	}
-	if c.Retry.Duration <= 0 {
+	return retry(ctx, c, func(ctx context.Context) error {
 		_, err := n.Call(ctx, c)
 		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.Retry.Duration)
-	defer cancel()
-	return n.awaitCall(ctx, c)
+	})
 }

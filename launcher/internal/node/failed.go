@@ -30,6 +30,7 @@ func (n *Node) Failed(phase string, err error) error {
 		select {
 		case <-last.proc.Done():
 			last.awaitLog()
+			ended = true // though the node may not know it yet
 		default:
 		}
 	}

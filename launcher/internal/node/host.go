@@ -67,7 +67,7 @@ func NewHost(dir string, self proc.ID, log *slog.Logger, record func(control.Eve
 func (h *Host) Close() {
 	h.prober.Close()
 	h.spawner.Close()
-	h.Processes.closeCgroup()
+	h.Processes.CloseCgroup()
 }
 
 // Wait returns when the goroutines of all processes have ended. It is called after Close, with no operation under way.

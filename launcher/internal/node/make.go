@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,55 @@ func BecomeMember(n *Node) error {
 		return n.Failed("edit", err)
 	}
 	return nil
+}
+
+// Rewrite writes what changes on the disk of a node that is to become as next says: texts in which other members stand. A file that
+// is not as it was written any more is left: the server keeps its state in it, or somebody has changed it. It may be called
+// again after a crash in between. The caller records next.
+func (n *Node) Rewrite(next plan.Node) error {
+	files, edits := n.Plan.Changed(next)
+	files, err := asWritten(n.Plan, files)
+	if err == nil {
+		err = writeFiles(next, files)
+	}
+	if err == nil {
+		p := next
+		p.Edits = edits
+		err = configure(p, files)
+	}
+	if err == nil {
+		err = n.host.writeStartScript(next)
+	}
+	if err != nil {
+		return n.Failed("write who is a member", err)
+	}
+	return nil
+}
+
+// asWritten returns those of the files that are on the disk of a node as its plan p has written them.
+func asWritten(p plan.Node, files []plan.File) ([]plan.File, error) {
+	var out []plan.File
+	for _, f := range files {
+		at := slices.IndexFunc(p.Files, func(g plan.File) bool { return g.Path == f.Path })
+		if at < 0 {
+			continue
+		}
+		want, err := edited(p, f.Path, []byte(p.Files[at].Text))
+		if err != nil {
+			return nil, err
+		}
+		present, err := nodedir.ReadFile(p.Dir, f.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Equal(present, want) {
+			out = append(out, f)
+		}
+	}
+	return out, nil
 }
 
 // MakeFrom makes a node's folder around a copy of the directory from, which is an image of it, such as a snapshot has.
@@ -104,7 +154,15 @@ func fill(ctx context.Context, p plan.Node) error {
 	if err := copySource(ctx, p); err != nil {
 		return err
 	}
-	for _, f := range p.Files {
+	if err := writeFiles(p, p.Files); err != nil {
+		return err
+	}
+	return makeDirs(p)
+}
+
+// writeFiles writes files of the plan, with the plan's edits of them.
+func writeFiles(p plan.Node, files []plan.File) error {
+	for _, f := range files {
 		text, err := content(p, f)
 		if err == nil {
 			text, err = edited(p, f.Path, text)
@@ -116,7 +174,7 @@ func fill(ctx context.Context, p plan.Node) error {
 			return err
 		}
 	}
-	return makeDirs(p)
+	return nil
 }
 
 // content is the text of a file of the plan, over what the source has there.

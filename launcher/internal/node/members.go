@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/probe"
@@ -14,9 +15,22 @@ type Members struct {
 	Names []string // sorted; nil where the template does not tell one member from another
 }
 
-// AwaitMembers waits until the node reports want members: by its notifications where it sends them, else by asking. What it
-// reported last is returned in any case. most is how many nodes there are.
-func (n *Node) AwaitMembers(ctx context.Context, want, most int) (Members, error) {
+// Expected is how many members a node of a settled cluster reports: from Least to Most. They differ while nodes are paused, which
+// the others may have given up or not. Nodes is how many there are in all.
+type Expected struct{ Least, Most, Nodes int }
+
+func (e Expected) has(count int) bool { return e.Least <= count && count <= e.Most }
+
+func (e Expected) String() string {
+	if e.Least == e.Most {
+		return strconv.Itoa(e.Least)
+	}
+	return fmt.Sprintf("%d to %d", e.Least, e.Most)
+}
+
+// AwaitMembers waits until the node reports as many members as it should: by its notifications where it sends them, else by asking.
+// What it reported last is returned in any case.
+func (n *Node) AwaitMembers(ctx context.Context, want Expected) (Members, error) {
 	seen := Members{Count: -1}
 	life, cancel := n.withLife(ctx)
 	defer cancel()
@@ -26,7 +40,7 @@ func (n *Node) AwaitMembers(ctx context.Context, want, most int) (Members, error
 			if n.run != nil {
 				seen.Count = n.run.members
 			}
-			return seen.Count == want
+			return want.has(seen.Count)
 		})
 		if err != nil {
 			err = fmt.Errorf("it sees %d: %w", seen.Count, err)
@@ -43,9 +57,9 @@ func (n *Node) AwaitMembers(ctx context.Context, want, most int) (Members, error
 		}
 		seen = Members{Count: a.Number, Names: a.Texts}
 		switch {
-		case seen.Count == want:
+		case want.has(seen.Count):
 			return nil
-		case seen.Count > most:
+		case seen.Count > want.Nodes:
 			return fmt.Errorf("it sees %d, more than there are: it has joined another cluster", seen.Count)
 		}
 		return fmt.Errorf("it sees %d", seen.Count)
@@ -61,7 +75,7 @@ func (n *Node) AwaitRequired(ctx context.Context, asked func(plan.Call) bool) er
 		if !asked(c) {
 			continue
 		}
-		if err := n.awaitCall(life, c); err != nil {
+		if err := awaitCall(life, n, c); err != nil {
 			return err
 		}
 	}

@@ -77,7 +77,7 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 	}
 	r.began = time.Now().UTC()
 	n.update(func() { n.run, n.last, n.state, n.exit = r, r, control.Starting, "" })
-	n.host.watchers.Go(func() { n.watch(r) })
+	n.host.watchers.Go(func() { watch(n, r) })
 	return nil
 }
 
@@ -91,7 +91,7 @@ func WriteProcessID(path string, id proc.ID) error {
 }
 
 // watch follows one process from its start to its end: its notifications, and how it ended.
-func (n *Node) watch(r *run) {
+func watch(n *Node, r *run) {
 	var msgs <-chan map[string]string
 	if r.notify != nil {
 		msgs = r.notify.C

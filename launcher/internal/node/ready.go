@@ -86,7 +86,7 @@ func ready(ctx context.Context, n *Node, listens func()) error {
 	}
 	listens()
 	for _, c := range n.Plan.Ready.Calls {
-		if err := n.awaitCall(life, c); err != nil {
+		if err := awaitCall(life, n, c); err != nil {
 			return err
 		}
 	}
@@ -103,7 +103,7 @@ func (n *Node) AwaitStaged(ctx context.Context) error {
 	}
 	life, cancel := n.withLife(ctx)
 	defer cancel()
-	if err := n.awaitCall(life, *n.Plan.Staged); err != nil {
+	if err := awaitCall(life, n, *n.Plan.Staged); err != nil {
 		return n.Failed("wait for its turn to be followed", err)
 	}
 	return nil

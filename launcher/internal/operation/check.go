@@ -67,6 +67,15 @@ func checkRevision(rec *cluster.Record, req control.Request) error {
 	return nil
 }
 
+// checkNext is checkRevision for a request that has no plan but Next, or not even that.
+func checkNext(rec *cluster.Record, req control.Request) error {
+	if req.Next == nil {
+		return nil
+	}
+	req.Plan = req.Next
+	return checkRevision(rec, req)
+}
+
 // StaleError is the refusal of a plan that was made from another state of the cluster.
 func StaleError() error {
 	return &control.Error{Why: "the cluster was changed by somebody else meanwhile", Stale: true}

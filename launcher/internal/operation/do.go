@@ -3,6 +3,8 @@ package operation
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/node"
@@ -28,7 +30,28 @@ func (o *Operation) Do(ctx context.Context, req control.Request) error {
 	if err != nil {
 		return err
 	}
-	return o.doWith(ctx, req, nodes)
+	return o.blamePaused(o.doWith(ctx, req, nodes))
+}
+
+// blamePaused adds to the error of an operation which nodes are paused, as others may have waited for them. Errors about a paused
+// node itself say so already.
+func (o *Operation) blamePaused(err error) error {
+	if err == nil {
+		return nil
+	}
+	var paused []string
+	for _, n := range o.Cluster.All() {
+		if n.Is(control.Paused) {
+			paused = append(paused, strconv.Itoa(n.Plan.Index))
+		}
+	}
+	e := control.AsError(err)
+	if len(paused) == 0 || e.Stale || strings.Contains(e.Hint, "resume") {
+		return err
+	}
+	list := strings.Join(paused, " ")
+	e.Hint = fmt.Sprintf("node %s paused, and others may wait for it: `onemore resume %s` lets it go on", list+" is", list)
+	return e
 }
 
 // doWith carries out a request to a cluster that is there.
@@ -39,7 +62,10 @@ func (o *Operation) doWith(ctx context.Context, req control.Request, nodes []*no
 	case control.OpStop:
 		return o.stop(ctx, nodes)
 	case control.OpStart:
-		return o.start(ctx, nodes)
+		if err := checkNext(o.Cluster.Record(), req); err != nil {
+			return err
+		}
+		return o.start(ctx, nodes, req.Next)
 	case control.OpRestart:
 		return o.restart(ctx, req, nodes)
 	case control.OpKill:

@@ -27,7 +27,7 @@ func (o *Operation) remove(ctx context.Context, req control.Request, nodes []*no
 		return staleFaultsError()
 	}
 	rec := *c.Record()
-	rec.Options, rec.Plan = req.Options, req.Plan // its calls are made to members that stay
+	rec.Options, rec.Plan = req.Options, rec.Plan.Standing(req.Plan) // its calls are made to members that stay
 	c.Adopt(&rec)
 	for _, n := range nodes {
 		if ctx.Err() != nil {
@@ -36,6 +36,9 @@ func (o *Operation) remove(ctx context.Context, req control.Request, nodes []*no
 		if err := o.removeNode(ctx, c.Now(n)); err != nil {
 			return err
 		}
+	}
+	if err := membersOf(o, req.Next).announce(ctx, nil); err != nil {
+		return err
 	}
 	if req.Faults != nil {
 		return o.fault(ctx, req)
@@ -78,17 +81,9 @@ func (o *Operation) removeNode(ctx context.Context, n *node.Node) error {
 func (o *Operation) leave(ctx context.Context, n *node.Node) error {
 	ctx, cancel := o.detached(ctx)
 	defer cancel()
-	err := n.Calls(ctx, "leave", leaveCalls(n), o.Emit)
+	err := n.Leave(ctx, o.Emit)
 	if e, ok := errors.AsType[*control.Error](err); ok && e.Hint == "" && n.Is(control.Running) {
 		e.Hint = fmt.Sprintf("`onemore kill %d` first removes it without asking it", n.Plan.Index)
 	}
 	return err
-}
-
-// leaveCalls is the calls by which a node leaves: of one that does not run, those that are made to another member.
-func leaveCalls(n *node.Node) []plan.Call {
-	if n.Is(control.Running) {
-		return n.Plan.Leave
-	}
-	return slices.DeleteFunc(slices.Clone(n.Plan.Leave), func(c plan.Call) bool { return c.Node == n.Plan.Index })
 }

@@ -6,10 +6,14 @@ import (
 
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/node"
+	"onemore/launcher/internal/plan"
 )
 
 // restart stops and starts nodes: all at once, or one after the other with the cluster settled in between.
 func (o *Operation) restart(ctx context.Context, req control.Request, nodes []*node.Node) error {
+	if err := checkNext(o.Cluster.Record(), req); err != nil {
+		return err
+	}
 	if err := checkFolders(nodes, "restart"); err != nil {
 		return err
 	}
@@ -26,7 +30,7 @@ func (o *Operation) restart(ctx context.Context, req control.Request, nodes []*n
 				return err
 			}
 		}
-		if err := o.restartTogether(ctx, b); err != nil {
+		if err := o.restartTogether(ctx, b, req.Next); err != nil {
 			return err
 		}
 	}
@@ -47,11 +51,11 @@ func drain(ctx context.Context, nodes []*node.Node, emit func(control.Event)) er
 }
 
 // restartTogether stops nodes and starts them again, also when the client goes in between.
-func (o *Operation) restartTogether(ctx context.Context, nodes []*node.Node) error {
+func (o *Operation) restartTogether(ctx context.Context, nodes []*node.Node, next *plan.Plan) error {
 	ctx, cancel := o.detached(ctx)
 	defer cancel()
 	if err := node.StopAll(ctx, nodes, false, o.Emit); err != nil {
 		return err
 	}
-	return o.start(ctx, nodes)
+	return o.start(ctx, nodes, next)
 }

@@ -56,7 +56,7 @@ func (o *Operation) goBack(ctx context.Context, n *node.Node, b *node.Previous) 
 	if err := o.Cluster.Amend(func(r *cluster.Record) { r.Plan.GoBack(n.Plan.Index, b.Options) }); err != nil {
 		return err
 	}
-	return o.start(ctx, []*node.Node{o.Cluster.Now(n)})
+	return o.start(ctx, []*node.Node{o.Cluster.Now(n)}, nil)
 }
 
 // putBack makes a node what it was before its upgrade, its data included. It may be called again after a crash.

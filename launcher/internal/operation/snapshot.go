@@ -118,8 +118,11 @@ func makeTemp(dir string) (temp string, unlock func() error, err error) {
 func copyPaused(ctx context.Context, c *cluster.Cluster, to string, s *Snapshot, emit func(control.Event)) (err error) {
 	var running []*node.Node
 	for _, n := range c.All() {
-		if n.Is(control.Running) {
+		switch {
+		case n.Is(control.Running):
 			running = append(running, n)
+			s.Running = append(s.Running, n.Plan.Index)
+		case n.Is(control.Paused): // stands still already, and goes on doing so
 			s.Running = append(s.Running, n.Plan.Index)
 		}
 	}

@@ -7,10 +7,12 @@ import (
 	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/node"
+	"onemore/launcher/internal/plan"
 )
 
 // start starts nodes that are made and don't run, and waits until the cluster has settled. When it fails, those are stopped again.
-func (o *Operation) start(ctx context.Context, nodes []*node.Node) error {
+// Their texts become those of next first; nil leaves them as they are.
+func (o *Operation) start(ctx context.Context, nodes []*node.Node, next *plan.Plan) error {
 	c := o.Cluster
 	if err := c.Leases.Take(ctx, c.Record(), c.Record().Plan); err != nil {
 		return err
@@ -24,6 +26,9 @@ func (o *Operation) start(ctx context.Context, nodes []*node.Node) error {
 	}
 	if len(started) == 0 {
 		o.Emit(nothingToDo(nodes, "is stopped"))
+	}
+	if started, err = membersOf(o, next).write(started); err != nil {
+		return err
 	}
 	err = c.LaunchAll(ctx, started, o.Emit)
 	if err == nil {

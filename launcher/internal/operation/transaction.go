@@ -60,6 +60,9 @@ func (t *transaction) begin(ctx context.Context) error {
 // writeRecord puts the record of what is about to exist in force.
 func (t *transaction) writeRecord() error {
 	rec := &cluster.Record{Options: t.req.Options, Plan: t.req.Plan, Revision: t.req.Revision + 1, Groups: t.req.Groups}
+	if t.previous != nil && !t.fresh {
+		rec.Plan = t.previous.Plan.Standing(t.req.Plan)
+	}
 	if t.previous != nil {
 		rec.Formed, rec.Joined = t.previous.Formed, slices.Clone(t.previous.Joined)
 	}
@@ -136,8 +139,8 @@ func (t *transaction) stop(ctx context.Context) {
 	c.StopLogged(ctx, t.started, false)
 	if !t.fresh {
 		for _, n := range t.created {
-			if n.Is(control.Starting, control.Running) && len(n.Plan.Leave) > 0 {
-				_ = n.Calls(ctx, "leave", n.Plan.Leave, t.o.Emit) // it may not be a member yet
+			if n.Is(control.Starting, control.Running) {
+				_ = n.Leave(ctx, t.o.Emit) // it may not be a member yet
 			}
 		}
 	}
@@ -158,6 +161,7 @@ func (t *transaction) remove(ctx context.Context) error {
 	}
 	if t.previous != nil {
 		c := t.o.Cluster
+		errs = append(errs, membersOf(t.o, t.previous.Plan).takeBack(ctx))
 		back := *t.previous
 		back.Revision = c.Record().Revision + 1 // what was planned on the record that is taken back is stale
 		errs = append(errs, back.Write(c.Dir()))

@@ -37,6 +37,11 @@ func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
 	if err := t.form(ctx); err != nil {
 		return err
 	}
+	if !t.fresh && len(t.created) > 0 {
+		if err := membersOf(o, req.Next).announce(ctx, t.created[len(t.created)-1]); err != nil {
+			return err
+		}
+	}
 	if err := o.Cluster.SettleWith(ctx, slices.Concat(t.created, t.started), o.Emit); err != nil {
 		return err
 	}
@@ -58,6 +63,10 @@ func (t *transaction) bring(ctx context.Context) error {
 		return t.bringAll(ctx)
 	}
 	c := t.o.Cluster
+	var err error
+	if t.started, err = membersOf(t.o, t.req.Plan).write(t.started); err != nil {
+		return err
+	}
 	if err := c.LaunchAll(ctx, t.started, t.o.Emit); err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ func (u *nodeUpgrade) run(ctx context.Context) error {
 	u.swapped = true
 	if u.again {
 		upgraded := []*node.Node{o.Cluster.Now(n)}
-		if err := o.start(ctx, upgraded); err != nil {
+		if err := o.start(ctx, upgraded, nil); err != nil {
 			stopAgain(ctx, o.Cluster, upgraded)
 			return err
 		}
@@ -137,7 +137,7 @@ func (u *nodeUpgrade) goOn(cause error) error {
 	}
 	ctx, cancel := u.o.untimed()
 	defer cancel()
-	return errors.Join(cause, u.o.start(ctx, []*node.Node{u.o.Cluster.Now(u.n)}))
+	return errors.Join(cause, u.o.start(ctx, []*node.Node{u.o.Cluster.Now(u.n)}, nil))
 }
 
 // halted says how far an upgrade of so many nodes came, with which node it failed, and the ways on.

@@ -67,6 +67,32 @@ func (x *texts) form(d *template.Data, first bool) ([]Call, error) {
 	return out, nil
 }
 
+// refresh expands the steps by which a node takes in who is a member.
+func (x *texts) refresh(d *template.Data) ([]Refresh, error) {
+	var out []Refresh
+	for i := range x.t.Refresh {
+		r := &x.t.Refresh[i]
+		if r.Signal == "" && !r.Restart {
+			c, err := x.call(d, &r.Call)
+			if err != nil {
+				return nil, err
+			}
+			if c != nil {
+				out = append(out, Refresh{Call: c})
+			}
+			continue
+		}
+		on, err := x.isOn(r.When, d)
+		if err != nil {
+			return nil, err
+		}
+		if on {
+			out = append(out, Refresh{Signal: r.Signal, Restart: r.Restart})
+		}
+	}
+	return out, nil
+}
+
 // oneCall is call for a place that may be empty.
 func (x *texts) oneCall(d *template.Data, c *template.Call) (*Call, error) {
 	if c.HTTP == "" && c.TCP == "" && len(c.Exec) == 0 {

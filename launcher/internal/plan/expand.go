@@ -41,6 +41,9 @@ func (x *expander) fill(slots []placedSlot) error {
 		x.added = append(x.added, x.textNode(&added[i]))
 	}
 	for i := range x.p.Nodes {
+		if slices.Contains(x.o.Renew, x.p.Nodes[i].Index) {
+			x.p.Nodes[i].Bin = x.o.bin(x.p.Nodes[i].Index)
+		}
 		node := x.textNode(&x.p.Nodes[i])
 		x.formed = append(x.formed, node)
 		if x.o.Acting == nil || slices.Contains(x.o.Acting, node.Index) {
@@ -57,7 +60,7 @@ func (x *expander) fill(slots []placedSlot) error {
 		x.base.SharedPort = append(x.base.SharedPort, template.Port{Listener: l.Name, Host: l.Host, Port: l.Port})
 	}
 	if x.o.Formed == nil {
-		notes, err := x.placeNotes()
+		notes, err := x.config().placeNotes()
 		if err != nil {
 			return err
 		}
@@ -68,15 +71,8 @@ func (x *expander) fill(slots []placedSlot) error {
 			return fmt.Errorf("plan service: %w", err)
 		}
 	}
-	for i := range x.p.Nodes {
-		n := &x.p.Nodes[i]
-		err := x.renewCalls(n, x.presentData(i, n.Added))
-		if err == nil && slices.Contains(x.o.Renew, n.Index) {
-			err = x.renew(n, x.presentData(i, n.Added))
-		}
-		if err != nil {
-			return fmt.Errorf("plan node %d: %w", x.p.Nodes[i].Index, err)
-		}
+	if err := x.renewPresent(); err != nil {
+		return err
 	}
 	x.texts.shared = make(map[string]string)
 	for i := range added {
@@ -89,11 +85,30 @@ func (x *expander) fill(slots []placedSlot) error {
 	return nil
 }
 
+// renewPresent makes anew, for the members of now, what present nodes are told and asked, and what an upgrade changes of them.
+func (x *expander) renewPresent() error {
+	for i := range x.p.Nodes {
+		n := &x.p.Nodes[i]
+		d := x.presentData(i, n.Added)
+		err := x.renewCalls(n, d)
+		if err == nil {
+			err = x.renewTexts(n, d)
+		}
+		if err == nil && slices.Contains(x.o.Renew, n.Index) {
+			err = x.renew(n, d)
+		}
+		if err != nil {
+			return fmt.Errorf("plan node %d: %w", x.p.Nodes[i].Index, err)
+		}
+	}
+	return nil
+}
+
 // placed makes the part of a new node that does not depend on other nodes.
 func (x *expander) placed(slot placedSlot) (Node, error) {
 	n := Node{
 		Index: slot.index, NameIndex: slot.nameIndex, Added: x.o.Formed != nil, Name: slot.name, Host: slot.host, Number: slot.number,
-		Folder: x.p.folder(slot.index), Source: x.o.source(slot.index), Exclude: x.t.Copy.Exclude, Share: x.t.Copy.Share,
+		Folder: x.p.folder(slot.index), Bin: x.o.bin(slot.index), Source: x.o.source(slot.index), Exclude: x.t.Copy.Exclude, Share: x.t.Copy.Share,
 		Dirs: x.t.Copy.Dirs, Keep: x.t.Upgrade.Keep,
 	}
 	if n.Added {
@@ -188,10 +203,7 @@ func (x *expander) urlData(at *Listener) template.URLData {
 func (x *expander) textNode(n *Node) *template.Node {
 	seen := &template.Node{
 		Index: n.Index, NameIndex: n.NameIndex, Number: n.Number, Name: n.Name, Salt: n.Salt, Host: n.Host, Dir: n.Dir, Folder: n.Folder,
-		Bin: x.o.Bin, Ports: make([]template.Port, len(n.Listeners)),
-	}
-	if own := x.o.Node[n.Index].Bin; own != "" {
-		seen.Bin = own
+		Bin: n.Bin, Ports: make([]template.Port, len(n.Listeners)),
 	}
 	for i, l := range n.Listeners {
 		seen.Ports[i] = template.Port{Listener: l.Name, Host: l.Host, Port: l.Port, Scheme: l.Scheme, URL: l.URL}

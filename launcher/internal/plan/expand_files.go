@@ -10,8 +10,13 @@ import (
 	"onemore/launcher/internal/template"
 )
 
+// configFiles is what an expander makes of a node's files.
+type configFiles struct{ *expander }
+
+func (x *expander) config() configFiles { return configFiles{x} }
+
 // allEdits are the edits of a node's files: those of the template, of its listeners and places, and of the way to join.
-func (x *expander) allEdits(n *Node, d *template.Data, method []template.Edit) ([]FileEdit, error) {
+func (x configFiles) allEdits(n *Node, d *template.Data, method []template.Edit) ([]FileEdit, error) {
 	out, err := x.edits(d, x.t.Edits, method)
 	if err != nil {
 		return nil, err
@@ -31,7 +36,7 @@ func (x *expander) allEdits(n *Node, d *template.Data, method []template.Edit) (
 }
 
 // elsewhere makes the edits where the source has their keys: in a file that it includes, or at a variable.
-func (x *expander) elsewhere(list []FileEdit) []FileEdit {
+func (x configFiles) elsewhere(list []FileEdit) []FileEdit {
 	if len(x.o.Config.Elsewhere) == 0 {
 		return list
 	}
@@ -62,7 +67,7 @@ func appendEdits(list []FileEdit, e FileEdit) []FileEdit {
 }
 
 // listenerEdits write the ports of listeners where the config has them.
-func (x *expander) listenerEdits(n *Node) ([]FileEdit, error) {
+func (x configFiles) listenerEdits(n *Node) ([]FileEdit, error) {
 	var out []FileEdit
 	for i := range n.Listeners {
 		at := &n.Listeners[i]
@@ -85,7 +90,7 @@ func (x *expander) listenerEdits(n *Node) ([]FileEdit, error) {
 }
 
 // placeEdits move places that the source has elsewhere into the node's directory.
-func (x *expander) placeEdits(d *template.Data) ([]FileEdit, error) {
+func (x configFiles) placeEdits(d *template.Data) ([]FileEdit, error) {
 	var out []FileEdit
 	for i := range x.t.Places {
 		p := &x.t.Places[i]
@@ -111,7 +116,7 @@ func (x *expander) placeEdits(d *template.Data) ([]FileEdit, error) {
 }
 
 // placeKeys are the keys of a place that have to be written.
-func (x *expander) placeKeys(p *template.Place) []template.ConfigPlace {
+func (x configFiles) placeKeys(p *template.Place) []template.ConfigPlace {
 	var keys []template.ConfigPlace
 	found := false
 	for _, c := range x.o.Config.Places {
@@ -136,7 +141,7 @@ func leadsOut(name string) bool {
 }
 
 // placeNotes tell what of the source's own places is in the nodes' directories instead.
-func (x *expander) placeNotes() ([]string, error) {
+func (x configFiles) placeNotes() ([]string, error) {
 	var notes []string
 	for i := range x.t.Places {
 		p := &x.t.Places[i]
@@ -157,7 +162,7 @@ func (x *expander) placeNotes() ([]string, error) {
 }
 
 // edits expands edits, those of one file that follow each other as one.
-func (x *expander) edits(d *template.Data, lists ...[]template.Edit) ([]FileEdit, error) {
+func (x configFiles) edits(d *template.Data, lists ...[]template.Edit) ([]FileEdit, error) {
 	var out []FileEdit
 	for i := range lists {
 		for j := range lists[i] {
@@ -178,7 +183,7 @@ func (x *expander) edits(d *template.Data, lists ...[]template.Edit) ([]FileEdit
 	return out, nil
 }
 
-func (x *expander) values(e *template.Edit, d *template.Data) ([]confedit.Edit, error) {
+func (x configFiles) values(e *template.Edit, d *template.Data) ([]confedit.Edit, error) {
 	list := make([]confedit.Edit, 0, len(e.Set)+len(e.Raw)+len(e.Present)+len(e.Default))
 	for _, part := range []struct {
 		values map[string]string
@@ -208,7 +213,7 @@ func (x *expander) values(e *template.Edit, d *template.Data) ([]confedit.Edit, 
 
 // files are the template's own, for a node that has no source, those that it writes into every node, and what people
 // lay over both.
-func (x *expander) files(n *Node, d *template.Data) ([]File, error) {
+func (x configFiles) files(n *Node, d *template.Data) ([]File, error) {
 	var out []File
 	if n.Source == "" {
 		for _, f := range x.t.Own {
@@ -219,6 +224,16 @@ func (x *expander) files(n *Node, d *template.Data) ([]File, error) {
 			out = append(out, File{Path: f.Path, Text: f.Text, Mode: mode})
 		}
 	}
+	written, err := x.templateFiles(d)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(out, written, x.o.Files, x.o.Node[n.Index].Files), nil
+}
+
+// templateFiles are the files that the template writes into every node.
+func (x configFiles) templateFiles(d *template.Data) ([]File, error) {
+	var out []File
 	for _, f := range x.t.Files {
 		mode, err := f.Perm()
 		if err != nil {
@@ -237,7 +252,7 @@ func (x *expander) files(n *Node, d *template.Data) ([]File, error) {
 		}
 		out = append(out, one)
 	}
-	return slices.Concat(out, x.o.Files, x.o.Node[n.Index].Files), nil
+	return out, nil
 }
 
 // Over is the file's text where the source has the file too, with such content.

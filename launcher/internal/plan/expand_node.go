@@ -3,6 +3,7 @@ package plan
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"onemore/launcher/internal/template"
 )
@@ -10,13 +11,13 @@ import (
 // complete makes the rest of a new node.
 func (x *expander) complete(n *Node, d *template.Data) (err error) {
 	method := x.t.Join.Methods[x.o.Join]
-	if n.Edits, err = x.allEdits(n, d, method.Edits); err != nil {
+	if n.Edits, err = x.config().allEdits(n, d, method.Edits); err != nil {
 		return err
 	}
-	if n.Joined, err = x.edits(d, method.Joined); err != nil {
+	if n.Joined, err = x.config().edits(d, method.Joined); err != nil {
 		return err
 	}
-	if n.Files, err = x.files(n, d); err != nil {
+	if n.Files, err = x.config().files(n, d); err != nil {
 		return err
 	}
 	if err := x.processSettings(n, d); err != nil {
@@ -39,9 +40,20 @@ func (x *expander) complete(n *Node, d *template.Data) (err error) {
 // processSettings makes how a node's process is started and stopped.
 func (x *expander) processSettings(n *Node, d *template.Data) (err error) {
 	method := x.t.Join.Methods[x.o.Join]
-	if n.Env, err = x.environment(d, x.t.Environment, method.Environment, x.o.Env, x.o.Node[n.Index].Env); err != nil {
+	given := maps.Clone(x.o.Env)
+	if given == nil {
+		given = map[string]string{}
+	}
+	maps.Copy(given, x.o.Node[n.Index].Env)
+	n.Given = slices.Sorted(maps.Keys(given))
+	if n.Env, err = x.environment(d, x.t.Environment, method.Environment, given); err != nil {
 		return err
 	}
+	return x.startSettings(n, d)
+}
+
+// startSettings makes what a node's process is started and stopped with, but for its environment.
+func (x *expander) startSettings(n *Node, d *template.Data) (err error) {
 	if n.StartEnv, err = x.environment(d, x.t.Start.Environment, nil); err != nil {
 		return err
 	}
@@ -59,10 +71,43 @@ func (x *expander) processSettings(n *Node, d *template.Data) (err error) {
 	return err
 }
 
+// renewTexts makes anew, for the members of now, what is on a present node's disk and what its process is started with. What
+// people gave stays: variables, and files that they laid over.
+func (x *expander) renewTexts(n *Node, d *template.Data) (err error) {
+	method := x.t.Join.Methods[x.o.Join]
+	if n.Edits, err = x.config().allEdits(n, d, method.Edits); err != nil {
+		return err
+	}
+	if n.Joined, err = x.config().edits(d, method.Joined); err != nil {
+		return err
+	}
+	written, err := x.config().templateFiles(d)
+	if err != nil {
+		return err
+	}
+	n.Files = slices.Clone(n.Files)
+	for _, f := range written {
+		same := func(g File) bool { return g.Path == f.Path }
+		if at := slices.IndexFunc(n.Files, same); at >= 0 && !slices.ContainsFunc(n.Files[at+1:], same) {
+			n.Files[at] = f
+		}
+	}
+	given := map[string]string{}
+	for _, kv := range n.Env {
+		if name, value, _ := strings.Cut(kv, "="); slices.Contains(n.Given, name) {
+			given[name] = value
+		}
+	}
+	if n.Env, err = x.environment(d, x.t.Environment, method.Environment, given); err != nil {
+		return err
+	}
+	return x.startSettings(n, d)
+}
+
 // renew makes anew what an upgrade changes of a present node.
 func (x *expander) renew(n *Node, d *template.Data) (err error) {
 	x.setSource(n)
-	if n.Files, err = x.files(n, d); err != nil {
+	if n.Files, err = x.config().files(n, d); err != nil {
 		return err
 	}
 	return x.processSettings(n, d)
@@ -112,6 +157,9 @@ func (x *expander) nodeCalls(n *Node, d *template.Data) (err error) {
 		if n.Members.Call, err = x.oneCall(d, &x.t.Members.Otherwise); err != nil {
 			return err
 		}
+	}
+	if n.Refresh, err = x.refresh(d); err != nil {
+		return err
 	}
 	if n.Staged, err = x.oneCall(d, &x.t.Start.Staged); err != nil {
 		return err

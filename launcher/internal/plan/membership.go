@@ -33,10 +33,11 @@ func (m *membership) addedData(i int, toFormed bool) *template.Data {
 	return &d
 }
 
-// presentData is what the texts of a present node see; added tells that it came to a formed cluster.
+// presentData is what the texts of a present node see; added tells that it came to a formed cluster. Its seeds are all members, whether
+// they run or not: they may be asked at a later start.
 func (m *membership) presentData(i int, added bool) *template.Data {
 	d := m.base
-	d.Node, d.Nodes, d.Seeds, d.Adding = m.formed[i], m.formed, m.running, added
+	d.Node, d.Nodes, d.Seeds, d.Adding = m.formed[i], m.formed, m.formed, added
 	d.Others = slices.Concat(m.formed[:i], m.formed[i+1:])
 	m.setPeer(&d)
 	return &d

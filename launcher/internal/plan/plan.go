@@ -65,7 +65,9 @@ type Node struct {
 	Edits     []FileEdit `json:"edits,omitempty"`
 	Joined    []FileEdit `json:"joined,omitempty"` // made when the node has become a member
 	Files     []File     `json:"files,omitempty"`
+	Bin       string     `json:"bin,omitempty"`       // the program, absolute
 	Env       []string   `json:"env,omitempty"`       // K=V, sorted
+	Given     []string   `json:"given,omitempty"`     // names of those variables that people gave
 	StartEnv  []string   `json:"start_env,omitempty"` // likewise, for the command below alone; Env wins
 	Command   []string   `json:"command"`
 	Workdir   string     `json:"workdir"`
@@ -76,6 +78,7 @@ type Node struct {
 	Before    []Call     `json:"before,omitempty"` // only for a node that is added to a formed cluster
 	After     []Call     `json:"after,omitempty"`  // likewise
 	Leave     []Call     `json:"leave,omitempty"`
+	Refresh   []Refresh  `json:"refresh,omitempty"`
 	Drain     []Call     `json:"drain,omitempty"` // before the stop of a rolling upgrade
 	Keep      []string   `json:"keep,omitempty"`  // globs that an upgrade keeps
 	Members   Members    `json:"members"`
@@ -89,6 +92,13 @@ type Node struct {
 type Call struct {
 	template.Call
 	Node int `json:"node"`
+}
+
+// Refresh is one step by which a running node takes in who is a member now: exactly one of the three.
+type Refresh struct {
+	Call    *Call  `json:"call,omitempty"`
+	Signal  string `json:"signal,omitempty"`
+	Restart bool   `json:"restart,omitempty"`
 }
 
 // Listener is one planned port of a node (or of the cluster).

@@ -191,6 +191,14 @@ func (o *Options) source(index int) string {
 	return o.Source
 }
 
+// bin is the program of a node.
+func (o *Options) bin(index int) string {
+	if own := o.Node[index].Bin; own != "" {
+		return own
+	}
+	return o.Bin
+}
+
 func (o *Options) checkSets(t *template.Template, refuse func(hint, format string, args ...any)) {
 	known := make(map[string]template.Listener)
 	for _, l := range t.Listeners {

@@ -111,7 +111,13 @@ func (c Call) String() string {
 	case c.TCP != "":
 		return "tcp " + c.TCP
 	default:
-		return strings.Join(c.Exec, " ")
+		words := slices.Clone(c.Exec)
+		for i, w := range words {
+			if strings.Contains(w, "\n") {
+				words[i] = "…" // a script
+			}
+		}
+		return strings.Join(words, " ")
 	}
 }
 
@@ -235,15 +241,15 @@ func child(v any, key string) (any, bool) {
 	return nil, false
 }
 
-// shorten quotes a text for an error message: one line, and not all of it.
+// shorten quotes a text for an error message: one line, and of a long one the beginning and the end, where programs say why they failed.
 func shorten(text string) string {
-	const longest = 200
+	const longest, head = 300, 100
 	text = strings.TrimSpace(text)
 	if text == "" {
 		return "nothing"
 	}
 	if len(text) > longest {
-		text = strings.ToValidUTF8(text[:longest], "") + "…"
+		text = strings.ToValidUTF8(text[:head], "") + "…" + strings.ToValidUTF8(text[len(text)-(longest-head):], "")
 	}
 	return strconv.Quote(text)
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,20 +18,25 @@ import (
 // can be made by root, and by others where the system has delegated them a part of the tree.
 type Cgroup struct{ dir *os.File }
 
-// MakeCgroup makes a group below the caller's own, or opens the one that is there. The error wraps ErrUnsupported where none
-// can be made.
-func MakeCgroup(name string) (*Cgroup, error) {
+// CgroupPath is where MakeCgroup would make the group called name: below the caller's own. The error wraps ErrUnsupported where
+// there are none.
+func CgroupPath(name string) (string, error) {
 	own, err := ownCgroup()
 	if err != nil {
-		return nil, fmt.Errorf("make cgroup %q: %w: %w", name, errors.ErrUnsupported, err)
+		return "", fmt.Errorf("make cgroup %q: %w: %w", name, errors.ErrUnsupported, err)
 	}
-	path := filepath.Join(own, name)
+	return filepath.Join(own, name), nil
+}
+
+// MakeCgroup makes the group at a path that CgroupPath gave, or opens the one that is there. The error wraps ErrUnsupported where
+// the caller may make none.
+func MakeCgroup(path string) (*Cgroup, error) {
 	if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("make cgroup %q: %w: %w", name, errors.ErrUnsupported, err)
+		return nil, fmt.Errorf("make cgroup: %w: %w", errors.ErrUnsupported, err)
 	}
 	dir, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open cgroup %q: %w", name, err)
+		return nil, fmt.Errorf("open cgroup: %w", err)
 	}
 	return &Cgroup{dir}, nil
 }
@@ -63,19 +69,30 @@ func ownCgroup() (string, error) {
 // Path is the folder by which the group is found again: Claim.Cgroup.
 func (g *Cgroup) Path() string { return g.dir.Name() }
 
-// Close forgets the group, and removes it when it has no member any more.
-func (g *Cgroup) Close() error { return errors.Join(g.dir.Close(), RemoveCgroup(g.Path())) }
+// Remove removes the group. One that has a member stays as it is, and can be removed later.
+func (g *Cgroup) Remove() error {
+	if err := RemoveCgroup(g.Path()); err != nil {
+		return err
+	}
+	return g.dir.Close()
+}
+
+// emptyTimeout bounds how long a group may count members that have just ended.
+const emptyTimeout = 500 * time.Millisecond
 
 // RemoveCgroup removes a group that has no member. One that is not there is no error.
 func RemoveCgroup(path string) error {
-	err := unix.Rmdir(path)
-	if errors.Is(err, unix.ENOENT) {
-		return nil
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); ; <-tick.C {
+		err := unix.Rmdir(path)
+		switch {
+		case err == nil, errors.Is(err, unix.ENOENT):
+			return nil
+		case !errors.Is(err, unix.EBUSY), time.Since(began) > emptyTimeout:
+			return fmt.Errorf("remove cgroup %s: %w", path, err)
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("remove cgroup %s: %w", path, err)
-	}
-	return nil
 }
 
 // membersOf returns the pids in a group; none where there is no such group.

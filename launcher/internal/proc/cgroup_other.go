@@ -11,16 +11,21 @@ import (
 // Cgroup is a control group, which only Linux has.
 type Cgroup struct{}
 
+// CgroupPath fails with ErrUnsupported.
+func CgroupPath(name string) (string, error) {
+	return "", fmt.Errorf("make cgroup %q: %w", name, errors.ErrUnsupported)
+}
+
 // MakeCgroup fails with ErrUnsupported.
-func MakeCgroup(name string) (*Cgroup, error) {
-	return nil, fmt.Errorf("make cgroup %q: %w", name, errors.ErrUnsupported)
+func MakeCgroup(path string) (*Cgroup, error) {
+	return nil, fmt.Errorf("make cgroup %s: %w", path, errors.ErrUnsupported)
 }
 
 // Path is empty.
 func (g *Cgroup) Path() string { return "" }
 
-// Close does nothing.
-func (g *Cgroup) Close() error { return nil }
+// Remove does nothing.
+func (g *Cgroup) Remove() error { return nil }
 
 // RemoveCgroup does nothing.
 func RemoveCgroup(string) error { return nil }

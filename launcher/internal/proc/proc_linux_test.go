@@ -211,7 +211,11 @@ func TestForeignProcIsSaid(t *testing.T) {
 
 // TestClaimByCgroup: what nothing else tells is found by the group that it was started in.
 func TestClaimByCgroup(t *testing.T) {
-	g, err := MakeCgroup("onemore-test-" + strconv.Itoa(unix.Getpid()))
+	path, err := CgroupPath("onemore-test-" + strconv.Itoa(unix.Getpid()))
+	if err != nil {
+		t.Skip(err)
+	}
+	g, err := MakeCgroup(path)
 	if err != nil {
 		t.Skip(err)
 	}
@@ -232,14 +236,16 @@ func TestClaimByCgroup(t *testing.T) {
 	if got := find(t, c); !slices.Equal(got, sorted(p.ID().PID, child)) {
 		t.Errorf("got %v, want %d and %d", got, p.ID().PID, child)
 	}
-	if err := g.Close(); err == nil {
+	if err := g.Remove(); err == nil {
 		t.Error("a group with members was removed")
 	}
 	if _, err := Stop(t.Context(), c.IDs, 0); err != nil {
 		t.Fatal(err)
 	}
 	<-p.Done()
-	eventually(t, "the group is removed", func() bool { return RemoveCgroup(c.Cgroup) == nil })
+	if err := g.Remove(); err != nil {
+		t.Error(err)
+	}
 	if got := find(t, c); got != nil {
 		t.Errorf("in a group that is gone: got %v", got)
 	}

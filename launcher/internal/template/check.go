@@ -66,6 +66,7 @@ func (t *checker) check() {
 	t.checkJoin()
 	t.checkStop()
 	t.checkCalls()
+	t.checkRefresh()
 	t.checkTexts()
 }
 

@@ -52,10 +52,12 @@ type Template struct {
 	Members Members `toml:"members"`
 	Stop    Stop    `toml:"stop"`
 	Leave   []Call  `toml:"leave"` // by which a running node leaves its cluster, before it is stopped and removed
-	Ctl     Command `toml:"ctl"`
-	Client  Client  `toml:"client"`
-	Upgrade Upgrade `toml:"upgrade"`
-	Fault   Faults  `toml:"fault"`
+	// Refresh is what makes the other running nodes see that members came or went, once their files say so.
+	Refresh []Refresh `toml:"refresh"`
+	Ctl     Command   `toml:"ctl"`
+	Client  Client    `toml:"client"`
+	Upgrade Upgrade   `toml:"upgrade"`
+	Fault   Faults    `toml:"fault"`
 
 	// Own are the files of the template's files/ folder: the node directory of a node that has no source.
 	Own []File `toml:"-"`
@@ -231,8 +233,6 @@ type Join struct {
 // JoinMethod is what one method of joining adds.
 type JoinMethod struct {
 	Environment map[string]string `toml:"environment"`
-	// Places are the files and directories of a node that a config names, by name.
-	Places []Place `toml:"-"`
 
 	Edits []Edit `toml:"edit"`
 	Calls []Call `toml:"call"`
@@ -319,6 +319,13 @@ type Call struct {
 	On      string            `toml:"on" json:"on,omitempty"`          // for Form, Add and Leave: "self" (default: each node, or the node it is about), "peer" (a running member), "first" (node 1 only)
 	Full    bool              `toml:"full" json:"full,omitempty"`      // for Members.Require: asked only while all nodes run
 	When    string            `toml:"when" json:"-"`                   // text; "false" leaves the call out
+}
+
+// Refresh is one step by which a running node takes in who is a member now: a call, a signal to its process, or a restart.
+type Refresh struct {
+	Call
+	Signal  string `toml:"signal"`
+	Restart bool   `toml:"restart"`
 }
 
 // Duration is a time.Duration written as "5s" in TOML and JSON.

@@ -2,6 +2,7 @@ package template
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -40,6 +41,9 @@ func (t *Template) eachCall(visit func(key string, c *Call)) {
 	visit("members.otherwise", &t.Members.Otherwise)
 	list("members.require", t.Members.Require)
 	list("leave", t.Leave)
+	for i := range t.Refresh {
+		visit(fmt.Sprintf("refresh[%d]", i), &t.Refresh[i].Call)
+	}
 	list("upgrade.before", t.Upgrade.Before)
 	visit("fault.set", &t.Fault.Set)
 	visit("fault.clear", &t.Fault.Clear)
@@ -58,6 +62,13 @@ func (t *Template) eachEdit(visit func(key string, e *Edit)) {
 		for i := range m.Joined {
 			visit(fmt.Sprintf("join.%s.joined[%d]", method, i), &m.Joined[i])
 		}
+	}
+}
+
+// values are the texts of the edit, by the key under which they stand.
+func (e *Edit) values() iter.Seq2[string, map[string]string] {
+	return func(yield func(string, map[string]string) bool) {
+		_ = yield("set", e.Set) && yield("raw", e.Raw) && yield("present", e.Present) && yield("default", e.Default)
 	}
 }
 
@@ -88,10 +99,9 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	table("environment", inNode, t.Environment)
 	t.eachEdit(func(key string, e *Edit) {
 		visit(key+".when", inNode, e.When)
-		table(key+".set", inNode, e.Set)
-		table(key+".raw", inNode, e.Raw)
-		table(key+".present", inNode, e.Present)
-		table(key+".default", inNode, e.Default)
+		for name, values := range e.values() {
+			table(key+"."+name, inNode, values)
+		}
 	})
 	for i, f := range t.Files {
 		visit(fmt.Sprintf("file[%d].text", i), inNode, f.Text)

@@ -76,7 +76,6 @@ type Broker struct {
 	store       *store.Store
 	mesh        *peer.Mesh
 	clock       clock
-	certs       certs
 	incarnation uint64 // random; tells this process's messages from those of others
 	seq         atomic.Uint64
 	stats       counters
@@ -88,7 +87,8 @@ type Broker struct {
 	cancel     context.CancelCauseFunc
 	background sync.WaitGroup // timers and what is done later
 
-	admission admission
+	Admission Admission // whether clients are let in, and what has to be fetched before
+	Certs     Certs     // of the TLS listeners
 	server    server
 	sessions  registry
 	routes    routing
@@ -129,7 +129,7 @@ func Open(cfg Config) (*Broker, error) {
 		cfg.ReceiveMaximum = DefaultReceiveMaximum
 	}
 	b := newBroker(cfg)
-	b.certs.set(cfg, cfg.ClusterID)
+	b.Certs.set(cfg, cfg.ClusterID)
 	b.ctx, b.cancel = context.WithCancelCause(context.Background())
 	err := b.loadPositions()
 	if err != nil {
@@ -137,7 +137,7 @@ func Open(cfg Config) (*Broker, error) {
 	}
 	var link *tls.Config
 	if cfg.LinkTLS {
-		link = b.certs.linkConfig()
+		link = b.Certs.linkConfig()
 	}
 	b.mesh, err = peer.Open(peer.Config{
 		TLS:  link,
@@ -158,10 +158,10 @@ func Open(cfg Config) (*Broker, error) {
 
 func newBroker(cfg Config) *Broker {
 	b := &Broker{cfg: cfg, log: cfg.Logger, store: cfg.Store, clock: clock{node: cfg.Name}, incarnation: random()}
-	b.server.b = b
-	b.admission.reset(cfg.ClusterID)
+	b.server.b, b.Admission.b = b, b
+	b.Admission.reset(cfg.ClusterID)
 	if !cfg.Wait {
-		b.Admit(cfg.ClusterID)
+		b.Admission.Admit(cfg.ClusterID)
 	}
 	b.sessions = registry{b: b, conns: map[*conn]struct{}{}, all: map[string]*session{}, moved: map[string]*session{}}
 	b.routes = routing{
@@ -205,7 +205,7 @@ func (b *Broker) isClosed() bool {
 // are dropped, from disk too. The listeners stay open.
 func (b *Broker) Reset(clusterID string) error {
 	if b.cfg.Wait {
-		b.admission.reset(clusterID)
+		b.Admission.reset(clusterID)
 	}
 	b.mesh.Reset(clusterID)
 	b.sessions.disconnectAll(packets.ErrAdministrativeAction)
@@ -216,13 +216,13 @@ func (b *Broker) Reset(clusterID string) error {
 			s.conn.end(packets.ErrAdministrativeAction)
 		}
 		s.endLocked()
-		s.stopForwardingLocked()
+		s.move.stopForwardingLocked()
 		s.mu.Unlock()
 	}
 	b.retained.mu.Lock()
 	b.retained.all, b.retained.sum, b.retained.live, b.retained.due = map[string]retainedEntry{}, digest{}, 0, 0
 	b.retained.mu.Unlock()
-	b.certs.set(b.cfg, clusterID)
+	b.Certs.set(b.cfg, clusterID)
 	return b.store.Reset()
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -23,20 +24,25 @@ const (
 
 // conn is one network connection of a client.
 type conn struct {
-	b         *Broker
-	nc        net.Conn
-	br        *bufio.Reader
-	s         *session
-	version   byte
-	keepalive time.Duration // 0: none
-	maxPacket uint32        // largest packet that the client takes; 0 any
-	aliases   map[uint16]string
-	topic     string          // of the last PUBLISH; the next one often has the same
-	pause     <-chan struct{} // of the last PUBLISH, see paused
-	beyond    int             // bytes that were taken during it
-	quit      chan struct{}   // closed when the reader has ended
-	done      chan struct{}   // closed when the connection has left its session
-	ended     chan struct{}   // closed by end
+	b            *Broker
+	nc           net.Conn
+	br           *bufio.Reader
+	s            *session
+	version      byte
+	keepalive    time.Duration // 0: none
+	bridge       bool          // see bridgeBit
+	noReasons    bool          // the client wants no reason strings
+	limitedAlive bool          // keepalive is the server's, not the client's
+	maxPacket    uint32        // largest packet that the client takes; 0 any
+	aliases      map[uint16]string
+	sendAliases  map[string]uint16 // topics that the client knows by number; the writer's
+	maxAliases   uint16            // of sendAliases, as the client has it
+	topic        string            // of the last PUBLISH; the next one often has the same
+	pause        <-chan struct{}   // of the last PUBLISH, see paused
+	beyond       int               // bytes that were taken during it
+	quit         chan struct{}     // closed when the reader has ended
+	done         chan struct{}     // closed when the connection has left its session
+	ended        chan struct{}     // closed by end
 
 	mu      sync.Mutex    // guards what follows; nothing is taken inside
 	will    *will         // nil after an orderly end
@@ -112,7 +118,8 @@ func (c *conn) readConnect() (packets.Packet, error) {
 // readLoop handles packets until the connection breaks, or the client ends it, which is no error.
 func (c *conn) readLoop() error {
 	for {
-		if c.keepalive > 0 && !whole(c.br) { // the packets before may have had to wait long
+		waits := !whole(c.br)
+		if c.keepalive > 0 && waits { // the packets before may have had to wait long
 			c.nc.SetReadDeadline(time.Now().Add(c.keepalive))
 		}
 		head, body, err := readPacket(c.br, MaxPacket)
@@ -121,6 +128,9 @@ func (c *conn) readLoop() error {
 		}
 		switch head >> 4 {
 		case packets.Publish:
+			if waits { // of connections that become readable at once, the scheduler runs the last one first: let the others go before
+				runtime.Gosched()
+			}
 			var p publish
 			if p, err = decodePublish(head, body, c.version, c.topic); err == nil {
 				c.topic = p.topic
@@ -205,7 +215,15 @@ func (c *conn) finalPacket(buf []byte) (b []byte, ok bool) {
 		return buf, false
 	}
 	why, _ := c.cause.(packets.Code)
-	return encode(buf, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ReasonCode: why.Code}, c.version), true
+	return encode(buf, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ReasonCode: why.Code, Properties: reasonString(c, why)}, c.version), true
+}
+
+// reasonString is the property that says in words why something is refused, if the client wants that and it can't be too large.
+func reasonString(c *conn, why packets.Code) (p packets.Properties) {
+	if why.Code >= packets.ErrUnspecifiedError.Code && !c.noReasons && c.maxPacket == 0 {
+		p.ReasonString = why.Reason
+	}
+	return p
 }
 
 // settle waits until what the output promises is stored, and appends the acknowledgements. If it can't be stored, they say so, or

@@ -9,9 +9,16 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
+// bridgeBit in the protocol version says that the client is a bridge: what it subscribes to keeps its retain flag, and what it
+// publishes does not come back to it.
+const bridgeBit = 0x80
+
 // connect validates a CONNECT, makes or resumes the session, and queues the CONNACK.
 func (c *conn) connect(pk packets.Packet) error {
 	name := string(pk.Connect.ProtocolName)
+	if v := pk.ProtocolVersion; v == bridgeBit|3 || v == bridgeBit|4 { // mosquitto's way to say that it is a bridge
+		c.bridge, pk.ProtocolVersion = true, v&^bridgeBit
+	}
 	switch {
 	case name == "MQTT" && (pk.ProtocolVersion == 4 || pk.ProtocolVersion == 5), name == "MQIsdp" && pk.ProtocolVersion == 3:
 	case name == "MQTT" || name == "MQIsdp":
@@ -21,14 +28,20 @@ func (c *conn) connect(pk packets.Packet) error {
 		return packets.ErrProtocolViolationProtocolName
 	}
 	c.version = pk.ProtocolVersion
+	c.noReasons = c.version == 5 && pk.Properties.RequestProblemInfoFlag && pk.Properties.RequestProblemInfo == 0
 	if err := validConnect(pk); err != nil {
 		return c.refuse(*err)
 	}
-	if !c.b.admission.await(c.ended) {
+	if !c.b.Admission.await(c.ended) {
 		return c.refuse(packets.ErrServerUnavailable)
 	}
-	c.maxPacket = pk.Properties.MaximumPacketSize
+	if c.maxPacket = pk.Properties.MaximumPacketSize; c.maxPacket == 0 && c.version == 5 { // an alias could make a message too large
+		c.maxAliases = min(pk.Properties.TopicAliasMaximum, aliasMax)
+	}
 	c.keepalive = time.Duration(pk.Connect.Keepalive) * 1500 * time.Millisecond
+	if most := c.b.cfg.ServerKeepAlive * 3 / 2; c.version == 5 && most > 0 && (c.keepalive == 0 || c.keepalive > most) {
+		c.keepalive, c.limitedAlive = most, true
+	}
 	id, assigned := strings.Clone(pk.Connect.ClientIdentifier), ""
 	if id == "" {
 		assigned = newClientID()
@@ -76,6 +89,8 @@ func validConnect(pk packets.Packet) *packets.Code {
 		return &packets.ErrTopicNameInvalid
 	case cp.ClientIdentifier == "" && !cp.Clean && pk.ProtocolVersion < 5:
 		return &packets.ErrClientIdentifierNotValid
+	case pk.Properties.AuthenticationMethod == "" && len(pk.Properties.AuthenticationData) > 0:
+		return &packets.ErrProtocolViolation
 	case pk.Properties.AuthenticationMethod != "":
 		return &packets.ErrBadAuthenticationMethod
 	}
@@ -92,7 +107,7 @@ func (c *conn) refuse(why packets.Code) error {
 			return why // a violation is answered by closing
 		}
 	}
-	c.nc.Write(encode(nil, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, ReasonCode: reason}, c.version))
+	c.nc.Write(encode(nil, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, ReasonCode: reason, Properties: reasonString(c, why)}, c.version))
 	return why
 }
 
@@ -102,6 +117,9 @@ func (c *conn) connack(present bool, assigned string) packets.Packet {
 	if c.version == 5 {
 		pk.Properties = packets.Properties{
 			ReceiveMaximum: uint16(c.b.cfg.ReceiveMaximum), TopicAliasMaximum: aliasMax, MaximumPacketSize: MaxPacket, AssignedClientID: assigned,
+		}
+		if c.limitedAlive {
+			pk.Properties.ServerKeepAlive, pk.Properties.ServerKeepAliveFlag = uint16(c.b.cfg.ServerKeepAlive/time.Second), true
 		}
 	}
 	return pk

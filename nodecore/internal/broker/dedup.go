@@ -81,6 +81,17 @@ func (s *dedupWindow) add(id messageID) (known bool) {
 	return false
 }
 
+// all returns the ids, oldest first; nil has none.
+func (s *dedupWindow) all() (ids []messageID) {
+	if s == nil {
+		return nil
+	}
+	for i := range s.order {
+		ids = append(ids, s.order[(s.next+i)%len(s.order)])
+	}
+	return ids
+}
+
 // append encodes the ids, oldest first; nil is none.
 func (s *dedupWindow) append(b []byte) []byte {
 	if s == nil {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -106,7 +107,7 @@ func TestMovedSessionIsKeptUntilItIsStored(t *testing.T) {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.settled
+		return s.move.settled
 	})
 }
 
@@ -123,12 +124,39 @@ func TestMovedSessionComesBack(t *testing.T) {
 	}
 	stub := n.sessions.getMoved("sub")
 	stub.mu.Lock()
-	stub.forwardForLocked(time.Millisecond)
+	stub.move.forwardForLocked(time.Millisecond)
 	stub.mu.Unlock()
 	eventually(t, "it is back", func() bool { return n.session("sub") != nil })
 	c.connect(0, "pub", nil).publish("t", 1, false, "x")
 	sub = c.raw(1, "sub", false)
 	if p := sub.readPublish(); !sub.present || string(p.payload) != "x" {
 		t.Errorf("session present %v, got %q", sub.present, p.payload)
+	}
+}
+
+// What several nodes pass on to a session that is being taken over comes once, and not at all if its state shows it as finished.
+func TestPassedOnWhileItIsTakenOver(t *testing.T) {
+	c := newCluster(t, 1)
+	b := c.nodes[0].Broker
+	s := b.sessions.acquire("sub")
+	s.connecting.Unlock()
+	m := func(seq uint64) *message { return &message{topic: "t", node: 1, seq: seq, qos: 2} }
+	for range 2 {
+		st := sessionState{id: "sub", messages: []delivery{{m: m(1), qos: 2}, {m: m(2), qos: 2}, {m: m(3), qos: 2}}}
+		if err := b.takeovers.handedOver("other", &reader{b: st.append(nil)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	finished := &dedupWindow{ids: map[messageID]struct{}{}}
+	finished.add(messageID{1, 1})
+	s.move.takeOverLocked([]sessionState{{id: "sub", stamp: stamp{5, "other"}, expiry: 60, dedup: finished, messages: []delivery{{m: m(2), qos: 2, id: 7, dup: true}}}}, stamp{}, nil)
+	var got []string
+	for _, d := range s.outbox.queuedLocked() {
+		got = append(got, fmt.Sprint(d.m.seq, " ", d.id, " ", d.dup))
+	}
+	if want := []string{"2 7 true", "3 0 false"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"onemore/nodecore/internal/topic"
 )
 
-// publishable says whether a topic may be published to at all; what is below $SYS and the like is taken, and dropped.
+// publishable says whether a topic is one at all; what is sent to one below $SYS and the like is refused.
 func publishable(name string) bool {
 	return name != "" && !strings.ContainsAny(name, "+#") && topic.Levels(name) <= topic.MaxLevels
 }
@@ -48,6 +48,7 @@ func (c *conn) publish(p publish) error {
 			c.s.inbox.identify(in, m)
 			c.b.publish(m, in, c)
 		} else {
+			in.reason = packets.ErrTopicNameInvalid.Code
 			c.s.inbox.accepted(in)
 		}
 	}
@@ -193,7 +194,7 @@ func (ib *inbox) flushAcksLocked() {
 		} else {
 			ib.unacked--
 		}
-		if in.remote && ib.s.b.peersFailing() {
+		if a.reason = in.reason; in.remote && ib.s.b.failing.any() {
 			a.reason = packets.ErrQuotaExceeded.Code
 		}
 		ib.s.outbox.need = max(ib.s.outbox.need, in.need)

@@ -145,90 +145,90 @@ func (b *Broker) redeliver(d delivery) {
 // moveLocked leaves the session to another node, where the client connected at that time. Messages that still come here for it are
 // passed on until that node says that it gets them all, or forwardTime is over. Until it says that it has stored the session, what
 // it was sent is kept here.
-func (s *session) moveLocked(to string, at stamp) {
-	s.gone, s.moved, s.movedAt = true, to, at
-	s.stopTimersLocked()
-	s.saveLocked()
-	b := s.b
-	if old := b.sessions.move(s); old != nil {
+func (mv *moving) moveLocked(to string, at stamp) {
+	mv.s.gone, mv.to, mv.at = true, to, at
+	mv.s.stopTimersLocked()
+	mv.s.saveLocked()
+	b := mv.s.b
+	if old := b.sessions.move(mv.s); old != nil {
 		b.background.Go(func() { // its lock comes after ours in no order
 			old.mu.Lock()
 			defer old.mu.Unlock()
-			old.settleLocked()
-			old.stopForwardingLocked()
+			old.move.settleLocked()
+			old.move.stopForwardingLocked()
 		})
 	}
-	s.forwardForLocked(forwardTime)
+	mv.forwardForLocked(forwardTime)
 }
 
 // exportMoved is the session's state if it is not known to be stored elsewhere.
-func (s *session) exportMoved() []sessionState {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.moved == "" || s.settled {
+func (mv *moving) exportMoved() []sessionState {
+	mv.s.mu.Lock()
+	defer mv.s.mu.Unlock()
+	if mv.to == "" || mv.settled {
 		return nil
 	}
-	return s.exportLocked()
+	return mv.s.exportLocked()
 }
 
 // settle drops what is stored elsewhere now.
-func (s *session) settle() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.settleLocked()
+func (mv *moving) settle() {
+	mv.s.mu.Lock()
+	defer mv.s.mu.Unlock()
+	mv.settleLocked()
 }
 
-func (s *session) settleLocked() {
-	if s.moved == "" || s.settled {
+func (mv *moving) settleLocked() {
+	if mv.to == "" || mv.settled {
 		return
 	}
-	s.settled = true
-	if s.b.sessions.get(s.id) != nil { // the packet ids in the store are its
-		s.inbox.uses = nil
+	mv.settled = true
+	if mv.s.b.sessions.get(mv.s.id) != nil { // the packet ids in the store are its
+		mv.s.inbox.uses = nil
 	}
-	s.outbox.clearLocked()
-	s.saveLocked()
+	mv.s.outbox.clearLocked()
+	mv.s.saveLocked()
 }
 
 // forwardForLocked passes messages on for so long.
-func (s *session) forwardForLocked(d time.Duration) {
-	s.stopTimersLocked()
-	if s.moved == "" || s.b.ctx.Err() != nil {
+func (mv *moving) forwardForLocked(d time.Duration) {
+	mv.s.stopTimersLocked()
+	if mv.to == "" || mv.s.b.ctx.Err() != nil {
 		return
 	}
-	s.expiryTimer = s.b.after(d, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.stopForwardingLocked()
+	mv.s.expiryTimer = mv.s.b.after(d, func() {
+		mv.s.mu.Lock()
+		defer mv.s.mu.Unlock()
+		mv.stopForwardingLocked()
 	})
 }
 
 // stopForwardingLocked ends the passing on of messages. A session that no other node is known to have stored is one of this node again.
-func (s *session) stopForwardingLocked() {
-	if s.moved == "" {
+func (mv *moving) stopForwardingLocked() {
+	if mv.to == "" {
 		return
 	}
-	s.stopTimersLocked()
-	if !s.settled && s.b.sessions.moveBack(s) {
-		s.gone, s.moved = false, ""
-		s.saveLocked()
-		s.startTimersLocked()
+	mv.s.stopTimersLocked()
+	if !mv.settled && mv.s.b.sessions.moveBack(mv.s) {
+		mv.s.gone, mv.to = false, ""
+		mv.s.saveLocked()
+		mv.s.startTimersLocked()
 		return
 	}
-	s.settleLocked()
-	s.subs.unsubscribeAllLocked()
-	s.moved = ""
-	if s.saved && s.b.sessions.get(s.id) == nil {
-		s.b.store.DeleteSession(s.id)
+	mv.settleLocked()
+	mv.s.subs.unsubscribeAllLocked()
+	mv.to = ""
+	if mv.s.saved && mv.s.b.sessions.get(mv.s.id) == nil {
+		mv.s.b.store.DeleteSession(mv.s.id)
 	}
-	s.b.sessions.remove(s)
+	mv.s.b.sessions.remove(mv.s)
 }
 
 // saveLocked keeps on disk what the session needs after a restart; its messages are there already.
 func (s *session) saveLocked() {
 	switch {
-	case s.moved != "" && s.b.sessions.get(s.id) != nil: // the client is here again; the record is that of its new session
-	case s.moved != "":
+	case s.move.to != "" && s.b.sessions.get(s.id) != nil: // the client is here again; the record is that of its new session
+	case s.move.to != "":
 		st := s.stateLocked()
 		s.b.store.PutSession(s.id, st.append(nil))
 		s.saved = true
@@ -270,8 +270,8 @@ func (rg *registry) load() error {
 			s.away = time.UnixMilli(st.away)
 		}
 		rg.b.clock.saw(st.stamp)
-		s.based, s.movedAt, s.settled = st.based, st.movedAt, st.settled
-		if s.moved = st.moved; s.moved == "" {
+		s.move.based, s.move.at, s.move.settled = st.based, st.movedAt, st.settled
+		if s.move.to = st.moved; s.move.to == "" {
 			rg.all[client] = s
 		} else {
 			s.gone, rg.moved[client] = true, s
@@ -358,7 +358,7 @@ func (rg *registry) loadMessages() error {
 	}
 	for _, s := range rg.moved {
 		s.mu.Lock()
-		s.forwardForLocked(forwardTime)
+		s.move.forwardForLocked(forwardTime)
 		s.mu.Unlock()
 	}
 	return err

@@ -26,13 +26,13 @@ func (sv *server) listen() {
 		sv.accepting.Go(func() { sv.accept(plain) })
 	}
 	if secure != nil {
-		sv.accepting.Go(func() { sv.accept(tls.NewListener(secure, sv.b.certs.config())) })
+		sv.accepting.Go(func() { sv.accept(tls.NewListener(secure, sv.b.Certs.config())) })
 	}
 	if sv.b.cfg.WS != nil {
 		sv.accepting.Go(func() { sv.web(sv.b.cfg.WS) })
 	}
 	if sv.b.cfg.WSS != nil {
-		sv.accepting.Go(func() { sv.web(tls.NewListener(sv.b.cfg.WSS, sv.b.certs.config())) })
+		sv.accepting.Go(func() { sv.web(tls.NewListener(sv.b.cfg.WSS, sv.b.Certs.config())) })
 	}
 }
 

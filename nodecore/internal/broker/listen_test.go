@@ -24,7 +24,7 @@ import (
 // dial connects to a listener of node i, as MQTT clients do.
 func (c *testCluster) dial(i int, listener string) (net.Conn, error) {
 	addr := c.nodes[i].addr(listener)
-	pem, err := c.nodes[0].CA() // of another node: they are all the same
+	pem, err := c.nodes[0].Certs.CA() // of another node: they are all the same
 	if err != nil {
 		return nil, err
 	}
@@ -85,15 +85,15 @@ func TestAllListeners(t *testing.T) {
 
 func TestOneCA(t *testing.T) {
 	c := newCluster(t, 2)
-	a, err := c.nodes[0].CA()
+	a, err := c.nodes[0].Certs.CA()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := c.nodes[1].CA()
+	b, err := c.nodes[1].Certs.CA()
 	if err != nil || !bytes.Equal(a, b) {
 		t.Errorf("nodes have different CAs (%v)", err)
 	}
-	if err := c.nodes[1].WriteCA(); err != nil {
+	if err := c.nodes[1].Certs.WriteCA(); err != nil {
 		t.Fatal(err)
 	}
 	if file, err := os.ReadFile(filepath.Join(c.nodes[1].dir, CAFile)); err != nil || !bytes.Equal(file, a) {

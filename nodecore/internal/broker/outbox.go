@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -19,10 +20,11 @@ type outbox struct {
 	nextID   uint16
 	limit    int // of inflight
 	nextSeq  uint64
-	replies  []byte // encoded packets to be written before the queue
-	acks     []ack  // to be written after replies, but only once need is stored
-	need     uint64 // change of the store that must be stored before acks are written, and
-	gated    bool   // replies too
+	full     atomic.Bool // nothing more may be sent until something is acknowledged
+	replies  []byte      // encoded packets to be written before the queue
+	acks     []ack       // to be written after replies, but only once need is stored
+	need     uint64      // change of the store that must be stored before acks are written, and
+	gated    bool        // replies too
 
 	waiting   []func() // lets those publishers go on that wait for the queue
 	pausedFor *message // that the last of them was made to wait for
@@ -139,7 +141,7 @@ func (o *outbox) fill(c *conn, out *output, limit int) {
 	o.s.mu.Lock()
 	defer o.s.mu.Unlock()
 	out.buf, out.acks, out.need, out.gated = out.buf[:0], out.acks[:0], 0, false
-	if o.s.conn != c {
+	if o.s.conn != c || o.s.gone { // what another node has taken over is that node's to send
 		return
 	}
 	o.s.inbox.flushAcksLocked() // the client may have been made to wait for them
@@ -180,16 +182,33 @@ func (o *outbox) fillQueueLocked(c *conn, out *output, limit int) {
 		if d.m.expires != 0 {
 			left = uint32(max(1, (d.m.expires-now.UnixMilli()+999)/1000))
 		}
-		buf = appendPublish(buf, d.m, d, left, c.version)
+		buf = appendPublish(buf, d.m, o.shorten(c, d), left, c.version)
 		o.s.b.stats.sent.Add(1)
 	}
 	out.buf = buf
+}
+
+// shorten lets the client know a topic by a number, as long as it takes new ones. The number is of this connection only.
+func (o *outbox) shorten(c *conn, d delivery) delivery {
+	if c.maxAliases == 0 {
+		return d
+	}
+	d.alias, d.known = c.sendAliases[d.m.topic], true
+	if d.alias == 0 && len(c.sendAliases) < int(c.maxAliases) {
+		if c.sendAliases == nil {
+			c.sendAliases = map[string]uint16{}
+		}
+		d.alias, d.known = uint16(len(c.sendAliases)+1), false
+		c.sendAliases[d.m.topic] = d.alias
+	}
+	return d
 }
 
 // freeIDLocked makes nextID the id for the head of the queue, unless as many messages as may be are on the way. Ids go round, so that
 // the oldest flight is the first one to be met.
 func (o *outbox) freeIDLocked() bool {
 	if o.inflight.Len() >= o.limit {
+		o.full.Store(true)
 		return false
 	}
 	if o.queue.At(0).id != 0 {
@@ -259,6 +278,7 @@ func (o *outbox) finish(a ack) {
 	}
 	o.unpersistLocked(o.inflight.At(i).delivery)
 	o.inflight.Remove(i)
+	o.full.Store(false)
 	if o.queue.Len() > 0 {
 		signal(o.s.wake)
 	}
@@ -288,6 +308,7 @@ func (o *outbox) rewindLocked() {
 		o.bytes += f.m.size()
 	}
 	o.inflight = released
+	o.full.Store(false)
 }
 
 // clearLocked drops all messages.

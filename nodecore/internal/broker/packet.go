@@ -264,7 +264,11 @@ func validText(b []byte) bool { return utf8.Valid(b) && bytes.IndexByte(b, 0) < 
 
 // appendPublish appends a message as a PUBLISH. left is its remaining life in seconds, if it has an end.
 func appendPublish(b []byte, m *message, d delivery, left uint32, version byte) []byte {
-	size := 2 + len(m.topic) + len(m.payload)
+	topic := m.topic
+	if d.alias != 0 && d.known {
+		topic = ""
+	}
+	size := 2 + len(topic) + len(m.payload)
 	if d.qos > 0 {
 		size += 2
 	}
@@ -273,6 +277,9 @@ func appendPublish(b []byte, m *message, d delivery, left uint32, version byte) 
 		props = len(m.props)
 		if m.expires != 0 {
 			props += 5
+		}
+		if d.alias != 0 {
+			props += 3
 		}
 		for _, id := range d.ids {
 			props += 1 + varintLen(id)
@@ -288,8 +295,8 @@ func appendPublish(b []byte, m *message, d delivery, left uint32, version byte) 
 	}
 	b = append(b, head)
 	b = binary.AppendUvarint(b, uint64(size))
-	b = binary.BigEndian.AppendUint16(b, uint16(len(m.topic)))
-	b = append(b, m.topic...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(topic)))
+	b = append(b, topic...)
 	if d.qos > 0 {
 		b = binary.BigEndian.AppendUint16(b, d.id)
 	}
@@ -299,6 +306,9 @@ func appendPublish(b []byte, m *message, d delivery, left uint32, version byte) 
 		if m.expires != 0 {
 			b = append(b, packets.PropMessageExpiryInterval)
 			b = binary.BigEndian.AppendUint32(b, left)
+		}
+		if d.alias != 0 {
+			b = append(b, packets.PropTopicAlias, byte(d.alias>>8), byte(d.alias))
 		}
 		for _, id := range d.ids {
 			b = append(b, packets.PropSubscriptionIdentifier)

@@ -150,7 +150,7 @@ func TestResetMakesAFreshNode(t *testing.T) {
 	cl := c.connect(0, "client", lasting(true))
 	cl.subscribe(1, "t")
 	cl.publish("r", 1, true, "x")
-	ca, err := c.nodes[0].CA()
+	ca, err := c.nodes[0].Certs.CA()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestResetMakesAFreshNode(t *testing.T) {
 		t.Errorf("after Reset: %+v", st)
 	}
 	c.connect(0, "client", lasting(false)).subscribe(1, "t")
-	if again, err := c.nodes[0].CA(); err != nil || string(again) == string(ca) {
+	if again, err := c.nodes[0].Certs.CA(); err != nil || string(again) == string(ca) {
 		t.Errorf("the CA is still the old cluster's (%v)", err)
 	}
 	c.stop(0)

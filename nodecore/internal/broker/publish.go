@@ -53,18 +53,13 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 	if !m.once {
 		m.node, m.seq = b.incarnation, b.seq.Add(1)
 	}
-	var retained *stamp
-	if m.retain {
-		at := b.retained.retain(m)
-		retained = &at
-	}
 	if w != nil {
 		w.more()
 	}
 	var buf [4]forward
 	var plain []byte
 	routes := b.routes.route(buf[:0], m, 0, "")
-	stored := b.deliverHere(m, routes, w, from) || retained != nil
+	stored, retained := b.deliverHere(m, routes, w, from)
 	remote := false
 	for _, f := range routes {
 		if f.peer != "" {
@@ -83,29 +78,40 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 	}
 }
 
-// deliverHere gives a message to this node's sessions and groups; stored says that the store keeps something of that.
-func (b *Broker) deliverHere(m *message, routes []forward, w waits, from peer.Sender) (stored bool) {
-	here := func() {
-		stored = b.routes.deliver(m, from)
-		for _, f := range routes {
-			if f.peer == "" {
-				for _, share := range f.shares {
-					stored = b.routes.share(share, m, 0, w, from) || stored
-				}
-			}
-		}
-	}
+// deliverHere gives a message to this node's retained messages, sessions and groups; stored says that the store keeps something of that.
+func (b *Broker) deliverHere(m *message, routes []forward, w waits, from peer.Sender) (stored bool, retained *stamp) {
 	if !m.once {
-		here()
-		return stored
+		return b.deliverTo(m, routes, w, from, true)
 	}
 	in := w.(*incoming)
-	b.store.Together(func() {
-		if in.persist(); !in.sent {
-			here()
-		}
+	b.store.Together(func() { // comes before the lock that publishLive takes
+		in.persist()
+		_, retained = b.deliverTo(m, routes, w, from, !in.sent)
 	})
-	return true
+	return true, retained
+}
+
+// deliverTo is deliverHere; without sessions, these have it already.
+func (b *Broker) deliverTo(m *message, routes []forward, w waits, from peer.Sender, sessions bool) (stored bool, retained *stamp) {
+	chosen := func() {}
+	if m.retain {
+		at := b.retained.publishLive(m)
+		stored, retained, chosen = true, &at, b.retained.endLive
+	}
+	if !sessions {
+		chosen()
+		return stored, retained
+	}
+	stored = b.routes.deliver(m, from, chosen) || stored
+	for _, f := range routes {
+		if f.peer != "" {
+			continue
+		}
+		for _, share := range f.shares {
+			stored = b.routes.share(share, m, 0, w, from) || stored
+		}
+	}
+	return stored, retained
 }
 
 // needed is the change of the store that an acknowledgement depends on; 0 if there is none.
@@ -117,7 +123,8 @@ func (b *Broker) needed(stored bool) uint64 {
 }
 
 // deliver gives a message to those sessions of this node that subscribed by themselves; stored says that one of them keeps it.
-func (ro *routing) deliver(m *message, from peer.Pauser) (stored bool) {
+// chosen is called once these are known.
+func (ro *routing) deliver(m *message, from peer.Pauser, chosen func()) (stored bool) {
 	type target struct {
 		s *session
 		d delivery
@@ -149,6 +156,7 @@ func (ro *routing) deliver(m *message, from peer.Pauser) (stored bool) {
 		}
 	})
 	ro.mu.RUnlock()
+	chosen()
 	for _, t := range targets {
 		slices.Sort(t.d.ids)
 		stored = t.s.deliver(t.d, from) || stored
@@ -289,11 +297,16 @@ func (b *Broker) received(body []byte, from peer.Pauser) error {
 	if m.once && head.hops == 0 && b.repeated.known(m) {
 		return nil
 	}
+	chosen, plain := func() {}, head.plain
 	if head.retained != nil {
-		b.retained.merge(m.topic, *head.retained, m)
+		// Who subscribed here since the other node sent it gets it too, though that node didn't know.
+		plain = b.retained.beginLive(m, *head.retained) || plain
+		chosen = b.retained.endLive
 	}
-	if head.plain {
-		b.routes.deliver(m, from)
+	if plain {
+		b.routes.deliver(m, from, chosen)
+	} else {
+		chosen()
 	}
 	for _, filter := range head.shares {
 		b.routes.share(filter, m, head.hops, nil, from)

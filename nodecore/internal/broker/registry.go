@@ -158,6 +158,6 @@ func (rg *registry) stopForwarding(id string) {
 	if stub != nil {
 		stub.mu.Lock()
 		defer stub.mu.Unlock()
-		stub.stopForwardingLocked()
+		stub.move.stopForwardingLocked()
 	}
 }

@@ -1,9 +1,7 @@
 package broker
 
 import (
-	"context"
 	"encoding/binary"
-	"fmt"
 	"hash/fnv"
 	"slices"
 	"strings"
@@ -16,11 +14,10 @@ import (
 )
 
 const (
-	buckets  = 64              // of a digest
-	forget   = 24 * time.Hour  // after which the mark of a removed message is dropped
-	purgeGap = time.Second     // between looks for what is over
-	syncIdle = 2 * time.Second // without a word from a peer whose data is fetched
-	chunkMax = 1 << 20         // bytes, about, of a list of all that a node has in one frame
+	buckets  = 64             // of a digest
+	forget   = 24 * time.Hour // after which the mark of a removed message is dropped
+	purgeGap = time.Second    // between looks for what is over
+	chunkMax = 1 << 20        // bytes, about, of a list of all that a node has in one frame
 )
 
 // digest tells apart sets of retained messages, by buckets of topics.
@@ -28,8 +25,9 @@ type digest [buckets]uint64
 
 // retainedEntry is the last change to a topic's retained message.
 type retainedEntry struct {
-	at stamp
-	m  *message // nil: removed
+	at    stamp
+	m     *message // nil: removed
+	order uint64   // of its delivery here (liveOrder); 0: it came to this node as a retained message only
 }
 
 // end is when a change is over, in Unix milliseconds; 0 never.
@@ -45,6 +43,7 @@ type retainedMessages struct {
 	b      *Broker
 	asked  questions
 	merged atomic.Uint64 // taken over from other nodes
+	order  liveOrder
 
 	mu   sync.RWMutex
 	all  map[string]retainedEntry
@@ -91,25 +90,23 @@ func (re *retainedMessages) expectLocked(k retainedEntry) {
 	}
 }
 
-// retain makes m the retained message of its topic, or removes it, and returns when that was.
-func (re *retainedMessages) retain(m *message) stamp {
-	at := re.b.clock.now()
-	re.merge(m.topic, at, m)
-	return at
-}
-
 // merge takes over a change to a topic, here and on disk, if it is the last one.
-func (re *retainedMessages) merge(name string, at stamp, m *message) {
-	k := retainedEntry{at: at}
+func (re *retainedMessages) merge(name string, at stamp, m *message) { re.mergeAt(name, at, m, 0) }
+
+// mergeAt is merge with the order of the message's delivery, and tells whether it is the last change.
+func (re *retainedMessages) mergeAt(name string, at stamp, m *message, order uint64) (news bool) {
+	k := retainedEntry{at: at, order: order}
 	if m != nil && len(m.payload) > 0 {
 		k.m = m
 	}
 	re.b.clock.saw(at)
 	re.mu.Lock()
 	defer re.mu.Unlock()
-	if re.setLocked(name, k) {
+	news = re.setLocked(name, k)
+	if news {
 		re.b.store.PutRetained(name, appendRetained(nil, k))
 	}
+	return news
 }
 
 func appendRetained(b []byte, k retainedEntry) []byte {
@@ -136,21 +133,27 @@ func (r *reader) retainedEntry() retainedEntry {
 	return k
 }
 
-// match returns the messages that a new subscription gets, those with the same topic root in no particular order.
-func (re *retainedMessages) match(filter string) (all []*message) {
+// match returns the messages that a new subscription gets, in the order in which they were published. What was delivered after since,
+// it has got already.
+func (re *retainedMessages) match(filter string, since uint64) (all []*message) {
 	now := time.Now()
 	re.mu.RLock()
 	defer re.mu.RUnlock()
 	if !strings.ContainsAny(filter, "+#") {
-		if k := re.all[filter]; k.m != nil && !k.m.expired(now) {
+		if k := re.all[filter]; k.m != nil && k.order <= since && !k.m.expired(now) {
 			all = append(all, k.m)
 		}
 		return all
 	}
+	var found []retainedEntry
 	for name, k := range re.all {
-		if k.m != nil && !k.m.expired(now) && topic.Match(filter, name) {
-			all = append(all, k.m)
+		if k.m != nil && k.order <= since && !k.m.expired(now) && topic.Match(filter, name) {
+			found = append(found, k)
 		}
+	}
+	slices.SortFunc(found, func(x, y retainedEntry) int { return x.at.compare(y.at) })
+	for _, k := range found {
+		all = append(all, k.m)
 	}
 	return all
 }
@@ -289,42 +292,6 @@ func (re *retainedMessages) mergeRetained(r *reader) error {
 	}
 	return nil
 }
-
-// Sync returns when this node has all retained messages that the named peer has, knows its routes, and has given up the
-// sessions that are newer there: a peer that this node meets tells these before it answers. The peer must be in the list. Without
-// progress it gives up after syncIdle.
-func (b *Broker) Sync(ctx context.Context, name string) error {
-	id, answer := b.retained.ask(name)
-	defer b.retained.answered(id)
-	unreached := make(chan bool, 1)
-	body := b.retained.digest().append(binary.BigEndian.AppendUint64(nil, id))
-	b.mesh.Send(name, peer.Frame{Kind: framePull, Body: body, Hold: true, Waiter: peer.DoneFunc(func(ok bool) {
-		if !ok {
-			unreached <- true
-		}
-	})})
-	idle := time.NewTicker(syncIdle)
-	defer idle.Stop()
-	for merged := b.retained.merged.Load(); ; {
-		select {
-		case <-answer:
-			return nil
-		case <-unreached:
-			return fmt.Errorf("fetch data of %q: it can't be reached", name)
-		case <-idle.C:
-			if now := b.retained.merged.Load(); now != merged {
-				merged = now
-				continue
-			}
-			return fmt.Errorf("fetch data of %q: it does not answer", name)
-		case <-ctx.Done():
-			return fmt.Errorf("fetch data of %q: %w", name, context.Cause(ctx))
-		}
-	}
-}
-
-// Merged counts the retained messages that were taken over from other nodes.
-func (b *Broker) Merged() uint64 { return b.retained.merged.Load() }
 
 // ask registers a question to a peer; its channel is closed by answered.
 func (re *retainedMessages) ask(name string) (id uint64, answer <-chan struct{}) {

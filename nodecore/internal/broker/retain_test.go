@@ -2,7 +2,9 @@ package broker
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,7 +13,7 @@ import (
 
 // kept is the cluster's retained messages as node i has them, as "topic=payload".
 func (n *testNode) kept() (all []string) {
-	for _, m := range n.retained.match("#") {
+	for _, m := range n.retained.match("#", math.MaxUint64) {
 		all = append(all, m.topic+"="+string(m.payload))
 	}
 	slices.Sort(all)
@@ -117,13 +119,13 @@ func TestSync(t *testing.T) {
 		t.Fatalf("%d messages after Reset", len(got))
 	}
 	c.meet()
-	if err := c.nodes[1].Sync(t.Context(), c.nodes[0].name); err != nil {
+	if err := c.nodes[1].Admission.Sync(t.Context(), c.nodes[0].name); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.nodes[1].kept(); !slices.Equal(got, want) {
 		t.Errorf("%d messages after Sync", len(got))
 	}
-	if err := c.nodes[1].Sync(t.Context(), "stranger"); err == nil {
+	if err := c.nodes[1].Admission.Sync(t.Context(), "stranger"); err == nil {
 		t.Error("synced with a stranger")
 	}
 }
@@ -169,4 +171,34 @@ func TestRetainedExpires(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// Whoever subscribes while retained messages are published gets each of them once: as it comes, or as a retained one.
+func TestSubscribeWhileRetainedArrive(t *testing.T) {
+	const count = 300
+	c := newCluster(t, 2)
+	for round := range 8 {
+		at := round % 2 // the subscriber's node; the publisher is on the first
+		var want []string
+		pub := c.connect(0, fmt.Sprint("pub", round), nil)
+		sub := c.connect(at, fmt.Sprint("sub", round), nil)
+		var publishing sync.WaitGroup
+		begun := make(chan struct{})
+		publishing.Go(func() {
+			for i := range count {
+				pub.publish(fmt.Sprintf("w/%d/%d", round, i), byte(i%2), true, "x")
+				if i == 20*round {
+					close(begun)
+				}
+			}
+		})
+		<-begun
+		sub.subscribe(0, fmt.Sprintf("w/%d/#", round))
+		publishing.Wait()
+		for i := range count {
+			want = append(want, fmt.Sprintf("w/%d/%d=x", round, i))
+		}
+		pub.publish(fmt.Sprintf("w/%d/last", round), 1, false, "x") // behind the others
+		sub.expectAny(append(want, fmt.Sprintf("w/%d/last=x", round))...)
+	}
 }

@@ -64,16 +64,24 @@ type group struct {
 	next    atomic.Uint32
 }
 
-// pick returns the next member: of those that are connected, else of those who will be back.
+// pick returns the next member: of those that are connected, and acknowledge what they get; else of those who will be back.
 func (g *group) pick() *session {
 	if g == nil || len(g.members) == 0 {
 		return nil
 	}
 	start := int(g.next.Add(1))
+	var full *session
 	for i := range g.members {
-		if s := g.members[(start+i)%len(g.members)]; s.subs.online.Load() {
+		switch s := g.members[(start+i)%len(g.members)]; {
+		case !s.subs.online.Load():
+		case !s.outbox.full.Load():
 			return s
+		case full == nil:
+			full = s
 		}
+	}
+	if full != nil {
+		return full
 	}
 	return g.members[start%len(g.members)]
 }

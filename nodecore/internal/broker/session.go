@@ -29,7 +29,8 @@ type subscription struct {
 	id        int    // MQTT 5 subscription identifier; 0 none
 	qos       byte
 	noLocal   bool
-	asPublish bool // keep the retain flag
+	asPublish bool   // keep the retain flag
+	since     uint64 // see liveOrder
 }
 
 // delivery is a message on its way to one client.
@@ -42,6 +43,8 @@ type delivery struct {
 	qos    byte
 	retain bool
 	dup    bool
+	alias  uint16 // of the topic, on a connection; 0 none
+	known  bool   // the client knows the alias
 }
 
 // inflightMessage is a delivery with QoS 1 or 2 that the client has not finished with.
@@ -56,6 +59,7 @@ type incoming struct {
 	s      *session
 	id     uint16
 	qos    byte
+	reason byte   // why it is refused; 0: it isn't
 	sent   bool   // this node's own sessions have it already
 	again  bool   // this node was started after it came; maybe not all others have it
 	ready  bool   // accepted by all nodes that have a subscriber; guarded by s.mu, as are
@@ -92,13 +96,7 @@ type session struct {
 	uid    uint64     // random; with the packet id, and how often that was used before, it tells the client's QoS 2 messages apart
 	clean  bool       // the client wanted nothing of an older session
 	saved  bool       // there is a record of it in the store
-	based  stamp      // the newest state of another node that the session comes from; what is older is void
-	from   []string   // nodes to be told when that is stored
-
-	moved   string // node that has the session now, while messages still come here for it
-	movedAt stamp  // when the client connected there
-	settled bool   // that node has stored it; until then it is kept here, too
-
+	move   moving
 	subs   subscriptions
 	outbox outbox
 	inbox  inbox
@@ -109,6 +107,18 @@ type session struct {
 	expiryTimer *timer        // ends the session
 	willTimer   *timer        // publishes will
 	will        *will         // to be published after a delay
+}
+
+// moving is where a session comes from, and where it has gone; guarded by the session's lock.
+type moving struct {
+	s     *session
+	took  stamp    // when the client had connected for the state of another node that the session comes from,
+	based stamp    // and for the newest one which that state comes from; what is older is void
+	from  []string // nodes to be told when that is stored
+
+	to      string // node that has the session now, while messages still come here for it
+	at      stamp  // when the client connected there
+	settled bool   // that node has stored it; until then it is kept here, too
 }
 
 // subscriptions are those of one session; guarded by its lock.
@@ -123,7 +133,7 @@ func newSession(b *Broker, id string) *session {
 	s := &session{b: b, id: id, uid: random(), wake: make(chan struct{}, 1)}
 	s.subs = subscriptions{s: s, all: map[string]subscription{}}
 	s.outbox = outbox{s: s, limit: inflightMax, nextSeq: uint64(time.Now().UnixNano())} // keys that no older session of the client has
-	s.inbox.s = s
+	s.inbox.s, s.move.s = s, s
 	return s
 }
 
@@ -168,8 +178,8 @@ func (s *session) deliverShare(filter string, m *message, from peer.Pauser) (sto
 
 func (s *session) deliverLocked(d delivery, from peer.Pauser) (stored bool) {
 	switch {
-	case s.moved != "":
-		s.b.takeovers.handOver(s.moved, s.id, 0, []delivery{d})
+	case s.move.to != "":
+		s.b.takeovers.handOver(s.move.to, s.id, 0, []delivery{d})
 	case s.gone, s.conn == nil && d.qos == 0, s.duplicateLocked(d.m):
 	default:
 		return s.outbox.enqueueLocked(d, from)

@@ -158,9 +158,17 @@ func parseDelivery(rec []byte) (d delivery, err error) {
 	return d, err
 }
 
+// basedLocked is the newest state that the session comes from.
+func (mv *moving) basedLocked() stamp {
+	if mv.took.compare(mv.based) > 0 {
+		return mv.took
+	}
+	return mv.based
+}
+
 // stateLocked is all of a session but its messages and packet ids.
 func (s *session) stateLocked() sessionState {
-	st := sessionState{id: s.id, stamp: s.stamp, based: s.based, movedAt: s.movedAt, settled: s.settled, uid: s.uid, expiry: s.expiry, nextID: s.outbox.nextID, clean: s.clean, moved: s.moved}
+	st := sessionState{id: s.id, stamp: s.stamp, based: s.move.basedLocked(), movedAt: s.move.at, settled: s.move.settled, uid: s.uid, expiry: s.expiry, nextID: s.outbox.nextID, clean: s.clean, moved: s.move.to}
 	if !s.away.IsZero() {
 		st.away = s.away.UnixMilli()
 	}
@@ -209,46 +217,55 @@ func (o *outbox) queuedLocked() (all []delivery) {
 
 // importLocked takes over a state of the session from another node, unless the session comes from it or from a newer one; w waits
 // until all nodes know where it is.
-func (s *session) importLocked(st sessionState, w waits) {
-	if s.gone || st.stamp.t != 0 && st.expiry > 0 && st.stamp.compare(s.based) <= 0 {
+func (mv *moving) importLocked(st sessionState, w waits) {
+	if mv.s.gone || mv.voidLocked(st) {
 		return
 	}
-	s.dedupLocked()
-	if s.durable() { // another node has had it meanwhile; what is newer here stays
-		s.addLocked(st.messages, false)
+	mv.s.dedupLocked()
+	if mv.s.durable() { // another node has had it meanwhile; what is newer here stays
+		mv.s.addLocked(st.messages, false)
 	} else {
-		s.replaceLocked(st)
+		mv.replaceLocked(st)
 	}
-	for _, base := range []stamp{st.stamp, st.based} {
-		if base.compare(s.based) > 0 {
-			s.based = base
-		}
+	if st.based.compare(mv.based) > 0 {
+		mv.based = st.based
 	}
-	for _, id := range st.ids {
-		s.dedup.add(id)
+	if st.stamp.compare(mv.took) > 0 {
+		mv.took = st.stamp
+	}
+	for _, id := range append(st.ids, st.dedup.all()...) {
+		mv.s.dedup.add(id)
 	}
 	for _, sub := range st.subs {
-		if _, ok := s.subs.all[sub.filter]; !ok {
-			s.subs.subscribeLocked(sub, w)
+		if _, ok := mv.s.subs.all[sub.filter]; !ok {
+			mv.s.subs.subscribeLocked(sub, w)
 		}
 	}
 }
 
+// voidLocked says whether the session comes from a state, so that there is nothing in it that the session had not, or has finished.
+func (mv *moving) voidLocked(st sessionState) bool {
+	return st.expiry > 0 && st.stamp.t != 0 && (st.stamp.compare(mv.based) <= 0 || st.stamp == mv.took)
+}
+
 // replaceLocked makes a state that of a new session. What has come for it meanwhile comes after what the state has.
-func (s *session) replaceLocked(st sessionState) {
-	s.expiry, s.outbox.nextID = st.expiry, st.nextID
-	s.restoreLocked(st)
-	later := s.outbox.queue
-	s.outbox.queue, s.outbox.bytes = ring.Queue[delivery]{}, 0
-	known := map[messageID]bool{}
+func (mv *moving) replaceLocked(st sessionState) {
+	mv.s.expiry, mv.s.outbox.nextID = st.expiry, st.nextID
+	mv.s.restoreLocked(st)
+	later := mv.s.outbox.queue
+	mv.s.outbox.queue, mv.s.outbox.bytes = ring.Queue[delivery]{}, 0
+	known := map[messageID]bool{} // to the state: what it does not have any more the client has finished
+	for _, id := range append(st.ids, st.dedup.all()...) {
+		known[id] = true
+	}
 	for _, d := range st.messages {
 		known[messageID{d.m.node, d.m.seq}] = true
-		s.outbox.pushLocked(d)
-		s.duplicateLocked(d.m)
+		mv.s.outbox.pushLocked(d)
+		mv.s.duplicateLocked(d.m)
 	}
 	later.All(func(d *delivery) bool {
 		if !known[messageID{d.m.node, d.m.seq}] {
-			s.outbox.pushLocked(*d)
+			mv.s.outbox.pushLocked(*d)
 		}
 		return true
 	})

@@ -34,8 +34,8 @@ func (f *failingPeers) set(name string, failing bool) {
 	}
 }
 
-// peersFailing says whether some other node can't store what it accepts.
-func (b *Broker) peersFailing() bool { return b.failing.count.Load() > 0 }
+// any says whether some other node can't store what it accepts.
+func (f *failingPeers) any() bool { return f.count.Load() > 0 }
 
 // toldFailing says whether a peer knows already whether this node can't store, and takes note that it will.
 func (f *failingPeers) toldFailing(name string, failing bool) bool {

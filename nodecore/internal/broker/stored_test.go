@@ -269,3 +269,23 @@ func TestQoS2IsOnceWhenThePublishersNodeIsKilled(t *testing.T) {
 		})
 	}
 }
+
+// Retained messages of QoS 2 that go both ways between nodes, and are stored on both, don't wait for each other.
+func TestStoredRetainedGoBothWays(t *testing.T) {
+	c := newCluster(t, 2)
+	const n = 300
+	var pubs []*raw
+	for i := range c.nodes {
+		r := c.raw(i, fmt.Sprint("pub", i), false)
+		r.subscribe(1, fmt.Sprint("none/", i))
+		pubs = append(pubs, r)
+	}
+	for id := uint16(1); id <= n; id++ {
+		for i, r := range pubs {
+			r.write(append([]byte{packets.Publish<<4 | 2<<1 | 1, 8, 0, 3, 'r', '/', byte('0' + i)}, byte(id>>8), byte(id), 'x'))
+		}
+	}
+	for _, r := range pubs {
+		r.finish(n, n)
+	}
+}

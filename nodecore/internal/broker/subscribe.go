@@ -14,7 +14,7 @@ import (
 const settleTime = 5 * time.Second
 
 // await returns when all has been accepted, or it takes too long, or the connection has ended. There was one more() for itself.
-func (c *conn) await(acc *acceptance) {
+func (acc *acceptance) await(c *conn) {
 	acc.Done(true)
 	t := time.NewTimer(settleTime)
 	defer t.Stop()
@@ -45,15 +45,19 @@ func (c *conn) subscribe(pk packets.Packet) error {
 			return packets.ErrProtocolViolation
 		default:
 			reasons[i] = f.Qos
-			existed[i] = c.s.subs.subscribe(subscription{
-				filter: strings.Clone(f.Filter), group: group, id: f.Identifier, qos: f.Qos, noLocal: f.NoLocal, asPublish: f.RetainAsPublished,
-			}, acc)
+			var ok bool
+			if existed[i], ok = c.s.subs.subscribe(subscription{
+				filter: strings.Clone(f.Filter), group: group, id: f.Identifier, qos: f.Qos,
+				noLocal: f.NoLocal || c.bridge && group == "", asPublish: f.RetainAsPublished || c.bridge,
+			}, acc); !ok {
+				reasons[i] = packets.ErrQuotaExceeded.Code
+			}
 		}
 		if reasons[i] >= 0x80 && c.version < 5 {
 			reasons[i] = 0x80
 		}
 	}
-	c.await(acc)
+	acc.await(c)
 	c.s.mu.Lock()
 	c.s.saveLocked()
 	c.s.gateLocked()
@@ -75,7 +79,10 @@ func (c *conn) retained(f packets.Subscription) {
 	if group != "" {
 		return
 	}
-	for _, m := range c.b.retained.match(bare) {
+	c.s.mu.Lock()
+	since := c.s.subs.all[f.Filter].since
+	c.s.mu.Unlock()
+	for _, m := range c.b.retained.match(bare, since) {
 		if f.NoLocal && m.origin == c.s.id {
 			continue
 		}
@@ -109,14 +116,17 @@ func (c *conn) unsubscribe(pk packets.Packet) error {
 	return nil
 }
 
-// subscribe adds or replaces a subscription; w waits until other nodes know.
-func (su *subscriptions) subscribe(sub subscription, w waits) (existed bool) {
+// subscribe adds or replaces a subscription; w waits until other nodes know. ok is false if the client has too many.
+func (su *subscriptions) subscribe(sub subscription, w waits) (existed, ok bool) {
 	su.s.mu.Lock()
 	defer su.s.mu.Unlock()
 	if su.s.gone {
-		return false
+		return false, true
 	}
-	return su.subscribeLocked(sub, w)
+	if _, existed = su.all[sub.filter]; !existed && len(su.all) >= su.s.b.cfg.MaxSubscriptions {
+		return false, false
+	}
+	return su.subscribeLocked(sub, w), true
 }
 
 func (su *subscriptions) subscribeLocked(sub subscription, w waits) (existed bool) {
@@ -124,25 +134,30 @@ func (su *subscriptions) subscribeLocked(sub subscription, w waits) (existed boo
 	if len(su.all) > 0 {
 		su.several.Store(true)
 	}
-	su.all[sub.filter] = sub
-	_, bare, _ := topic.ParseFilter(sub.filter)
 	b := su.s.b
-	b.routes.mu.Lock()
-	if sub.group == "" {
-		b.routes.subs.Set(bare, su.s, sub)
-	} else if !existed {
-		g := b.routes.groups[sub.filter]
-		if g == nil {
-			g = &group{}
-			b.routes.groups[sub.filter] = g
-		}
-		g.members = append(g.members, su.s)
-	}
-	b.routes.mu.Unlock()
+	sub.since = b.retained.subscribe(func() { b.routes.add(su.s, sub, existed) })
+	su.all[sub.filter] = sub
 	if !existed {
 		b.routes.countFilter(sub.filter, su.countsLocked(), w)
 	}
 	return existed
+}
+
+// add puts a subscription of this node in.
+func (ro *routing) add(s *session, sub subscription, existed bool) {
+	_, bare, _ := topic.ParseFilter(sub.filter)
+	ro.mu.Lock()
+	defer ro.mu.Unlock()
+	if sub.group == "" {
+		ro.subs.Set(bare, s, sub)
+	} else if !existed {
+		g := ro.groups[sub.filter]
+		if g == nil {
+			g = &group{}
+			ro.groups[sub.filter] = g
+		}
+		g.members = append(g.members, s)
+	}
 }
 
 // countsLocked is what one subscription of the session counts for.

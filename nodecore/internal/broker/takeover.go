@@ -141,7 +141,7 @@ func (tk *takeovers) conclude(c *takeover, epoch stamp, clean bool) {
 	routes.more()
 	stub := tk.b.sessions.getMoved(s.id)
 	if stub != nil {
-		c.states = append(c.states, stub.exportMoved()...)
+		c.states = append(c.states, stub.move.exportMoved()...)
 	}
 	slices.SortStableFunc(c.states, func(x, y sessionState) int { return y.stamp.compare(x.stamp) })
 	tk.b.store.Together(func() {
@@ -151,8 +151,8 @@ func (tk *takeovers) conclude(c *takeover, epoch stamp, clean bool) {
 			s.endLocked()
 		case clean:
 		default:
-			s.takeOverLocked(c.states, epoch, routes)
-			s.from = append(s.from, c.from...)
+			s.move.takeOverLocked(c.states, epoch, routes)
+			s.move.from = append(s.move.from, c.from...)
 		}
 		if c.missing && !s.gone {
 			s.dedupLocked()
@@ -161,7 +161,7 @@ func (tk *takeovers) conclude(c *takeover, epoch stamp, clean bool) {
 		}
 		s.mu.Unlock()
 		if stub != nil && !c.newer {
-			stub.settle()
+			stub.move.settle()
 		}
 	})
 	routes.Done(true)
@@ -169,29 +169,29 @@ func (tk *takeovers) conclude(c *takeover, epoch stamp, clean bool) {
 }
 
 // takeOverLocked makes the newest state that of the session, and adds what older ones have that it doesn't come from.
-func (s *session) takeOverLocked(states []sessionState, epoch stamp, w waits) {
-	if s.gone || len(states) == 0 {
+func (mv *moving) takeOverLocked(states []sessionState, epoch stamp, w waits) {
+	if mv.s.gone || len(states) == 0 {
 		return
 	}
 	var mine []delivery
-	if s.durable() && epoch.compare(states[0].stamp) < 0 { // another node has had it since
+	if mv.s.durable() && epoch.compare(states[0].stamp) < 0 && !mv.voidLocked(states[0]) { // another node has had it since
 		if states[0].based.compare(epoch) < 0 {
-			mine = append(s.outbox.unacknowledgedLocked(), s.outbox.queuedLocked()...)
+			mine = append(mv.s.outbox.unacknowledgedLocked(), mv.s.outbox.queuedLocked()...)
 		}
-		s.outbox.clearLocked()
-		s.expiry = 0
+		mv.s.outbox.clearLocked()
+		mv.s.expiry = 0
 	}
 	for _, st := range states {
-		s.importLocked(st, w)
+		mv.importLocked(st, w)
 	}
-	s.addLocked(mine, false)
+	mv.s.addLocked(mine, false)
 }
 
 // settle tells the nodes that had the session that it is stored here.
 func (tk *takeovers) settle(s *session) {
 	s.mu.Lock()
-	from := s.from
-	s.from = nil
+	from := s.move.from
+	s.move.from = nil
 	s.mu.Unlock()
 	for _, name := range from {
 		tk.b.tell(name, frameSettled, appendString(nil, s.id), nil)
@@ -227,8 +227,8 @@ func (tk *takeovers) release(to, client string, at stamp, clean bool, send func(
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.moved != "":
-		return s.releaseMovedLocked(to, at, clean, send)
+	case s.move.to != "":
+		return s.move.releaseMovedLocked(to, at, clean, send)
 	case s.gone:
 		return answerUnknown
 	case s.stamp.compare(at) > 0:
@@ -244,35 +244,35 @@ func (tk *takeovers) release(to, client string, at stamp, clean bool, send func(
 	if s.will = nil; s.conn != nil { // the client is back before the delay is over
 		s.conn.cancelDelayedWill()
 	}
-	s.sendLocked(to, send)
-	s.moveLocked(to, at)
+	s.move.sendLocked(to, send)
+	s.move.moveLocked(to, at)
 	return answerMoved
 }
 
 // releaseMovedLocked is release for a session that has moved to a node that may not have stored it.
-func (s *session) releaseMovedLocked(to string, at stamp, clean bool, send func(state []byte)) (kind byte) {
+func (mv *moving) releaseMovedLocked(to string, at stamp, clean bool, send func(state []byte)) (kind byte) {
 	switch {
-	case s.settled:
+	case mv.settled:
 		return answerUnknown
-	case s.movedAt.compare(at) > 0:
+	case mv.at.compare(at) > 0:
 		return answerNewer
 	case clean:
-		s.settleLocked()
+		mv.settleLocked()
 		return answerUnknown
 	}
-	s.sendLocked(to, send)
-	s.moved, s.movedAt = to, at
-	s.saveLocked()
-	s.forwardForLocked(forwardTime)
+	mv.sendLocked(to, send)
+	mv.to, mv.at = to, at
+	mv.s.saveLocked()
+	mv.forwardForLocked(forwardTime)
 	return answerMoved
 }
 
 // sendLocked sends the whole session to another node.
-func (s *session) sendLocked(to string, send func(state []byte)) {
-	parts := s.exportLocked()
+func (mv *moving) sendLocked(to string, send func(state []byte)) {
+	parts := mv.s.exportLocked()
 	send(parts[0].append(nil))
 	for i := range parts[1:] {
-		s.b.tell(to, frameHandOver, parts[1+i].append(nil), nil)
+		mv.s.b.tell(to, frameHandOver, parts[1+i].append(nil), nil)
 	}
 }
 
@@ -304,110 +304,6 @@ func (tk *takeovers) takeoverAnswered(from string, r *reader) error {
 		c.from, c.states = append(c.from, from), append(c.states, st)
 	case answerNewer:
 		c.newer = true
-	}
-	return nil
-}
-
-// listSessions tells a peer which sessions are here, so that of those that are on both, the older one is released.
-func (tk *takeovers) listSessions(name string) {
-	all := tk.b.sessions.list()
-	var body []byte
-	for i, s := range all {
-		s.mu.Lock()
-		if !s.gone && s.stamp.t != 0 {
-			body = s.stamp.append(appendString(body, s.id))
-		}
-		s.mu.Unlock()
-		if len(body) > chunkMax || len(body) > 0 && i == len(all)-1 {
-			tk.b.mesh.Send(name, peer.Frame{Kind: frameSessions, Body: body, Must: true})
-			body = nil
-		}
-	}
-}
-
-// sessionsOf handles another node's list.
-func (tk *takeovers) sessionsOf(from string, r *reader) error {
-	for len(r.b) > 0 && !r.bad {
-		client, at := r.string(), r.stamp()
-		if r.bad {
-			break
-		}
-		tk.b.clock.saw(at)
-		send := func(state []byte) { tk.b.tell(from, frameHandOver, state, nil) }
-		if tk.release(from, client, at, false, send) == answerNewer {
-			if s := tk.b.sessions.get(client); s != nil {
-				s.mu.Lock()
-				at := s.stamp
-				s.mu.Unlock()
-				tk.b.tell(from, frameSessions, at.append(appendString(nil, client)), nil)
-			}
-		}
-	}
-	if r.bad {
-		return errMalformed
-	}
-	return nil
-}
-
-// handOver sends messages of a session that has moved to the node where it is now.
-func (tk *takeovers) handOver(to, client string, hops byte, all []delivery) {
-	st := sessionState{id: client, hops: hops, messages: all}
-	tk.b.mesh.Send(to, peer.Frame{Kind: frameHandOver, Body: st.append(nil), Keep: true})
-}
-
-// handedOver adds what another node had for a session to the session here.
-func (tk *takeovers) handedOver(from string, r *reader) error {
-	st := r.sessionState()
-	if r.bad {
-		return errMalformed
-	}
-	s, stub := tk.b.sessions.get(st.id), tk.b.sessions.getMoved(st.id)
-	switch {
-	case s != nil:
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		switch {
-		case st.expiry > 0 && (s.fresh || !s.clean): // its node has come back, maybe while the client is connecting
-			s.importLocked(st, nil)
-		case !s.clean:
-			s.addLocked(st.messages, st.stamp.t != 0)
-		}
-		if st.expiry > 0 {
-			s.from = append(s.from, from)
-			tk.b.background.Go(func() {
-				if tk.b.store.Wait(tk.b.store.Number()) == nil {
-					tk.settle(s)
-				}
-			})
-		}
-	case stub != nil && st.hops < maxHops:
-		stub.mu.Lock()
-		to := stub.moved
-		stub.mu.Unlock()
-		tk.handOver(to, st.id, st.hops+1, st.messages)
-	}
-	return nil
-}
-
-// settled handles the news that a session that moved away gets all its messages where it is now.
-func (tk *takeovers) settled(r *reader) error {
-	client := r.string()
-	if r.bad {
-		return errMalformed
-	}
-	s := tk.b.sessions.getMoved(client)
-	if s != nil {
-		s.settle()
-	}
-	for _, name := range tk.b.mesh.Peers() {
-		if !tk.b.mesh.Up(name) {
-			return nil // it may have messages for the session that were sent here before
-		}
-	}
-	if s != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.forwardForLocked(graceTime) // for what is on its way
 	}
 	return nil
 }

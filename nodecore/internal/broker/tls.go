@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -31,10 +32,10 @@ const (
 	leafRenew = 30  // days before its end from which a new one is made
 )
 
-// certs are the certificates of the TLS listeners: those of Config.Certificate, or made by this node. The CA's key follows from the
+// Certs are the certificates of the TLS listeners: those of Config.Certificate, or made by this node. The CA's key follows from the
 // cluster's secret and id, so that all nodes have the same CA without sending it. The node's own certificate is made at the
 // first TLS connection.
-type certs struct {
+type Certs struct {
 	mu      sync.Mutex // guards what follows
 	own     *tls.Certificate
 	dir     string
@@ -47,7 +48,7 @@ type certs struct {
 }
 
 // set makes the certificates those of a cluster. The file with another cluster's CA is removed.
-func (c *certs) set(cfg Config, cluster string) {
+func (c *Certs) set(cfg Config, cluster string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, host, _ := strings.Cut(cfg.Name, "@")
@@ -58,7 +59,7 @@ func (c *certs) set(cfg Config, cluster string) {
 	}
 }
 
-func (c *certs) config() *tls.Config {
+func (c *Certs) config() *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS12,
 		SessionTicketsDisabled: true,
@@ -77,7 +78,7 @@ func (c *certs) config() *tls.Config {
 }
 
 // linkConfig is for links between nodes, both sides of them: whoever has a certificate of the cluster's CA is a node of it.
-func (c *certs) linkConfig() *tls.Config {
+func (c *Certs) linkConfig() *tls.Config {
 	leaf := func() (*tls.Certificate, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -98,7 +99,7 @@ func (c *certs) linkConfig() *tls.Config {
 }
 
 // verifyNode checks that the other side of a link has a certificate of the cluster's CA.
-func (c *certs) verifyNode(s tls.ConnectionState) error {
+func (c *Certs) verifyNode(s tls.ConnectionState) error {
 	c.mu.Lock()
 	err := c.makeCALocked()
 	ca := c.ca
@@ -113,8 +114,7 @@ func (c *certs) verifyNode(s tls.ConnectionState) error {
 }
 
 // CA returns the cluster's CA certificate as PEM. All nodes of a cluster have the same one.
-func (b *Broker) CA() ([]byte, error) {
-	c := &b.certs
+func (c *Certs) CA() ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.makeCALocked(); err != nil {
@@ -125,26 +125,35 @@ func (b *Broker) CA() ([]byte, error) {
 
 // WriteCA puts the cluster's CA into ca.pem in Config.Dir unless there is such a file: of another cluster it was removed. With
 // Config.Certificate there is no such CA.
-func (b *Broker) WriteCA() error {
-	path := filepath.Join(b.cfg.Dir, CAFile)
-	if b.cfg.Dir == "" || b.cfg.Certificate != nil {
+func (c *Certs) WriteCA() error {
+	c.mu.Lock()
+	dir, own := c.dir, c.own
+	c.mu.Unlock()
+	path := filepath.Join(dir, CAFile)
+	if dir == "" || own != nil {
 		return nil
 	}
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	ca, err := b.CA()
-	if err == nil {
-		err = writeFile(path, ca)
+	var written []byte
+	for {
+		ca, err := c.CA()
+		if err == nil && bytes.Equal(ca, written) {
+			return nil
+		}
+		if err == nil {
+			err = writeFile(path, ca)
+		}
+		if err != nil {
+			return fmt.Errorf("write the cluster's CA: %w", err)
+		}
+		written = ca // the node may have joined another cluster meanwhile
 	}
-	if err != nil {
-		return fmt.Errorf("write the cluster's CA: %w", err)
-	}
-	return nil
 }
 
 // makeCALocked makes the CA's certificate.
-func (c *certs) makeCALocked() error {
+func (c *Certs) makeCALocked() error {
 	if c.ca != nil {
 		return nil
 	}
@@ -175,7 +184,7 @@ func (c *certs) makeCALocked() error {
 }
 
 // makeLeafLocked makes this node's certificate, anew when it will be over soon.
-func (c *certs) makeLeafLocked() error {
+func (c *Certs) makeLeafLocked() error {
 	if c.leaf != nil && time.Now().Before(c.leaf.Leaf.NotAfter.AddDate(0, 0, -leafRenew)) {
 		return nil
 	}
@@ -199,7 +208,7 @@ func (c *certs) makeLeafLocked() error {
 }
 
 // template is the certificate of this node, for all names that it may be reached by on its host.
-func (c *certs) template() *x509.Certificate {
+func (c *Certs) template() *x509.Certificate {
 	cert := &x509.Certificate{
 		SerialNumber: new(big.Int).SetUint64(random()),
 		Subject:      pkix.Name{CommonName: c.host},
