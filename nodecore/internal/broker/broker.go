@@ -5,8 +5,8 @@
 // It doesn't know who is a member (nodecore tells it by SetPeers) nor how frames travel (package peer).
 //
 // A Broker has a part for each of its jobs: server (listeners and connections), registry (sessions), routing (subscriptions, here
-// and elsewhere), retainedMessages, takeovers (sessions that move between nodes) and routeSync (nodes whose subscriptions aren't
-// known yet). A session has subscriptions, an inbox and an outbox.
+// and elsewhere), retainedMessages, takeovers (sessions that move between nodes), heldWills (wills of other
+// nodes' clients) and routeSync (nodes whose subscriptions aren't known yet). A session has subscriptions, an inbox and an outbox.
 //
 // Start at Open. The path of a message: conn.go reads it, inbound.go accepts it, publish.go routes it to sessions and peers,
 // session.go decides whether it is queued, and outbox.go queues and writes it. Frames between nodes: frames.go, routes.go, retain.go, takeover.go.
@@ -95,6 +95,7 @@ type Broker struct {
 	synced    routeSync
 	retained  retainedMessages
 	takeovers takeovers
+	wills     heldWills
 }
 
 // questions are pulls that are not answered yet.
@@ -171,6 +172,7 @@ func newBroker(cfg Config) *Broker {
 	b.synced = routeSync{b: b, from: map[string]chan struct{}{}}
 	b.retained = retainedMessages{b: b, all: map[string]retainedEntry{}, asked: questions{open: map[uint64]question{}}}
 	b.takeovers = takeovers{b: b, open: map[uint64]*takeover{}}
+	b.wills = heldWills{b: b, of: map[string]*nodeWills{}, lost: map[string][]*lostWill{}}
 	return b
 }
 
@@ -183,7 +185,10 @@ func random() uint64 {
 // SetPeers tells the other members of the cluster, those that are known but not reachable included. A member that isn't in
 // the list any longer has left: nothing is kept for it. Call it with every change of membership, not from several
 // goroutines at once.
-func (b *Broker) SetPeers(peers []peer.Peer) { b.mesh.SetPeers(peers) }
+func (b *Broker) SetPeers(peers []peer.Peer) {
+	b.mesh.SetPeers(peers)
+	b.wills.look()
+}
 
 // anything says whether this node has something that a new member should know.
 func (b *Broker) anything() bool {
@@ -207,6 +212,7 @@ func (b *Broker) Reset(clusterID string) error {
 	if b.cfg.Wait {
 		b.Admission.reset(clusterID)
 	}
+	b.wills.reset()
 	b.mesh.Reset(clusterID)
 	b.sessions.disconnectAll(packets.ErrAdministrativeAction)
 	for _, s := range append(b.sessions.list(), b.sessions.listMoved()...) {

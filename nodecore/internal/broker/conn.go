@@ -181,8 +181,10 @@ func (c *conn) disconnect(head byte, body []byte) error {
 	}
 	if d.reason != packets.CodeDisconnectWillMessage.Code {
 		c.mu.Lock()
+		w := c.will
 		c.will = nil
 		c.mu.Unlock()
+		c.b.wills.tell(w, false)
 	}
 	c.end(packets.CodeDisconnect)
 	return nil

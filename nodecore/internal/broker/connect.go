@@ -54,6 +54,7 @@ func (c *conn) connect(pk packets.Packet) error {
 	if err != nil {
 		return c.refuse(*err)
 	}
+	c.b.wills.tell(c.will, true)
 	if err := c.b.store.Wait(c.b.needed(s.keeps())); err != nil {
 		c.b.log.Debug("client not accepted", "client", id, "error", err)
 		why := c.refuse(packets.ErrQuotaExceeded)
@@ -177,7 +178,9 @@ func (rg *registry) attach(c *conn, id string, pk packets.Packet, assigned strin
 	c.mu.Lock()
 	c.s = s
 	c.mu.Unlock()
-	s.conn = c
+	if s.conn = c; c.will != nil {
+		c.will.at = at
+	}
 	s.subs.setOnlineLocked(true)
 	s.saveLocked()
 	return s, nil

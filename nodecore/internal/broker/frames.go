@@ -20,6 +20,7 @@ const (
 	frameHandOver                       // messages for a session that has moved to the receiving node
 	frameSettled                        // a session that moved here gets its messages here: no need to pass them on
 	frameStore                          // whether the sending node can store what it accepts
+	frameWills                          // wills of the sending node's clients, or that one was published
 )
 
 // maxHops is how often a message of a group is passed on because its member has gone.
@@ -117,6 +118,8 @@ func (b *Broker) Receive(from string, kind byte, body []byte, p peer.Delivery) {
 		err = b.storing(from, p, func() error { return b.takeovers.handedOver(from, r) })
 	case frameStore:
 		b.failing.set(from, r.bool())
+	case frameWills:
+		err = b.wills.told(from, r)
 	case frameSettled:
 		err = b.takeovers.settled(r)
 	}
@@ -142,11 +145,13 @@ func (b *Broker) Met(name string) {
 	b.routes.announceAll(name)
 	b.retained.offer(name)
 	b.takeovers.listSessions(name)
+	b.wills.tellAll(name)
 }
 
 // Left forgets what is known of a node.
 func (b *Broker) Left(name string) {
 	b.synced.done(name)
+	b.wills.left(name)
 	b.failing.set(name, false)
 	b.failing.toldFailing(name, false)
 	b.routes.dropRoutes(name)

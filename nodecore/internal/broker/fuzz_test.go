@@ -64,6 +64,7 @@ func FuzzFrame(f *testing.F) {
 	f.Add(frameTakeoverAnswer, st.append(append(make([]byte, 8), answerMoved)))
 	f.Add(frameSessions, at.append(appendString(nil, "c")))
 	f.Add(frameHandOver, st.append(nil))
+	f.Add(frameWills, appendWillEntry(append([]byte{willsBegin | willsEnd}, make([]byte, 8)...), &will{m: *m, at: at, delay: 3600e9}, true))
 	f.Add(frameSettled, appendString(nil, "c"))
 	c := newCluster(f, 1)
 	b := c.nodes[0].Broker

@@ -80,10 +80,10 @@ func (b *Broker) publish(m *message, w waits, from peer.Sender) {
 
 // deliverHere gives a message to this node's retained messages, sessions and groups; stored says that the store keeps something of that.
 func (b *Broker) deliverHere(m *message, routes []forward, w waits, from peer.Sender) (stored bool, retained *stamp) {
-	if !m.once {
+	in, ok := w.(*incoming)
+	if !m.once || !ok {
 		return b.deliverTo(m, routes, w, from, true)
 	}
-	in := w.(*incoming)
 	b.store.Together(func() { // comes before the lock that publishLive takes
 		in.persist()
 		_, retained = b.deliverTo(m, routes, w, from, !in.sent)

@@ -78,6 +78,7 @@ func (tk *takeovers) takeover(s *session, at, epoch stamp, clean bool) {
 	tk.Unlock()
 	body := binary.BigEndian.AppendUint64(nil, id)
 	body = appendBool(at.append(appendString(body, s.id)), clean)
+	tk.b.wills.back(s.id, at, clean)
 	for _, name := range tk.b.mesh.Peers() {
 		c.more()
 		c.mu.Lock()
@@ -205,6 +206,7 @@ func (tk *takeovers) takeoverAsked(from string, r *reader) error {
 		return errMalformed
 	}
 	tk.b.clock.saw(at)
+	tk.b.wills.back(client, at, clean)
 	answer := binary.BigEndian.AppendUint64(nil, id)
 	kind := tk.release(from, client, at, clean, func(state []byte) {
 		tk.b.tell(from, frameTakeoverAnswer, append(append(answer, answerMoved), state...), nil)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/binary"
+	"hash/fnv"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -12,6 +13,7 @@ import (
 // will is the message that a client leaves for the case that it is lost.
 type will struct {
 	m      message
+	at     stamp // when the client connected
 	delay  time.Duration
 	expiry uint32 // seconds from its publication; 0 never
 }
@@ -54,14 +56,25 @@ func willProperties(p packets.Properties) (b []byte) {
 	return b
 }
 
-// publishWill publishes a will; nil is none.
+// publishWill publishes a will; nil is none. Another node may do so, too, if it gives up the client's node.
 func (b *Broker) publishWill(w *will) {
-	if w == nil || !topic.ValidName(w.m.topic) {
+	if w == nil {
 		return
 	}
-	m := &message{topic: w.m.topic, payload: w.m.payload, props: w.m.props, origin: w.m.origin, qos: w.m.qos, retain: w.m.retain}
+	m := w.m
+	m.node, m.once = w.number(), true
 	if w.expiry > 0 {
 		m.expires = time.Now().UnixMilli() + int64(w.expiry)*1000
 	}
-	b.publish(m, nil, nil)
+	if topic.ValidName(m.topic) && !b.repeated.known(&m) {
+		b.publish(&m, nil, nil)
+	}
+	b.wills.tell(w, false)
+}
+
+// number is the message.node of a will's message, the same on whatever node it is published.
+func (w *will) number() uint64 {
+	h := fnv.New64a()
+	h.Write(w.at.append(appendString(nil, w.m.origin)))
+	return h.Sum64()
 }
