@@ -284,7 +284,11 @@ func (c *cluster) survey() reply {
 	if !c.ready || c.frozen {
 		return reply{Error: reasonBusy}
 	}
-	return reply{Schema: c.schema.ID, Members: append(c.runningPeers(), c.self), Started: c.started}
+	started := c.started
+	if c.alone {
+		started = time.Now() // discovery joins the node that has run longest: the others are to find each other
+	}
+	return reply{Schema: c.schema.ID, Members: append(c.runningPeers(), c.self), Started: started}
 }
 
 // admit lets a node in and tells the members that run.
