@@ -117,7 +117,7 @@ func FindLeft(dir, id string) ([]Left, error) {
 }
 
 // KillStrays ends what an earlier keeper of the cluster in dir, with this id, left running. Strangers that use the folder are left
-// alone, and told of later: TakeSpared. An earlier keeper that ended in order has left nothing, and they are not looked for.
+// alone, and reported later: TakeSpared. An earlier keeper that ended in order has left nothing, and they are not looked for.
 func (t *Processes) KillStrays(dir, id string) error {
 	claim := Claim(dir, id) // before the files that it reads are written anew
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
@@ -136,7 +136,7 @@ func (t *Processes) KillStrays(dir, id string) error {
 	return err
 }
 
-// keeperCrashed tells whether the last keeper of the cluster in dir was killed: one that ends in order removes its file.
+// keeperCrashed reports whether the last keeper of the cluster in dir was killed: one that ends in order removes its file.
 func keeperCrashed(dir string) bool {
 	_, err := os.Lstat(filepath.Join(dir, KeeperFile))
 	return err == nil
