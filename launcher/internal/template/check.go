@@ -55,6 +55,7 @@ func (t *checker) check() {
 	}
 	t.checkParams()
 	t.checkProgram()
+	t.checkRelease()
 	t.checkDetect()
 	t.checkCopy()
 	t.checkEnvironment()
@@ -68,6 +69,7 @@ func (t *checker) check() {
 	t.checkCalls()
 	t.checkRefresh()
 	t.checkTexts()
+	t.checkReleaseURLs()
 }
 
 func (t *checker) checkParams() {
