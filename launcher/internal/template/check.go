@@ -56,6 +56,7 @@ func (t *checker) check() {
 	}
 	t.checkParams()
 	t.checkProgram()
+	t.checkRelease()
 	t.checkDetect()
 	t.checkCopy()
 	t.checkEnvironment()
@@ -69,6 +70,7 @@ func (t *checker) check() {
 	t.checkCalls()
 	t.checkRefresh()
 	t.checkTexts()
+	t.checkReleaseURLs()
 }
 
 func (t *checker) checkParams() {
