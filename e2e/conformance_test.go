@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// server is one kind of server as its own clients see it: the facts that a template does not tell.
+// server is one kind of server as its own clients see it: the facts that a template does not have.
 type server struct {
 	name     string
 	programs []string // without which the test is skipped

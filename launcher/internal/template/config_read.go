@@ -21,7 +21,7 @@ func (t *Template) ReadConfig(dir fs.FS, root string, env func(name string) (str
 	r := t.newReader(func(file string) ([]byte, error) { return readLimited(dir, file) }, root)
 	r.glob = func(pattern string) ([]string, error) { return fs.Glob(dir, pattern) }
 	r.parse = func(format, file string, _ []byte) (*confedit.File, error) {
-		after, err := t.readAfter(dir, file)
+		after, err := r.readAfter(dir, file)
 		if err != nil {
 			return nil, err
 		}
@@ -31,9 +31,9 @@ func (t *Template) ReadConfig(dir fs.FS, root string, env func(name string) (str
 }
 
 // readAfter are the files of a node directory that the server reads after one, but for those that the template itself writes.
-func (t *Template) readAfter(dir fs.FS, file string) ([]string, error) {
+func (r *configReader) readAfter(dir fs.FS, file string) ([]string, error) {
 	var names []string
-	for _, pattern := range t.Includes[file] {
+	for _, pattern := range r.t.Includes[file] {
 		found, err := fs.Glob(dir, pattern)
 		if err != nil {
 			return nil, err
@@ -41,7 +41,7 @@ func (t *Template) readAfter(dir fs.FS, file string) ([]string, error) {
 		names = append(names, found...)
 	}
 	return slices.DeleteFunc(names, func(name string) bool {
-		return slices.ContainsFunc(t.Files, func(f File) bool { return f.Path == name && f.Existing == "replace" })
+		return slices.ContainsFunc(r.t.Files, func(f File) bool { return f.Path == name && f.Existing == "replace" })
 	}), nil
 }
 
@@ -274,7 +274,7 @@ func (r *configReader) ports(c *Config) error {
 	return nil
 }
 
-// isOff tells whether one of the keys by which a listener is turned off has such a value.
+// isOff reports whether one of the keys by which a listener is turned off has such a value.
 func isOff(off map[string]string, stars []string, list []confedit.Entry) bool {
 	for key, expr := range off {
 		for _, s := range stars {
@@ -309,7 +309,7 @@ func sameKey(a, b string) bool { return plainKey(a) == plainKey(b) }
 // plainKey is a key without the quotes of segments that have dots.
 func plainKey(key string) string { return strings.ReplaceAll(key, `"`, "") }
 
-// starsOf tells whether a key matches a pattern, in which each * stands for something in one segment, and for what they
+// starsOf reports whether a key matches a pattern, in which each * stands for something in one segment, and for what they
 // stand. A pattern that is nothing but * matches every key.
 func starsOf(pattern, key string) ([]string, bool) {
 	if pattern == "*" {
