@@ -64,7 +64,11 @@ func (x *expander) fill(slots []placedSlot) error {
 		if err != nil {
 			return err
 		}
-		x.p.Notes = append(append(x.p.Notes, notes...), x.o.Config.Unread...)
+		own, err := x.o.notes(x.t, len(slots))
+		if err != nil {
+			return err
+		}
+		x.p.Notes = slices.Concat(x.p.Notes, notes, own, x.o.Config.Unread)
 	}
 	if x.o.Formed == nil && len(x.t.Service.Command) > 0 {
 		if err := x.service(); err != nil {

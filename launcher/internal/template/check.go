@@ -54,6 +54,17 @@ func (t *checker) check() {
 			t.found.add(fmt.Sprintf("refuse[%d]", i), "give when and reason")
 		}
 	}
+	for i, n := range t.Notes {
+		if n.When == "" || n.Text == "" {
+			t.found.add(fmt.Sprintf("note[%d]", i), "give when and text")
+		}
+	}
+	for file, globs := range t.Includes {
+		checkRelative(t.found, "includes."+file, file)
+		for i, glob := range globs {
+			checkGlob(t.found, fmt.Sprintf("includes.%s[%d]", file, i), glob)
+		}
+	}
 	t.checkParams()
 	t.checkProgram()
 	t.checkRelease()

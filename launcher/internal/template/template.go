@@ -22,6 +22,8 @@ type Template struct {
 	Membership string `toml:"membership"`
 	// Refuse are further clusters that can't work.
 	Refuse []Refusal `toml:"refuse"`
+	// Notes are what people are told when a cluster is made.
+	Notes []Note `toml:"note"`
 
 	Params  map[string]Param `toml:"params"` // settings of the template's own, given as --param NAME=VALUE
 	Program Program          `toml:"program"`
@@ -38,6 +40,9 @@ type Template struct {
 
 	// Places are the files and directories of a node that a config names, by name.
 	Places []Place `toml:"-"`
+
+	// Includes are, by config file, globs of those that the server reads after it, as if it had them at its end.
+	Includes map[string][]string `toml:"includes"`
 
 	Edits       []Edit            `toml:"edit"`
 	Files       []File            `toml:"file"`
@@ -76,6 +81,12 @@ type Refusal struct {
 	Reason string `toml:"reason"` // text, likewise
 }
 
+// Note is something that people should know of a cluster, such as what of the source is not in its nodes.
+type Note struct {
+	When string `toml:"when"` // text, as with Refusal
+	Text string `toml:"text"` // text, likewise
+}
+
 // Param is a setting that only this template has, read in texts as {{.Param.NAME}}.
 type Param struct {
 	Default string `toml:"default"` // text of {{.Source}}: what the source has is so the value that counts
@@ -106,7 +117,7 @@ type Detect struct {
 
 // Match is a rule on a file's text.
 type Match struct {
-	File   string `toml:"file"`
+	File   string `toml:"file"` // or a glob: one of the files
 	Regexp string `toml:"regexp"`
 }
 
@@ -169,6 +180,8 @@ type Place struct {
 	// says nothing too, "always".
 	Write string `toml:"write"`
 	When  string `toml:"when"` // text of WhenData; "false": there is no such place
+	// Refuse says why a source that leads out of its directory is refused: nodes need what is there, and write to it.
+	Refuse string `toml:"refuse"`
 }
 
 // Service is a process of the cluster that is not a node.

@@ -93,6 +93,10 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
 		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
 	}
+	for i, n := range t.Notes {
+		visit(fmt.Sprintf("note[%d].when", i), inRefuse, n.When)
+		visit(fmt.Sprintf("note[%d].text", i), inRefuse, n.Text)
+	}
 	t.eachListenerText(visit)
 	t.Release.eachText(visit)
 	args("program.version", inService, t.Program.Version)
