@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -315,6 +316,9 @@ func runDryRun(ctx context.Context, c *call, o launcher.Options) error {
 		}
 		for _, kv := range n.Env {
 			fmt.Fprintf(c.Stdout, "  env     %s\n", kv)
+		}
+		for _, p := range n.Prepare {
+			fmt.Fprintf(c.Stdout, "  prepare %s\n", cmp.Or(strings.Join(p.Exec, " "), p.HTTP, p.TCP))
 		}
 		fmt.Fprintf(c.Stdout, "  start   %s\n", strings.Join(n.Command, " "))
 	}

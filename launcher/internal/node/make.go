@@ -31,7 +31,11 @@ func (n *Node) Make(ctx context.Context, emit func(control.Event)) error {
 	if err := fill(ctx, p); err != nil {
 		return n.Failed("copy", err)
 	}
-	if err := configure(p, p.Files); err != nil {
+	first := p
+	if len(p.Prepare) > 0 { // which may make files that are edited then
+		first.Edits = withIfExists(p.Edits)
+	}
+	if err := configure(first, p.Files); err != nil {
 		return n.Failed("edit", err)
 	}
 	if err := n.host.writeStartScript(p); err != nil {

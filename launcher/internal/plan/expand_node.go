@@ -24,13 +24,16 @@ func (x *expander) complete(n *Node, d *template.Data) (err error) {
 		return err
 	}
 	first := !n.Added && d.First == d.Node
+	if n.Prepare, err = x.once(d, x.t.Prepare, first); err != nil {
+		return err
+	}
 	if !first {
 		if n.Join, err = x.calls(d, method.Calls); err != nil {
 			return err
 		}
 	}
 	if !n.Added {
-		if n.Form, err = x.form(d, first); err != nil {
+		if n.Form, err = x.once(d, x.t.Form, first); err != nil {
 			return err
 		}
 	}

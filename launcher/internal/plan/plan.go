@@ -71,6 +71,7 @@ type Node struct {
 	StartEnv  []string   `json:"start_env,omitempty"` // likewise, for the command below alone; Env wins
 	Command   []string   `json:"command"`
 	Workdir   string     `json:"workdir"`
+	Prepare   []Call     `json:"prepare,omitempty"` // run before the node's first start
 	Staged    *Call      `json:"staged,omitempty"`
 	Ready     Ready      `json:"ready"`
 	Join      []Call     `json:"join,omitempty"`   // run when all are ready, in order of Index; node 1 of a new cluster has none

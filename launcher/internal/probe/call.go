@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -46,6 +47,8 @@ type Call struct {
 	Exec []string
 	Dir  string
 	Env  []string
+	// Log, if not nil, gets what Exec writes, as it writes it.
+	Log *os.File
 
 	// Expect is a regular expression that the answer must match, Refuse one that
 	// it must not match.

@@ -20,6 +20,8 @@ type Spec struct {
 	// Streams that are nil are /dev/null. They are files, so nothing has to be
 	// copied and no wait can hang on them. Run captures the last two itself.
 	Stdin, Stdout, Stderr *os.File
+	// Copy, if not nil, is where Run writes what it captures, too.
+	Copy *os.File
 	// ExtraFiles become the descriptors 3, 4, ….
 	ExtraFiles []*os.File
 	// Group, if not 0, is the process's group id (as root, see CanGroup): by it the

@@ -22,6 +22,7 @@ var (
 
 const (
 	defaultTimeout = 5 * time.Second
+	prepareTimeout = 5 * time.Minute // of a call of [[prepare]]: it makes data
 	defaultGrace   = 10 * time.Second
 )
 
