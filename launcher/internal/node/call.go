@@ -29,7 +29,11 @@ func callLogged(ctx context.Context, n *Node, c plan.Call, log *os.File) (probe.
 		TCP: c.TCP, Send: c.Send, Log: log,
 		Exec: c.Exec, Expect: c.Expect, Refuse: c.Refuse, Number: c.Number, Count: c.Count, JSON: c.JSON, Timeout: c.Timeout.Duration}
 	if len(q.Exec) > 0 {
-		q.Dir, q.Env = at.Dir, n.host.environment(at.Index, at.Env)
+		var err error
+		if q.As, err = userOf(at); err != nil {
+			return probe.Answer{}, err
+		}
+		q.Dir, q.Env = at.Dir, n.host.environment(at.Index, q.As, at.Env)
 	}
 	return n.host.prober.Do(ctx, q)
 }

@@ -19,7 +19,11 @@ func Prepare(ctx context.Context, n *Node, emit func(control.Event)) error {
 	start := logStartNow(n.Plan)
 	n.update(func() { n.start, n.prepare = start, true })
 	defer n.update(func() { n.prepare = false })
-	if err := makePrepareCalls(ctx, n); err != nil {
+	_, err := handOver(n.Plan)
+	if err == nil {
+		err = makePrepareCalls(ctx, n)
+	}
+	if err != nil {
 		return n.Failed("prepare", err)
 	}
 	if err := configure(n.Plan, n.Plan.Files); err != nil {

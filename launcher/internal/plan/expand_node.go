@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -69,6 +70,7 @@ func (x *expander) startSettings(n *Node, d *template.Data) (err error) {
 	if n.Workdir == "" {
 		n.Workdir = n.Dir
 	}
+	n.User = cmp.Or(x.o.User, x.t.Start.User)
 	n.Stop = Stop{Signal: x.t.Stop.Signal, Discard: x.t.Stop.Discard, Grace: x.t.Stop.Grace}
 	n.Stop.Command, err = x.t.ExpandArgs(x.t.Stop.Command, d)
 	return err

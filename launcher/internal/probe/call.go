@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"onemore/launcher/internal/proc"
 )
 
 // DefaultTimeout bounds one call that has no timeout of its own.
@@ -47,6 +49,8 @@ type Call struct {
 	Exec []string
 	Dir  string
 	Env  []string
+	// As, if not nil, is who Exec runs as.
+	As *proc.User
 	// Log, if not nil, gets what Exec writes, as it writes it.
 	Log *os.File
 

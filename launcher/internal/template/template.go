@@ -209,6 +209,8 @@ type File struct {
 type Start struct {
 	Command []string `toml:"command"` // text
 	Dir     string   `toml:"dir"`     // text; default the node directory
+	// User is who a node's processes run as where onemore runs as root: for servers that refuse to run as root.
+	User string `toml:"user"`
 	// Environment is for the node's own process only: commands run in the node's environment don't get it. What is in
 	// the node's environment wins.
 	Environment map[string]string `toml:"environment"` // values: text
