@@ -79,8 +79,14 @@ func resolve(ctx context.Context, o Options, on target) (*resolved, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o, err = o.unpackSources(ctx); err != nil {
+		return nil, err
+	}
 	t, from, err := resolveTemplate(ctx, o, on)
 	if err != nil {
+		return nil, err
+	}
+	if o, err = o.fetchReleases(ctx, t); err != nil {
 		return nil, err
 	}
 	if err := cmp.Or(o.checkBin(t), o.checkHost()); err != nil {

@@ -8,8 +8,8 @@ import (
 	"onemore/launcher/internal/proc"
 )
 
-// userOf is who the processes of a cluster's nodes run as, where onemore runs as root; "": as onemore.
-func userOf(p *Plan) string {
+// clusterUser is who the processes of a cluster's nodes run as, where onemore runs as root; "": as onemore.
+func clusterUser(p *Plan) string {
 	if p.Options.User == "" && len(p.Nodes) > 0 {
 		return p.Nodes[0].User
 	}

@@ -273,3 +273,12 @@ func startScript(cluster string, p plan.Node) string {
 }
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// withIfExists are the edits, of files that may not be there.
+func withIfExists(edits []plan.FileEdit) []plan.FileEdit {
+	out := slices.Clone(edits)
+	for i := range out {
+		out[i].IfExists = true
+	}
+	return out
+}

@@ -2,11 +2,9 @@ package node
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"onemore/launcher/internal/control"
-	"onemore/launcher/internal/plan"
 )
 
 // Prepare makes the calls before the first start of a node that has just been made; what they print is in its log. Edits are made
@@ -57,13 +55,4 @@ func makePrepareCalls(ctx context.Context, n *Node) error {
 		}
 	}
 	return nil
-}
-
-// withIfExists are the edits, of files that may not be there.
-func withIfExists(edits []plan.FileEdit) []plan.FileEdit {
-	out := slices.Clone(edits)
-	for i := range out {
-		out[i].IfExists = true
-	}
-	return out
 }

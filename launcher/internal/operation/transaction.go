@@ -143,11 +143,16 @@ func (t *transaction) stop(ctx context.Context) {
 	if !t.fresh {
 		for _, n := range t.created {
 			if n.Is(control.Starting, control.Running) {
-				_ = n.Leave(ctx, t.o.Emit) // an error is no news: it may not be a member yet
+				_ = n.Leave(ctx, false, t.o.Emit) // an error is no news: it may not be a member yet
 			}
 		}
 	}
 	c.StopLogged(ctx, t.created, true)
+	if !t.fresh {
+		for _, n := range t.created {
+			_ = n.Leave(ctx, true, t.o.Emit) // likewise
+		}
+	}
 	if t.fresh {
 		c.StopService(ctx, true)
 	}

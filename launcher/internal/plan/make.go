@@ -16,13 +16,16 @@ func Make(t *template.Template, o Options, h Host) (*Plan, error) {
 	config := o.Config
 	if o.Formed != nil {
 		config = o.Formed.Options.Config
+		if t.Membership == "fixed" && len(o.Nodes) > 0 {
+			return nil, FixedRefusal(o.Formed.Cluster, t.Name, "added to")
+		}
 	}
 	t, o, err := o.resolve(t)
 	if err != nil {
 		return nil, err
 	}
 	p := &Plan{
-		Cluster: o.Cluster, ID: o.ID, Template: t.Name, Dir: o.Dir, Staged: t.Start.Order == "staged", Options: o,
+		Cluster: o.Cluster, ID: o.ID, Template: t.Name, Dir: o.Dir, Staged: t.Start.Order == "staged", Fixed: t.Membership == "fixed", Options: o,
 	}
 	p.Options.Config = config
 	p.Options.Nodes, p.Options.Formed, p.Options.Acting, p.Options.Renew, p.Options.Places = nil, nil, nil, nil, nil
@@ -41,6 +44,12 @@ func Make(t *template.Template, o Options, h Host) (*Plan, error) {
 	p.noteLeftOut(&o, h)
 	x := newExpander(t, &o, p, enabled)
 	return p, x.fill(slots)
+}
+
+// FixedRefusal says that no node can be added to, or removed from, a cluster that keeps its nodes.
+func FixedRefusal(cluster, template, change string) *Refusal {
+	return &Refusal{Text: fmt.Sprintf("no node can be %s cluster %q: clusters of %q keep the nodes that they were made with", change, cluster, template),
+		Hint: "`onemore down`, and `up` with the number that you want"}
 }
 
 // adopt takes over what a formed cluster is.

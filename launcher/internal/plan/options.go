@@ -69,7 +69,9 @@ type NodeOptions struct {
 	Env    map[string]string `json:"env,omitempty"`
 	Source string            `json:"source,omitempty"` // absolute
 	Bin    string            `json:"bin,omitempty"`    // absolute
-	Files  []File            `json:"files,omitempty"`  // over those of all nodes
+	// Release is a version to fetch. It is Source or Bin by the time of the plan.
+	Release string `json:"-"`
+	Files   []File `json:"files,omitempty"` // over those of all nodes
 }
 
 // Base says how the base ports are moved: not at all (the zero Base), by Shift, or to the nearest free place.

@@ -18,11 +18,14 @@ type Template struct {
 	MinNodes int    `toml:"min_nodes"`
 	// MinReason says why fewer nodes than MinNodes can't work; it ends the error.
 	MinReason string `toml:"min_nodes_reason"`
+	// Membership is "open" (default), or "fixed": a cluster keeps the nodes that it was made with.
+	Membership string `toml:"membership"`
 	// Refuse are further clusters that can't work.
 	Refuse []Refusal `toml:"refuse"`
 
 	Params  map[string]Param `toml:"params"` // settings of the template's own, given as --param NAME=VALUE
 	Program Program          `toml:"program"`
+	Release Release          `toml:"release"`
 	Detect  Detect           `toml:"detect"`
 	Copy    Copy             `toml:"copy"`
 	Node    NodeNames        `toml:"node"`
@@ -257,6 +260,8 @@ type Members struct {
 	// Notify: the server sends X_ONEMORE_MEMBERS=n to NOTIFY_SOCKET with every change; Call is then for later looks.
 	Notify bool `toml:"notify"`
 	Call   Call `toml:"call"`
+	// Timeout is how long it is waited for that all see each other, while nothing moves on; default: one minute.
+	Timeout Duration `toml:"timeout"`
 	// Otherwise is the call where the When of Call is false.
 	Otherwise Call `toml:"otherwise"`
 	// Require are calls that must hold on a node besides (the group has a leader, every slot is served) while more than half
@@ -273,6 +278,8 @@ type Stop struct {
 	Grace   Duration `toml:"grace"`   // default 10s
 	// Discard is the signal where the data is thrown away anyway (down, undo); default KILL.
 	Discard string `toml:"discard"`
+	// Order "parallel" (default) stops all at once; "staged" one after another, "reverse" likewise from the last to the first.
+	Order string `toml:"order"`
 }
 
 // Command is a command line that users' arguments are appended to.
@@ -313,23 +320,24 @@ type Call struct {
 	Method  string            `toml:"method" json:"method,omitempty"`
 	Body    string            `toml:"body" json:"body,omitempty"`
 	Header  map[string]string `toml:"header" json:"header,omitempty"`
-	User    string            `toml:"user" json:"user,omitempty"`      // basic auth NAME:PASSWORD
-	TLS     string            `toml:"tls" json:"tls,omitempty"`        // of TCP: "direct", or a regexp of what the server says before TLS begins
-	Cert    string            `toml:"cert" json:"cert,omitempty"`      // of a client, for https and tls: PEM file
-	Key     string            `toml:"key" json:"key,omitempty"`        // of Cert
-	TCP     string            `toml:"tcp" json:"tcp,omitempty"`        // HOST:PORT
-	Send    string            `toml:"send" json:"send,omitempty"`      // what is written; the answer is read until the server closes, Expect matches, or Timeout
-	Exec    []string          `toml:"exec" json:"exec,omitempty"`      // in the node's directory and environment; exit 0 unless Expect is given
-	Expect  string            `toml:"expect" json:"expect,omitempty"`  // regexp that must match
-	Refuse  string            `toml:"refuse" json:"refuse,omitempty"`  // regexp that must not match
-	Number  string            `toml:"number" json:"number,omitempty"`  // regexp; its first group is the number
-	Count   string            `toml:"count" json:"count,omitempty"`    // regexp; the number of its matches; with a group, of the different texts that the group matched
-	JSON    string            `toml:"json" json:"json,omitempty"`      // dotted path to a number, or to an array (its length)
-	Timeout Duration          `toml:"timeout" json:"timeout,omitzero"` // of one try; default 5s
-	Retry   Duration          `toml:"retry" json:"retry,omitzero"`     // an order is tried again for so long; default 0: once
-	On      string            `toml:"on" json:"on,omitempty"`          // "self" (default: each node, or the node it is about), for Form, Add and Leave "peer" (a running member), for Form and Prepare "first" (the first node of a new cluster only)
-	Full    bool              `toml:"full" json:"full,omitempty"`      // for Members.Require: asked only while all nodes run
-	When    string            `toml:"when" json:"-"`                   // text; "false" leaves the call out
+	User    string            `toml:"user" json:"user,omitempty"`       // basic auth NAME:PASSWORD
+	TLS     string            `toml:"tls" json:"tls,omitempty"`         // of TCP: "direct", or a regexp of what the server says before TLS begins
+	Cert    string            `toml:"cert" json:"cert,omitempty"`       // of a client, for https and tls: PEM file
+	Key     string            `toml:"key" json:"key,omitempty"`         // of Cert
+	TCP     string            `toml:"tcp" json:"tcp,omitempty"`         // HOST:PORT
+	Send    string            `toml:"send" json:"send,omitempty"`       // what is written; the answer is read until the server closes, Expect matches, or Timeout
+	Exec    []string          `toml:"exec" json:"exec,omitempty"`       // in the node's directory and environment; exit 0 unless Expect is given
+	Expect  string            `toml:"expect" json:"expect,omitempty"`   // regexp that must match
+	Refuse  string            `toml:"refuse" json:"refuse,omitempty"`   // regexp that must not match
+	Number  string            `toml:"number" json:"number,omitempty"`   // regexp; its first group is the number
+	Count   string            `toml:"count" json:"count,omitempty"`     // regexp; the number of its matches; with a group, of the different texts that the group matched
+	JSON    string            `toml:"json" json:"json,omitempty"`       // dotted path to a number, or to an array (its length)
+	Timeout Duration          `toml:"timeout" json:"timeout,omitzero"`  // of one try; default 5s
+	Retry   Duration          `toml:"retry" json:"retry,omitzero"`      // an order is tried again for so long; default 0: once
+	On      string            `toml:"on" json:"on,omitempty"`           // "self" (default: each node, or the node it is about), for Form, Add and Leave "peer" (a running member), for Form and Prepare "first" (the first node of a new cluster only)
+	Stopped bool              `toml:"stopped" json:"stopped,omitempty"` // for Leave: made once the node has stopped
+	Full    bool              `toml:"full" json:"full,omitempty"`       // for Members.Require: asked only while all nodes run
+	When    string            `toml:"when" json:"-"`                    // text; "false" leaves the call out
 }
 
 // Refresh is one step by which a running node takes in who is a member now: a call, a signal to its process, or a restart.

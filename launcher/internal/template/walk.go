@@ -20,6 +20,7 @@ const (
 	inRefuse               // RefuseData
 	inFault                // *Data with a Fault
 	inDefault              // DefaultData
+	inRelease              // ReleaseData
 )
 
 // eachCall calls visit for every call of the template, with the key under which it stands.
@@ -94,6 +95,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
 	}
 	t.eachListenerText(visit)
+	t.Release.eachText(visit)
 	args("program.version", inService, t.Program.Version)
 	args("service.command", inService, t.Service.Command)
 	table("service.environment", inService, t.Service.Environment)

@@ -190,6 +190,9 @@ func (b *Broker) SetPeers(peers []peer.Peer) {
 	b.wills.look()
 }
 
+// FaultsChanged tells that Config.Faults may answer otherwise than before.
+func (b *Broker) FaultsChanged() { b.mesh.FaultsChanged() }
+
 // anything says whether this node has something that a new member should know.
 func (b *Broker) anything() bool {
 	b.sessions.mu.RLock()
