@@ -17,11 +17,13 @@ import (
 var (
 	templateName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_-]*$`) })
 	listenerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_]*$`) })
+	userName     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`) })
 	signalNames  = []string{"TERM", "INT", "QUIT", "HUP", "KILL", "USR1", "USR2", "ABRT"}
 )
 
 const (
 	defaultTimeout = 5 * time.Second
+	prepareTimeout = 5 * time.Minute // of a call of [[prepare]]: it makes data
 	defaultGrace   = 10 * time.Second
 )
 
@@ -111,6 +113,9 @@ func (t *checker) checkProgram() {
 	for i, file := range p.Paths {
 		if !path.IsAbs(file) {
 			t.found.add(fmt.Sprintf("program.paths[%d]", i), "%q is not absolute; names to look up on PATH go to program.command", file)
+		}
+		if _, err := path.Match(file, ""); err != nil {
+			t.found.add(fmt.Sprintf("program.paths[%d]", i), "%q: %v", file, err)
 		}
 	}
 	if len(p.Paths) > 0 && p.Command == "" {
@@ -220,6 +225,9 @@ func (t *checker) checkStart() {
 	s := &t.Start
 	if len(s.Command) == 0 {
 		t.found.add("start.command", "is missing: the command that runs a node in the foreground")
+	}
+	if s.User != "" && !userName().MatchString(s.User) {
+		t.found.add("start.user", "%q is no name of a user", s.User)
 	}
 	if s.Order == "" {
 		s.Order = "parallel"

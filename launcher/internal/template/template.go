@@ -52,6 +52,8 @@ type Template struct {
 	// with *. No process of a cluster gets them from the shell of who makes it.
 	OwnEnvironment []string `toml:"-"`
 
+	// Prepare are calls on a node before its first start, once its files are written: initdb, format, a base backup.
+	Prepare []Call  `toml:"prepare"`
 	Start   Start   `toml:"start"`
 	Ready   Ready   `toml:"ready"`
 	Join    Join    `toml:"join"`
@@ -216,12 +218,15 @@ type File struct {
 	// values, and gets those of Text that it does not have.
 	Existing string `toml:"existing"`
 	Format   string `toml:"format"` // for "merge"; default by the file's name
+	When     string `toml:"when"`   // text; "false": the node is made without this file
 }
 
 // Start is the foreground command of a node.
 type Start struct {
 	Command []string `toml:"command"` // text
 	Dir     string   `toml:"dir"`     // text; default the node directory
+	// User is who a node's processes run as where onemore runs as root: for servers that refuse to run as root.
+	User string `toml:"user"`
 	// Environment is for the node's own process only: commands run in the node's environment don't get it. What is in
 	// the node's environment wins.
 	Environment map[string]string `toml:"environment"` // values: text
@@ -342,7 +347,7 @@ type Call struct {
 	JSON    string            `toml:"json" json:"json,omitempty"`       // dotted path to a number, or to an array (its length)
 	Timeout Duration          `toml:"timeout" json:"timeout,omitzero"`  // of one try; default 5s
 	Retry   Duration          `toml:"retry" json:"retry,omitzero"`      // an order is tried again for so long; default 0: once
-	On      string            `toml:"on" json:"on,omitempty"`           // for Form, Add and Leave: "self" (default: each node, or the node it is about), "peer" (a running member), "first" (node 1 only)
+	On      string            `toml:"on" json:"on,omitempty"`           // "self" (default: each node, or the node it is about), for Form, Add and Leave "peer" (a running member), for Form and Prepare "first" (the first node of a new cluster only)
 	Stopped bool              `toml:"stopped" json:"stopped,omitempty"` // for Leave: made once the node has stopped
 	Full    bool              `toml:"full" json:"full,omitempty"`       // for Members.Require: asked only while all nodes run
 	When    string            `toml:"when" json:"-"`                    // text; "false" leaves the call out

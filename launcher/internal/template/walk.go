@@ -30,6 +30,7 @@ func (t *Template) eachCall(visit func(key string, c *Call)) {
 			visit(fmt.Sprintf("%s[%d]", key, i), &calls[i])
 		}
 	}
+	list("prepare", t.Prepare)
 	visit("start.staged", &t.Start.Staged)
 	list("ready.call", t.Ready.Calls)
 	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
@@ -111,6 +112,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	})
 	for i, f := range t.Files {
 		visit(fmt.Sprintf("file[%d].text", i), inNode, f.Text)
+		visit(fmt.Sprintf("file[%d].when", i), inNode, f.When)
 	}
 	args("start.command", inNode, t.Start.Command)
 	visit("start.dir", inNode, t.Start.Dir)
