@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"onemore/launcher/internal/nodedir"
+	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/proc"
 	"onemore/launcher/internal/state"
 )
@@ -32,7 +33,7 @@ func Claim(dir, id string) proc.Claim {
 }
 
 // recordedLeaders are the processes that the files of a cluster's folder name, each with the number of its node; the keeper, whose
-// session is no single node's, with -1.
+// session is no single node's, with noNode.
 func recordedLeaders(dir string) map[proc.ID]int {
 	out := map[proc.ID]int{}
 	var more []groupLeader
@@ -43,7 +44,7 @@ func recordedLeaders(dir string) map[proc.ID]int {
 	}
 	var keeper proc.ID
 	if state.ReadJSON(filepath.Join(dir, KeeperFile), &keeper) == nil {
-		out[keeper] = -1 // of the session of all that makes none for itself
+		out[keeper] = noNode // of the session of all that makes none for itself
 	}
 	files, _ := filepath.Glob(filepath.Join(globLiteral(dir), "*", pidFile)) // fails for bad patterns only
 	for _, file := range files {
@@ -56,7 +57,7 @@ func recordedLeaders(dir string) map[proc.ID]int {
 	return out
 }
 
-// nodeByFile returns the number of the node in whose folder a file is; 0 is the service.
+// nodeByFile returns the number of the node in whose folder a file is, or of the service.
 func nodeByFile(dir, file string) (index int, ok bool) {
 	for _, d := range []string{dir, realPath(dir)} {
 		rest, below := strings.CutPrefix(file, d+"/")
@@ -64,13 +65,23 @@ func nodeByFile(dir, file string) (index int, ok bool) {
 			continue
 		}
 		name, _, _ := strings.Cut(rest, "/")
-		if name == ServiceFolder {
-			return 0, true
+		if i, ok := serviceByFolder(name); ok {
+			return ServiceIndex(i), true
 		}
 		index, err := strconv.Atoi(name)
 		return index, err == nil && index > 0
 	}
 	return 0, false
+}
+
+// serviceByFolder returns which service, counted from 0, has a folder of that name.
+func serviceByFolder(name string) (int, bool) {
+	rest, ok := strings.CutPrefix(name, plan.ServiceFolder(0))
+	if !ok || rest == "" {
+		return 0, ok
+	}
+	i, err := strconv.Atoi(rest)
+	return i - 1, err == nil && i > 1
 }
 
 // realPath is a path as the kernel has it.
@@ -83,7 +94,7 @@ func realPath(path string) string {
 
 // Left is a process that runs on without its keeper.
 type Left struct {
-	Node int // its node's number, 0 for the service, -1 for what is no single node's
+	Node int // its node's, or service's, number; noNode for what is no single one's
 	PID  int
 }
 
