@@ -173,7 +173,7 @@ func (o Options) compatible(p *Plan, added []int) error {
 		Hint: "leave it out, take the cluster down first (`onemore down`), or name another one with -c; `onemore upgrade` changes source and program"}
 }
 
-// onlyNewNodes tells whether an option concerns none of the nodes that a cluster already has. The template is checked when
+// onlyNewNodes reports whether an option concerns none of the nodes that a cluster already has. The template is checked when
 // it is chosen.
 func onlyNewNodes(key, value string, added []int) bool {
 	if i, _, single := nodeKey(key); single {

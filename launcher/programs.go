@@ -18,7 +18,7 @@ import (
 	"onemore/launcher/internal/template"
 )
 
-// versionTimeout bounds how long a program may take to tell its version.
+// versionTimeout bounds how long a program may take to print its version.
 const versionTimeout = 20 * time.Second
 
 // checkBin refuses --bin where the template starts no program that could be named.

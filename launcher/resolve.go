@@ -304,7 +304,7 @@ func checkSources(ctx context.Context, t *template.Template, po *plan.Options) e
 	return nil
 }
 
-// fixedPorts tells whether planning again would choose the same ports. Existing nodes keep theirs; added ones can move.
+// fixedPorts reports whether planning again would choose the same ports. Existing nodes keep theirs; added ones can move.
 func fixedPorts(o Options, on target, po plan.Options) bool {
 	if on.formed() != nil {
 		return len(po.Nodes) == 0

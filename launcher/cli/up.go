@@ -22,7 +22,7 @@ type planFlags struct {
 	par  []string
 	node []string
 	time *timeoutFlag
-	// changed tells whether a flag is on the command line. Options that are not may come from the project file.
+	// changed reports whether a flag is on the command line. Options that are not may come from the project file.
 	changed func(flag string) bool
 }
 

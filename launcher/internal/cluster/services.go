@@ -202,18 +202,6 @@ func (s *Services) Close() {
 	}
 }
 
-// StopIdleServices stops the services when no node runs that they could help, and with them whatever is left of the cluster: nothing
-// of it runs then.
-func (c *Cluster) StopIdleServices(ctx context.Context) error {
-	for _, n := range c.All() {
-		if n.HasProcess() {
-			return nil
-		}
-	}
-	c.Services.Stop(ctx, false)
-	return c.Host.Processes.KillAll()
-}
-
 // watcher starts a service again that has ended by itself.
 type watcher struct {
 	cancel context.CancelFunc

@@ -93,7 +93,7 @@ type Finding struct {
 	Service  string `json:"service,omitempty"` // whose it is, where it is no node's
 	Kind     string `json:"kind"`
 	Listener string `json:"listener,omitempty"`
-	Proto    string `json:"protocol"` // tcp, udp; unix: a socket, by its path; file: one that is open for writing
+	Proto    string `json:"protocol"` // tcp, udp; unix: a socket, by its path or, after an @, its abstract name; file: one that is open, or mapped, for writing
 	Address  string `json:"address"`
 	PID      int    `json:"pid,omitempty"`
 	Program  string `json:"program,omitempty"`

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"onemore/launcher/internal/nodedir"
-	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/proc"
 	"onemore/launcher/internal/state"
 )
@@ -57,41 +56,6 @@ func recordedLeaders(dir string) map[proc.ID]int {
 	return out
 }
 
-// nodeByFile returns the number of the node in whose folder a file is, or of the service.
-func nodeByFile(dir, file string) (index int, ok bool) {
-	for _, d := range []string{dir, realPath(dir)} {
-		rest, below := strings.CutPrefix(file, d+"/")
-		if !below {
-			continue
-		}
-		name, _, _ := strings.Cut(rest, "/")
-		if i, ok := serviceByFolder(name); ok {
-			return ServiceIndex(i), true
-		}
-		index, err := strconv.Atoi(name)
-		return index, err == nil && index > 0
-	}
-	return 0, false
-}
-
-// serviceByFolder returns which service, counted from 0, has a folder of that name.
-func serviceByFolder(name string) (int, bool) {
-	rest, ok := strings.CutPrefix(name, plan.ServiceFolder(0))
-	if !ok || rest == "" {
-		return 0, ok
-	}
-	i, err := strconv.Atoi(rest)
-	return i - 1, err == nil && i > 1
-}
-
-// realPath is a path as the kernel has it.
-func realPath(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	return path
-}
-
 // Left is a process that runs on without its keeper.
 type Left struct {
 	Node int // its node's, or service's, number; noNode for what is no single one's
@@ -128,7 +92,7 @@ func FindLeft(dir, id string) ([]Left, error) {
 }
 
 // KillStrays ends what an earlier keeper of the cluster in dir, with this id, left running. Strangers that use the folder are left
-// alone, and told of later: TakeSpared. An earlier keeper that ended in order has left nothing, and they are not looked for.
+// alone, and reported later: TakeSpared. An earlier keeper that ended in order has left nothing, and they are not looked for.
 func (t *Processes) KillStrays(dir, id string) error {
 	claim := Claim(dir, id) // before the files that it reads are written anew
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
@@ -147,7 +111,7 @@ func (t *Processes) KillStrays(dir, id string) error {
 	return err
 }
 
-// keeperCrashed tells whether the last keeper of the cluster in dir was killed: one that ends in order removes its file.
+// keeperCrashed reports whether the last keeper of the cluster in dir was killed: one that ends in order removes its file.
 func keeperCrashed(dir string) bool {
 	_, err := os.Lstat(filepath.Join(dir, KeeperFile))
 	return err == nil

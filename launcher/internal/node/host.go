@@ -31,17 +31,6 @@ const (
 	startFile = "start"        // a script that runs the node by hand; written last, so its presence says that the directory is complete
 )
 
-// noNode is in the place of a node's number where a process is no single node's.
-const noNode = -1
-
-// ServiceIndex is the number under which the processes of a service, counted from 0, are known: no node's, and not noNode.
-func ServiceIndex(i int) int {
-	if i == 0 {
-		return 0
-	}
-	return noNode - i
-}
-
 // Host is what the nodes of one cluster share: the keeper's process, the means to start processes and to make calls, and
 // observations of the machine's processes and sockets. Its methods may be called from any goroutine.
 type Host struct {
@@ -136,7 +125,7 @@ func (h *Host) environment(index int, planned []string) []string {
 	return append(env, MarkCluster+"="+p.ID, fmt.Sprintf("%s=%d", MarkNode, index))
 }
 
-// namesGoneFolder tells whether a variable names a folder for temporary files that is not there: programs do better without it.
+// namesGoneFolder reports whether a variable names a folder for temporary files that is not there: programs do better without it.
 func namesGoneFolder(variable string) bool {
 	dir, ok := strings.CutPrefix(variable, "TMPDIR=")
 	if !ok {

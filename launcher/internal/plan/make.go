@@ -59,7 +59,7 @@ func (p *Plan) adopt(f *Plan) {
 	p.Nodes, p.Notes = slices.Clone(f.Nodes), slices.Clone(f.Notes)
 }
 
-// enabledListeners tells which listeners the options leave on, by name.
+// enabledListeners returns the listeners that the options leave on, by name.
 func enabledListeners(t *template.Template, o *Options) (map[string]bool, error) {
 	enabled := make(map[string]bool, len(t.Listeners)+len(t.Shared))
 	data := o.whenData()

@@ -37,7 +37,7 @@ type Options struct {
 	// Renew are formed nodes whose directory is made from Source again, by an upgrade: command, environment and what is copied
 	// are planned anew. Their names, ports, edits and the files written at their making stay.
 	Renew []int `json:"-"`
-	// Places tell where in the project's file an option stands, by its key there; errors about it begin so.
+	// Places say where in the project's file an option stands, by its key there; errors about it begin so.
 	Places map[string]string `json:"-"`
 
 	Host   string `json:"host,omitempty"`   // address of the nodes; "" is DefaultHost

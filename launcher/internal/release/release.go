@@ -57,7 +57,7 @@ type Release struct {
 type Progress struct {
 	Phase string // "fetch", "check" or "unpack"
 	Bytes int64  // done in this phase
-	Total int64  // of "fetch", where the server tells it; else 0
+	Total int64  // of "fetch", where the server sends it; else 0
 }
 
 // Cache is a folder of releases: NAME/VERSION-OS-ARCH/ holds the unpacked server and release.json,

@@ -25,7 +25,7 @@ const (
 	defaultGrace   = 10 * time.Second
 )
 
-// Check fills defaults, parses the texts and tells all that is wrong. Parse has done it; only a Template that Go code
+// Check fills defaults, parses the texts and reports all that is wrong. Parse has done it; only a Template that Go code
 // made itself needs it, before anything is expanded.
 func (t *Template) Check() error {
 	var found problems

@@ -26,7 +26,7 @@ func (t *Template) sampleCluster() *Data {
 		Join: t.Join.Default, N: 3, Param: make(map[string]string), Tools: make(map[string]string),
 	}
 	for name, p := range t.Params {
-		d.Param[name], _ = t.Expand(p.Default, DefaultData{}) // what is wrong with it is told elsewhere
+		d.Param[name], _ = t.Expand(p.Default, DefaultData{}) // what is wrong with it is reported elsewhere
 	}
 	for _, name := range t.Program.Needs {
 		d.Tools[name] = "/usr/bin/" + name

@@ -95,7 +95,7 @@ type Program struct {
 	Accept  string   `toml:"accept"`  // regexp
 }
 
-// Detect tells a node directory of this server from any other. All rules must hold; without rules it never matches.
+// Detect recognizes a node directory of this server. All rules must hold; without rules it never matches.
 type Detect struct {
 	Files []string `toml:"files"` // slash paths (globs) that must exist
 	Match []Match  `toml:"match"`
@@ -134,7 +134,7 @@ type Listener struct {
 	URL       string   `toml:"url"`       // text for people and for env, of {{.Addr}} {{.Host}} {{.Port}}; default HOST:PORT
 	When      string   `toml:"when"`      // text; expands to "true" (default) or "false": this listener exists
 	Optional  bool     `toml:"optional"`  // need not be open when the node is ready (TLS without certificates, …); still leased
-	// File and Key tell where the node's config declares it: when the source has that key, its port is the default of node 1,
+	// File and Key say where the node's config declares it: when the source has that key, its port is the default of node 1,
 	// also in place of what it would be derived from. A Key with * makes a family: each key of the source that matches, and
 	// that no other listener has, is a listener of its own.
 	File   string `toml:"file"`
@@ -150,7 +150,7 @@ type Listener struct {
 	IfDeclared bool     `toml:"if_declared"` // without such a key in the source there is no such listener
 }
 
-// IsFamily tells whether the listener stands for all keys of the source that match its own.
+// IsFamily reports whether the listener stands for all keys of the source that match its own.
 func (l *Listener) IsFamily() bool { return strings.Contains(l.Key, "*") }
 
 // Place is a file or directory that a node has for itself, and that its config names: a store, a log, a pid file, a socket.
@@ -214,7 +214,7 @@ type Start struct {
 type Ready struct {
 	Notify bool   `toml:"notify"` // the server speaks sd_notify: READY=1
 	Calls  []Call `toml:"call"`
-	Log    string `toml:"log"` // regexp of log lines that tell why it fails, quoted in errors
+	Log    string `toml:"log"` // regexp of log lines that say why it fails, quoted in errors
 	// LogFiles are globs of files in the node directory that the server logs to besides its output: quoted, and kept, likewise.
 	LogFiles []string `toml:"log_files"`
 	Timeout  Duration `toml:"timeout"` // default: --timeout
@@ -289,7 +289,7 @@ type Upgrade struct {
 
 // Snapshot is about copies of all node directories.
 type Snapshot struct {
-	Note string `toml:"note"` // text: what a copy lacks, told whenever one is saved; none if it is empty
+	Note string `toml:"note"` // text: what a copy lacks, shown whenever one is saved; none if it is empty
 }
 
 // Faults is how a server breaks the network between its nodes in its own transport, for tests. Without Set it can't.
@@ -298,7 +298,7 @@ type Faults struct {
 	Clear Call `toml:"clear"` // likewise: nothing suffers any more
 }
 
-// OwnFaults tells whether the server breaks its network itself.
+// OwnFaults reports whether the server breaks its network itself.
 func (t *Template) OwnFaults() bool { return !t.Fault.Set.isZero() }
 
 // Call is one question to a server, or one order: exactly one of HTTP, TCP and Exec is set. Its answer is judged by

@@ -157,14 +157,14 @@ func (c *Call) eachText(visit func(key, src string)) {
 	}
 }
 
-// callReads tells whether any text of the call reads {{.NAME}}.
+// callReads reports whether any text of the call reads {{.NAME}}.
 func (t *Template) callReads(c *Call, name string) bool {
 	reads := false
 	c.eachText(func(_, src string) { reads = reads || t.Reads(src, name) })
 	return reads
 }
 
-// ReadsProgram tells whether any text that a cluster is made by reads the Bin of a node.
+// ReadsProgram reports whether any text that a cluster is made by reads the Bin of a node.
 func (t *Template) ReadsProgram() bool {
 	reads := false
 	t.eachText(func(key string, _ scope, src string) {
@@ -175,5 +175,5 @@ func (t *Template) ReadsProgram() bool {
 	return reads
 }
 
-// NeedsPeer tells whether the call can't be made in a cluster of one node: it asks, or speaks of, another member.
+// NeedsPeer reports whether the call can't be made in a cluster of one node: it asks, or speaks of, another member.
 func (t *Template) NeedsPeer(c *Call) bool { return c.On == "peer" || t.callReads(c, "Peer") }

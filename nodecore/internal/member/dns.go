@@ -69,7 +69,7 @@ func lookUp(ctx context.Context, hostport string) ([]netip.AddrPort, error) {
 	return addrs, nil
 }
 
-// founds tells whether this node is the one that founds the cluster of its
+// founds reports whether this node is the one that founds the cluster of its
 // nameless seeds: its address is the lowest of theirs, and nobody there has been
 // found to be in a cluster, in a round of questions that began at began.
 func (bs *bootstrap) founds(began time.Time) bool {

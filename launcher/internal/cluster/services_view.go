@@ -59,3 +59,15 @@ func (c *Cluster) auditAll(nodes []*node.Node) ([]control.Finding, error) {
 	}
 	return found, err
 }
+
+// StopIdleServices stops the services when no node runs that they could help, and with them whatever is left of the cluster: nothing
+// of it runs then.
+func (c *Cluster) StopIdleServices(ctx context.Context) error {
+	for _, n := range c.All() {
+		if n.HasProcess() {
+			return nil
+		}
+	}
+	c.Services.Stop(ctx, false)
+	return c.Host.Processes.KillAll()
+}
