@@ -80,6 +80,7 @@ func (t *checker) check() {
 	t.checkStart()
 	t.checkJoin()
 	t.checkStop()
+	t.checkServices()
 	t.checkCalls()
 	t.checkRefresh()
 	t.checkTexts()
@@ -286,9 +287,6 @@ func (t *checker) checkStop() {
 	checkDuration(t.found, "stop.grace", s.Grace)
 	if s.Grace.Duration == 0 {
 		s.Grace.Duration = defaultGrace
-	}
-	if len(t.Service.Command) == 0 && len(t.Service.Environment) > 0 {
-		t.found.add("service.environment", "without service.command; give the command too")
 	}
 }
 

@@ -35,8 +35,8 @@ type Template struct {
 	// Listeners of every node, in the file's order; Shared ones belong to the cluster (an own epmd), once.
 	Listeners []Listener `toml:"-"`
 	Shared    []Listener `toml:"-"`
-	// Service is a helper process that the cluster has once: started before the nodes, stopped after them.
-	Service Service `toml:"service"`
+	// Services are helper processes that the cluster has once: started before the nodes, stopped after them.
+	Services []Service `toml:"service"`
 
 	// Places are the files and directories of a node that a config names, by name.
 	Places []Place `toml:"-"`
@@ -184,12 +184,6 @@ type Place struct {
 	When  string `toml:"when"` // text of WhenData; "false": there is no such place
 	// Refuse says why a source that leads out of its directory is refused: nodes need what is there, and write to it.
 	Refuse string `toml:"refuse"`
-}
-
-// Service is a process of the cluster that is not a node.
-type Service struct {
-	Command     []string          `toml:"command"` // text; empty: no service
-	Environment map[string]string `toml:"environment"`
 }
 
 // Edit changes values in one config file of the copy, every other byte kept.

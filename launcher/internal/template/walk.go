@@ -101,8 +101,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	t.eachListenerText(visit)
 	t.Release.eachText(visit)
 	args("program.version", inService, t.Program.Version)
-	args("service.command", inService, t.Service.Command)
-	table("service.environment", inService, t.Service.Environment)
+	eachServiceText(t.Services, args, table, visit)
 	table("environment", inNode, t.Environment)
 	t.eachEdit(func(key string, e *Edit) {
 		visit(key+".when", inNode, e.When)
