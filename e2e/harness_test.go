@@ -194,7 +194,7 @@ func takeDown(home string) {
 	}
 }
 
-// watcher is an output that tells when a text was seen.
+// watcher is an output that reports when a text was seen.
 type watcher struct {
 	mu   sync.Mutex
 	buf  bytes.Buffer
@@ -203,7 +203,7 @@ type watcher struct {
 	done bool
 }
 
-// watch returns an output that tells when it has a text.
+// watch returns an output that reports when it has a text.
 func watch(want string) *watcher { return &watcher{want: want, seen: make(chan struct{})} }
 
 // wait fails the test when the text does not come.

@@ -90,7 +90,7 @@ func notStarted(err error) int {
 	return 127
 }
 
-// fromTerminal tells whether a signal is one that the terminal sends to the whole foreground group, which is ours.
+// fromTerminal reports whether a signal is one that the terminal sends to the whole foreground group, which is ours.
 func fromTerminal(sig os.Signal) bool {
 	if sig != syscall.SIGINT && sig != syscall.SIGQUIT || !term.IsTerminal(0) {
 		return false

@@ -18,7 +18,7 @@ import (
 	"onemore/launcher/internal/template"
 )
 
-// versionTimeout bounds how long a program may take to tell its version.
+// versionTimeout bounds how long a program may take to print its version.
 const versionTimeout = 20 * time.Second
 
 // checkBin refuses --bin where the template starts no program that could be named.
@@ -53,8 +53,10 @@ func findPrograms(t *template.Template, po *plan.Options, label string) error {
 	}
 	po.Tools = map[string]string{}
 	for _, need := range t.Program.Needs {
-		po.Tools[need], err = findProgram(t, need)
-		errs = append(errs, err)
+		if po.Tools[need] = besideOf(po.Bin, need); po.Tools[need] == "" {
+			po.Tools[need], err = findProgram(t, need)
+			errs = append(errs, err)
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return &InputError{Err: err, Hint: cmp.Or(t.Program.Install, "install it, or name the program with --bin")}

@@ -79,8 +79,14 @@ func resolve(ctx context.Context, o Options, on target) (*resolved, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o, err = o.unpackSources(ctx); err != nil {
+		return nil, err
+	}
 	t, from, err := resolveTemplate(ctx, o, on)
 	if err != nil {
+		return nil, err
+	}
+	if o, err = o.fetchReleases(ctx, t); err != nil {
 		return nil, err
 	}
 	if err := cmp.Or(o.checkBin(t), o.checkHost()); err != nil {
@@ -304,7 +310,7 @@ func checkSources(ctx context.Context, t *template.Template, po *plan.Options) e
 	return nil
 }
 
-// fixedPorts tells whether planning again would choose the same ports. Existing nodes keep theirs; added ones can move.
+// fixedPorts reports whether planning again would choose the same ports. Existing nodes keep theirs; added ones can move.
 func fixedPorts(o Options, on target, po plan.Options) bool {
 	if on.formed() != nil {
 		return len(po.Nodes) == 0

@@ -67,7 +67,7 @@ func (c *Cluster) view() (*Record, []*node.Node) {
 	return c.rec, nodes
 }
 
-// describe is a status of what the record alone tells: every node absent or stopped.
+// describe is a status made from the record alone: every node absent or stopped.
 func describe(rec *Record) *control.Status {
 	p := rec.Plan
 	st := &control.Status{Cluster: p.Cluster, Template: p.Template, ID: p.ID, Dir: p.Dir, Notes: slices.Clone(p.Notes), State: control.Stopped, Nodes: []control.NodeStatus{},

@@ -56,7 +56,7 @@ func (f *File) findIncludes(n *node, names []string) {
 }
 
 // Follow is Read of a file of a directory, together with the files that it includes as far as these are in there, too:
-// List, Match and Get then tell what all of them say. Unread returns the includes that were not followed.
+// List, Match and Get then read all of them. Unread returns the includes that were not followed.
 func Follow(dir fs.FS, format, name string, env func(name string) (string, bool)) (*File, error) {
 	return follow(dir, format, path.Clean(name), env, 0)
 }

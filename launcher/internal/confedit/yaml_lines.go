@@ -4,12 +4,12 @@ import (
 	"strings"
 )
 
-// marker tells whether the start or end of a document comes next.
+// marker reports whether the start or end of a document comes next.
 func (p *yamlParser) marker() bool {
 	return (p.has("---") || p.has("...")) && p.blankAt(3) && lineStart(p.src, p.pos) == p.pos
 }
 
-// blankAt tells whether the byte so far ahead is white space or the end of the file.
+// blankAt reports whether the byte so far ahead is white space or the end of the file.
 func (p *yamlParser) blankAt(ahead int) bool {
 	c := p.at(ahead)
 	return c == 0 || c == ' ' || c == '\t' || c == '\n' || c == '\r'

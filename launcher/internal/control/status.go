@@ -76,7 +76,7 @@ type Finding struct {
 	Node     int    `json:"node"`
 	Kind     string `json:"kind"`
 	Listener string `json:"listener,omitempty"`
-	Proto    string `json:"protocol"` // tcp, udp; unix: a socket, by its path; file: one that is open for writing
+	Proto    string `json:"protocol"` // tcp, udp; unix: a socket, by its path or, after an @, its abstract name; file: one that is open, or mapped, for writing
 	Address  string `json:"address"`
 	PID      int    `json:"pid,omitempty"`
 	Program  string `json:"program,omitempty"`

@@ -159,7 +159,7 @@ func (w *writer) expand(marked string) string {
 	}}.fill(s)
 }
 
-// moves tells whether a marked text changes from node to node.
+// moves reports whether a marked text changes from node to node.
 func (w *writer) moves(marked string) bool {
 	return w.expand(marked) != strings.ReplaceAll(substitution{}.fill(marked), "{{", `{{"{{"}}`)
 }

@@ -56,31 +56,6 @@ func recordedLeaders(dir string) map[proc.ID]int {
 	return out
 }
 
-// nodeByFile returns the number of the node in whose folder a file is; 0 is the service.
-func nodeByFile(dir, file string) (index int, ok bool) {
-	for _, d := range []string{dir, realPath(dir)} {
-		rest, below := strings.CutPrefix(file, d+"/")
-		if !below {
-			continue
-		}
-		name, _, _ := strings.Cut(rest, "/")
-		if name == ServiceFolder {
-			return 0, true
-		}
-		index, err := strconv.Atoi(name)
-		return index, err == nil && index > 0
-	}
-	return 0, false
-}
-
-// realPath is a path as the kernel has it.
-func realPath(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	return path
-}
-
 // Left is a process that runs on without its keeper.
 type Left struct {
 	Node int // its node's number, 0 for the service, -1 for what is no single node's
@@ -117,7 +92,7 @@ func FindLeft(dir, id string) ([]Left, error) {
 }
 
 // KillStrays ends what an earlier keeper of the cluster in dir, with this id, left running. Strangers that use the folder are left
-// alone, and told of later: TakeSpared. An earlier keeper that ended in order has left nothing, and they are not looked for.
+// alone, and reported later: TakeSpared. An earlier keeper that ended in order has left nothing, and they are not looked for.
 func (t *Processes) KillStrays(dir, id string) error {
 	claim := Claim(dir, id) // before the files that it reads are written anew
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
@@ -136,7 +111,7 @@ func (t *Processes) KillStrays(dir, id string) error {
 	return err
 }
 
-// keeperCrashed tells whether the last keeper of the cluster in dir was killed: one that ends in order removes its file.
+// keeperCrashed reports whether the last keeper of the cluster in dir was killed: one that ends in order removes its file.
 func keeperCrashed(dir string) bool {
 	_, err := os.Lstat(filepath.Join(dir, KeeperFile))
 	return err == nil

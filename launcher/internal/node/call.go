@@ -52,10 +52,14 @@ func (n *Node) Calls(ctx context.Context, phase string, cs []plan.Call, emit fun
 }
 
 // Leave makes the calls by which the node leaves its cluster. What they say counts: a server may well end with the order to leave.
-// Calls to a node that does not run are left out; others are made to another member.
-func (n *Node) Leave(ctx context.Context, emit func(control.Event)) error {
+// Calls to a node that does not run are left out; others are made to another member. stopped tells that the node has been stopped: then
+// come the calls that are for that moment.
+func (n *Node) Leave(ctx context.Context, stopped bool, emit func(control.Event)) error {
 	made := false
 	for _, c := range n.Plan.Leave {
+		if c.Stopped != stopped {
+			continue
+		}
 		if c.Node == n.Plan.Index && !n.Is(control.Starting, control.Running) {
 			continue
 		}

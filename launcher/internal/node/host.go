@@ -143,7 +143,7 @@ func (h *Host) environment(index int, planned []string) []string {
 	return append(env, MarkCluster+"="+p.ID, fmt.Sprintf("%s=%d", MarkNode, index))
 }
 
-// namesGoneFolder tells whether a variable names a folder for temporary files that is not there: programs do better without it.
+// namesGoneFolder reports whether a variable names a folder for temporary files that is not there: programs do better without it.
 func namesGoneFolder(variable string) bool {
 	dir, ok := strings.CutPrefix(variable, "TMPDIR=")
 	if !ok {

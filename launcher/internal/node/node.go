@@ -89,7 +89,7 @@ func (l *life) await(ctx context.Context, cond func() bool) error {
 	}
 }
 
-// Is tells whether the node is in one of the states.
+// Is reports whether the node is in one of the states.
 func (l *life) Is(states ...control.State) bool { return slices.Contains(states, l.State()) }
 
 // State is the node's state.
@@ -106,10 +106,10 @@ func (l *life) Exit() string {
 	return l.exit
 }
 
-// HasProcess tells whether its process is there, in whatever state.
+// HasProcess reports whether its process is there, in whatever state.
 func (l *life) HasProcess() bool { return l.current() != nil }
 
-// HasGroup tells whether its process was started in a group id of its own.
+// HasGroup reports whether its process was started in a group id of its own.
 func (l *life) HasGroup() bool {
 	r := l.current()
 	return r != nil && r.group != 0

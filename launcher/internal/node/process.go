@@ -31,7 +31,7 @@ type run struct {
 	wg      sync.WaitGroup
 }
 
-// setsFaults tells a node at its start that faults will be set on it once it is ready.
+// setsFaults announces to a node at its start that faults will be set on it once it is ready.
 const setsFaults = "ONEMORE_FAULTS"
 
 // startProcess starts the process of a stopped node and records it in the node's folder. The node is Starting afterwards; Launch

@@ -39,7 +39,7 @@ type Processes struct {
 	mu     sync.Mutex      // guards what is below; held for reads and writes of memory only
 	seen   map[proc.ID]int // the node (0: the service) of each living process that was found to be of one
 	cgroup *proc.Cgroup    // of the cluster's processes, nil where none can be made
-	spared []string        // strangers in the folder that were left alone, and are still to be told of
+	spared []string        // strangers in the folder that were left alone, and are still to be reported
 }
 
 // families returns the processes of every node (0: the service) by its number, from one scan of the process table for all who
@@ -189,7 +189,7 @@ func (t *Processes) markedAs(id proc.ID) (index int, ok bool) {
 	return index, err == nil
 }
 
-// owns tells whether a pid runs for this cluster: all that does descends from the keeper.
+// owns reports whether a pid runs for this cluster: all that does descends from the keeper.
 func (t *Processes) owns(pid int) bool {
 	_, err := proc.Identify(pid)
 	return err != nil || proc.Descends(pid, t.self) // who has just ended holds nothing any more

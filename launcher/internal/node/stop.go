@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -13,9 +14,17 @@ import (
 	"onemore/launcher/internal/proc"
 )
 
-// StopAll stops nodes in parallel, with their data to be kept or not, and fails with the first that would not end.
+// StopAll stops nodes, with their data to be kept or not, and fails with the first that would not end. They are stopped in the order that
+// their template says, or, where nothing is kept, all at once.
 func StopAll(ctx context.Context, nodes []*Node, discard bool, emit func(control.Event)) error {
 	var g errgroup.Group
+	if !discard && len(nodes) > 0 && nodes[0].Plan.Stop.Order != "" {
+		nodes = slices.Clone(nodes)
+		if nodes[0].Plan.Stop.Order == "reverse" {
+			slices.Reverse(nodes)
+		}
+		g.SetLimit(1) // the next one begins when the one before it is through
+	}
 	for _, n := range nodes {
 		g.Go(func() error {
 			if !n.HasProcess() {

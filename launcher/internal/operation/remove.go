@@ -55,7 +55,10 @@ func (o *Operation) removeNode(ctx context.Context, n *node.Node) error {
 	}
 	ctx, cancel := o.untimed()
 	defer cancel()
-	if err := node.StopAll(ctx, []*node.Node{n}, true, o.Emit); err != nil {
+	if err := node.StopAll(ctx, []*node.Node{n}, false, o.Emit); err != nil {
+		return err
+	}
+	if err := n.Leave(ctx, true, o.Emit); err != nil {
 		return err
 	}
 	err := c.Amend(func(r *cluster.Record) {
@@ -81,7 +84,7 @@ func (o *Operation) removeNode(ctx context.Context, n *node.Node) error {
 func (o *Operation) leave(ctx context.Context, n *node.Node) error {
 	ctx, cancel := o.detached(ctx)
 	defer cancel()
-	err := n.Leave(ctx, o.Emit)
+	err := n.Leave(ctx, false, o.Emit)
 	if e, ok := errors.AsType[*control.Error](err); ok && e.Hint == "" && n.Is(control.Running) {
 		e.Hint = fmt.Sprintf("`onemore kill %d` first removes it without asking it", n.Plan.Index)
 	}

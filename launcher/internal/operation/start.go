@@ -10,7 +10,8 @@ import (
 	"onemore/launcher/internal/plan"
 )
 
-// start starts nodes that are made and don't run, and waits until the cluster has settled. When it fails, those are stopped again.
+// start starts nodes that are made and don't run, and waits until the cluster has settled. When it fails, also because one of them has
+// something that is not its alone, those are stopped again.
 // Their texts become those of next first; nil leaves them as they are.
 func (o *Operation) start(ctx context.Context, nodes []*node.Node, next *plan.Plan) error {
 	c := o.Cluster
@@ -33,6 +34,9 @@ func (o *Operation) start(ctx context.Context, nodes []*node.Node, next *plan.Pl
 	err = c.LaunchAll(ctx, started, o.Emit)
 	if err == nil {
 		err = c.SettleWith(ctx, started, o.Emit)
+	}
+	if err == nil {
+		err = c.CheckShared(started)
 	}
 	if err != nil {
 		stopAgain(ctx, c, started)

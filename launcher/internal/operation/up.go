@@ -102,23 +102,35 @@ func (t *transaction) bringAll(ctx context.Context) error {
 	return g.Wait()
 }
 
-// addEach brings members into a formed cluster one after another: two at once can cost it its quorum.
+// addEach brings members into a formed cluster one after another, each when the one before is a member: two at once can cost it its
+// quorum, or, while the cluster has not told them of its leader, elect one of their own.
 func (t *transaction) addEach(ctx context.Context) error {
-	for _, n := range t.created {
-		if err := n.Make(ctx, t.o.Emit); err != nil {
+	for i, n := range t.created {
+		if err := t.add(ctx, n); err != nil {
 			return err
 		}
-		if err := n.Calls(ctx, "before the start", n.Plan.Before, t.o.Emit); err != nil {
-			return err
+		if i == len(t.created)-1 {
+			break // up settles with the last
 		}
-		if err := t.o.Cluster.Launch(ctx, n, t.o.Emit); err != nil {
-			return err
-		}
-		if err := n.Calls(ctx, "join", n.Plan.Join, t.o.Emit); err != nil {
+		if err := t.o.Cluster.SettleWith(ctx, t.created[:i+1], silent); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// add brings one member into a formed cluster.
+func (t *transaction) add(ctx context.Context, n *node.Node) error {
+	if err := n.Make(ctx, t.o.Emit); err != nil {
+		return err
+	}
+	if err := n.Calls(ctx, "before the start", n.Plan.Before, t.o.Emit); err != nil {
+		return err
+	}
+	if err := t.o.Cluster.Launch(ctx, n, t.o.Emit); err != nil {
+		return err
+	}
+	return n.Calls(ctx, "join", n.Plan.Join, t.o.Emit)
 }
 
 // form makes the calls that form a new cluster; nodes that were added have joined one by one in bring.

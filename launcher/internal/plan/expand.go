@@ -85,7 +85,7 @@ func (x *expander) fill(slots []placedSlot) error {
 	return nil
 }
 
-// renewPresent makes anew, for the members of now, what present nodes are told and asked, and what an upgrade changes of them.
+// renewPresent makes anew, for the members of now, the starts and calls of present nodes, and what an upgrade changes of them.
 func (x *expander) renewPresent() error {
 	for i := range x.p.Nodes {
 		n := &x.p.Nodes[i]

@@ -134,13 +134,13 @@ func (x configFiles) placeKeys(p *template.Place) []template.ConfigPlace {
 	return keys
 }
 
-// leadsOut tells whether a path is not in the directory that it is relative to.
+// leadsOut reports whether a path is not in the directory that it is relative to.
 func leadsOut(name string) bool {
 	clean := path.Clean(name)
 	return path.IsAbs(clean) || clean == ".." || strings.HasPrefix(clean, "../")
 }
 
-// placeNotes tell what of the source's own places is in the nodes' directories instead.
+// placeNotes say what of the source's own places is in the nodes' directories instead.
 func (x configFiles) placeNotes() ([]string, error) {
 	var notes []string
 	for i := range x.t.Places {

@@ -67,6 +67,9 @@ func (x *expander) startSettings(n *Node, d *template.Data) (err error) {
 		n.Workdir = n.Dir
 	}
 	n.Stop = Stop{Signal: x.t.Stop.Signal, Discard: x.t.Stop.Discard, Grace: x.t.Stop.Grace}
+	if x.t.Stop.Order != "parallel" {
+		n.Stop.Order = x.t.Stop.Order
+	}
 	n.Stop.Command, err = x.t.ExpandArgs(x.t.Stop.Command, d)
 	return err
 }
@@ -146,7 +149,7 @@ func (x *expander) nodeCalls(n *Node, d *template.Data) (err error) {
 	}
 	n.Ready.Notify, n.Ready.Log, n.Ready.Timeout = x.t.Ready.Notify, x.t.Ready.Log, x.t.Ready.Timeout
 	n.Ready.LogFiles = x.t.Ready.LogFiles
-	n.Members = Members{Notify: x.t.Members.Notify, IncludesStopped: x.t.Members.IncludesStopped}
+	n.Members = Members{Notify: x.t.Members.Notify, IncludesStopped: x.t.Members.IncludesStopped, Timeout: x.t.Members.Timeout}
 	if n.Members.Require, err = x.calls(d, x.t.Members.Require); err != nil {
 		return err
 	}

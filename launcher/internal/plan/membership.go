@@ -33,7 +33,7 @@ func (m *membership) addedData(i int, toFormed bool) *template.Data {
 	return &d
 }
 
-// presentData is what the texts of a present node see; added tells that it came to a formed cluster. Its seeds are all members, whether
+// presentData is what the texts of a present node see; added says that it came to a formed cluster. Its seeds are all members, whether
 // they run or not: they may be asked at a later start.
 func (m *membership) presentData(i int, added bool) *template.Data {
 	d := m.base

@@ -37,7 +37,7 @@ type Options struct {
 	// Renew are formed nodes whose directory is made from Source again, by an upgrade: command, environment and what is copied
 	// are planned anew. Their names, ports, edits and the files written at their making stay.
 	Renew []int `json:"-"`
-	// Places tell where in the project's file an option stands, by its key there; errors about it begin so.
+	// Places say where in the project's file an option stands, by its key there; errors about it begin so.
 	Places map[string]string `json:"-"`
 
 	Host   string `json:"host,omitempty"`   // address of the nodes; "" is DefaultHost
@@ -68,7 +68,9 @@ type NodeOptions struct {
 	Env    map[string]string `json:"env,omitempty"`
 	Source string            `json:"source,omitempty"` // absolute
 	Bin    string            `json:"bin,omitempty"`    // absolute
-	Files  []File            `json:"files,omitempty"`  // over those of all nodes
+	// Release is a version to fetch. It is Source or Bin by the time of the plan.
+	Release string `json:"-"`
+	Files   []File `json:"files,omitempty"` // over those of all nodes
 }
 
 // Base says how the base ports are moved: not at all (the zero Base), by Shift, or to the nearest free place.

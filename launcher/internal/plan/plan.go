@@ -27,6 +27,7 @@ type Plan struct {
 	NumberShift int  `json:"number_shift,omitempty"`
 	Block       int  `json:"block,omitempty"`
 	Staged      bool `json:"staged"`
+	Fixed       bool `json:"fixed,omitempty"` // it keeps the nodes that it was made with
 	// Files are the template's own: laid first into the directory of every node that has no source.
 	Files   []File     `json:"files,omitempty"`
 	Shared  []Listener `json:"shared,omitempty"`
@@ -146,10 +147,11 @@ type Ready struct {
 
 // Members is how the keeper asks a node for the members that it sees.
 type Members struct {
-	Notify          bool   `json:"notify,omitempty"`
-	Call            *Call  `json:"call,omitempty"`
-	Require         []Call `json:"require,omitempty"`
-	IncludesStopped bool   `json:"includes_stopped,omitempty"`
+	Notify          bool              `json:"notify,omitempty"`
+	Call            *Call             `json:"call,omitempty"`
+	Require         []Call            `json:"require,omitempty"`
+	IncludesStopped bool              `json:"includes_stopped,omitempty"`
+	Timeout         template.Duration `json:"timeout,omitzero"` // 0: the operation's own
 }
 
 // Stop is how a node is stopped.
@@ -158,4 +160,6 @@ type Stop struct {
 	Signal  string            `json:"signal"`
 	Discard string            `json:"discard"`
 	Grace   template.Duration `json:"grace"`
+	// Order says how several nodes are stopped: "" all at once, "staged" one after another, "reverse" from the last to the first.
+	Order string `json:"order,omitempty"`
 }

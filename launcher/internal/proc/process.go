@@ -23,7 +23,7 @@ type Spec struct {
 	// ExtraFiles become the descriptors 3, 4, ….
 	ExtraFiles []*os.File
 	// Group, if not 0, is the process's group id (as root, see CanGroup): by it the
-	// kernel can tell its packets from those of others.
+	// kernel can distinguish its packets from those of others.
 	Group int
 	// Cgroup, if not nil, is where the process starts and stays; where the kernel can't start it there, it is not in it.
 	Cgroup *Cgroup

@@ -128,7 +128,7 @@ func (p *Project) check(c *check) {
 	if p.Nodes < 0 || p.Nodes == 0 && c.lines["nodes"] > 0 {
 		c.add(toml.Key{"nodes"}, "a cluster of %d nodes can't be", p.Nodes)
 	}
-	for key, value := range map[string]string{"template": p.Template, "source": p.Source, "bin": p.Bin, "host": p.Host} {
+	for key, value := range map[string]string{"template": p.Template, "source": p.Source, "release": p.Release, "bin": p.Bin, "host": p.Host} {
 		if value == "" && c.lines[key] > 0 {
 			c.add(toml.Key{key}, "it is empty; give a value, or leave it out")
 		}

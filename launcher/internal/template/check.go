@@ -25,7 +25,7 @@ const (
 	defaultGrace   = 10 * time.Second
 )
 
-// Check fills defaults, parses the texts and tells all that is wrong. Parse has done it; only a Template that Go code
+// Check fills defaults, parses the texts and reports all that is wrong. Parse has done it; only a Template that Go code
 // made itself needs it, before anything is expanded.
 func (t *Template) Check() error {
 	var found problems
@@ -45,6 +45,7 @@ func (t *checker) check() {
 	if !templateName().MatchString(t.Name) {
 		t.found.add("name", "%q is no name; it begins with a letter and has a-z, 0-9, _ and -", t.Name)
 	}
+	t.checkMembership()
 	if t.MinNodes < 0 {
 		t.found.add("min_nodes", "%d is below 0", t.MinNodes)
 	}
@@ -55,6 +56,7 @@ func (t *checker) check() {
 	}
 	t.checkParams()
 	t.checkProgram()
+	t.checkRelease()
 	t.checkDetect()
 	t.checkCopy()
 	t.checkEnvironment()
@@ -68,6 +70,7 @@ func (t *checker) check() {
 	t.checkCalls()
 	t.checkRefresh()
 	t.checkTexts()
+	t.checkReleaseURLs()
 }
 
 func (t *checker) checkParams() {
@@ -222,6 +225,7 @@ func (t *checker) checkStart() {
 		checkGlob(t.found, fmt.Sprintf("ready.log_files[%d]", i), glob)
 	}
 	checkDuration(t.found, "ready.timeout", t.Ready.Timeout)
+	checkDuration(t.found, "members.timeout", t.Members.Timeout)
 }
 
 func (t *checker) checkJoin() {
@@ -256,6 +260,10 @@ func (t *checker) checkStop() {
 	}
 	checkOneOf(t.found, "stop.signal", s.Signal, signalNames...)
 	checkOneOf(t.found, "stop.discard", s.Discard, signalNames...)
+	if s.Order == "" {
+		s.Order = "parallel"
+	}
+	checkOneOf(t.found, "stop.order", s.Order, "parallel", "staged", "reverse")
 	checkDuration(t.found, "stop.grace", s.Grace)
 	if s.Grace.Duration == 0 {
 		s.Grace.Duration = defaultGrace

@@ -133,6 +133,7 @@ func (t *checker) checkCalls() {
 		}
 		t.checkCall(key, c)
 		checkCallOn(t.found, key, c)
+		checkStopped(t.found, key, c)
 	})
 	if t.Fault.Set.isZero() != t.Fault.Clear.isZero() {
 		t.found.add("fault", "give both set and clear, or neither")
@@ -203,7 +204,7 @@ func (c *Call) ways() int { return countTrue(c.HTTP != "", c.TCP != "", len(c.Ex
 func (c *Call) isZero() bool {
 	empty := true
 	c.eachText(func(_, src string) { empty = empty && src == "" })
-	return empty && !c.Full && c.On == "" && c.Timeout.Duration == 0 && c.Retry.Duration == 0
+	return empty && !c.Full && !c.Stopped && c.On == "" && c.Timeout.Duration == 0 && c.Retry.Duration == 0
 }
 
 func countTrue(conditions ...bool) int {

@@ -255,7 +255,7 @@ func (r *configReader) ports(c *Config) error {
 	return nil
 }
 
-// isOff tells whether one of the keys by which a listener is turned off has such a value.
+// isOff reports whether one of the keys by which a listener is turned off has such a value.
 func isOff(off map[string]string, stars []string, list []confedit.Entry) bool {
 	for key, expr := range off {
 		for _, s := range stars {
@@ -290,7 +290,7 @@ func sameKey(a, b string) bool { return plainKey(a) == plainKey(b) }
 // plainKey is a key without the quotes of segments that have dots.
 func plainKey(key string) string { return strings.ReplaceAll(key, `"`, "") }
 
-// starsOf tells whether a key matches a pattern, in which each * stands for something in one segment, and for what they
+// starsOf reports whether a key matches a pattern, in which each * stands for something in one segment, and for what they
 // stand. A pattern that is nothing but * matches every key.
 func starsOf(pattern, key string) ([]string, bool) {
 	if pattern == "*" {

@@ -35,7 +35,7 @@ func (n *Node) Port(listener string) (int, error) {
 	return p.Port, err
 }
 
-// Has tells whether the node has the listener: not one that is only there when a source declares it, and none does.
+// Has reports whether the node has the listener: not one that is only there when a source declares it, and none does.
 func (n *Node) Has(listener string) bool {
 	_, err := find(n.Ports, listener)
 	return err == nil

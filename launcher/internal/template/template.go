@@ -20,11 +20,14 @@ type Template struct {
 	MinNodes int    `toml:"min_nodes"`
 	// MinReason says why fewer nodes than MinNodes can't work; it ends the error.
 	MinReason string `toml:"min_nodes_reason"`
+	// Membership is "open" (default), or "fixed": a cluster keeps the nodes that it was made with.
+	Membership string `toml:"membership"`
 	// Refuse are further clusters that can't work.
 	Refuse []Refusal `toml:"refuse"`
 
 	Params  map[string]Param `toml:"params"` // settings of the template's own, given as --param NAME=VALUE
 	Program Program          `toml:"program"`
+	Release Release          `toml:"release"`
 	Detect  Detect           `toml:"detect"`
 	Copy    Copy             `toml:"copy"`
 	Node    NodeNames        `toml:"node"`
@@ -95,7 +98,7 @@ type Program struct {
 	Accept  string   `toml:"accept"`  // regexp
 }
 
-// Detect tells a node directory of this server from any other. All rules must hold; without rules it never matches.
+// Detect recognizes a node directory of this server. All rules must hold; without rules it never matches.
 type Detect struct {
 	Files []string `toml:"files"` // slash paths (globs) that must exist
 	Match []Match  `toml:"match"`
@@ -134,7 +137,7 @@ type Listener struct {
 	URL       string   `toml:"url"`       // text for people and for env, of {{.Addr}} {{.Host}} {{.Port}}; default HOST:PORT
 	When      string   `toml:"when"`      // text; expands to "true" (default) or "false": this listener exists
 	Optional  bool     `toml:"optional"`  // need not be open when the node is ready (TLS without certificates, …); still leased
-	// File and Key tell where the node's config declares it: when the source has that key, its port is the default of node 1,
+	// File and Key say where the node's config declares it: when the source has that key, its port is the default of node 1,
 	// also in place of what it would be derived from. A Key with * makes a family: each key of the source that matches, and
 	// that no other listener has, is a listener of its own.
 	File   string `toml:"file"`
@@ -150,7 +153,7 @@ type Listener struct {
 	IfDeclared bool     `toml:"if_declared"` // without such a key in the source there is no such listener
 }
 
-// IsFamily tells whether the listener stands for all keys of the source that match its own.
+// IsFamily reports whether the listener stands for all keys of the source that match its own.
 func (l *Listener) IsFamily() bool { return strings.Contains(l.Key, "*") }
 
 // Place is a file or directory that a node has for itself, and that its config names: a store, a log, a pid file, a socket.
@@ -220,7 +223,7 @@ type Start struct {
 type Ready struct {
 	Notify bool   `toml:"notify"` // the server speaks sd_notify: READY=1
 	Calls  []Call `toml:"call"`
-	Log    string `toml:"log"` // regexp of log lines that tell why it fails, quoted in errors
+	Log    string `toml:"log"` // regexp of log lines that say why it fails, quoted in errors
 	// LogFiles are globs of files in the node directory that the server logs to besides its output: quoted, and kept, likewise.
 	LogFiles []string `toml:"log_files"`
 	Timeout  Duration `toml:"timeout"` // default: --timeout
@@ -254,6 +257,8 @@ type Members struct {
 	// Notify: the server sends X_ONEMORE_MEMBERS=n to NOTIFY_SOCKET with every change; Call is then for later looks.
 	Notify bool `toml:"notify"`
 	Call   Call `toml:"call"`
+	// Timeout is how long it is waited for that all see each other, while nothing moves on; default: one minute.
+	Timeout Duration `toml:"timeout"`
 	// Otherwise is the call where the When of Call is false.
 	Otherwise Call `toml:"otherwise"`
 	// Require are calls that must hold on a node besides (the group has a leader, every slot is served) while more than half
@@ -270,6 +275,8 @@ type Stop struct {
 	Grace   Duration `toml:"grace"`   // default 10s
 	// Discard is the signal where the data is thrown away anyway (down, undo); default KILL.
 	Discard string `toml:"discard"`
+	// Order "parallel" (default) stops all at once; "staged" one after another, "reverse" likewise from the last to the first.
+	Order string `toml:"order"`
 }
 
 // Command is a command line that users' arguments are appended to.
@@ -291,7 +298,7 @@ type Upgrade struct {
 
 // Snapshot is about copies of all node directories.
 type Snapshot struct {
-	Note string `toml:"note"` // text: what a copy lacks, told whenever one is saved; none if it is empty
+	Note string `toml:"note"` // text: what a copy lacks, shown whenever one is saved; none if it is empty
 }
 
 // Faults is how a server breaks the network between its nodes in its own transport, for tests. Without Set it can't.
@@ -300,7 +307,7 @@ type Faults struct {
 	Clear Call `toml:"clear"` // likewise: nothing suffers any more
 }
 
-// OwnFaults tells whether the server breaks its network itself.
+// OwnFaults reports whether the server breaks its network itself.
 func (t *Template) OwnFaults() bool { return !t.Fault.Set.isZero() }
 
 // Call is one question to a server, or one order: exactly one of HTTP, TCP and Exec is set. Its answer is judged by
@@ -310,23 +317,24 @@ type Call struct {
 	Method  string            `toml:"method" json:"method,omitempty"`
 	Body    string            `toml:"body" json:"body,omitempty"`
 	Header  map[string]string `toml:"header" json:"header,omitempty"`
-	User    string            `toml:"user" json:"user,omitempty"`      // basic auth NAME:PASSWORD
-	TLS     string            `toml:"tls" json:"tls,omitempty"`        // of TCP: "direct", or a regexp of what the server says before TLS begins
-	Cert    string            `toml:"cert" json:"cert,omitempty"`      // of a client, for https and tls: PEM file
-	Key     string            `toml:"key" json:"key,omitempty"`        // of Cert
-	TCP     string            `toml:"tcp" json:"tcp,omitempty"`        // HOST:PORT
-	Send    string            `toml:"send" json:"send,omitempty"`      // what is written; the answer is read until the server closes, Expect matches, or Timeout
-	Exec    []string          `toml:"exec" json:"exec,omitempty"`      // in the node's directory and environment; exit 0 unless Expect is given
-	Expect  string            `toml:"expect" json:"expect,omitempty"`  // regexp that must match
-	Refuse  string            `toml:"refuse" json:"refuse,omitempty"`  // regexp that must not match
-	Number  string            `toml:"number" json:"number,omitempty"`  // regexp; its first group is the number
-	Count   string            `toml:"count" json:"count,omitempty"`    // regexp; the number of its matches; with a group, of the different texts that the group matched
-	JSON    string            `toml:"json" json:"json,omitempty"`      // dotted path to a number, or to an array (its length)
-	Timeout Duration          `toml:"timeout" json:"timeout,omitzero"` // of one try; default 5s
-	Retry   Duration          `toml:"retry" json:"retry,omitzero"`     // an order is tried again for so long; default 0: once
-	On      string            `toml:"on" json:"on,omitempty"`          // for Form, Add and Leave: "self" (default: each node, or the node it is about), "peer" (a running member), "first" (node 1 only)
-	Full    bool              `toml:"full" json:"full,omitempty"`      // for Members.Require: asked only while all nodes run
-	When    string            `toml:"when" json:"-"`                   // text; "false" leaves the call out
+	User    string            `toml:"user" json:"user,omitempty"`       // basic auth NAME:PASSWORD
+	TLS     string            `toml:"tls" json:"tls,omitempty"`         // of TCP: "direct", or a regexp of what the server says before TLS begins
+	Cert    string            `toml:"cert" json:"cert,omitempty"`       // of a client, for https and tls: PEM file
+	Key     string            `toml:"key" json:"key,omitempty"`         // of Cert
+	TCP     string            `toml:"tcp" json:"tcp,omitempty"`         // HOST:PORT
+	Send    string            `toml:"send" json:"send,omitempty"`       // what is written; the answer is read until the server closes, Expect matches, or Timeout
+	Exec    []string          `toml:"exec" json:"exec,omitempty"`       // in the node's directory and environment; exit 0 unless Expect is given
+	Expect  string            `toml:"expect" json:"expect,omitempty"`   // regexp that must match
+	Refuse  string            `toml:"refuse" json:"refuse,omitempty"`   // regexp that must not match
+	Number  string            `toml:"number" json:"number,omitempty"`   // regexp; its first group is the number
+	Count   string            `toml:"count" json:"count,omitempty"`     // regexp; the number of its matches; with a group, of the different texts that the group matched
+	JSON    string            `toml:"json" json:"json,omitempty"`       // dotted path to a number, or to an array (its length)
+	Timeout Duration          `toml:"timeout" json:"timeout,omitzero"`  // of one try; default 5s
+	Retry   Duration          `toml:"retry" json:"retry,omitzero"`      // an order is tried again for so long; default 0: once
+	On      string            `toml:"on" json:"on,omitempty"`           // for Form, Add and Leave: "self" (default: each node, or the node it is about), "peer" (a running member), "first" (node 1 only)
+	Stopped bool              `toml:"stopped" json:"stopped,omitempty"` // for Leave: made once the node has stopped
+	Full    bool              `toml:"full" json:"full,omitempty"`       // for Members.Require: asked only while all nodes run
+	When    string            `toml:"when" json:"-"`                    // text; "false" leaves the call out
 }
 
 // Refresh is one step by which a running node takes in who is a member now: a call, a signal to its process, or a restart.

@@ -20,6 +20,7 @@ const (
 	inRefuse               // RefuseData
 	inFault                // *Data with a Fault
 	inDefault              // DefaultData
+	inRelease              // ReleaseData
 )
 
 // eachCall calls visit for every call of the template, with the key under which it stands.
@@ -93,6 +94,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
 	}
 	t.eachListenerText(visit)
+	t.Release.eachText(visit)
 	args("program.version", inService, t.Program.Version)
 	args("service.command", inService, t.Service.Command)
 	table("service.environment", inService, t.Service.Environment)
@@ -158,14 +160,14 @@ func (c *Call) eachText(visit func(key, src string)) {
 	}
 }
 
-// callReads tells whether any text of the call reads {{.NAME}}.
+// callReads reports whether any text of the call reads {{.NAME}}.
 func (t *Template) callReads(c *Call, name string) bool {
 	reads := false
 	c.eachText(func(_, src string) { reads = reads || t.Reads(src, name) })
 	return reads
 }
 
-// ReadsProgram tells whether any text that a cluster is made by reads the Bin of a node.
+// ReadsProgram reports whether any text that a cluster is made by reads the Bin of a node.
 func (t *Template) ReadsProgram() bool {
 	reads := false
 	t.eachText(func(key string, _ scope, src string) {
@@ -176,5 +178,5 @@ func (t *Template) ReadsProgram() bool {
 	return reads
 }
 
-// NeedsPeer tells whether the call can't be made in a cluster of one node: it asks, or speaks of, another member.
+// NeedsPeer reports whether the call can't be made in a cluster of one node: it asks, or speaks of, another member.
 func (t *Template) NeedsPeer(c *Call) bool { return c.On == "peer" || t.callReads(c, "Peer") }

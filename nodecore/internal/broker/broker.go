@@ -76,7 +76,7 @@ type Broker struct {
 	store       *store.Store
 	mesh        *peer.Mesh
 	clock       clock
-	incarnation uint64 // random; tells this process's messages from those of others
+	incarnation uint64 // random; distinguishes this process's messages from those of others
 	seq         atomic.Uint64
 	stats       counters
 	failing     failingPeers
@@ -189,6 +189,9 @@ func (b *Broker) SetPeers(peers []peer.Peer) {
 	b.mesh.SetPeers(peers)
 	b.wills.look()
 }
+
+// FaultsChanged tells that Config.Faults may answer otherwise than before.
+func (b *Broker) FaultsChanged() { b.mesh.FaultsChanged() }
 
 // anything says whether this node has something that a new member should know.
 func (b *Broker) anything() bool {

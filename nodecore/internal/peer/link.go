@@ -77,12 +77,32 @@ func newLink(m *Mesh, p Peer) *link {
 // update takes over what membership newly knows of the peer.
 func (l *link) update(p Peer) {
 	l.mu.Lock()
-	news := l.addr != p.Addr || p.Alive && !l.alive
+	news, doubt := l.addr != p.Addr || p.Alive && !l.alive, l.alive && !p.Alive && l.state == up
 	l.addr, l.alive = p.Addr, p.Alive
 	l.mu.Unlock()
 	if news {
 		signal(l.redial)
 	}
+	if doubt { // a host that is gone closes no connection: one on which nothing is sent would stay up
+		l.send(Frame{Kind: kindSkip, Lossy: true})
+	}
+}
+
+// cut closes the connections of a link that a fault cuts.
+func (l *link) cut() {
+	if !l.blocked() {
+		return
+	}
+	l.mu.Lock()
+	if l.conn != nil {
+		l.conn.Close()
+	}
+	l.mu.Unlock()
+	l.in.mu.Lock()
+	if l.in.conn != nil {
+		l.in.conn.Close()
+	}
+	l.in.mu.Unlock()
 }
 
 // signal wakes a waiter of a channel of capacity 1.

@@ -252,6 +252,15 @@ func (m *Mesh) stopReceiving() error {
 	return err
 }
 
+// FaultsChanged closes the links that are cut by a fault now; those on which nothing is sent would not notice.
+func (m *Mesh) FaultsChanged() {
+	for _, name := range m.Peers() {
+		if l := m.link(name); l != nil {
+			l.cut()
+		}
+	}
+}
+
 // Stats returns the state of every link, sorted by name.
 func (m *Mesh) Stats() []Stat {
 	var all []Stat
