@@ -8,6 +8,8 @@ package template
 import (
 	"strings"
 	"time"
+
+	"onemore/launcher/internal/schema"
 )
 
 // Template is one kind of server, as a template.toml says it. Fields marked "text" are expanded by text/template with
@@ -356,6 +358,11 @@ type Refresh struct {
 
 // Duration is a time.Duration written as "5s" in TOML and JSON.
 type Duration struct{ time.Duration }
+
+// TOMLSchema is a text such as "1.5s".
+func (Duration) TOMLSchema() *schema.Schema {
+	return &schema.Schema{Type: "string", Pattern: schema.DurationPattern}
+}
 
 // UnmarshalText reads "1.5s"; the error is time.ParseDuration's.
 func (d *Duration) UnmarshalText(b []byte) (err error) {
