@@ -306,6 +306,9 @@ type Client struct {
 type Upgrade struct {
 	Before []Call   `toml:"before"` // drain, on the node itself
 	Keep   []string `toml:"keep"`   // globs of the old directory that stay; default: Copy.Exclude (data) and edited files
+	// KeepOnRollback: going back keeps the same too, as it is then. For servers whose nodes may not lose what they have told others,
+	// such as members of a Raft group.
+	KeepOnRollback bool `toml:"keep_on_rollback"`
 }
 
 // Snapshot is about copies of all node directories.
