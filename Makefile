@@ -30,7 +30,7 @@ cross:
 bench: build ; $(GO) run ./bench -onemore $(BIN)
 
 # Long stress tests with bounded counts.
-soak: build ; $(GO) test -tags soak -timeout 60m -count=1 -run "Kill|Run|Ups|Interrupt|Soak" ./...
+soak: build ; $(GO) test -tags soak -timeout 60m -count=1 -run "Kill|Run|Ups|Interrupt|Soak|Mixed" ./...
 
 fuzz:
 	@for p in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \

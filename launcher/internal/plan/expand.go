@@ -111,7 +111,7 @@ func (x *expander) placed(slot placedSlot) (Node, error) {
 	n := Node{
 		Index: slot.index, NameIndex: slot.nameIndex, Added: x.o.Formed != nil, Name: slot.name, Host: slot.host, Number: slot.number,
 		Folder: x.p.folder(slot.index), Bin: x.o.bin(slot.index), Source: x.o.source(slot.index), Exclude: x.t.Copy.Exclude, Share: x.t.Copy.Share,
-		Dirs: x.t.Copy.Dirs, Keep: x.t.Upgrade.Keep,
+		Dirs: x.t.Copy.Dirs, Keep: x.t.Upgrade.Keep, KeepBack: x.t.Upgrade.KeepOnRollback,
 	}
 	if n.Added {
 		n.Salt = x.o.Salt
@@ -137,7 +137,7 @@ func (x *expander) placed(slot placedSlot) (Node, error) {
 // setSource says what of which source a node's directory is made of.
 func (x *expander) setSource(n *Node) {
 	n.Source, n.Exclude, n.Share, n.Dirs = x.o.source(n.Index), x.t.Copy.Exclude, x.t.Copy.Share, x.t.Copy.Dirs
-	n.Keep = x.t.Upgrade.Keep
+	n.Keep, n.KeepBack = x.t.Upgrade.Keep, x.t.Upgrade.KeepOnRollback
 	if n.Keep == nil {
 		n.Keep = x.keptByUpgrade()
 	}

@@ -77,8 +77,9 @@ type Node struct {
 	After     []Call     `json:"after,omitempty"`  // likewise
 	Leave     []Call     `json:"leave,omitempty"`
 	Refresh   []Refresh  `json:"refresh,omitempty"`
-	Drain     []Call     `json:"drain,omitempty"` // before the stop of a rolling upgrade
-	Keep      []string   `json:"keep,omitempty"`  // globs that an upgrade keeps
+	Drain     []Call     `json:"drain,omitempty"`     // before the stop of a rolling upgrade
+	Keep      []string   `json:"keep,omitempty"`      // globs that an upgrade keeps
+	KeepBack  bool       `json:"keep_back,omitempty"` // going back keeps them too
 	Members   Members    `json:"members"`
 	Stop      Stop       `json:"stop"`
 	Ctl       []string   `json:"ctl,omitempty"`
