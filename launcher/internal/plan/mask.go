@@ -3,11 +3,14 @@ package plan
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"onemore/launcher/internal/template"
 )
 
 // masked stands for a password where a plan is shown.
@@ -55,8 +58,11 @@ func (p *Plan) secrets() []string {
 		}
 	}
 	o := &p.Options
-	if o.Config != nil {
-		for _, v := range o.Config.Keys {
+	for _, config := range slices.Concat([]*template.Config{o.Config}, slices.Collect(maps.Values(o.Configs))) {
+		if config == nil {
+			continue
+		}
+		for _, v := range config.Keys {
 			add(v.Key, v.Value)
 		}
 	}
