@@ -23,7 +23,7 @@ func (n *Node) Call(ctx context.Context, c plan.Call) (probe.Answer, error) {
 		TCP: c.TCP, Send: c.Send,
 		Exec: c.Exec, Expect: c.Expect, Refuse: c.Refuse, Number: c.Number, Count: c.Count, JSON: c.JSON, Timeout: c.Timeout.Duration}
 	if len(q.Exec) > 0 {
-		q.Dir, q.Env = at.Dir, n.host.environment(at.Index, at.Env)
+		q.Dir, q.Env = at.Dir, append(n.host.environment(at.Index, at.Env), c.Env...)
 	}
 	return n.host.prober.Do(ctx, q)
 }

@@ -78,6 +78,12 @@ func (x *expander) fill(slots []placedSlot) error {
 			return fmt.Errorf("plan node %d: %w", added[i].Index, err)
 		}
 	}
+	if x.o.Formed == nil && len(added) > 0 {
+		x.texts.shared = nil
+		if err := x.seed(); err != nil {
+			return err
+		}
+	}
 	x.p.Nodes = append(x.p.Nodes, added...)
 	slices.SortFunc(x.p.Nodes, func(a, b Node) int { return a.Index - b.Index })
 	return nil

@@ -51,6 +51,10 @@ type Options struct {
 	// Config is what the source's config files say (template.ReadConfig); nil without a source: the template's own files count.
 	Config *template.Config `json:"config,omitempty"`
 
+	// Seed is a file for the new cluster, absolute: a program that is run, or what a [[seed]] of the template takes.
+	Seed        string `json:"seed,omitempty"`
+	SeedProgram bool   `json:"seed_program,omitempty"`
+
 	Env map[string]string `json:"env,omitempty"`
 	// CleanEnv keeps all but a few variables of who makes the cluster from its processes: Inherit.Clean.
 	CleanEnv bool                `json:"clean_env,omitempty"`

@@ -191,7 +191,7 @@ func checkCallOn(found *problems, key string, c *Call) {
 	switch {
 	case strings.HasPrefix(key, "form["):
 		checkOneOf(found, key+".on", c.On, "self", "peer", "first")
-	case strings.HasPrefix(key, "members"), strings.HasPrefix(key, "start"), strings.HasPrefix(key, "ready"), strings.HasPrefix(key, "upgrade"):
+	case strings.HasPrefix(key, "members"), strings.HasPrefix(key, "start"), strings.HasPrefix(key, "ready"), strings.HasPrefix(key, "upgrade"), strings.HasPrefix(key, "seed["):
 		checkOneOf(found, key+".on", c.On, "self")
 	default:
 		checkOneOf(found, key+".on", c.On, "self", "peer")

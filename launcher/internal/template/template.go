@@ -46,10 +46,12 @@ type Template struct {
 	// with *. No process of a cluster gets them from the shell of who makes it.
 	OwnEnvironment []string `toml:"-"`
 
-	Start   Start   `toml:"start"`
-	Ready   Ready   `toml:"ready"`
-	Join    Join    `toml:"join"`
-	Form    []Call  `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
+	Start Start  `toml:"start"`
+	Ready Ready  `toml:"ready"`
+	Join  Join   `toml:"join"`
+	Form  []Call `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
+	// Seed is made once, about the first node, when a new cluster has settled: users, topics, a schema.
+	Seed    []Call  `toml:"seed"`
 	Add     Add     `toml:"add"`
 	Members Members `toml:"members"`
 	Stop    Stop    `toml:"stop"`

@@ -19,6 +19,7 @@ const (
 	inURL                  // URLData
 	inRefuse               // RefuseData
 	inFault                // *Data with a Fault
+	inSeed                 // *Data with a Seed
 	inDefault              // DefaultData
 )
 
@@ -35,6 +36,7 @@ func (t *Template) eachCall(visit func(key string, c *Call)) {
 		list("join."+method+".call", t.Join.Methods[method].Calls)
 	}
 	list("form", t.Form)
+	list("seed", t.Seed)
 	list("add.before", t.Add.Before)
 	list("add.after", t.Add.After)
 	visit("members.call", &t.Members.Call)
@@ -118,8 +120,11 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	table("client.environment", inNode, t.Client.Environment)
 	t.eachCall(func(key string, c *Call) {
 		where := inNode
-		if strings.HasPrefix(key, "fault.") {
+		switch {
+		case strings.HasPrefix(key, "fault."):
 			where = inFault
+		case strings.HasPrefix(key, "seed["):
+			where = inSeed
 		}
 		c.eachText(func(sub, src string) { visit(key+"."+sub, where, src) })
 	})
