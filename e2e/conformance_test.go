@@ -19,6 +19,7 @@ type server struct {
 	second   int      // nodes of the cluster that runs beside
 	first    int      // nodes that the smallest cluster has; 0: one
 	port     string   // the listener that clients use
+	separate bool     // its nodes don't know each other, so none says how many it sees
 	fixed    bool     // its clusters keep the nodes that they were made with
 
 	// carry writes a value at one node with the server's own client and returns what another node then has.
@@ -159,6 +160,9 @@ func (c *contact) change(command string, nodes ...string) {
 
 func (c *contact) full(n int) clusterStatus {
 	c.t.Helper()
+	if c.separate {
+		return c.running(c.cluster, n, -1)
+	}
 	return c.host.full(c.cluster, n)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -73,7 +74,7 @@ func post(url, body string) (string, error) {
 // memcached: its nodes share nothing, so what is written at one is there, and at no other.
 func memcached() server {
 	return server{
-		name: "memcached", programs: []string{"memcached"}, args: []string{"-t", "memcached"}, second: 2, fixed: true,
+		name: "memcached", programs: []string{"memcached"}, args: []string{"-t", "memcached"}, second: 2, separate: true, fixed: true,
 		carry: func(c *contact, from, to nodeStatus, value string) (string, error) {
 			if _, err := exchange(from.Listeners["client"], fmt.Sprintf("set conformance 0 0 %d\r\n%s\r\nquit\r\n", len(value), value)); err != nil {
 				return "", err
@@ -218,7 +219,7 @@ func haproxy() server {
 		return c.get(nodeStatus{Listeners: map[string]string{"front": addr}}, "front", path)
 	}
 	return server{
-		name: "haproxy", programs: []string{"haproxy"}, args: []string{"-t", "haproxy"}, second: 2,
+		name: "haproxy", programs: []string{"haproxy"}, args: []string{"-t", "haproxy"}, second: 2, separate: true,
 		carry: func(c *contact, from, _ nodeStatus, value string) (string, error) {
 			dir, err := c.variable(fmt.Sprintf("ONEMORE_%d_DIR", from.Index))
 			if err == nil {
@@ -230,15 +231,23 @@ func haproxy() server {
 			return eventually(value, func() (string, error) { return front(c, "/"+url.PathEscape(value)) })
 		},
 		listing: func(c *contact, _ nodeStatus) (string, error) {
-			names := ""
-			for range 12 { // each server has its turn
-				name, err := front(c, "/")
-				if err != nil {
-					return "", err
-				}
-				names += name
+			st, _ := c.status(c.cluster)
+			var want []string
+			for _, n := range st.Nodes {
+				want = append(want, n.Name+"\n")
 			}
-			return names, nil
+			slices.Sort(want)
+			return eventually(strings.Join(want, ""), func() (string, error) { // it is on its way to its new configuration
+				seen := map[string]bool{}
+				for range 4 * len(want) { // each server has its turn
+					name, err := front(c, "/")
+					if err != nil {
+						return "", err
+					}
+					seen[name] = true
+				}
+				return strings.Join(slices.Sorted(maps.Keys(seen)), ""), nil
+			})
 		},
 		member: func(n nodeStatus) string { return n.Name + "\n" },
 	}
