@@ -30,7 +30,7 @@ cross:
 bench: build ; $(GO) run ./bench -onemore $(BIN)
 
 # Long stress tests with bounded counts.
-soak: build ; $(GO) test -tags soak -timeout 60m -count=1 -run "Kill|Run|Ups|Interrupt|Soak" ./...
+soak: build ; $(GO) test -tags soak -timeout 60m -count=1 -run "Kill|Run|Ups|Interrupt|Soak|Mixed" ./...
 
 fuzz:
 	@for p in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
@@ -38,7 +38,7 @@ fuzz:
 	    echo "fuzz $$p $$t for $(FUZZFOR)"; $(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZFOR) $$p || exit 1; done; done
 
 # The real servers that the tests launch, from Debian, and what e2e/servers/go.mod pins. None of them is started as a service.
-SERVERS := etcd-server etcd-client nats-server redis-server rabbitmq-server postgresql mosquitto mosquitto-clients nginx-light nftables iproute2 curl serf \
+SERVERS := etcd-server etcd-client nats-server redis-server rabbitmq-server postgresql mosquitto mosquitto-clients nginx-light nftables iproute2 curl serf xz-utils \
   memcached prometheus-alertmanager haproxy zookeeper
 servers:
 	@test "$$(id -u)" = 0 || { echo "make servers: run it as root (it installs Debian packages)"; exit 1; }

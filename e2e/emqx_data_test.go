@@ -57,6 +57,29 @@ func (c *contact) keepsRetained(step string) {
 	}
 }
 
+// testEMQXRejoin: a member that stays, and leaves the cluster and comes back while another one is removed, is told, though the numbers are
+// as they should be.
+func testEMQXRejoin(t *testing.T, e emqx) {
+	t.Parallel()
+	h := newHost(t)
+	ctl := map[string]string{"emqx4": `{{.Dir}}/bin/emqx_ctl", "cluster"`, "emqx5": `{{.Dir}}/bin/emqx", "ctl", "cluster"`}[e.template]
+	tpl := changed(t, e.template, `exec = ["`+ctl+`, "leave"]`, `exec = ["sh", "-c", """
+set -e
+"$@" leave
+[ {{.Index}} = 3 ] || exit 0
+cd {{(index .Nodes 1).Dir}}
+.${1#{{.Dir}}} {{if eq "`+e.template+`" "emqx5"}}ctl {{end}}cluster leave
+.${1#{{.Dir}}} {{if eq "`+e.template+`" "emqx5"}}ctl {{end}}cluster join {{(index .Nodes 0).Name}}
+""", "sh", "`+ctl+`]`)
+	h.ok("up", "3", "-s", e.source, "-t", tpl, "--base", "auto", "-q")
+	st := h.agree("default", 3)
+	_, told, code := h.run("remove", "3", "-q", "--timeout", patience.String())
+	if want := "it was away from the cluster"; code != 1 || !strings.Contains(told, want) || !strings.Contains(told, st.Nodes[1].Name) {
+		t.Errorf("remove: exit %d, want 1 and %q of %s:\n%s", code, want, st.Nodes[1].Name, told)
+	}
+	h.downClean("default", h.agree("default", 2))
+}
+
 // testEMQXCut: a node that is cut off counts as running until net_ticktime is over. When the network is back it is a member again,
 // with what the others have got meanwhile.
 func testEMQXCut(t *testing.T, e emqx) {

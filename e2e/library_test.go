@@ -22,8 +22,8 @@ func library() []server {
 	return []server{zooKeeper(), alertmanager(), serf(), nsq(), haproxy(), memcached()}
 }
 
-// eventually asks until the answer is the wanted one, or the time for an answer is over, and returns the last answer.
-func eventually(want string, ask func() (string, error)) (got string, err error) {
+// becomes asks until the answer is the wanted one, or the time for an answer is over, and returns the last answer.
+func becomes(want string, ask func() (string, error)) (got string, err error) {
 	for end := time.Now().Add(answerTime); ; {
 		if got, err = ask(); err == nil && got == want || time.Now().After(end) {
 			return got, err
@@ -99,7 +99,7 @@ func serf() server {
 			if _, err := ctl(c, from, "tags", "-set", "conformance="+value); err != nil {
 				return "", err
 			}
-			return eventually(value, func() (string, error) {
+			return becomes(value, func() (string, error) {
 				text, err := ctl(c, to, "members", "-status=alive", "-tag", "conformance="+value)
 				if err == nil && strings.Contains(text, from.Name+" ") {
 					return value, nil
@@ -125,7 +125,7 @@ func nsq() server {
 				return "", err
 			}
 			_, port, _ := net.SplitHostPort(from.Listeners["tcp"])
-			_, err = eventually(port, func() (string, error) {
+			_, err = becomes(port, func() (string, error) {
 				resp, err := (&http.Client{Timeout: answerTime}).Get("http://" + lookup + "/lookup?topic=" + value)
 				if err != nil {
 					return "", err
@@ -201,7 +201,7 @@ func alertmanager() server {
 			if _, err := post("http://"+from.Listeners["web"]+"/api/v2/silences", body); err != nil {
 				return "", err
 			}
-			return eventually(value, func() (string, error) { return read(c, to) })
+			return becomes(value, func() (string, error) { return read(c, to) })
 		},
 		keep:    read,
 		listing: func(c *contact, at nodeStatus) (string, error) { return c.get(at, "web", "/api/v2/status") },
@@ -228,7 +228,7 @@ func haproxy() server {
 			if err != nil {
 				return "", err
 			}
-			return eventually(value, func() (string, error) { return front(c, "/"+url.PathEscape(value)) })
+			return becomes(value, func() (string, error) { return front(c, "/"+url.PathEscape(value)) })
 		},
 		listing: func(c *contact, _ nodeStatus) (string, error) {
 			st, _ := c.status(c.cluster)
@@ -237,7 +237,7 @@ func haproxy() server {
 				want = append(want, n.Name+"\n")
 			}
 			slices.Sort(want)
-			return eventually(strings.Join(want, ""), func() (string, error) { // it is on its way to its new configuration
+			return becomes(strings.Join(want, ""), func() (string, error) { // it is on its way to its new configuration
 				seen := map[string]bool{}
 				for range 4 * len(want) { // each server has its turn
 					name, err := front(c, "/")
@@ -271,7 +271,7 @@ func zooKeeper() server {
 					return "", err
 				}
 			}
-			return eventually(value, func() (string, error) { return read(c, to) })
+			return becomes(value, func() (string, error) { return read(c, to) })
 		},
 		keep:    read,
 		listing: func(c *contact, at nodeStatus) (string, error) { return exchange(at.Listeners["client"], "conf") },

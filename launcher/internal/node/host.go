@@ -118,9 +118,12 @@ func (h *Host) all() []*Node {
 }
 
 // environment is that of a process of the cluster: what the plan inherits of the keeper's own, the plan's, and the marks.
-func (h *Host) environment(index int, planned []string) []string {
+func (h *Host) environment(index int, as *proc.User, planned []string) []string {
 	p := h.currentPlan()
 	env := slices.DeleteFunc(p.Inherited(os.Environ()), namesGoneFolder)
+	if as != nil {
+		env = append(env, as.Environ()...)
+	}
 	env = append(env, planned...)
 	return append(env, MarkCluster+"="+p.ID, fmt.Sprintf("%s=%d", MarkNode, index))
 }

@@ -38,6 +38,7 @@ type life struct {
 	last    *run     // the process last started, nil if there was none
 	start   logStart // of the last start
 	steps   []step   // since then, the start first
+	prepare bool     // its calls before its first start are being made
 	member  bool     // it has served as a member since: what it printed then explains no later failure
 	exit    string   // how the last process ended by itself
 	clean   bool     // it ended with exit code 0

@@ -31,7 +31,7 @@ func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
 	if err := o.Cluster.Services.Start(ctx, o.Cluster.Record().Plan, o.Emit); err != nil {
 		return err
 	}
-	if err := t.bring(ctx); err != nil { // copy, edit, start, ready
+	if err := t.bring(ctx); err != nil { // copy, edit, prepare, start, ready
 		return err
 	}
 	if err := t.form(ctx); err != nil {
@@ -104,6 +104,9 @@ func (t *transaction) bringAll(ctx context.Context) error {
 			if err == nil && t.req.Plan.Staged && i > 0 {
 				err = t.created[i-1].AwaitStaged(ctx)
 			}
+			if err == nil {
+				err = node.Prepare(ctx, n, t.o.Emit)
+			}
 			if err != nil {
 				return err
 			}
@@ -136,6 +139,9 @@ func (t *transaction) add(ctx context.Context, n *node.Node) error {
 		return err
 	}
 	if err := n.Calls(ctx, "before the start", n.Plan.Before, t.o.Emit); err != nil {
+		return err
+	}
+	if err := node.Prepare(ctx, n, t.o.Emit); err != nil {
 		return err
 	}
 	if err := t.o.Cluster.Launch(ctx, n, t.o.Emit); err != nil {

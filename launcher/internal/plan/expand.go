@@ -64,7 +64,11 @@ func (x *expander) fill(slots []placedSlot) error {
 		if err != nil {
 			return err
 		}
-		x.p.Notes = append(append(x.p.Notes, notes...), x.o.Config.Unread...)
+		own, err := x.o.notes(x.t, len(slots))
+		if err != nil {
+			return err
+		}
+		x.p.Notes = slices.Concat(x.p.Notes, notes, own, x.o.Config.Unread)
 	}
 	if err := x.services(); err != nil {
 		return err
@@ -78,11 +82,8 @@ func (x *expander) fill(slots []placedSlot) error {
 			return fmt.Errorf("plan node %d: %w", added[i].Index, err)
 		}
 	}
-	if x.o.Formed == nil && len(added) > 0 {
-		x.texts.shared = nil
-		if err := x.seed(); err != nil {
-			return err
-		}
+	if err := x.seed(); err != nil {
+		return err
 	}
 	x.p.Nodes = append(x.p.Nodes, added...)
 	slices.SortFunc(x.p.Nodes, func(a, b Node) int { return a.Index - b.Index })
@@ -113,7 +114,7 @@ func (x *expander) placed(slot placedSlot) (Node, error) {
 	n := Node{
 		Index: slot.index, NameIndex: slot.nameIndex, Added: x.o.Formed != nil, Name: slot.name, Host: slot.host, Number: slot.number,
 		Folder: x.p.folder(slot.index), Bin: x.o.bin(slot.index), Source: x.o.source(slot.index), Exclude: x.t.Copy.Exclude, Share: x.t.Copy.Share,
-		Dirs: x.t.Copy.Dirs, Keep: x.t.Upgrade.Keep,
+		Dirs: x.t.Copy.Dirs, Keep: x.t.Upgrade.Keep, KeepBack: x.t.Upgrade.KeepOnRollback,
 	}
 	if n.Added {
 		n.Salt = x.o.Salt
@@ -139,7 +140,7 @@ func (x *expander) placed(slot placedSlot) (Node, error) {
 // setSource says what of which source a node's directory is made of.
 func (x *expander) setSource(n *Node) {
 	n.Source, n.Exclude, n.Share, n.Dirs = x.o.source(n.Index), x.t.Copy.Exclude, x.t.Copy.Share, x.t.Copy.Dirs
-	n.Keep = x.t.Upgrade.Keep
+	n.Keep, n.KeepBack = x.t.Upgrade.Keep, x.t.Upgrade.KeepOnRollback
 	if n.Keep == nil {
 		n.Keep = x.keptByUpgrade()
 	}

@@ -67,8 +67,10 @@ type Node struct {
 	Env       []string   `json:"env,omitempty"`       // K=V, sorted
 	Given     []string   `json:"given,omitempty"`     // names of those variables that people gave
 	StartEnv  []string   `json:"start_env,omitempty"` // likewise, for the command below alone; Env wins
+	User      string     `json:"user,omitempty"`      // who the node's processes run as, where the keeper is root; "": as the keeper
 	Command   []string   `json:"command"`
 	Workdir   string     `json:"workdir"`
+	Prepare   []Call     `json:"prepare,omitempty"` // run before the node's first start
 	Staged    *Call      `json:"staged,omitempty"`
 	Ready     Ready      `json:"ready"`
 	Join      []Call     `json:"join,omitempty"`   // run when all are ready, in order of Index; node 1 of a new cluster has none
@@ -77,8 +79,9 @@ type Node struct {
 	After     []Call     `json:"after,omitempty"`  // likewise
 	Leave     []Call     `json:"leave,omitempty"`
 	Refresh   []Refresh  `json:"refresh,omitempty"`
-	Drain     []Call     `json:"drain,omitempty"` // before the stop of a rolling upgrade
-	Keep      []string   `json:"keep,omitempty"`  // globs that an upgrade keeps
+	Drain     []Call     `json:"drain,omitempty"`     // before the stop of a rolling upgrade
+	Keep      []string   `json:"keep,omitempty"`      // globs that an upgrade keeps
+	KeepBack  bool       `json:"keep_back,omitempty"` // going back keeps them too
 	Members   Members    `json:"members"`
 	Stop      Stop       `json:"stop"`
 	Ctl       []string   `json:"ctl,omitempty"`

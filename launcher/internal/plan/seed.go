@@ -9,6 +9,9 @@ import (
 // seed makes the calls that a new cluster is seeded by: those of the template, then the program that was given, for which the caller sets its
 // environment and its time.
 func (x *expander) seed() error {
+	if x.o.Formed != nil || len(x.added) == 0 {
+		return nil
+	}
 	d := *x.addedData(0, false)
 	d.Seed = x.o.Seed
 	taken := false

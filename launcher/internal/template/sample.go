@@ -65,6 +65,8 @@ func sampleFor(where scope, d *Data) any {
 		with := *d
 		with.Seed = "/sample/seed"
 		return &with
+	case inRelease:
+		return sampleRelease
 	case inFault:
 		with := *d
 		with.Fault = &Fault{Peers: d.Others, Block: true, Delay: "50ms", Drop: "10"}

@@ -8,6 +8,8 @@ package template
 import (
 	"strings"
 	"time"
+
+	"onemore/launcher/internal/schema"
 )
 
 // Template is one kind of server, as a template.toml says it. Fields marked "text" are expanded by text/template with
@@ -22,9 +24,12 @@ type Template struct {
 	Membership string `toml:"membership"`
 	// Refuse are further clusters that can't work.
 	Refuse []Refusal `toml:"refuse"`
+	// Notes are what people are told when a cluster is made.
+	Notes []Note `toml:"note"`
 
 	Params  map[string]Param `toml:"params"` // settings of the template's own, given as --param NAME=VALUE
 	Program Program          `toml:"program"`
+	Release Release          `toml:"release"`
 	Detect  Detect           `toml:"detect"`
 	Copy    Copy             `toml:"copy"`
 	Node    NodeNames        `toml:"node"`
@@ -38,6 +43,9 @@ type Template struct {
 	// Places are the files and directories of a node that a config names, by name.
 	Places []Place `toml:"-"`
 
+	// Includes are, by config file, globs of those that the server reads after it, as if it had them at its end.
+	Includes map[string][]string `toml:"includes"`
+
 	Edits       []Edit            `toml:"edit"`
 	Files       []File            `toml:"file"`
 	Environment map[string]string `toml:"-"` // values: text
@@ -46,10 +54,12 @@ type Template struct {
 	// with *. No process of a cluster gets them from the shell of who makes it.
 	OwnEnvironment []string `toml:"-"`
 
-	Start Start  `toml:"start"`
-	Ready Ready  `toml:"ready"`
-	Join  Join   `toml:"join"`
-	Form  []Call `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
+	// Prepare are calls on a node before its first start, once its files are written: initdb, format, a base backup.
+	Prepare []Call `toml:"prepare"`
+	Start   Start  `toml:"start"`
+	Ready   Ready  `toml:"ready"`
+	Join    Join   `toml:"join"`
+	Form    []Call `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
 	// Seed is made once, about the first node, when a new cluster has settled: users, topics, a schema.
 	Seed    []Call  `toml:"seed"`
 	Add     Add     `toml:"add"`
@@ -75,6 +85,12 @@ type Template struct {
 type Refusal struct {
 	When   string `toml:"when"`   // text of {{.N}} {{.Cluster}} {{.Join}} {{.Param.NAME}}; "true" refuses
 	Reason string `toml:"reason"` // text, likewise
+}
+
+// Note is something that people should know of a cluster, such as what of the source is not in its nodes.
+type Note struct {
+	When string `toml:"when"` // text, as with Refusal
+	Text string `toml:"text"` // text, likewise
 }
 
 // Param is a setting that only this template has, read in texts as {{.Param.NAME}}.
@@ -107,7 +123,7 @@ type Detect struct {
 
 // Match is a rule on a file's text.
 type Match struct {
-	File   string `toml:"file"`
+	File   string `toml:"file"` // or a glob: one of the files
 	Regexp string `toml:"regexp"`
 }
 
@@ -170,6 +186,8 @@ type Place struct {
 	// says nothing too, "always".
 	Write string `toml:"write"`
 	When  string `toml:"when"` // text of WhenData; "false": there is no such place
+	// Refuse says why a source that leads out of its directory is refused: nodes need what is there, and write to it.
+	Refuse string `toml:"refuse"`
 }
 
 // Edit changes values in one config file of the copy, every other byte kept.
@@ -198,12 +216,15 @@ type File struct {
 	// values, and gets those of Text that it does not have.
 	Existing string `toml:"existing"`
 	Format   string `toml:"format"` // for "merge"; default by the file's name
+	When     string `toml:"when"`   // text; "false": the node is made without this file
 }
 
 // Start is the foreground command of a node.
 type Start struct {
 	Command []string `toml:"command"` // text
 	Dir     string   `toml:"dir"`     // text; default the node directory
+	// User is who a node's processes run as where onemore runs as root: for servers that refuse to run as root.
+	User string `toml:"user"`
 	// Environment is for the node's own process only: commands run in the node's environment don't get it. What is in
 	// the node's environment wins.
 	Environment map[string]string `toml:"environment"` // values: text
@@ -287,6 +308,9 @@ type Client struct {
 type Upgrade struct {
 	Before []Call   `toml:"before"` // drain, on the node itself
 	Keep   []string `toml:"keep"`   // globs of the old directory that stay; default: Copy.Exclude (data) and edited files
+	// KeepOnRollback: going back keeps the same too, as it is then. For servers whose nodes may not lose what they have told others,
+	// such as members of a Raft group.
+	KeepOnRollback bool `toml:"keep_on_rollback"`
 }
 
 // Snapshot is about copies of all node directories.
@@ -324,7 +348,7 @@ type Call struct {
 	JSON    string            `toml:"json" json:"json,omitempty"`       // dotted path to a number, or to an array (its length)
 	Timeout Duration          `toml:"timeout" json:"timeout,omitzero"`  // of one try; default 5s
 	Retry   Duration          `toml:"retry" json:"retry,omitzero"`      // an order is tried again for so long; default 0: once
-	On      string            `toml:"on" json:"on,omitempty"`           // for Form, Add and Leave: "self" (default: each node, or the node it is about), "peer" (a running member), "first" (node 1 only)
+	On      string            `toml:"on" json:"on,omitempty"`           // "self" (default: each node, or the node it is about), for Form, Add and Leave "peer" (a running member), for Form and Prepare "first" (the first node of a new cluster only)
 	Stopped bool              `toml:"stopped" json:"stopped,omitempty"` // for Leave: made once the node has stopped
 	Full    bool              `toml:"full" json:"full,omitempty"`       // for Members.Require: asked only while all nodes run
 	When    string            `toml:"when" json:"-"`                    // text; "false" leaves the call out
@@ -339,6 +363,11 @@ type Refresh struct {
 
 // Duration is a time.Duration written as "5s" in TOML and JSON.
 type Duration struct{ time.Duration }
+
+// TOMLSchema is a text such as "1.5s".
+func (Duration) TOMLSchema() *schema.Schema {
+	return &schema.Schema{Type: "string", Pattern: schema.DurationPattern}
+}
 
 // UnmarshalText reads "1.5s"; the error is time.ParseDuration's.
 func (d *Duration) UnmarshalText(b []byte) (err error) {

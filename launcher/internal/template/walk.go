@@ -21,6 +21,7 @@ const (
 	inFault                // *Data with a Fault
 	inSeed                 // *Data with a Seed
 	inDefault              // DefaultData
+	inRelease              // ReleaseData
 )
 
 // eachCall calls visit for every call of the template, with the key under which it stands.
@@ -30,6 +31,7 @@ func (t *Template) eachCall(visit func(key string, c *Call)) {
 			visit(fmt.Sprintf("%s[%d]", key, i), &calls[i])
 		}
 	}
+	list("prepare", t.Prepare)
 	visit("start.staged", &t.Start.Staged)
 	list("ready.call", t.Ready.Calls)
 	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
@@ -94,7 +96,12 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
 		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
 	}
+	for i, n := range t.Notes {
+		visit(fmt.Sprintf("note[%d].when", i), inRefuse, n.When)
+		visit(fmt.Sprintf("note[%d].text", i), inRefuse, n.Text)
+	}
 	t.eachListenerText(visit)
+	t.Release.eachText(visit)
 	args("program.version", inService, t.Program.Version)
 	eachServiceText(t.Services, args, table, visit)
 	table("environment", inNode, t.Environment)
@@ -106,6 +113,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	})
 	for i, f := range t.Files {
 		visit(fmt.Sprintf("file[%d].text", i), inNode, f.Text)
+		visit(fmt.Sprintf("file[%d].when", i), inNode, f.When)
 	}
 	args("start.command", inNode, t.Start.Command)
 	visit("start.dir", inNode, t.Start.Dir)
