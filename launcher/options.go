@@ -43,6 +43,7 @@ type Options struct {
 	User     string // who the nodes' processes run as, where this one is root; "": the template's start.user
 	Params   map[string]string
 	Join     string
+	Seed     string // file for the new cluster: a program, or what the template's [[seed]] takes
 	Bin      string
 	Nodes    map[int]NodeOptions
 	Files    []FilePlan // written over the copy of every node, before its edits
@@ -78,7 +79,7 @@ func (o Options) values() map[string]string {
 		}
 	}
 	for key, value := range map[string]string{"template": o.Template, "source": o.Source, "release": o.Release, "bin": o.Bin, "host": o.Host, "spread": o.Spread,
-		"user": o.User, "base": o.Base, "join": o.Join} {
+		"user": o.User, "base": o.Base, "join": o.Join, "seed": o.Seed} {
 		put(key, value)
 	}
 	if o.Offset != 0 {
@@ -109,7 +110,7 @@ func recordedValues(p *Plan) map[string][]string {
 	if o.Spread {
 		spread = "address"
 	}
-	out := map[string][]string{"source": {o.Source}, "bin": {o.Bin}, "host": {o.Host}, "spread": {spread}, "join": {o.Join},
+	out := map[string][]string{"source": {o.Source}, "bin": {o.Bin}, "host": {o.Host}, "spread": {spread}, "join": {o.Join}, "seed": {o.Seed},
 		"clean_env": {strconv.FormatBool(o.CleanEnv)}, "user": {clusterUser(p)},
 		"offset": {strconv.Itoa(p.Offset), strconv.Itoa(o.Offset)}, "base": {strconv.Itoa(p.Shift), o.Base.String()}}
 	listeners := func(prefix string, list []plan.Listener) {
@@ -201,7 +202,7 @@ func normalized(key, value string) (string, error) {
 		kind = what
 	}
 	switch kind {
-	case "source", "bin":
+	case "source", "bin", "seed":
 		return absolute(value)
 	case "base":
 		if n, err := strconv.Atoi(value); err == nil {
@@ -269,7 +270,7 @@ func (o Options) absolutePaths() (Options, error) {
 	if template.IsPath(o.Template) {
 		o.Template = abs(o.Template)
 	}
-	o.Source, o.Bin = abs(o.Source), abs(o.Bin)
+	o.Source, o.Bin, o.Seed = abs(o.Source), abs(o.Bin), abs(o.Seed)
 	nodes := make(map[int]NodeOptions, len(o.Nodes))
 	for i, n := range o.Nodes {
 		n.Source, n.Bin = abs(n.Source), abs(n.Bin)
@@ -299,7 +300,7 @@ func (o Options) Over(under Options) Options {
 	}
 	o, under = o.overRelease(under)
 	for _, s := range []struct{ to, from *string }{{&o.Cluster, &under.Cluster}, {&o.Template, &under.Template}, {&o.Source, &under.Source}, {&o.Release, &under.Release},
-		{&o.Host, &under.Host}, {&o.Spread, &under.Spread}, {&o.Base, &under.Base}, {&o.Join, &under.Join}, {&o.Bin, &under.Bin}, {&o.User, &under.User}} {
+		{&o.Host, &under.Host}, {&o.Spread, &under.Spread}, {&o.Base, &under.Base}, {&o.Join, &under.Join}, {&o.Bin, &under.Bin}, {&o.User, &under.User}, {&o.Seed, &under.Seed}} {
 		*s.to = cmp.Or(*s.to, *s.from)
 	}
 	o.Offset, o.Timeout = cmp.Or(o.Offset, under.Offset), cmp.Or(o.Timeout, under.Timeout)

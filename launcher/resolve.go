@@ -116,6 +116,7 @@ func resolve(ctx context.Context, o Options, on target) (*resolved, error) {
 	if err != nil {
 		return nil, planError(err, view, filepath.Dir(on.dir))
 	}
+	giveAddresses(p)
 	req := upRequest(o, on, t, from, p)
 	if on.formed() != nil && len(po.Nodes) > 0 {
 		if req.Next, err = replan(t, &cluster.Record{Plan: p}, p.Options, nil); err != nil {
@@ -165,7 +166,7 @@ func planOptions(o Options, on target) (plan.Options, error) {
 		return plan.Options{}, err
 	}
 	po := plan.Options{Cluster: o.Cluster, ID: clusterID(on), Secret: random(16), Salt: random(3), Dir: on.dir, Host: o.Host, Spread: o.Spread == "address",
-		Offset: o.Offset, Base: base, Set: o.Set, Env: o.Env, CleanEnv: o.CleanEnv, User: o.User, Source: o.Source, Params: o.Params, Join: o.Join, Bin: o.Bin, Onemore: self,
+		Offset: o.Offset, Base: base, Set: o.Set, Env: o.Env, CleanEnv: o.CleanEnv, User: o.User, Source: o.Source, Params: o.Params, Join: o.Join, Seed: o.Seed, Bin: o.Bin, Onemore: self,
 		Node: maps.Clone(o.Nodes), Files: o.Files, Places: o.places}
 	if on.dryRun {
 		po.ID, po.Secret = "ID", "SECRET" // the real ones are made by the `up` that uses them
@@ -263,6 +264,9 @@ func checkInputs(ctx context.Context, t *template.Template, po *plan.Options, o 
 	}
 	if err := outsideSources(po); err != nil {
 		return o.withPlace("source", err)
+	}
+	if err := o.withPlace("seed", checkSeed(po)); err != nil {
+		return err
 	}
 	return o.withPlace("source", checkSources(ctx, t, po))
 }

@@ -35,6 +35,7 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.o.Base, "base", "", "shift all ports by this number, or \"auto\": to a free block")
 	fl.StringArrayVar(&f.set, "set", nil, "LISTENER=PORT: the port of node 1's listener")
 	fl.StringArrayVar(&f.node, "node", nil, "N:KEY=VALUE: for one node only; KEY is source, release, bin, env.NAME or set.LISTENER")
+	fl.StringVar(&f.o.Seed, "seed", "", "a file for the new cluster, once: a program, run with the addresses of onemore env, or what the template's [[seed]] takes")
 	fl.StringVar(&f.o.Host, "host", "", "address of the nodes (default 127.0.0.1)")
 	fl.StringVar(&f.o.Spread, "spread", "", "port (default), or address: every node an own 127.0.0.x and the same ports")
 }
@@ -58,7 +59,7 @@ func (f *planFlags) addServer(cmd *cobra.Command) {
 // variable in a script, and --offset 0.
 func (f *planFlags) checkValues() error {
 	for name, value := range map[string]string{"template": f.o.Template, "source": f.o.Source, "release": f.o.Release, "bin": f.o.Bin, "host": f.o.Host, "user": f.o.User, "join": f.o.Join,
-		"base": f.o.Base, "spread": f.o.Spread} {
+		"base": f.o.Base, "spread": f.o.Spread, "seed": f.o.Seed} {
 		if f.changed(name) && value == "" {
 			return &launcher.InputError{Err: fmt.Errorf("--%s is empty", name), Hint: "give a value, or leave it out"}
 		}

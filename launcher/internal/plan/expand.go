@@ -80,6 +80,9 @@ func (x *expander) fill(slots []placedSlot) error {
 			return fmt.Errorf("plan node %d: %w", added[i].Index, err)
 		}
 	}
+	if err := x.seed(); err != nil {
+		return err
+	}
 	x.p.Nodes = append(x.p.Nodes, added...)
 	slices.SortFunc(x.p.Nodes, func(a, b Node) int { return a.Index - b.Index })
 	return nil

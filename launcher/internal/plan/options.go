@@ -53,6 +53,10 @@ type Options struct {
 	// Configs are those of nodes that have a source of their own, by index. Which listeners there are, and parameters, all nodes have from Config.
 	Configs map[int]*template.Config `json:"configs,omitempty"`
 
+	// Seed is a file for the new cluster, absolute: a program that is run, or what a [[seed]] of the template takes.
+	Seed        string `json:"seed,omitempty"`
+	SeedProgram bool   `json:"seed_program,omitempty"`
+
 	Env map[string]string `json:"env,omitempty"`
 	// CleanEnv keeps all but a few variables of who makes the cluster from its processes: Inherit.Clean.
 	CleanEnv bool                `json:"clean_env,omitempty"`

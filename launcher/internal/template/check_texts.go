@@ -191,9 +191,10 @@ func scopeNames() map[scope]map[string]bool {
 		return names
 	}
 	return map[scope]map[string]bool{
-		inNode:    of(&Data{}, "Fault"),
-		inFault:   of(&Data{}),
-		inService: of(&Data{}, "Index", "NameIndex", "Number", "Name", "Salt", "Dir", "Folder", "Port", "Addr", "URL", "Scheme", "Has", "Others", "Peer", "Adding", "Fault"),
+		inNode:    of(&Data{}, "Fault", "Seed"),
+		inFault:   of(&Data{}, "Seed"),
+		inSeed:    of(&Data{}, "Fault"),
+		inService: of(&Data{}, "Index", "NameIndex", "Number", "Name", "Salt", "Dir", "Folder", "Port", "Addr", "URL", "Scheme", "Has", "Others", "Peer", "Adding", "Fault", "Seed"),
 		inName:    of(NameData{}),
 		inWhen:    of(WhenData{}),
 		inURL:     of(URLData{}),

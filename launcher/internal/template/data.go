@@ -90,6 +90,7 @@ type Data struct {
 	Param      map[string]string // the template's own settings
 	Tools      map[string]string // programs of program.needs, absolute
 	SharedPort []Port            // by shared listener
+	Seed       string            // of a call of [[seed]]: the file of `up --seed`, absolute; ""
 	Fault      *Fault            // what a call of [fault] is about; nil elsewhere
 }
 

@@ -61,6 +61,10 @@ func sampleFor(where scope, d *Data) any {
 		return URLData{Addr: "127.0.0.1:1000", Host: "127.0.0.1", Port: 1000, Scheme: "http"}
 	case inDefault:
 		return DefaultData{}
+	case inSeed:
+		with := *d
+		with.Seed = "/sample/seed"
+		return &with
 	case inRelease:
 		return sampleRelease
 	case inFault:

@@ -19,6 +19,7 @@ const (
 	inURL                  // URLData
 	inRefuse               // RefuseData
 	inFault                // *Data with a Fault
+	inSeed                 // *Data with a Seed
 	inDefault              // DefaultData
 	inRelease              // ReleaseData
 )
@@ -38,6 +39,7 @@ func (t *Template) eachCall(visit func(key string, c *Call)) {
 		list("join."+method+".call", t.Join.Methods[method].Calls)
 	}
 	list("form", t.Form)
+	list("seed", t.Seed)
 	list("add.before", t.Add.Before)
 	list("add.after", t.Add.After)
 	visit("members.call", &t.Members.Call)
@@ -91,14 +93,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	for _, name := range slices.Sorted(maps.Keys(t.Params)) {
 		visit("params."+name+".default", inDefault, t.Params[name].Default)
 	}
-	for i, r := range t.Refuse {
-		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
-		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
-	}
-	for i, n := range t.Notes {
-		visit(fmt.Sprintf("note[%d].when", i), inRefuse, n.When)
-		visit(fmt.Sprintf("note[%d].text", i), inRefuse, n.Text)
-	}
+	eachRefusalText(t.Refuse, t.Notes, visit)
 	t.eachListenerText(visit)
 	t.Release.eachText(visit)
 	args("program.version", inService, t.Program.Version)
@@ -129,11 +124,26 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	table("client.environment", inNode, t.Client.Environment)
 	t.eachCall(func(key string, c *Call) {
 		where := inNode
-		if strings.HasPrefix(key, "fault.") {
+		switch {
+		case strings.HasPrefix(key, "fault."):
 			where = inFault
+		case strings.HasPrefix(key, "seed["):
+			where = inSeed
 		}
 		c.eachText(func(sub, src string) { visit(key+"."+sub, where, src) })
 	})
+}
+
+// eachRefusalText calls visit for every text of refusals and notes.
+func eachRefusalText(refusals []Refusal, notes []Note, visit func(key string, where scope, src string)) {
+	for i, r := range refusals {
+		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
+		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
+	}
+	for i, n := range notes {
+		visit(fmt.Sprintf("note[%d].when", i), inRefuse, n.When)
+		visit(fmt.Sprintf("note[%d].text", i), inRefuse, n.Text)
+	}
 }
 
 // eachListenerText calls visit for every text of listeners and places.
