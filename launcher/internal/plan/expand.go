@@ -66,10 +66,8 @@ func (x *expander) fill(slots []placedSlot) error {
 			return err
 		}
 	}
-	if x.o.Formed == nil && len(x.t.Service.Command) > 0 {
-		if err := x.service(); err != nil {
-			return fmt.Errorf("plan service: %w", err)
-		}
+	if err := x.services(); err != nil {
+		return err
 	}
 	if err := x.renewPresent(); err != nil {
 		return err
@@ -132,7 +130,7 @@ func (x *expander) placed(slot placedSlot) (Node, error) {
 	n := Node{
 		Index: slot.index, NameIndex: slot.nameIndex, Added: x.o.Formed != nil, Name: slot.name, Host: slot.host, Number: slot.number,
 		Folder: x.p.folder(slot.index), Bin: x.o.bin(slot.index), Source: x.o.source(slot.index), Exclude: x.t.Copy.Exclude, Share: x.t.Copy.Share,
-		Dirs: x.t.Copy.Dirs, Keep: x.t.Upgrade.Keep,
+		Dirs: x.t.Copy.Dirs, Keep: x.t.Upgrade.Keep, KeepBack: x.t.Upgrade.KeepOnRollback,
 	}
 	if n.Added {
 		n.Salt = x.o.Salt
@@ -158,7 +156,7 @@ func (x *expander) placed(slot placedSlot) (Node, error) {
 // setSource says what of which source a node's directory is made of.
 func (x *expander) setSource(n *Node) {
 	n.Source, n.Exclude, n.Share, n.Dirs = x.o.source(n.Index), x.t.Copy.Exclude, x.t.Copy.Share, x.t.Copy.Dirs
-	n.Keep = x.t.Upgrade.Keep
+	n.Keep, n.KeepBack = x.t.Upgrade.Keep, x.t.Upgrade.KeepOnRollback
 	if n.Keep == nil {
 		n.Keep = x.keptByUpgrade()
 	}
@@ -250,21 +248,5 @@ func (x *expander) sharedListeners() error {
 			}
 		}
 	}
-	return nil
-}
-
-func (x *expander) service() error {
-	d := x.base
-	d.Node = &template.Node{Host: x.added[0].Host, Bin: x.o.Bin}
-	d.N, d.Nodes, d.Seeds, d.First = len(x.added), x.added, x.added, x.added[0]
-	command, err := x.t.ExpandArgs(x.t.Service.Command, &d)
-	if err != nil {
-		return err
-	}
-	env, err := x.environment(&d, x.t.Service.Environment, nil, x.o.Env)
-	if err != nil {
-		return err
-	}
-	x.p.Service = &Service{Command: command, Env: env, Log: filepath.Join(x.p.Dir, "service.log")}
 	return nil
 }

@@ -247,6 +247,11 @@ func (x configFiles) templateFiles(d *template.Data) ([]File, error) {
 		if err != nil {
 			return nil, err
 		}
+		if on, err := x.isOn(f.When, d); err != nil {
+			return nil, err
+		} else if !on {
+			continue
+		}
 		text, err := x.text(f.Text, d)
 		if err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -24,13 +25,16 @@ func (x *expander) complete(n *Node, d *template.Data) (err error) {
 		return err
 	}
 	first := !n.Added && d.First == d.Node
+	if n.Prepare, err = x.once(d, x.t.Prepare, first); err != nil {
+		return err
+	}
 	if !first {
 		if n.Join, err = x.calls(d, method.Calls); err != nil {
 			return err
 		}
 	}
 	if !n.Added {
-		if n.Form, err = x.form(d, first); err != nil {
+		if n.Form, err = x.once(d, x.t.Form, first); err != nil {
 			return err
 		}
 	}
@@ -66,12 +70,33 @@ func (x *expander) startSettings(n *Node, d *template.Data) (err error) {
 	if n.Workdir == "" {
 		n.Workdir = n.Dir
 	}
+	if n.Bootstrap, err = x.bootstrap(d); err != nil {
+		return err
+	}
+	n.User = cmp.Or(x.o.User, x.t.Start.User)
 	n.Stop = Stop{Signal: x.t.Stop.Signal, Discard: x.t.Stop.Discard, Grace: x.t.Stop.Grace}
 	if x.t.Stop.Order != "parallel" {
 		n.Stop.Order = x.t.Stop.Order
 	}
 	n.Stop.Command, err = x.t.ExpandArgs(x.t.Stop.Command, d)
 	return err
+}
+
+// bootstrap makes what is different at the start of a node that founds its cluster, nil where nothing is.
+func (x *expander) bootstrap(d *template.Data) (b *Bootstrap, err error) {
+	of := &x.t.Bootstrap
+	if len(of.Args)+len(of.Environment) == 0 {
+		return nil, nil
+	}
+	b = &Bootstrap{}
+	if b.Args, err = x.t.ExpandArgs(of.Args, d); err != nil {
+		return nil, err
+	}
+	if b.Env, err = x.environment(d, of.Environment, nil); err != nil {
+		return nil, err
+	}
+	b.Call, err = x.oneCall(d, &of.Call)
+	return b, err
 }
 
 // renewTexts makes anew, for the members of now, what is on a present node's disk and what its process is started with. What

@@ -6,8 +6,10 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
+	"onemore/launcher/internal/nearest"
 	"onemore/launcher/internal/template"
 )
 
@@ -277,7 +279,7 @@ func (o *Options) checkSets(t *template.Template, refuse func(hint, format strin
 			at := o.at(key + name)
 			switch {
 			case !ok:
-				refuse(fmt.Sprintf("%s takes %s", flag, strings.Join(slices.Sorted(maps.Keys(known)), ", ")), "%stemplate %q has no listener %q", at, t.Name, name)
+				refuse(nearestOr(name, slices.Sorted(maps.Keys(known)), flag+" takes "), "%stemplate %q has no listener %q", at, t.Name, name)
 			case l.Derive != "" && o.Config.Listeners[name].Port == 0:
 				refuse("set what it is derived from", "%slistener %q can't be set: its port is %s", at, name, l.Derive)
 			case set[name] < 1 || set[name] > 65535:
@@ -291,13 +293,21 @@ func (o *Options) checkSets(t *template.Template, refuse func(hint, format strin
 	}
 }
 
+// nearestOr is a hint about a name that is not known: the one that was meant, or all, after what lists them.
+func nearestOr(name string, known []string, all string) string {
+	if hint := nearest.Hint(name, known, strconv.Quote); hint != "" {
+		return hint
+	}
+	return all + strings.Join(known, ", ")
+}
+
 func (o *Options) checkParams(t *template.Template, refuse func(hint, format string, args ...any)) {
 	for _, name := range slices.Sorted(maps.Keys(o.Params)) {
 		p, ok := t.Params[name]
 		if !ok {
 			hint := "leave it out: the template has no parameters"
 			if len(t.Params) > 0 {
-				hint = "it has: " + strings.Join(slices.Sorted(maps.Keys(t.Params)), ", ")
+				hint = nearestOr(name, slices.Sorted(maps.Keys(t.Params)), "it has: ")
 			}
 			refuse(hint, "%stemplate %q has no parameter %q", o.at("params."+name), t.Name, name)
 			continue

@@ -17,11 +17,13 @@ import (
 var (
 	templateName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_-]*$`) })
 	listenerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_]*$`) })
+	userName     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`) })
 	signalNames  = []string{"TERM", "INT", "QUIT", "HUP", "KILL", "USR1", "USR2", "ABRT"}
 )
 
 const (
 	defaultTimeout = 5 * time.Second
+	prepareTimeout = 5 * time.Minute // of a call of [[prepare]]: it makes data
 	defaultGrace   = 10 * time.Second
 )
 
@@ -67,6 +69,7 @@ func (t *checker) check() {
 	}
 	t.checkParams()
 	t.checkProgram()
+	t.checkRelease()
 	t.checkDetect()
 	t.checkCopy()
 	t.checkEnvironment()
@@ -77,9 +80,11 @@ func (t *checker) check() {
 	t.checkStart()
 	t.checkJoin()
 	t.checkStop()
+	t.checkServices()
 	t.checkCalls()
 	t.checkRefresh()
 	t.checkTexts()
+	t.checkReleaseURLs()
 }
 
 func (t *checker) checkParams() {
@@ -109,6 +114,9 @@ func (t *checker) checkProgram() {
 	for i, file := range p.Paths {
 		if !path.IsAbs(file) {
 			t.found.add(fmt.Sprintf("program.paths[%d]", i), "%q is not absolute; names to look up on PATH go to program.command", file)
+		}
+		if _, err := path.Match(file, ""); err != nil {
+			t.found.add(fmt.Sprintf("program.paths[%d]", i), "%q: %v", file, err)
 		}
 	}
 	if len(p.Paths) > 0 && p.Command == "" {
@@ -219,6 +227,9 @@ func (t *checker) checkStart() {
 	if len(s.Command) == 0 {
 		t.found.add("start.command", "is missing: the command that runs a node in the foreground")
 	}
+	if s.User != "" && !userName().MatchString(s.User) {
+		t.found.add("start.user", "%q is no name of a user", s.User)
+	}
 	if s.Order == "" {
 		s.Order = "parallel"
 	}
@@ -228,6 +239,9 @@ func (t *checker) checkStart() {
 	}
 	if s.Order != "staged" && !s.Staged.isZero() {
 		t.found.add("start.staged", `is only asked with order = "staged"`)
+	}
+	if b := &t.Bootstrap; !b.Call.isZero() && len(b.Args)+len(b.Environment) == 0 {
+		t.found.add("bootstrap", "does not say how a node is told to found the cluster; give args or environment")
 	}
 	checkRegexp(t.found, "ready.log", t.Ready.Log)
 	for i, glob := range t.Ready.LogFiles {
@@ -276,9 +290,6 @@ func (t *checker) checkStop() {
 	checkDuration(t.found, "stop.grace", s.Grace)
 	if s.Grace.Duration == 0 {
 		s.Grace.Duration = defaultGrace
-	}
-	if len(t.Service.Command) == 0 && len(t.Service.Environment) > 0 {
-		t.found.add("service.environment", "without service.command; give the command too")
 	}
 }
 

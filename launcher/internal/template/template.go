@@ -8,6 +8,8 @@ package template
 import (
 	"strings"
 	"time"
+
+	"onemore/launcher/internal/schema"
 )
 
 // Template is one kind of server, as a template.toml says it. Fields marked "text" are expanded by text/template with
@@ -27,6 +29,7 @@ type Template struct {
 
 	Params  map[string]Param `toml:"params"` // settings of the template's own, given as --param NAME=VALUE
 	Program Program          `toml:"program"`
+	Release Release          `toml:"release"`
 	Detect  Detect           `toml:"detect"`
 	Copy    Copy             `toml:"copy"`
 	Node    NodeNames        `toml:"node"`
@@ -34,8 +37,8 @@ type Template struct {
 	// Listeners of every node, in the file's order; Shared ones belong to the cluster (an own epmd), once.
 	Listeners []Listener `toml:"-"`
 	Shared    []Listener `toml:"-"`
-	// Service is a helper process that the cluster has once: started before the nodes, stopped after them.
-	Service Service `toml:"service"`
+	// Services are helper processes that the cluster has once: started before the nodes, stopped after them.
+	Services []Service `toml:"service"`
 
 	// Places are the files and directories of a node that a config names, by name.
 	Places []Place `toml:"-"`
@@ -51,14 +54,18 @@ type Template struct {
 	// with *. No process of a cluster gets them from the shell of who makes it.
 	OwnEnvironment []string `toml:"-"`
 
-	Start   Start   `toml:"start"`
-	Ready   Ready   `toml:"ready"`
-	Join    Join    `toml:"join"`
-	Form    []Call  `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
-	Add     Add     `toml:"add"`
-	Members Members `toml:"members"`
-	Stop    Stop    `toml:"stop"`
-	Leave   []Call  `toml:"leave"` // by which a running node leaves its cluster, before it is stopped and removed
+	// Prepare are calls on a node before its first start, once its files are written: initdb, format, a base backup.
+	Prepare []Call `toml:"prepare"`
+	Start   Start  `toml:"start"`
+	// Bootstrap is what the node gets that founds the cluster: the others are started when it serves.
+	Bootstrap Bootstrap `toml:"bootstrap"`
+	Ready     Ready     `toml:"ready"`
+	Join      Join      `toml:"join"`
+	Form      []Call    `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
+	Add       Add       `toml:"add"`
+	Members   Members   `toml:"members"`
+	Stop      Stop      `toml:"stop"`
+	Leave     []Call    `toml:"leave"` // by which a running node leaves its cluster, before it is stopped and removed
 	// Refresh is what makes the other running nodes see that members came or went, once their files say so.
 	Refresh  []Refresh `toml:"refresh"`
 	Ctl      Command   `toml:"ctl"`
@@ -183,12 +190,6 @@ type Place struct {
 	Refuse string `toml:"refuse"`
 }
 
-// Service is a process of the cluster that is not a node.
-type Service struct {
-	Command     []string          `toml:"command"` // text; empty: no service
-	Environment map[string]string `toml:"environment"`
-}
-
 // Edit changes values in one config file of the copy, every other byte kept.
 type Edit struct {
 	File   string            `toml:"file"`   // slash path in the node directory
@@ -215,18 +216,29 @@ type File struct {
 	// values, and gets those of Text that it does not have.
 	Existing string `toml:"existing"`
 	Format   string `toml:"format"` // for "merge"; default by the file's name
+	When     string `toml:"when"`   // text; "false": the node is made without this file
 }
 
 // Start is the foreground command of a node.
 type Start struct {
 	Command []string `toml:"command"` // text
 	Dir     string   `toml:"dir"`     // text; default the node directory
+	// User is who a node's processes run as where onemore runs as root: for servers that refuse to run as root.
+	User string `toml:"user"`
 	// Environment is for the node's own process only: commands run in the node's environment don't get it. What is in
 	// the node's environment wins.
 	Environment map[string]string `toml:"environment"` // values: text
 	// Order "parallel" (default) starts all at once; "staged" starts each after Staged answers on the one before.
 	Order  string `toml:"order"`
 	Staged Call   `toml:"staged"`
+}
+
+// Bootstrap is how one node is told that it founds the cluster: the first one of a new cluster, and one where all were stopped.
+type Bootstrap struct {
+	Args        []string          `toml:"args"`        // texts; appended to the start command
+	Environment map[string]string `toml:"environment"` // values: text; over that of the start
+	// Call holds for a node that may bring back the cluster, all of whose nodes are stopped. Without it: the one that ended last.
+	Call Call `toml:"call"`
 }
 
 // Ready says when one node serves: all of its listeners are open and its own, and what is given here holds.
@@ -304,6 +316,9 @@ type Client struct {
 type Upgrade struct {
 	Before []Call   `toml:"before"` // drain, on the node itself
 	Keep   []string `toml:"keep"`   // globs of the old directory that stay; default: Copy.Exclude (data) and edited files
+	// KeepOnRollback: going back keeps the same too, as it is then. For servers whose nodes may not lose what they have told others,
+	// such as members of a Raft group.
+	KeepOnRollback bool `toml:"keep_on_rollback"`
 }
 
 // Snapshot is about copies of all node directories.
@@ -341,7 +356,7 @@ type Call struct {
 	JSON    string            `toml:"json" json:"json,omitempty"`       // dotted path to a number, or to an array (its length)
 	Timeout Duration          `toml:"timeout" json:"timeout,omitzero"`  // of one try; default 5s
 	Retry   Duration          `toml:"retry" json:"retry,omitzero"`      // an order is tried again for so long; default 0: once
-	On      string            `toml:"on" json:"on,omitempty"`           // for Form, Add and Leave: "self" (default: each node, or the node it is about), "peer" (a running member), "first" (node 1 only)
+	On      string            `toml:"on" json:"on,omitempty"`           // "self" (default: each node, or the node it is about), for Form, Add and Leave "peer" (a running member), for Form and Prepare "first" (the first node of a new cluster only)
 	Stopped bool              `toml:"stopped" json:"stopped,omitempty"` // for Leave: made once the node has stopped
 	Full    bool              `toml:"full" json:"full,omitempty"`       // for Members.Require: asked only while all nodes run
 	When    string            `toml:"when" json:"-"`                    // text; "false" leaves the call out
@@ -356,6 +371,11 @@ type Refresh struct {
 
 // Duration is a time.Duration written as "5s" in TOML and JSON.
 type Duration struct{ time.Duration }
+
+// TOMLSchema is a text such as "1.5s".
+func (Duration) TOMLSchema() *schema.Schema {
+	return &schema.Schema{Type: "string", Pattern: schema.DurationPattern}
+}
 
 // UnmarshalText reads "1.5s"; the error is time.ParseDuration's.
 func (d *Duration) UnmarshalText(b []byte) (err error) {

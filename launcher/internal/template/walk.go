@@ -20,6 +20,7 @@ const (
 	inRefuse               // RefuseData
 	inFault                // *Data with a Fault
 	inDefault              // DefaultData
+	inRelease              // ReleaseData
 )
 
 // eachCall calls visit for every call of the template, with the key under which it stands.
@@ -29,7 +30,9 @@ func (t *Template) eachCall(visit func(key string, c *Call)) {
 			visit(fmt.Sprintf("%s[%d]", key, i), &calls[i])
 		}
 	}
+	list("prepare", t.Prepare)
 	visit("start.staged", &t.Start.Staged)
+	visit("bootstrap.call", &t.Bootstrap.Call)
 	list("ready.call", t.Ready.Calls)
 	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
 		list("join."+method+".call", t.Join.Methods[method].Calls)
@@ -97,9 +100,9 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 		visit(fmt.Sprintf("note[%d].text", i), inRefuse, n.Text)
 	}
 	t.eachListenerText(visit)
+	t.Release.eachText(visit)
 	args("program.version", inService, t.Program.Version)
-	args("service.command", inService, t.Service.Command)
-	table("service.environment", inService, t.Service.Environment)
+	eachServiceText(t.Services, args, table, visit)
 	table("environment", inNode, t.Environment)
 	t.eachEdit(func(key string, e *Edit) {
 		visit(key+".when", inNode, e.When)
@@ -109,10 +112,13 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	})
 	for i, f := range t.Files {
 		visit(fmt.Sprintf("file[%d].text", i), inNode, f.Text)
+		visit(fmt.Sprintf("file[%d].when", i), inNode, f.When)
 	}
 	args("start.command", inNode, t.Start.Command)
 	visit("start.dir", inNode, t.Start.Dir)
 	table("start.environment", inNode, t.Start.Environment)
+	args("bootstrap.args", inNode, t.Bootstrap.Args)
+	table("bootstrap.environment", inNode, t.Bootstrap.Environment)
 	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
 		table("join."+method+".environment", inNode, t.Join.Methods[method].Environment)
 	}
