@@ -62,6 +62,7 @@ func (t *checker) check() {
 	t.checkDetect()
 	t.checkCopy()
 	t.checkEnvironment()
+	t.checkRoles()
 	t.checkListeners()
 	t.checkPlaces()
 	t.checkEdits()
