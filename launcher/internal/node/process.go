@@ -138,7 +138,7 @@ func watch(n *Node, r *run) {
 		}
 	})
 	if !asked {
-		n.host.record(control.Event{Node: n.Plan.Index, Phase: string(control.Exited), Text: end.String()})
+		n.host.record(eventOf(n, string(control.Exited), end.String()))
 	}
 	r.close()
 	close(r.over)

@@ -28,7 +28,7 @@ func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
 	if err := t.begin(ctx); err != nil { // leases and record
 		return err
 	}
-	if err := o.Cluster.StartService(ctx, o.Emit); err != nil {
+	if err := o.Cluster.Services.Start(ctx, o.Cluster.Record().Plan, o.Emit); err != nil {
 		return err
 	}
 	if err := t.bring(ctx); err != nil { // copy, edit, prepare, start, ready

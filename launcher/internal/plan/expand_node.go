@@ -12,13 +12,13 @@ import (
 // complete makes the rest of a new node.
 func (x *expander) complete(n *Node, d *template.Data) (err error) {
 	method := x.t.Join.Methods[x.o.Join]
-	if n.Edits, err = x.config().allEdits(n, d, method.Edits); err != nil {
+	if n.Edits, err = x.config(n.Index).allEdits(n, d, method.Edits); err != nil {
 		return err
 	}
-	if n.Joined, err = x.config().edits(d, method.Joined); err != nil {
+	if n.Joined, err = x.config(n.Index).edits(d, method.Joined); err != nil {
 		return err
 	}
-	if n.Files, err = x.config().files(n, d); err != nil {
+	if n.Files, err = x.config(n.Index).files(n, d); err != nil {
 		return err
 	}
 	if err := x.processSettings(n, d); err != nil {
@@ -103,13 +103,13 @@ func (x *expander) bootstrap(d *template.Data) (b *Bootstrap, err error) {
 // people gave stays: variables, and files that they laid over.
 func (x *expander) renewTexts(n *Node, d *template.Data) (err error) {
 	method := x.t.Join.Methods[x.o.Join]
-	if n.Edits, err = x.config().allEdits(n, d, method.Edits); err != nil {
+	if n.Edits, err = x.config(n.Index).allEdits(n, d, method.Edits); err != nil {
 		return err
 	}
-	if n.Joined, err = x.config().edits(d, method.Joined); err != nil {
+	if n.Joined, err = x.config(n.Index).edits(d, method.Joined); err != nil {
 		return err
 	}
-	written, err := x.config().templateFiles(d)
+	written, err := x.config(n.Index).templateFiles(d)
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (x *expander) renewTexts(n *Node, d *template.Data) (err error) {
 // renew makes anew what an upgrade changes of a present node.
 func (x *expander) renew(n *Node, d *template.Data) (err error) {
 	x.setSource(n)
-	if n.Files, err = x.config().files(n, d); err != nil {
+	if n.Files, err = x.config(n.Index).files(n, d); err != nil {
 		return err
 	}
 	return x.processSettings(n, d)

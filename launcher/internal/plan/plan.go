@@ -29,21 +29,16 @@ type Plan struct {
 	Staged      bool `json:"staged"`
 	Fixed       bool `json:"fixed,omitempty"` // it keeps the nodes that it was made with
 	// Files are the template's own: laid first into the directory of every node that has no source.
-	Files   []File     `json:"files,omitempty"`
-	Shared  []Listener `json:"shared,omitempty"`
-	Service *Service   `json:"service,omitempty"`
-	Nodes   []Node     `json:"nodes"`
-	Inherit Inherit    `json:"inherit,omitzero"`
-	Notes   []string   `json:"notes,omitempty"` // what people should know: "offset 1000 makes … collide; 1001 is used"
+	Files  []File     `json:"files,omitempty"`
+	Shared []Listener `json:"shared,omitempty"`
+	// Services are the cluster's helper processes. A record of an older onemore has at most one, as Service.
+	Services []Service `json:"services,omitempty"`
+	Service  *Service  `json:"service,omitempty"`
+	Nodes    []Node    `json:"nodes"`
+	Inherit  Inherit   `json:"inherit,omitzero"`
+	Notes    []string  `json:"notes,omitempty"` // what people should know: "offset 1000 makes … collide; 1001 is used"
 	// Options are what the plan was made from, so that nodes can be added to it later in the same method.
 	Options Options `json:"options"`
-}
-
-// Service is the cluster's helper process.
-type Service struct {
-	Command []string `json:"command"`
-	Env     []string `json:"env"`
-	Log     string   `json:"log"`
 }
 
 // Node is one node, decided. Env is complete but for the environment that the keeper itself was given.
@@ -84,8 +79,9 @@ type Node struct {
 	After     []Call     `json:"after,omitempty"`  // likewise
 	Leave     []Call     `json:"leave,omitempty"`
 	Refresh   []Refresh  `json:"refresh,omitempty"`
-	Drain     []Call     `json:"drain,omitempty"` // before the stop of a rolling upgrade
-	Keep      []string   `json:"keep,omitempty"`  // globs that an upgrade keeps
+	Drain     []Call     `json:"drain,omitempty"`     // before the stop of a rolling upgrade
+	Keep      []string   `json:"keep,omitempty"`      // globs that an upgrade keeps
+	KeepBack  bool       `json:"keep_back,omitempty"` // going back keeps them too
 	Members   Members    `json:"members"`
 	Stop      Stop       `json:"stop"`
 	Ctl       []string   `json:"ctl,omitempty"`

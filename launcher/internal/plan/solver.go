@@ -187,7 +187,7 @@ func (s *solver) disableLacked() {
 // of those means that listener.
 func (s *solver) reserve(o *Options) {
 	s.reserved = make(map[int]string, len(o.Config.Ports))
-	for _, p := range o.Config.Ports {
+	for _, p := range slices.Concat(o.Config.Ports, o.ownPorts()) {
 		s.reserved[p.Port] = p.File + ": " + p.Key
 	}
 	for _, rules := range [][]listenerRule{s.rules, s.shared} {

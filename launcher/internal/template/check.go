@@ -56,13 +56,24 @@ func (t *checker) check() {
 			t.found.add(fmt.Sprintf("refuse[%d]", i), "give when and reason")
 		}
 	}
+	for i, n := range t.Notes {
+		if n.When == "" || n.Text == "" {
+			t.found.add(fmt.Sprintf("note[%d]", i), "give when and text")
+		}
+	}
+	for file, globs := range t.Includes {
+		checkRelative(t.found, "includes."+file, file)
+		for i, glob := range globs {
+			checkGlob(t.found, fmt.Sprintf("includes.%s[%d]", file, i), glob)
+		}
+	}
 	t.checkParams()
 	t.checkProgram()
 	t.checkRelease()
 	t.checkDetect()
 	t.checkCopy()
 	t.checkEnvironment()
-	t.checkRoles()
+	checkRoles(t.Template, t.found)
 	t.checkListeners()
 	t.checkPlaces()
 	t.checkEdits()
@@ -70,6 +81,7 @@ func (t *checker) check() {
 	t.checkStart()
 	t.checkJoin()
 	t.checkStop()
+	t.checkServices()
 	t.checkCalls()
 	t.checkRefresh()
 	t.checkTexts()
@@ -279,9 +291,6 @@ func (t *checker) checkStop() {
 	checkDuration(t.found, "stop.grace", s.Grace)
 	if s.Grace.Duration == 0 {
 		s.Grace.Duration = defaultGrace
-	}
-	if len(t.Service.Command) == 0 && len(t.Service.Environment) > 0 {
-		t.found.add("service.environment", "without service.command; give the command too")
 	}
 }
 

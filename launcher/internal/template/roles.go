@@ -10,22 +10,22 @@ type Role struct {
 }
 
 // checkRoles wants names that differ, and at most one role that is that of the rest.
-func (t *checker) checkRoles() {
+func checkRoles(t *Template, found *problems) {
 	var rest []string
 	for _, r := range t.Roles {
 		key := "roles." + r.Name
 		if !listenerName().MatchString(r.Name) {
-			t.found.add(key, "%q is no name; it begins with a letter and has a-z, 0-9 and _", r.Name)
+			found.add(key, "%q is no name; it begins with a letter and has a-z, 0-9 and _", r.Name)
 		}
 		if r.Count < 0 {
-			t.found.add(key+".count", "%d is below 0", r.Count)
+			found.add(key+".count", "%d is below 0", r.Count)
 		}
 		if r.Count == 0 {
 			rest = append(rest, r.Name)
 		}
 	}
 	if len(rest) > 1 {
-		t.found.add("roles", "%s have no count; all nodes but those of the other roles can have one role only", strings.Join(rest, " and "))
+		found.add("roles", "%s have no count; all nodes but those of the other roles can have one role only", strings.Join(rest, " and "))
 	}
 }
 

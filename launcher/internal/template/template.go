@@ -8,6 +8,8 @@ package template
 import (
 	"strings"
 	"time"
+
+	"onemore/launcher/internal/schema"
 )
 
 // Template is one kind of server, as a template.toml says it. Fields marked "text" are expanded by text/template with
@@ -22,6 +24,8 @@ type Template struct {
 	Membership string `toml:"membership"`
 	// Refuse are further clusters that can't work.
 	Refuse []Refusal `toml:"refuse"`
+	// Notes are what people are told when a cluster is made.
+	Notes []Note `toml:"note"`
 
 	Params  map[string]Param `toml:"params"` // settings of the template's own, given as --param NAME=VALUE
 	Program Program          `toml:"program"`
@@ -36,11 +40,14 @@ type Template struct {
 	// Listeners of every node, in the file's order; Shared ones belong to the cluster (an own epmd), once.
 	Listeners []Listener `toml:"-"`
 	Shared    []Listener `toml:"-"`
-	// Service is a helper process that the cluster has once: started before the nodes, stopped after them.
-	Service Service `toml:"service"`
+	// Services are helper processes that the cluster has once: started before the nodes, stopped after them.
+	Services []Service `toml:"service"`
 
 	// Places are the files and directories of a node that a config names, by name.
 	Places []Place `toml:"-"`
+
+	// Includes are, by config file, globs of those that the server reads after it, as if it had them at its end.
+	Includes map[string][]string `toml:"includes"`
 
 	Edits       []Edit            `toml:"edit"`
 	Files       []File            `toml:"file"`
@@ -83,6 +90,12 @@ type Refusal struct {
 	Reason string `toml:"reason"` // text, likewise
 }
 
+// Note is something that people should know of a cluster, such as what of the source is not in its nodes.
+type Note struct {
+	When string `toml:"when"` // text, as with Refusal
+	Text string `toml:"text"` // text, likewise
+}
+
 // Param is a setting that only this template has, read in texts as {{.Param.NAME}}.
 type Param struct {
 	Default string `toml:"default"` // text of {{.Source}}: what the source has is so the value that counts
@@ -113,7 +126,7 @@ type Detect struct {
 
 // Match is a rule on a file's text.
 type Match struct {
-	File   string `toml:"file"`
+	File   string `toml:"file"` // or a glob: one of the files
 	Regexp string `toml:"regexp"`
 }
 
@@ -176,12 +189,8 @@ type Place struct {
 	// says nothing too, "always".
 	Write string `toml:"write"`
 	When  string `toml:"when"` // text of WhenData; "false": there is no such place
-}
-
-// Service is a process of the cluster that is not a node.
-type Service struct {
-	Command     []string          `toml:"command"` // text; empty: no service
-	Environment map[string]string `toml:"environment"`
+	// Refuse says why a source that leads out of its directory is refused: nodes need what is there, and write to it.
+	Refuse string `toml:"refuse"`
 }
 
 // Edit changes values in one config file of the copy, every other byte kept.
@@ -310,6 +319,9 @@ type Client struct {
 type Upgrade struct {
 	Before []Call   `toml:"before"` // drain, on the node itself
 	Keep   []string `toml:"keep"`   // globs of the old directory that stay; default: Copy.Exclude (data) and edited files
+	// KeepOnRollback: going back keeps the same too, as it is then. For servers whose nodes may not lose what they have told others,
+	// such as members of a Raft group.
+	KeepOnRollback bool `toml:"keep_on_rollback"`
 }
 
 // Snapshot is about copies of all node directories.
@@ -362,6 +374,11 @@ type Refresh struct {
 
 // Duration is a time.Duration written as "5s" in TOML and JSON.
 type Duration struct{ time.Duration }
+
+// TOMLSchema is a text such as "1.5s".
+func (Duration) TOMLSchema() *schema.Schema {
+	return &schema.Schema{Type: "string", Pattern: schema.DurationPattern}
+}
 
 // UnmarshalText reads "1.5s"; the error is time.ParseDuration's.
 func (d *Duration) UnmarshalText(b []byte) (err error) {

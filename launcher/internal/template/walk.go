@@ -96,11 +96,14 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
 		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
 	}
+	for i, n := range t.Notes {
+		visit(fmt.Sprintf("note[%d].when", i), inRefuse, n.When)
+		visit(fmt.Sprintf("note[%d].text", i), inRefuse, n.Text)
+	}
 	t.eachListenerText(visit)
 	t.Release.eachText(visit)
 	args("program.version", inService, t.Program.Version)
-	args("service.command", inService, t.Service.Command)
-	table("service.environment", inService, t.Service.Environment)
+	eachServiceText(t.Services, args, table, visit)
 	table("environment", inNode, t.Environment)
 	t.eachEdit(func(key string, e *Edit) {
 		visit(key+".when", inNode, e.When)
