@@ -16,6 +16,7 @@ const (
 	inService              // *Data without a node of its own
 	inName                 // NameData
 	inWhen                 // WhenData
+	inShared               // SharedData
 	inURL                  // URLData
 	inRefuse               // RefuseData
 	inFault                // *Data with a Fault
@@ -153,7 +154,7 @@ func (t *Template) eachListenerText(visit func(key string, where scope, src stri
 			key := [...]string{"listeners.", "shared."}[i] + l.Name
 			visit(key+".url", inURL, l.URL)
 			visit(key+".value", inURL, l.Value)
-			visit(key+".when", inWhen, l.When)
+			visit(key+".when", [...]scope{inWhen, inShared}[i], l.When)
 		}
 	}
 	for _, p := range t.Places {
