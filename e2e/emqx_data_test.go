@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -78,6 +79,17 @@ cd {{(index .Nodes 1).Dir}}
 		t.Errorf("remove: exit %d, want 1 and %q of %s:\n%s", code, want, st.Nodes[1].Name, told)
 	}
 	h.downClean("default", h.agree("default", 2))
+}
+
+// testEMQXOwnTime: where no --timeout is given, the template's own time counts.
+func testEMQXOwnTime(t *testing.T, e emqx) {
+	t.Parallel()
+	h := newHost(t)
+	tpl := changed(t, e.template, `timeout = "180s"`, `timeout = "3s"`)
+	_, told, code := h.run("up", "1", "-s", e.source, "-t", tpl, "--base", "auto", "-e", "STANDIN_FAULT=never-listen", "-q")
+	if want := regexp.MustCompile(`has moved on for [0-9.]+s: listener`); code != 1 || !want.MatchString(told) {
+		t.Errorf("up: exit %d, want 1 and %q:\n%s", code, want, told)
+	}
 }
 
 // testEMQXCut: a node that is cut off counts as running until net_ticktime is over. When the network is back it is a member again,

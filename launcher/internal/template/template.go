@@ -57,9 +57,11 @@ type Template struct {
 	// Prepare are calls on a node before its first start, once its files are written: initdb, format, a base backup.
 	Prepare []Call `toml:"prepare"`
 	Start   Start  `toml:"start"`
-	Ready   Ready  `toml:"ready"`
-	Join    Join   `toml:"join"`
-	Form    []Call `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
+	// Bootstrap is what the node gets that founds the cluster: the others are started when it serves.
+	Bootstrap Bootstrap `toml:"bootstrap"`
+	Ready     Ready     `toml:"ready"`
+	Join      Join      `toml:"join"`
+	Form      []Call    `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
 	// Seed is made once, about the first node, when a new cluster has settled: users, topics, a schema.
 	Seed    []Call  `toml:"seed"`
 	Add     Add     `toml:"add"`
@@ -233,6 +235,14 @@ type Start struct {
 	// Order "parallel" (default) starts all at once; "staged" starts each after Staged answers on the one before.
 	Order  string `toml:"order"`
 	Staged Call   `toml:"staged"`
+}
+
+// Bootstrap is how one node is told that it founds the cluster: the first one of a new cluster, and one where all were stopped.
+type Bootstrap struct {
+	Args        []string          `toml:"args"`        // texts; appended to the start command
+	Environment map[string]string `toml:"environment"` // values: text; over that of the start
+	// Call holds for a node that may bring back the cluster, all of whose nodes are stopped. Without it: the one that ended last.
+	Call Call `toml:"call"`
 }
 
 // Ready says when one node serves: all of its listeners are open and its own, and what is given here holds.

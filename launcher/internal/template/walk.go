@@ -33,6 +33,7 @@ func (t *Template) eachCall(visit func(key string, c *Call)) {
 	}
 	list("prepare", t.Prepare)
 	visit("start.staged", &t.Start.Staged)
+	visit("bootstrap.call", &t.Bootstrap.Call)
 	list("ready.call", t.Ready.Calls)
 	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
 		list("join."+method+".call", t.Join.Methods[method].Calls)
@@ -118,6 +119,8 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	args("start.command", inNode, t.Start.Command)
 	visit("start.dir", inNode, t.Start.Dir)
 	table("start.environment", inNode, t.Start.Environment)
+	args("bootstrap.args", inNode, t.Bootstrap.Args)
+	table("bootstrap.environment", inNode, t.Bootstrap.Environment)
 	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
 		table("join."+method+".environment", inNode, t.Join.Methods[method].Environment)
 	}
@@ -127,15 +130,20 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	visit("snapshot.note", inNode, t.Snapshot.Note)
 	table("client.environment", inNode, t.Client.Environment)
 	t.eachCall(func(key string, c *Call) {
-		where := inNode
-		switch {
-		case strings.HasPrefix(key, "fault."):
-			where = inFault
-		case strings.HasPrefix(key, "seed["):
-			where = inSeed
-		}
+		where := scopeOfCall(key)
 		c.eachText(func(sub, src string) { visit(key+"."+sub, where, src) })
 	})
+}
+
+// scopeOfCall is what the texts of a call see, by the key under which it stands.
+func scopeOfCall(key string) scope {
+	switch {
+	case strings.HasPrefix(key, "fault."):
+		return inFault
+	case strings.HasPrefix(key, "seed["):
+		return inSeed
+	}
+	return inNode
 }
 
 // eachListenerText calls visit for every text of listeners and places.
