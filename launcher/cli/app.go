@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -253,11 +254,13 @@ func (c *call) ofCluster(hint string) string {
 	if c.cluster == "" || c.cluster == os.Getenv(clusterVariable) {
 		return hint
 	}
-	return aboutCluster.ReplaceAllString(hint, "`onemore -c "+c.cluster+" $1")
+	return aboutCluster().ReplaceAllString(hint, "`onemore -c "+c.cluster+" $1")
 }
 
 // aboutCluster matches a command about a cluster in a hint.
-var aboutCluster = regexp.MustCompile("`onemore (up|down|add|remove|stop|start|restart|kill|resume|logs|upgrade|status)\\b")
+var aboutCluster = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile("`onemore (up|down|add|remove|stop|start|restart|kill|resume|logs|upgrade|status)\\b")
+})
 
 // isUnknownCommand recognizes cobra's error for an unknown command by its text: it has no type.
 func isUnknownCommand(err error) bool { return strings.HasPrefix(err.Error(), "unknown command ") }
