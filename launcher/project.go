@@ -31,7 +31,7 @@ type Project struct {
 func ReadProject(path string) (*Project, error) {
 	p, err := project.Load(path)
 	if err != nil {
-		return nil, &InputError{Err: err, Hint: "`onemore init` writes a project file; docs/project.md describes it"}
+		return nil, &InputError{Err: err, Hint: "`onemore init` writes a project file; `onemore help project` describes it"}
 	}
 	o := Options{Cluster: p.Cluster, Template: p.Template, Source: p.Source, Release: p.Release, Least: p.Nodes, Host: p.Host, Spread: p.Spread, Offset: p.Offset,
 		Base: string(p.Base), Set: p.Set, Env: p.Env, CleanEnv: p.CleanEnv, User: p.User, Params: p.Params, Join: p.Join, Bin: p.Bin, Timeout: p.Timeout.Duration,
