@@ -79,7 +79,7 @@ func (c *Cluster) Add(ctx context.Context, k int) (*Status, error) {
 
 // Remove lets nodes leave the cluster, stops them and removes their directories.
 func (c *Cluster) Remove(ctx context.Context, nodes ...int) (*Status, error) {
-	return retryStale(func() (*Status, error) {
+	st, err := retryStale(func() (*Status, error) {
 		st, err := c.Status(ctx)
 		if err != nil {
 			return nil, err
@@ -90,6 +90,10 @@ func (c *Cluster) Remove(ctx context.Context, nodes ...int) (*Status, error) {
 		}
 		return c.do(ctx, req)
 	})
+	if err != nil {
+		return st, err
+	}
+	return st, refreshNeedy(ctx, c.name, Options{Timeout: c.timeout, Progress: c.progress})
 }
 
 // resolveRemove plans the cluster anew so that only nodes that run and stay are peers of the calls that make the others leave.

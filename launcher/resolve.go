@@ -23,11 +23,12 @@ import (
 
 // target is the cluster that an `up` is about, and what the call says besides the caller's options.
 type target struct {
-	dir    string          // the cluster's folder; it need not exist
-	record *cluster.Record // nil: there is no cluster yet
-	add    int             // nodes to add to those that there are; 0: the options say how many there are to be
-	stamp  string          // of the files that the options name; recorded for `run --reuse`
-	taken  []plan.Port     // ports that an earlier try could not bind
+	dir    string                 // the cluster's folder; it need not exist
+	record *cluster.Record        // nil: there is no cluster yet
+	add    int                    // nodes to add to those that there are; 0: the options say how many there are to be
+	stamp  string                 // of the files that the options name; recorded for `run --reuse`
+	taken  []plan.Port            // ports that can't be had, though the host's view has them free
+	needs  map[string]plan.Needed // clusters of the stack that it needs; nil: those that are recorded
 	dryRun bool
 }
 
@@ -49,6 +50,7 @@ type resolved struct {
 // origin is the part of a cluster's record that is the launcher's own: what the cluster was made from.
 type origin struct {
 	Template string `json:"template"`        // name or absolute path
+	Text     string `json:"text,omitempty"`  // of the template itself, where it is a program's
 	Stamp    string `json:"stamp,omitempty"` // see target
 }
 
@@ -64,6 +66,9 @@ func recordedTemplate(ctx context.Context, rec *cluster.Record) (*template.Templ
 	from, err := readOrigin(rec)
 	if err != nil {
 		return nil, err
+	}
+	if from.Text != "" {
+		return template.Parse(from.Template, []byte(from.Text))
 	}
 	t, _, err := chooseTemplate(ctx, from.Template, "")
 	return t, err
@@ -130,6 +135,9 @@ func resolveTemplate(ctx context.Context, o Options, on target) (*template.Templ
 		}
 	}
 	formed := on.formed()
+	if o.Program != nil || formed != nil && from.Text != "" {
+		return resolveProgram(o, from, on)
+	}
 	if formed == nil {
 		from = origin{Template: o.Template, Stamp: on.stamp}
 	} else if o.Template != "" && o.Template != from.Template && o.Template != formed.Template {
@@ -148,6 +156,22 @@ func resolveTemplate(ctx context.Context, o Options, on target) (*template.Templ
 	return t, from, nil
 }
 
+// resolveProgram makes the template of a program: the one that a formed cluster was made with, which must be that of the options.
+func resolveProgram(o Options, from origin, on target) (*template.Template, origin, error) {
+	if on.formed() == nil {
+		_, member := splitStacked(o.Cluster)
+		from = origin{Template: member, Stamp: on.stamp, Text: o.Program.templateText()}
+	} else if o.Program != nil && o.Program.templateText() != from.Text {
+		return nil, from, &InputError{Err: fmt.Errorf("cluster %q is there already, with another command, listeners, ready or environment", o.Cluster),
+			Hint: "take it down first with `onemore down`"}
+	}
+	t, err := template.Parse(from.Template, []byte(from.Text))
+	if err != nil {
+		return nil, from, &InputError{Err: err, Hint: "docs/stacks.md describes what the texts of a program may say"}
+	}
+	return t, from, nil
+}
+
 // planOptions are the options in the plan's form. Those that are not set are what they were when the cluster was formed.
 func planOptions(o Options, on target) (plan.Options, error) {
 	base, err := plan.ParseBase(o.Base)
@@ -160,13 +184,16 @@ func planOptions(o Options, on target) (plan.Options, error) {
 	}
 	po := plan.Options{Cluster: o.Cluster, ID: clusterID(on), Secret: random(16), Salt: random(3), Dir: on.dir, Host: o.Host, Spread: o.Spread == "address",
 		Offset: o.Offset, Base: base, Set: o.Set, Env: o.Env, CleanEnv: o.CleanEnv, Source: o.Source, Params: o.Params, Join: o.Join, Bin: o.Bin, Onemore: self,
-		Node: maps.Clone(o.Nodes), Files: o.Files, Places: o.places}
+		Node: maps.Clone(o.Nodes), Files: o.Files, Needs: on.needs, Places: o.places}
 	if on.dryRun {
 		po.ID, po.Secret = "ID", "SECRET" // the real ones are made by the `up` that uses them
 	}
 	if formed := on.formed(); formed != nil {
 		po.Formed = formed // those that are stopped are started first, so all of them act
 		inherit(&po, formed.Options)
+		if po.Needs == nil {
+			po.Needs = currentNeeds(on.dir, formed.Options.Needs)
+		}
 	}
 	return po, nil
 }
@@ -335,7 +362,7 @@ func indices(p *plan.Plan) []int {
 
 // replan plans a formed cluster anew, on the ports that it has, with the options po. Only the nodes in running can be peers.
 func replan(t *template.Template, rec *cluster.Record, po plan.Options, running []int) (*plan.Plan, error) {
-	po.Formed, po.Acting = rec.Plan, running
+	po.Formed, po.Acting, po.Needs = rec.Plan, running, currentNeeds(rec.Plan.Dir, po.Needs)
 	p, err := plan.Make(t, po, plan.Host{})
 	if err != nil {
 		return nil, planError(err, ports.View{}, "")

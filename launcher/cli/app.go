@@ -47,6 +47,7 @@ type App struct {
 type global struct {
 	cluster string
 	project string // file; "none" for none
+	stack   string // name of the stack
 	json    bool
 	quiet   bool
 	verbose bool
@@ -140,7 +141,7 @@ func rootCommand(c *call) *cobra.Command {
 		stopCommand(c), startCommand(c), restartCommand(c), killCommand(c), pauseCommand(c), resumeCommand(c),
 		ctlCommand(c), execCommand(c), logsCommand(c), envCommand(c), runCommand(c), templatesCommand(c), gcCommand(c), initCommand(c))
 	root.AddCommand(upgradeCommand(c), snapshotCommand(c), faultCommand(c))
-	root.AddCommand(learnCommand(c), versionCommand(c))
+	root.AddCommand(learnCommand(c), watchCommand(c), versionCommand(c))
 	root.AddCommand(c.Extra...)
 	projectFlags(c, root)
 	root.InitDefaultCompletionCmd()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,14 +47,11 @@ func logsCommand(c *call) *cobra.Command {
 }
 
 func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
-	cl, err := c.open(0, nil)
+	logs, o, err := c.logsOf(nodes)
 	if err != nil {
 		return err
 	}
-	o := launcher.LogOptions{Follow: f.follow || f.waitFor != "", Start: f.waitFor != "" && f.since == ""}
-	if o.Nodes, err = cl.Find(nodes...); err != nil {
-		return err
-	}
+	o.Follow, o.Start = f.follow || f.waitFor != "", f.waitFor != "" && f.since == ""
 	if o.Since, err = sinceOf(f.since); err != nil {
 		return err
 	}
@@ -61,7 +59,7 @@ func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
 		return err
 	}
 	if f.waitFor == "" {
-		err := cl.Logs(ctx, o, c.logLine())
+		err := logs(ctx, o, c.logLine())
 		if f.follow && (errors.Is(err, context.Canceled) || errors.Is(err, launcher.ErrNoCluster)) {
 			return nil // Ctrl-C is the way to end it, or the cluster was taken down
 		}
@@ -74,13 +72,33 @@ func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("no line matched %q within %v", f.waitFor, f.timeout))
 	defer cancel()
 	show := c.logLine()
-	return cl.Logs(ctx, o, func(l launcher.LogLine) bool {
+	return logs(ctx, o, func(l launcher.LogLine) bool {
 		if !want.MatchString(l.Text) {
 			return true
 		}
 		show(l)
 		return false
 	})
+}
+
+// logsOf is how the logs are read that the command is about: those of a whole stack, or of one cluster's nodes.
+func (c *call) logsOf(nodes []string) (func(context.Context, launcher.LogOptions, func(launcher.LogLine) bool) error, launcher.LogOptions, error) {
+	var o launcher.LogOptions
+	s, err := c.wholeStack()
+	if err != nil {
+		return nil, o, err
+	}
+	if s != nil && len(nodes) == 0 {
+		return s.Logs, o, nil
+	}
+	cl, err := c.open(0, nil)
+	if err == nil {
+		o.Nodes, err = cl.Find(nodes...)
+	}
+	if err != nil {
+		return nil, o, err
+	}
+	return cl.Logs, o, nil
 }
 
 func sinceOf(s string) (time.Time, error) {
@@ -111,6 +129,14 @@ func regexpOf(flag, s string) (*regexp.Regexp, error) {
 // colours are the terminal colours of the nodes' prefixes, in order of their numbers.
 var colours = []int{36, 33, 32, 35, 34, 31}
 
+// nodeLabel is the node's number, and its cluster before it where the logs are a stack's.
+func nodeLabel(l launcher.LogLine) string {
+	if l.Cluster == "" {
+		return strconv.Itoa(l.Node)
+	}
+	return fmt.Sprintf("%s/%d", l.Cluster, l.Node)
+}
+
 // logLine returns a function that prints one line: as JSON, or prefixed with its node, in colours on a terminal.
 func (c *call) logLine() func(launcher.LogLine) bool {
 	if c.json {
@@ -122,9 +148,9 @@ func (c *call) logLine() func(launcher.LogLine) bool {
 	return func(l launcher.LogLine) bool {
 		var err error
 		if coloured {
-			_, err = fmt.Fprintf(c.Stdout, "\x1b[%dm%d |\x1b[0m %s\n", colours[(l.Node-1)%len(colours)], l.Node, l.Text)
+			_, err = fmt.Fprintf(c.Stdout, "\x1b[%dm%s |\x1b[0m %s\n", colours[(l.Node-1)%len(colours)], nodeLabel(l), l.Text)
 		} else {
-			_, err = fmt.Fprintf(c.Stdout, "%d | %s\n", l.Node, l.Text)
+			_, err = fmt.Fprintf(c.Stdout, "%s | %s\n", nodeLabel(l), l.Text)
 		}
 		return err == nil
 	}

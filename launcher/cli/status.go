@@ -12,6 +12,19 @@ func statusCommand(c *call) *cobra.Command {
 	var exitCode bool
 	cmd := &cobra.Command{Use: "status", Short: "The nodes of the cluster, looked at, not remembered", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if s, err := c.wholeStack(); err != nil || s != nil {
+				if err != nil {
+					return err
+				}
+				list, err := s.Status(cmd.Context())
+				if err == nil && exitCode && statusOf(s, list).State != "running" {
+					c.code = exitFailed
+				}
+				if err != nil {
+					return err
+				}
+				return c.showStack(s, list)
+			}
 			cl, err := c.open(0, nil)
 			if err != nil {
 				return err

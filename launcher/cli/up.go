@@ -77,9 +77,15 @@ func (f *planFlags) options(c *call) (launcher.Options, error) {
 	if err := f.checkValues(); err != nil {
 		return o, err
 	}
-	project, err := c.readProject()
+	project, stack, err := c.surroundings()
 	if err != nil {
 		return o, err
+	}
+	if stack != nil && stack.Has(c.cluster) && project.Stack != nil {
+		if project.Options, err = stack.One(c.cluster); err != nil {
+			return o, err
+		}
+		o.Cluster = project.Options.Cluster
 	}
 	var errs []error
 	pairs := func(flag string, in []string, put func(k, v string) error) {
@@ -181,6 +187,16 @@ func upCommand(c *call) *cobra.Command {
 		Example: "  onemore up 3\n  onemore -c other up 5 -t nats --base auto\n  onemore up 3 -s ./emqx",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if s, err := c.wholeStack(); err != nil || s != nil {
+				if err != nil {
+					return err
+				}
+				so, err := f.stackOptions(cmd, args, s)
+				if err != nil {
+					return err
+				}
+				return runStackUp(cmd.Context(), c, s, so, foreground)
+			}
 			o, err := f.options(c)
 			if err != nil {
 				return err

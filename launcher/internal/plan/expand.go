@@ -24,7 +24,7 @@ func newExpander(t *template.Template, o *Options, p *Plan, enabled map[string]b
 	x := &expander{texts: texts{t: t, grows: o.Formed != nil}, o: o, p: p, enabled: enabled}
 	x.base = template.Data{
 		Cluster: o.Cluster, ID: o.ID, Secret: o.Secret, ClusterDir: p.Dir, Onemore: o.Onemore, Join: o.Join,
-		Param: o.Params, Tools: o.Tools, Sources: template.Sources{Config: o.Config},
+		Param: o.Params, Tools: o.Tools, Sources: template.Sources{Config: o.Config}, Needed: stacked(o.Needs),
 	}
 	return x
 }

@@ -56,6 +56,7 @@ func (o Options) withRecorded(f *Plan) Options {
 	kept.Env = merged(kept.Env, o.Env)
 	kept.Tools = merged(kept.Tools, o.Tools)
 	kept.Node = merged(kept.Node, o.Node)
+	kept.Needs = merged(kept.Needs, o.Needs)
 	if o.Files != nil {
 		kept.Files = o.Files
 	}
