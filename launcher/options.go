@@ -27,8 +27,9 @@ const defaultCluster = "default"
 // Options say what is wanted of a cluster. The zero value is three nodes of the built-in server, called "default".
 type Options struct {
 	Cluster  string // name; "" is "default"
-	Template string // name, file or folder; "" is what Source is detected as, else the built-in node
-	Source   string // node directory to copy
+	Template string // name, NAME@VERSION (see Release), file or folder; "" is what Source is detected as, else the built-in node
+	Source   string // node directory to copy; an archive of one, or an archive's URL
+	Release  string // version of the server, fetched as the template says; "" is what is installed, or Source
 	Count    int    // nodes; 0: as many as there are, DefaultCount for a new cluster
 	Least    int    // where Count is 0: so many, or more if the cluster has more
 
@@ -38,7 +39,8 @@ type Options struct {
 	Base     string // "", "auto", or a number
 	Set      map[string]int
 	Env      map[string]string
-	CleanEnv bool // processes of the cluster get only a few variables of this one's environment: docs/templates.md lists them
+	CleanEnv bool   // processes of the cluster get only a few variables of this one's environment: docs/templates.md lists them
+	User     string // who the nodes' processes run as, where this one is root; "": the template's start.user
 	Params   map[string]string
 	Join     string
 	Bin      string
@@ -53,6 +55,7 @@ type Options struct {
 	Keep     bool              // leave everything in place when `up` fails
 	needs    []string          // others of the stack, by their names there
 	places   map[string]string // where in the project file an option stands ("FILE: line N: KEY"), by its key; see values
+	fetched  map[string]string // by the keys of values: the label of the option, a release, that an option comes from
 	Progress func(Event)       `json:"-"` // may be nil; called from one goroutine at a time
 }
 
@@ -79,8 +82,8 @@ func (o Options) values() map[string]string {
 			out[prefix+"env."+name] = value
 		}
 	}
-	for key, value := range map[string]string{"template": o.Template, "source": o.Source, "bin": o.Bin, "host": o.Host, "spread": o.Spread,
-		"base": o.Base, "join": o.Join} {
+	for key, value := range map[string]string{"template": o.Template, "source": o.Source, "release": o.Release, "bin": o.Bin, "host": o.Host, "spread": o.Spread,
+		"user": o.User, "base": o.Base, "join": o.Join} {
 		put(key, value)
 	}
 	if o.Offset != 0 {
@@ -96,6 +99,7 @@ func (o Options) values() map[string]string {
 	for i, n := range o.Nodes {
 		prefix := fmt.Sprintf("node.%d.", i)
 		put(prefix+"source", n.Source)
+		put(prefix+"release", n.Release)
 		put(prefix+"bin", n.Bin)
 		tables(prefix, n.Set, n.Env)
 	}
@@ -111,8 +115,8 @@ func recordedValues(p *Plan) map[string][]string {
 		spread = "address"
 	}
 	out := map[string][]string{"source": {o.Source}, "bin": {o.Bin}, "host": {o.Host}, "spread": {spread}, "join": {o.Join},
-		"clean_env": {strconv.FormatBool(o.CleanEnv)},
-		"offset":    {strconv.Itoa(p.Offset), strconv.Itoa(o.Offset)}, "base": {strconv.Itoa(p.Shift), o.Base.String()}}
+		"clean_env": {strconv.FormatBool(o.CleanEnv)}, "user": {clusterUser(p)},
+		"offset": {strconv.Itoa(p.Offset), strconv.Itoa(o.Offset)}, "base": {strconv.Itoa(p.Shift), o.Base.String()}}
 	listeners := func(prefix string, list []plan.Listener) {
 		for _, l := range list {
 			out[prefix+l.Name] = append(out[prefix+l.Name], strconv.Itoa(l.Port))
@@ -229,7 +233,7 @@ func nodeKey(key string) (index int, rest string, ok bool) {
 
 // label names an option in an error: its place in the project file, or its flag.
 func (o Options) label(key string) string {
-	if place := o.places[key]; place != "" {
+	if place := cmp.Or(o.places[key], o.fetched[key]); place != "" {
 		return place
 	}
 	if i, rest, ok := nodeKey(key); ok {
@@ -257,9 +261,11 @@ func (o Options) withPlace(key string, err error) error {
 	return err
 }
 
-// absolutePaths makes all paths absolute, those of single nodes too. The caller's maps are not changed.
+// absolutePaths makes all paths absolute, those of single nodes too, and takes a version off the template's name. The caller's maps
+// are not changed.
 func (o Options) absolutePaths() (Options, error) {
-	var errs []error
+	o, err := o.splitVersion()
+	errs := []error{err}
 	abs := func(path string) string {
 		path, err := absolute(path)
 		errs = append(errs, err)
@@ -278,10 +284,10 @@ func (o Options) absolutePaths() (Options, error) {
 	return o, errors.Join(errs...)
 }
 
-// absolute makes a path absolute; "" stays "".
+// absolute makes a path absolute; "" and URLs stay what they are.
 func absolute(path string) (string, error) {
-	if path == "" {
-		return "", nil
+	if path == "" || isURL(path) {
+		return path, nil
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -296,8 +302,9 @@ func (o Options) Over(under Options) Options {
 	for key := range o.values() {
 		delete(o.places, key)
 	}
-	for _, s := range []struct{ to, from *string }{{&o.Cluster, &under.Cluster}, {&o.Template, &under.Template}, {&o.Source, &under.Source},
-		{&o.Host, &under.Host}, {&o.Spread, &under.Spread}, {&o.Base, &under.Base}, {&o.Join, &under.Join}, {&o.Bin, &under.Bin}} {
+	o, under = o.overRelease(under)
+	for _, s := range []struct{ to, from *string }{{&o.Cluster, &under.Cluster}, {&o.Template, &under.Template}, {&o.Source, &under.Source}, {&o.Release, &under.Release},
+		{&o.Host, &under.Host}, {&o.Spread, &under.Spread}, {&o.Base, &under.Base}, {&o.Join, &under.Join}, {&o.Bin, &under.Bin}, {&o.User, &under.User}} {
 		*s.to = cmp.Or(*s.to, *s.from)
 	}
 	o.Offset, o.Timeout = cmp.Or(o.Offset, under.Offset), cmp.Or(o.Timeout, under.Timeout)
@@ -310,8 +317,14 @@ func (o Options) Over(under Options) Options {
 	nodes := maps.Clone(under.Nodes)
 	for i, n := range o.Nodes {
 		u := nodes[i]
+		switch {
+		case n.Release != "":
+			u.Bin = ""
+		case n.Bin != "":
+			u.Release = ""
+		}
 		nodes = overlay(map[int]NodeOptions{i: {Set: overlay(n.Set, u.Set), Env: overlay(n.Env, u.Env), Source: cmp.Or(n.Source, u.Source),
-			Bin: cmp.Or(n.Bin, u.Bin), Files: slices.Concat(u.Files, n.Files)}}, nodes)
+			Release: cmp.Or(n.Release, u.Release), Bin: cmp.Or(n.Bin, u.Bin), Files: slices.Concat(u.Files, n.Files)}}, nodes)
 	}
 	o.Nodes = nodes
 	return o

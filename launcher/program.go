@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"onemore/launcher/internal/template"
 )
 
 // Program is a program of a project's own, whose cluster needs no template: one is made of it.
@@ -59,4 +61,20 @@ func tomlText(s string) string {
 		panic(err) // a string can always be encoded
 	}
 	return strings.TrimSpace(b.String())
+}
+
+// resolveProgram makes the template of a program: the one that a formed cluster was made with, which must be that of the options.
+func resolveProgram(o Options, from origin, on target) (*template.Template, origin, error) {
+	if on.formed() == nil {
+		_, member := splitStacked(o.Cluster)
+		from = origin{Template: member, Stamp: on.stamp, Text: o.Program.templateText()}
+	} else if o.Program != nil && o.Program.templateText() != from.Text {
+		return nil, from, &InputError{Err: fmt.Errorf("cluster %q is there already, with another command, listeners, ready or environment", o.Cluster),
+			Hint: "take it down first with `onemore down`"}
+	}
+	t, err := template.Parse(from.Template, []byte(from.Text))
+	if err != nil {
+		return nil, from, &InputError{Err: err, Hint: "docs/stacks.md describes what the texts of a program may say"}
+	}
+	return t, from, nil
 }

@@ -51,11 +51,11 @@ func ReadProject(path string) (*Project, error) {
 
 // projectOptions are what a project file, or one cluster of its stack, says.
 func projectOptions(p *project.Project) Options {
-	o := Options{Cluster: p.Cluster, Template: p.Template, Source: p.Source, Least: p.Nodes, Host: p.Host, Spread: p.Spread, Offset: p.Offset,
-		Base: string(p.Base), Set: p.Set, Env: p.Env, CleanEnv: p.CleanEnv, Params: p.Params, Join: p.Join, Bin: p.Bin, Timeout: p.Timeout.Duration,
+	o := Options{Cluster: p.Cluster, Template: p.Template, Source: p.Source, Release: p.Release, Least: p.Nodes, Host: p.Host, Spread: p.Spread, Offset: p.Offset,
+		Base: string(p.Base), Set: p.Set, Env: p.Env, CleanEnv: p.CleanEnv, User: p.User, Params: p.Params, Join: p.Join, Bin: p.Bin, Timeout: p.Timeout.Duration,
 		Files: planFiles(p.Files), Nodes: map[int]NodeOptions{}}
 	for i, n := range p.Node {
-		o.Nodes[i] = NodeOptions{Set: n.Set, Env: n.Env, Source: n.Source, Bin: n.Bin, Files: planFiles(n.Files)}
+		o.Nodes[i] = NodeOptions{Set: n.Set, Env: n.Env, Source: n.Source, Release: n.Release, Bin: n.Bin, Files: planFiles(n.Files)}
 	}
 	if p.Command != nil {
 		o.Program = &Program{Command: p.Command, Listeners: p.Listeners, Ready: p.Ready, Environment: map[string]string{}}

@@ -84,8 +84,14 @@ func resolve(ctx context.Context, o Options, on target) (*resolved, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o, err = o.unpackSources(ctx); err != nil {
+		return nil, err
+	}
 	t, from, err := resolveTemplate(ctx, o, on)
 	if err != nil {
+		return nil, err
+	}
+	if o, err = o.fetchReleases(ctx, t); err != nil {
 		return nil, err
 	}
 	if err := cmp.Or(o.checkBin(t), o.checkHost()); err != nil {
@@ -156,22 +162,6 @@ func resolveTemplate(ctx context.Context, o Options, on target) (*template.Templ
 	return t, from, nil
 }
 
-// resolveProgram makes the template of a program: the one that a formed cluster was made with, which must be that of the options.
-func resolveProgram(o Options, from origin, on target) (*template.Template, origin, error) {
-	if on.formed() == nil {
-		_, member := splitStacked(o.Cluster)
-		from = origin{Template: member, Stamp: on.stamp, Text: o.Program.templateText()}
-	} else if o.Program != nil && o.Program.templateText() != from.Text {
-		return nil, from, &InputError{Err: fmt.Errorf("cluster %q is there already, with another command, listeners, ready or environment", o.Cluster),
-			Hint: "take it down first with `onemore down`"}
-	}
-	t, err := template.Parse(from.Template, []byte(from.Text))
-	if err != nil {
-		return nil, from, &InputError{Err: err, Hint: "docs/stacks.md describes what the texts of a program may say"}
-	}
-	return t, from, nil
-}
-
 // planOptions are the options in the plan's form. Those that are not set are what they were when the cluster was formed.
 func planOptions(o Options, on target) (plan.Options, error) {
 	base, err := plan.ParseBase(o.Base)
@@ -183,7 +173,7 @@ func planOptions(o Options, on target) (plan.Options, error) {
 		return plan.Options{}, err
 	}
 	po := plan.Options{Cluster: o.Cluster, ID: clusterID(on), Secret: random(16), Salt: random(3), Dir: on.dir, Host: o.Host, Spread: o.Spread == "address",
-		Offset: o.Offset, Base: base, Set: o.Set, Env: o.Env, CleanEnv: o.CleanEnv, Source: o.Source, Params: o.Params, Join: o.Join, Bin: o.Bin, Onemore: self,
+		Offset: o.Offset, Base: base, Set: o.Set, Env: o.Env, CleanEnv: o.CleanEnv, User: o.User, Source: o.Source, Params: o.Params, Join: o.Join, Bin: o.Bin, Onemore: self,
 		Node: maps.Clone(o.Nodes), Files: o.Files, Needs: on.needs, Places: o.places}
 	if on.dryRun {
 		po.ID, po.Secret = "ID", "SECRET" // the real ones are made by the `up` that uses them
@@ -264,6 +254,9 @@ func nodesWanted(o Options, on target, exist int) int {
 func checkInputs(ctx context.Context, t *template.Template, po *plan.Options, o Options) error {
 	if err := control.CheckDir(po.Dir); err != nil {
 		return &InputError{Err: err, Hint: "set ONEMORE_HOME to a shorter path, or give the cluster a shorter name"}
+	}
+	if err := o.checkUser(cmp.Or(po.User, t.Start.User), filepath.Dir(po.Dir)); err != nil {
+		return err
 	}
 	if err := findPrograms(t, po, o.label("bin")); err != nil {
 		return err

@@ -140,7 +140,7 @@ func rootCommand(c *call) *cobra.Command {
 	root.AddCommand(upCommand(c), downCommand(c), statusCommand(c), lsCommand(c), addCommand(c), removeCommand(c),
 		stopCommand(c), startCommand(c), restartCommand(c), killCommand(c), pauseCommand(c), resumeCommand(c),
 		ctlCommand(c), execCommand(c), logsCommand(c), envCommand(c), runCommand(c), templatesCommand(c), gcCommand(c), initCommand(c))
-	root.AddCommand(upgradeCommand(c), snapshotCommand(c), faultCommand(c))
+	root.AddCommand(upgradeCommand(c), releasesCommand(c), snapshotCommand(c), faultCommand(c))
 	root.AddCommand(learnCommand(c), watchCommand(c), versionCommand(c))
 	root.AddCommand(c.Extra...)
 	projectFlags(c, root)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,7 +29,7 @@ type logFlags struct {
 
 func logsCommand(c *call) *cobra.Command {
 	var f logFlags
-	cmd := &cobra.Command{Use: "logs [NODE…]", Short: "What the nodes printed: merged, prefixed, in order of time",
+	cmd := &cobra.Command{Use: "logs [NODE|SERVICE…]", Short: "What the nodes and services printed: merged, prefixed, in order of time",
 		Example: "  onemore logs -f\n  onemore logs 2 --since 5m --grep 'error|warn'\n  onemore logs --wait-for 'leader' --timeout 30s",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -81,24 +82,43 @@ func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
 	})
 }
 
-// logsOf is how the logs are read that the command is about: those of a whole stack, or of one cluster's nodes.
-func (c *call) logsOf(nodes []string) (func(context.Context, launcher.LogOptions, func(launcher.LogLine) bool) error, launcher.LogOptions, error) {
+// logsOf is how the logs are read that the command is about: those of a whole stack, or of one cluster's nodes and services.
+func (c *call) logsOf(words []string) (func(context.Context, launcher.LogOptions, func(launcher.LogLine) bool) error, launcher.LogOptions, error) {
 	var o launcher.LogOptions
 	s, err := c.wholeStack()
 	if err != nil {
 		return nil, o, err
 	}
-	if s != nil && len(nodes) == 0 {
+	if s != nil && len(words) == 0 {
 		return s.Logs, o, nil
 	}
 	cl, err := c.open(0, nil)
-	if err == nil {
-		o.Nodes, err = cl.Find(nodes...)
-	}
 	if err != nil {
 		return nil, o, err
 	}
-	return cl.Logs, o, nil
+	nodes, services, err := splitServices(cl, words)
+	if err != nil {
+		return nil, o, err
+	}
+	o.Services = services
+	o.Nodes, err = cl.Find(nodes...)
+	return cl.Logs, o, err
+}
+
+// splitServices divides words into those for nodes and names of services.
+func splitServices(cl *launcher.Cluster, words []string) (nodes, services []string, err error) {
+	p, err := cl.Plan()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, w := range words {
+		if slices.ContainsFunc(p.Services, func(s launcher.ServicePlan) bool { return s.Name == w }) {
+			services = append(services, w)
+		} else {
+			nodes = append(nodes, w)
+		}
+	}
+	return nodes, services, nil
 }
 
 func sinceOf(s string) (time.Time, error) {
@@ -129,14 +149,6 @@ func regexpOf(flag, s string) (*regexp.Regexp, error) {
 // colours are the terminal colours of the nodes' prefixes, in order of their numbers.
 var colours = []int{36, 33, 32, 35, 34, 31}
 
-// nodeLabel is the node's number, and its cluster before it where the logs are a stack's.
-func nodeLabel(l launcher.LogLine) string {
-	if l.Cluster == "" {
-		return strconv.Itoa(l.Node)
-	}
-	return fmt.Sprintf("%s/%d", l.Cluster, l.Node)
-}
-
 // logLine returns a function that prints one line: as JSON, or prefixed with its node, in colours on a terminal.
 func (c *call) logLine() func(launcher.LogLine) bool {
 	if c.json {
@@ -146,11 +158,18 @@ func (c *call) logLine() func(launcher.LogLine) bool {
 	f, ok := c.App.Stdout.(*os.File)
 	coloured := ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
 	return func(l launcher.LogLine) bool {
+		who := strconv.Itoa(l.Node)
+		if l.Node == 0 {
+			who = l.Name
+		}
+		if l.Cluster != "" {
+			who = l.Cluster + "/" + who
+		}
 		var err error
 		if coloured {
-			_, err = fmt.Fprintf(c.Stdout, "\x1b[%dm%s |\x1b[0m %s\n", colours[(l.Node-1)%len(colours)], nodeLabel(l), l.Text)
+			_, err = fmt.Fprintf(c.Stdout, "\x1b[%dm%s |\x1b[0m %s\n", colours[max(l.Node-1, 0)%len(colours)], who, l.Text)
 		} else {
-			_, err = fmt.Fprintf(c.Stdout, "%s | %s\n", nodeLabel(l), l.Text)
+			_, err = fmt.Fprintf(c.Stdout, "%s | %s\n", who, l.Text)
 		}
 		return err == nil
 	}

@@ -32,8 +32,7 @@ const (
 
 // Options say how an archive is unpacked.
 type Options struct {
-	Strip    int         // leading elements of every path that are left out; entries that have no more are skipped
-	Limits   Limits      //
+	Limits   Limits
 	Progress func(int64) // bytes that were written so far; may be nil
 }
 

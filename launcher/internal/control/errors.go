@@ -11,8 +11,9 @@ import (
 type Error struct {
 	Cluster     string    `json:"cluster,omitempty"` // in its stack
 	Node        int       `json:"node,omitempty"`
-	Name        string    `json:"name,omitempty"`  // of the node
-	Phase       string    `json:"phase,omitempty"` // what was being done
+	Name        string    `json:"name,omitempty"`    // of the node
+	Service     bool      `json:"service,omitempty"` // Name is a service's
+	Phase       string    `json:"phase,omitempty"`   // what was being done
 	Why         string    `json:"why"`
 	Log         []string  `json:"log,omitempty"`  // excerpt of its log: the lines that the template looks for, else the last
 	Logs        string    `json:"logs,omitempty"` // where the logs were kept
@@ -34,6 +35,8 @@ func (e *Error) Error() string {
 
 func (e *Error) inCluster() string {
 	switch {
+	case e.Service && e.Phase != "":
+		return fmt.Sprintf("service %s, %s: %s", e.Name, e.Phase, e.Why)
 	case e.Name != "" && e.Phase != "":
 		return fmt.Sprintf("node %s, %s: %s", e.Name, e.Phase, e.Why)
 	case e.Phase != "":

@@ -54,6 +54,7 @@ type Options struct {
 	Env map[string]string `json:"env,omitempty"`
 	// CleanEnv keeps all but a few variables of who makes the cluster from its processes: Inherit.Clean.
 	CleanEnv bool                `json:"clean_env,omitempty"`
+	User     string              `json:"user,omitempty"`   // who nodes run as, as root; "": the template's
 	Source   string              `json:"source,omitempty"` // absolute
 	Bin      string              `json:"bin,omitempty"`    // absolute
 	Tools    map[string]string   `json:"tools,omitempty"`  // program.needs → absolute
@@ -69,7 +70,9 @@ type NodeOptions struct {
 	Env    map[string]string `json:"env,omitempty"`
 	Source string            `json:"source,omitempty"` // absolute
 	Bin    string            `json:"bin,omitempty"`    // absolute
-	Files  []File            `json:"files,omitempty"`  // over those of all nodes
+	// Release is a version to fetch. It is Source or Bin by the time of the plan.
+	Release string `json:"-"`
+	Files   []File `json:"files,omitempty"` // over those of all nodes
 }
 
 // Base says how the base ports are moved: not at all (the zero Base), by Shift, or to the nearest free place.

@@ -188,7 +188,7 @@ func (p *Project) check(c *check) {
 	if p.Nodes < 0 || p.Nodes == 0 && c.has("nodes") {
 		c.add(c.key("nodes"), "a cluster of %d nodes can't be", p.Nodes)
 	}
-	for key, value := range map[string]string{"template": p.Template, "source": p.Source, "bin": p.Bin, "host": p.Host} {
+	for key, value := range map[string]string{"template": p.Template, "source": p.Source, "release": p.Release, "bin": p.Bin, "host": p.Host} {
 		if value == "" && c.has(key) {
 			c.add(c.key(key), "it is empty; give a value, or leave it out")
 		}

@@ -36,6 +36,7 @@ type Project struct {
 	Cluster  string            `toml:"cluster"`
 	Template string            `toml:"template"` // a name, or a path
 	Source   string            `toml:"source"`
+	Release  string            `toml:"release"` // version of the server
 	Bin      string            `toml:"bin"`
 	Nodes    int               `toml:"nodes"`
 	Offset   int               `toml:"offset"`
@@ -46,6 +47,7 @@ type Project struct {
 	Timeout  Duration          `toml:"timeout"`
 	Env      map[string]string `toml:"env"`
 	CleanEnv bool              `toml:"clean_env"`
+	User     string            `toml:"user"`
 	Params   map[string]string `toml:"params"`
 	Set      map[string]int    `toml:"set"` // listener → port of node 1
 	Files    map[string]*File  `toml:"files"`
@@ -68,11 +70,12 @@ type Project struct {
 
 // Node is what one node has apart from the others: the table [node.N].
 type Node struct {
-	Source string            `toml:"source"`
-	Bin    string            `toml:"bin"`
-	Env    map[string]string `toml:"env"`
-	Set    map[string]int    `toml:"set"` // listener → port
-	Files  map[string]*File  `toml:"files"`
+	Source  string            `toml:"source"`
+	Release string            `toml:"release"`
+	Bin     string            `toml:"bin"`
+	Env     map[string]string `toml:"env"`
+	Set     map[string]int    `toml:"set"` // listener → port
+	Files   map[string]*File  `toml:"files"`
 }
 
 // File is written over the copy of a node directory. Its value is a text, or { from = "PATH" }.
@@ -189,14 +192,14 @@ func (p *Project) absolutePaths() {
 	}
 }
 
-// under is a path of the file as an absolute one: relative to dir, or to the home folder where it begins with ~/.
+// under is a path of the file as an absolute one: relative to dir, or to the home folder where it begins with ~/. URLs stay.
 func under(dir, path string) string {
 	if rest, ok := strings.CutPrefix(path, "~/"); ok {
 		if home, err := os.UserHomeDir(); err == nil {
 			return filepath.Join(home, rest)
 		}
 	}
-	if path == "" || filepath.IsAbs(path) {
+	if path == "" || filepath.IsAbs(path) || strings.Contains(path, "://") {
 		return path
 	}
 	return filepath.Join(dir, path)

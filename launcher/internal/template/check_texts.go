@@ -202,5 +202,6 @@ func scopeNames() map[scope]map[string]bool {
 		inURL:     of(URLData{}),
 		inRefuse:  of(RefuseData{}),
 		inDefault: of(DefaultData{}),
+		inRelease: of(ReleaseData{}),
 	}
 }

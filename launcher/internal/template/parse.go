@@ -28,6 +28,11 @@ type joinTable struct {
 func Parse(name string, src []byte) (*Template, error) {
 	var doc document
 	meta, err := toml.Decode(string(src), &doc)
+	if key := tableForList(src); err != nil && key != "" {
+		var found problems
+		found.add(key, "is a list: write [[%s]], also for one", key)
+		return nil, found.err(name, src)
+	}
 	if err != nil {
 		return nil, decodeError(name, err)
 	}

@@ -61,6 +61,8 @@ func sampleFor(where scope, d *Data) any {
 		return URLData{Addr: "127.0.0.1:1000", Host: "127.0.0.1", Port: 1000, Scheme: "http"}
 	case inDefault:
 		return DefaultData{}
+	case inRelease:
+		return sampleRelease
 	case inFault:
 		with := *d
 		with.Fault = &Fault{Peers: d.Others, Block: true, Delay: "50ms", Drop: "10"}

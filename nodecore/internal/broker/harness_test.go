@@ -156,6 +156,9 @@ func (c *testCluster) partition(side ...int) {
 			}
 		}
 		n.cut.Store(&cut)
+		if n.Broker != nil {
+			n.mesh.FaultsChanged()
+		}
 	}
 }
 

@@ -112,6 +112,14 @@ func (c *testCluster) lostWills(i int) int {
 // silence kills node i in such a way that nobody hears anything of its end.
 func (c *testCluster) silence(i int) {
 	c.partition(i)
+	eventually(c.t, "its links are down", func() bool {
+		for _, n := range c.nodes {
+			if n.i != i && (n.mesh.Up(c.nodes[i].name) || c.nodes[i].mesh.Up(n.name)) {
+				return false
+			}
+		}
+		return true
+	})
 	c.kill(i)
 	c.partition()
 }

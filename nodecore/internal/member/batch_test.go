@@ -3,6 +3,8 @@ package member
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"testing"
 
 	"onemore/nodecore/internal/faults"
@@ -115,23 +117,64 @@ func TestVersionBefore(t *testing.T) {
 	}
 }
 
-// Nodes that know nothing but the addresses where others may be form one cluster, founded by the lowest; a later one finds it.
-func TestNamelessSeeds(t *testing.T) {
+// byAddress reserves nodes, sorted by their addresses, that know nothing but where all of them may be.
+func byAddress(t *testing.T, n int) []*testNode {
+	t.Helper()
 	var nodes []*testNode
 	var seeds []Target
-	for i := range 4 {
+	for i := range n {
 		nodes = append(nodes, reserve(t, fmt.Sprintf("n%02d", i+1)))
 		seeds = append(seeds, Target{Addr: nodes[i].target().Addr})
 	}
+	slices.SortFunc(nodes, func(a, b *testNode) int { return a.addr.Compare(b.addr) })
 	for _, n := range nodes {
 		n.cfg.Seeds = seeds
 	}
-	for _, n := range nodes[:3] {
-		n.start(t)
+	return nodes
+}
+
+// Nodes that know nothing but the addresses where others may be form one cluster, founded by the lowest that answers; a later one finds it,
+// whichever it is.
+func TestNamelessSeeds(t *testing.T) {
+	for late := range 4 {
+		t.Run(fmt.Sprint("late ", late), func(t *testing.T) {
+			t.Parallel()
+			nodes := byAddress(t, 4)
+			early := without(nodes, late)
+			for _, n := range early {
+				n.start(t)
+			}
+			formed(t, early)
+			nodes[late].start(t)
+			formed(t, nodes)
+		})
 	}
-	formed(t, nodes[:3])
-	nodes[3].start(t)
-	formed(t, nodes)
+}
+
+// A node whose seeds are silent, as behind a cut network, founds no cluster beside theirs; where no process listens at them, it does.
+func TestNamelessSeedsThatDoNotAnswer(t *testing.T) {
+	nodes := byAddress(t, 3)
+	var log logBuffer
+	nodes[0].cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	nodes[0].start(t)
+	eventually(t, func() error {
+		if !log.has("2 of the 3 do not answer") {
+			return errors.New("no warning of the seeds that do not answer")
+		}
+		return nil
+	})
+	if v := nodes[0].View(); v.Cluster != "" {
+		t.Errorf("in a cluster alone: %+v", v)
+	}
+	for _, n := range nodes[1:] {
+		n.cfg.TCP.Close()
+	}
+	eventually(t, func() error {
+		if nodes[0].View().Cluster == "" {
+			return errors.New("founds no cluster though nobody listens at the other seeds")
+		}
+		return nil
+	})
 }
 
 func TestParseSeed(t *testing.T) {

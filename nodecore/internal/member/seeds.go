@@ -50,12 +50,14 @@ func (bs *bootstrap) run() {
 // trySeeds asks the first seed, who founds the cluster when all is new, and
 // every few rounds a few of the others in turn; with nameless seeds, all of them.
 func (bs *bootstrap) trySeeds(round int) error {
-	began := time.Now()
 	ctx, cancel := bs.bounded(bs.ctx, joinTime)
 	defer cancel()
 	seeds, err := bs.resolve(ctx)
+	if bs.dns.addrs != nil {
+		return bs.joinOrFound(ctx, seeds, err)
+	}
 	tries := seeds
-	if bs.dns.addrs == nil && len(seeds) > 0 {
+	if len(seeds) > 0 {
 		tries = seeds[:1:1]
 		if rest := seeds[1:]; len(rest) > 0 && round%seedTurn == seedTurn-1 {
 			for i := range min(len(rest), seedTries) {
@@ -63,8 +65,13 @@ func (bs *bootstrap) trySeeds(round int) error {
 			}
 		}
 	}
+	return bs.tryEach(tries, err)
+}
+
+// tryEach asks the seeds for admission until one lets this node in; err is what went wrong before.
+func (bs *bootstrap) tryEach(seeds []Target, err error) error {
 	errs := []error{err}
-	for _, t := range tries {
+	for _, t := range seeds {
 		if t.Name == bs.cfg.Name {
 			continue
 		}
@@ -73,9 +80,6 @@ func (bs *bootstrap) trySeeds(round int) error {
 			return nil
 		}
 		errs = append(errs, err)
-	}
-	if err == nil && bs.founds(began) {
-		return bs.found(ctx)
 	}
 	return errors.Join(errs...)
 }
@@ -90,7 +94,7 @@ func (bs *bootstrap) found(ctx context.Context) error {
 	if !bs.pending() {
 		return nil // joined by hand meanwhile
 	}
-	bs.log.Info("found a cluster: no node at the seeds is in one, and this one has the lowest address")
+	bs.log.Info("found a cluster: no node at the seeds is in one, and this one has the lowest address of those that answer")
 	return bs.formNew(ctx)
 }
 

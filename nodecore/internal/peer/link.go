@@ -77,11 +77,14 @@ func newLink(m *Mesh, p Peer) *link {
 // update takes over what membership newly knows of the peer.
 func (l *link) update(p Peer) {
 	l.mu.Lock()
-	news := l.addr != p.Addr || p.Alive && !l.alive
+	news, doubt := l.addr != p.Addr || p.Alive && !l.alive, l.alive && !p.Alive && l.state == up
 	l.addr, l.alive = p.Addr, p.Alive
 	l.mu.Unlock()
 	if news {
 		signal(l.redial)
+	}
+	if doubt { // a host that is gone closes no connection: one on which nothing is sent would stay up
+		l.send(Frame{Kind: kindSkip, Lossy: true})
 	}
 }
 

@@ -252,6 +252,26 @@ func (m *Mesh) stopReceiving() error {
 	return err
 }
 
+// FaultsChanged closes the links that are cut by a fault now; those on which nothing is sent would not notice.
+func (m *Mesh) FaultsChanged() {
+	for _, name := range m.Peers() {
+		l := m.link(name)
+		if l == nil || !l.blocked() {
+			continue
+		}
+		l.mu.Lock()
+		if l.conn != nil {
+			l.conn.Close()
+		}
+		l.mu.Unlock()
+		l.in.mu.Lock()
+		if l.in.conn != nil {
+			l.in.conn.Close()
+		}
+		l.in.mu.Unlock()
+	}
+}
+
 // Stats returns the state of every link, sorted by name.
 func (m *Mesh) Stats() []Stat {
 	var all []Stat
