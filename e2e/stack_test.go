@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // service builds the small web service and returns its path.
@@ -206,4 +207,115 @@ func TestStackFailsBesideOthers(t *testing.T) {
 		t.Errorf("left is %+v", st)
 	}
 	h.ok(with("down", "-q")...)
+}
+
+// fiveFile is a stack of five clusters, two of which wait for others.
+const fiveFile = `
+stack = "five"
+base = "auto"
+[clusters.a]
+nodes = 1
+[clusters.b]
+nodes = 2
+[clusters.c]
+nodes = 1
+[clusters.d]
+needs = ["a"]
+nodes = 1
+[clusters.e]
+needs = ["b", "d"]
+nodes = 1
+`
+
+// TestKillStackUp: when the command is killed while five clusters come up, at whatever moment, nothing is left: not even what had formed.
+func TestKillStackUp(t *testing.T) {
+	h, with := newStack(t, fiveFile)
+	began := time.Now()
+	h.ok(with("up", "-q")...)
+	took := time.Since(began)
+	h.ok(with("down", "-q")...)
+	for range crashes {
+		up := h.cmd(with("up", "-q")...)
+		if err := up.Start(); err != nil {
+			t.Fatal(err)
+		}
+		<-randomMoment(took)
+		_ = up.Process.Kill()
+		if up.Wait() == nil {
+			h.ok(with("down", "-q")...) // it was done before
+		}
+		h.until("nothing is left", func() bool { return len(leftovers(h.home)) == 0 })
+	}
+}
+
+// TestInterruptStackUp: Ctrl-C at any moment of an `up` leaves the whole stack, or nothing.
+func TestInterruptStackUp(t *testing.T) {
+	h, with := newStack(t, fiveFile)
+	began := time.Now()
+	h.ok(with("up", "-q")...)
+	took := time.Since(began)
+	h.ok(with("down", "-q")...)
+	for range crashes {
+		up := h.cmd(with("up", "-q")...)
+		var errs strings.Builder
+		up.Stderr = &errs
+		if err := up.Start(); err != nil {
+			t.Fatal(err)
+		}
+		<-randomMoment(took)
+		_ = up.Process.Signal(os.Interrupt)
+		err := up.Wait()
+		if err == nil {
+			if st := decodeStack(t, h.ok(with("status", "--json")...)); st.State != "running" || len(st.Clusters) != 5 {
+				t.Errorf("done, and the stack is %+v", st)
+			}
+			h.ok(with("down", "-q")...)
+			continue
+		}
+		if code := up.ProcessState.ExitCode(); code != 130 && code != -1 {
+			t.Errorf("exit %d: %s", code, errs.String())
+		}
+		h.until("nothing is left", func() bool { return len(leftovers(h.home)) == 0 })
+	}
+}
+
+// TestStackNodeDies: a node that ends while another cluster of the stack still comes up fails the `up`, and all is undone.
+func TestStackNodeDies(t *testing.T) {
+	dir, gate := slowTemplate(t)
+	h, with := newStack(t, fmt.Sprintf("stack = \"shop\"\nbase = \"auto\"\n[clusters.api]\ncommand = [%%q, \"-listen\", '{{.Addr \"http\"}}']\nlisteners.http = 28080\nready = \"/healthz\"\n"+
+		"[clusters.slow]\nneeds = [\"api\"]\nnodes = 1\ntemplate = %q\n", dir))
+	up := h.cmd(with("up", "-q")...)
+	var errs strings.Builder
+	up.Stderr = &errs
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	h.until("the cluster has formed", func() bool {
+		st, ok := h.status("shop.api")
+		return ok && st.State == "running" && len(st.Nodes) == 3
+	})
+	h.started("shop.slow", 1)
+	h.ok("kill", "2", "-c", "shop.api", "-q")
+	if err := os.WriteFile(gate, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := up.Wait(); err == nil || !strings.Contains(errs.String(), "cluster api: node shop.api-2, run until the stack is up") {
+		t.Errorf("%v: %s", err, errs.String())
+	}
+	h.nothingLeft()
+}
+
+// TestStackSnapshot: a stack comes back from its snapshot.
+func TestStackSnapshot(t *testing.T) {
+	h, with := newStack(t, stackFile)
+	h.ok(with("up", "-q")...)
+	save := with("snapshot")
+	h.ok("snapshot", "save", "one", save[1], save[2])
+	h.ok(with("down", "-q")...)
+	h.nothingLeft()
+	if st := decodeStack(t, h.ok(with("up", "--from", "one", "--json", "-q")...)); st.State != "running" || len(st.Clusters) != 3 {
+		t.Errorf("came back as %+v", st)
+	}
+	h.ok(with("down", "-q")...)
+	h.ok("snapshot", "rm", "one.mq", "one.log", "one.api")
 }

@@ -32,7 +32,7 @@ type Project struct {
 func ReadProject(path string) (*Project, error) {
 	p, err := project.Load(path)
 	if err != nil {
-		return nil, &InputError{Err: err, Hint: "`onemore init` writes a project file; docs/project.md describes it"}
+		return nil, &InputError{Err: err, Hint: "`onemore init` writes a project file; `onemore help project` describes it"}
 	}
 	if p.Stack != nil {
 		s, err := newStack(p)

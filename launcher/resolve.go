@@ -47,33 +47,6 @@ type resolved struct {
 	fixedPorts bool // the ports are formed or were given: planning again would choose the same
 }
 
-// origin is the part of a cluster's record that is the launcher's own: what the cluster was made from.
-type origin struct {
-	Template string `json:"template"`        // name or absolute path
-	Text     string `json:"text,omitempty"`  // of the template itself, where it is a program's
-	Stamp    string `json:"stamp,omitempty"` // see target
-}
-
-func readOrigin(rec *cluster.Record) (o origin, err error) {
-	if err := json.Unmarshal(rec.Options, &o); err != nil {
-		return o, fmt.Errorf("read what cluster %q was made from: %w", rec.Plan.Cluster, err)
-	}
-	return o, nil
-}
-
-// recordedTemplate is the template that a cluster was made from.
-func recordedTemplate(ctx context.Context, rec *cluster.Record) (*template.Template, error) {
-	from, err := readOrigin(rec)
-	if err != nil {
-		return nil, err
-	}
-	if from.Text != "" {
-		return template.Parse(from.Template, []byte(from.Text))
-	}
-	t, _, err := chooseTemplate(ctx, from.Template, "")
-	return t, err
-}
-
 // resolve turns options, the record of the cluster, if there is one, and the state of the host into the request of an `up`.
 // It changes nothing. Options.Cluster must be set.
 func resolve(ctx context.Context, o Options, on target) (*resolved, error) {
@@ -296,32 +269,51 @@ func outsideSources(po *plan.Options) error {
 	return nil
 }
 
-// checkSources checks every node directory that is going to be copied, and reads the ports that the first one declares.
+// checkSources checks every node directory that is going to be copied, and reads what their config files say.
 func checkSources(ctx context.Context, t *template.Template, po *plan.Options) error {
+	var err error
 	for i, n := range po.Node {
-		if n.Source != "" {
-			if err := nodedir.CheckSource(ctx, n.Source, t.Copy.Exclude...); err != nil {
-				return &InputError{Err: fmt.Errorf("source of node %d: %w", i, err)}
-			}
+		if n.Source == "" {
+			continue
+		}
+		if err := nodedir.CheckSource(ctx, n.Source, t.Copy.Exclude...); err != nil {
+			return &InputError{Err: fmt.Errorf("source of node %d: %w", i, err)}
+		}
+		if !slices.Contains(po.Nodes, i) {
+			continue
+		}
+		if po.Configs == nil {
+			po.Configs = map[int]*template.Config{}
+		}
+		if po.Configs[i], err = readConfig(t, n.Source, overlay(n.Env, po.Env)); err != nil {
+			return fmt.Errorf("source of node %d: %w", i, err)
 		}
 	}
 	if po.Source == "" {
+		if len(po.Configs) > 0 && len(po.Configs) == len(po.Nodes) { // the first node's counts for all
+			po.Config = po.Configs[slices.Min(po.Nodes)]
+		}
 		return nil
 	}
 	if err := nodedir.CheckSource(ctx, po.Source, t.Copy.Exclude...); err != nil {
 		return &InputError{Err: err, Hint: sourceHint}
 	}
-	config, err := t.ReadConfig(os.DirFS(po.Source), po.Source, func(name string) (string, bool) {
-		if value, ok := po.Env[name]; ok {
+	po.Config, err = readConfig(t, po.Source, po.Env)
+	return err
+}
+
+// readConfig reads what the config files of a source say. env is what nodes are given besides the shell's variables.
+func readConfig(t *template.Template, source string, env map[string]string) (*template.Config, error) {
+	config, err := t.ReadConfig(os.DirFS(source), source, func(name string) (string, bool) {
+		if value, ok := env[name]; ok {
 			return value, true
 		}
 		return os.LookupEnv(name)
 	})
 	if err != nil {
-		return &InputError{Err: fmt.Errorf("source %s: %w", po.Source, err)}
+		return nil, &InputError{Err: fmt.Errorf("source %s: %w", source, err)}
 	}
-	po.Config = config
-	return nil
+	return config, nil
 }
 
 // fixedPorts reports whether planning again would choose the same ports. Existing nodes keep theirs; added ones can move.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,10 +15,13 @@ import (
 
 func envCommand(c *call) *cobra.Command {
 	var format, file string
-	cmd := &cobra.Command{Use: "env", Short: "Every address of the cluster, for a shell or a test run", Args: cobra.NoArgs,
-		Example: "  eval \"$(onemore env)\"\n  onemore env --format dotenv > .env",
+	cmd := &cobra.Command{Use: "env", Short: "Every address of the cluster, for a shell or a test run", Args: takes(0, 0),
+		Example: "  eval \"$(onemore env)\"\n  onemore env -o .env",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			vars, err := c.environment()
+			if !slices.Contains([]string{"shell", "dotenv", "json"}, format) {
+				return &launcher.InputError{Err: fmt.Errorf("--format %q", format), Hint: "use shell, dotenv or json"}
+			}
+			vars, err := environmentOf(c)
 			if err != nil {
 				return err
 			}
@@ -37,8 +41,8 @@ func envCommand(c *call) *cobra.Command {
 	return cmd
 }
 
-// environment is that of the stack, or of the cluster, which the command is about.
-func (c *call) environment() ([]launcher.Variable, error) {
+// environmentOf is that of the stack, or of the cluster, which the command is about.
+func environmentOf(c *call) ([]launcher.Variable, error) {
 	s, err := c.wholeStack()
 	if err != nil {
 		return nil, err
@@ -84,9 +88,8 @@ func printEnv(w io.Writer, vars []launcher.Variable, format string) error {
 				fmt.Fprintf(w, "%s=%s\n", v.Name, dotenvQuote(v.Value))
 			}
 		}
-		return nil
 	}
-	return &launcher.InputError{Err: fmt.Errorf("--format %q", format), Hint: "use shell, dotenv or json"}
+	return nil
 }
 
 // dotenvQuote quotes as all readers of .env files understand: single quotes, within which nothing is special, or double quotes

@@ -48,7 +48,7 @@ func logsCommand(c *call) *cobra.Command {
 }
 
 func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
-	logs, o, err := c.logsOf(nodes)
+	logs, o, err := logsOf(c, nodes)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
 }
 
 // logsOf is how the logs are read that the command is about: those of a whole stack, or of one cluster's nodes and services.
-func (c *call) logsOf(words []string) (func(context.Context, launcher.LogOptions, func(launcher.LogLine) bool) error, launcher.LogOptions, error) {
+func logsOf(c *call, words []string) (func(context.Context, launcher.LogOptions, func(launcher.LogLine) bool) error, launcher.LogOptions, error) {
 	var o launcher.LogOptions
 	s, err := c.wholeStack()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 func releasesCommand(c *call) *cobra.Command {
-	cmd := &cobra.Command{Use: "releases [TEMPLATE]", Short: "Versions of servers that were fetched; remove some", Args: cobra.MaximumNArgs(1),
+	cmd := &cobra.Command{Use: "releases [TEMPLATE]", Short: "Versions of servers that were fetched; remove some", Args: takes(0, 1), Example: "  onemore releases\n  onemore releases onemore",
 		Long: "releases lists what is in the cache ($XDG_CACHE_HOME/onemore/releases): versions that -t TEMPLATE@VERSION, --release and\n" +
 			"`upgrade --release` fetched, and archives that -s named. What is checked has the digest that its vendor publishes.",
 		ValidArgsFunction: completeFirst(completeTemplates),
@@ -23,7 +23,7 @@ func releasesCommand(c *call) *cobra.Command {
 			}
 			return runReleases(c, name)
 		}}
-	cmd.AddCommand(&cobra.Command{Use: "rm TEMPLATE@VERSION…", Short: "Remove versions from the cache", Args: cobra.MinimumNArgs(1),
+	cmd.AddCommand(&cobra.Command{Use: "rm TEMPLATE@VERSION…", Short: "Remove versions from the cache", Args: atLeast(1), Example: "  onemore releases rm onemore@1.0.0",
 		ValidArgsFunction: completeReleases,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var errs []error

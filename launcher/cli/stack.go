@@ -30,7 +30,7 @@ func statusOf(s *launcher.Stack, list []*launcher.Status) stackStatus {
 }
 
 // showStack prints the clusters of a stack, one after the other.
-func (c *call) showStack(s *launcher.Stack, list []*launcher.Status) error {
+func showStack(c *call, s *launcher.Stack, list []*launcher.Status) error {
 	if c.json {
 		return c.printJSON(statusOf(s, list))
 	}
@@ -67,24 +67,33 @@ func (f *planFlags) stackOptions(cmd *cobra.Command, args []string, s *launcher.
 	return o, err
 }
 
-// runStackUp brings up a stack.
-func runStackUp(ctx context.Context, c *call, s *launcher.Stack, o launcher.StackOptions, foreground bool) error {
+// runStackUp brings up a stack; with from, that of the snapshots of this name.
+func runStackUp(ctx context.Context, c *call, s *launcher.Stack, o launcher.StackOptions, from string, foreground bool) error {
 	p := c.progress()
 	o.Progress = p.eventOf
+	if from != "" && (foreground || o.Base != "") {
+		return &launcher.InputError{Err: errors.New("a stack comes back from its snapshot as it was: --base and --foreground don't go with --from")}
+	}
 	if !foreground {
-		list, err := s.Up(ctx, o)
+		up := s.Up
+		if from != "" {
+			up = func(ctx context.Context, o launcher.StackOptions) ([]*launcher.Status, error) {
+				return s.Restore(ctx, from, o)
+			}
+		}
+		list, err := up(ctx, o)
 		p.end()
 		if err != nil {
 			return err
 		}
-		return c.showStack(s, list)
+		return showStack(c, s, list)
 	}
 	list, own, err := s.UpOwned(ctx, o)
 	p.end()
 	if err != nil {
 		return err
 	}
-	err = c.showStack(s, list)
+	err = showStack(c, s, list)
 	if err == nil {
 		err = s.Logs(ctx, launcher.LogOptions{Follow: true}, c.logLine())
 	}
@@ -122,5 +131,5 @@ func onStack(ctx context.Context, c *call, s *launcher.Stack, reverse bool, time
 	if err != nil {
 		return err
 	}
-	return c.showStack(s, list)
+	return showStack(c, s, list)
 }

@@ -174,7 +174,7 @@ func parseCount(cmd *cobra.Command, args []string, o *launcher.Options) error {
 	}
 	switch {
 	case err != nil:
-		return &launcher.InputError{Err: fmt.Errorf("%q is no number of nodes", args[0]), Hint: "for example: " + cmd.CommandPath() + " 3"}
+		return &launcher.InputError{Err: fmt.Errorf("%q is no number of nodes", args[0]), Hint: noCountHint(cmd, args[0])}
 	case n < 1:
 		return &launcher.InputError{Err: fmt.Errorf("a cluster of %d nodes can't be", n), Hint: hint}
 	}
@@ -182,16 +182,35 @@ func parseCount(cmd *cobra.Command, args []string, o *launcher.Options) error {
 	return nil
 }
 
+// noCountHint is the way out where a word stands for the number of nodes.
+func noCountHint(cmd *cobra.Command, word string) string {
+	list, _ := launcher.Templates() // without them the hint is the other one
+	for _, t := range list {
+		if t.Name == word {
+			return fmt.Sprintf("`%s -t %s` launches that template", cmd.CommandPath(), word)
+		}
+	}
+	return fmt.Sprintf("for example: %s 3; -c NAME names a cluster, -t NAME a template", cmd.CommandPath())
+}
+
 func upCommand(c *call) *cobra.Command {
 	var f planFlags
-	var dryRun, foreground bool
+	var dryRun, foreground, detach bool
 	var from string
+	wait := true
 	cmd := &cobra.Command{
 		Use:     "up [N]",
-		Short:   "Bring the cluster to N running nodes (default 3): create it, start stopped nodes, add missing ones",
+		Short:   "Bring the cluster to N running nodes (default 3)",
+		Long:    "up brings the cluster to N running nodes: it creates it, starts stopped nodes, and adds missing ones. It returns when every node itself says that the cluster has N members. When it fails, everything is undone; the logs are kept.",
 		Example: "  onemore up 3\n  onemore -c other up 5 -t nats --base auto\n  onemore up 3 -s ./emqx",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if detach && foreground {
+				return usage(cmd, errors.New("--detach and --foreground are opposites"))
+			}
+			if !wait {
+				return usage(cmd, errors.New("--wait=false: `up` always waits until the cluster has formed"))
+			}
 			if s, err := c.wholeStack(); err != nil || s != nil {
 				if err != nil {
 					return err
@@ -200,7 +219,7 @@ func upCommand(c *call) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return runStackUp(cmd.Context(), c, s, so, foreground)
+				return runStackUp(cmd.Context(), c, s, so, from, foreground)
 			}
 			o, err := f.options(c)
 			if err != nil {
@@ -226,6 +245,8 @@ func upCommand(c *call) *cobra.Command {
 	cmd.Flags().StringVar(&from, "from", "", "bring back the cluster of this snapshot, as it was")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the plan and touch nothing")
 	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay and show the nodes' logs; Ctrl-C takes down a cluster that this made, and leaves one that was there before")
+	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "return when the cluster has formed, and leave it running: as without it")
+	cmd.Flags().BoolVar(&wait, "wait", true, "return when the cluster has formed, not before: as without it")
 	cmd.Flags().BoolVar(&f.o.Keep, "keep", false, "when it fails, leave nodes and folders as they are, for debugging: `onemore down` removes them; Ctrl-C undoes all the same")
 	return cmd
 }
@@ -311,6 +332,9 @@ func runForeground(ctx context.Context, c *call, cl *launcher.Cluster, own *laun
 func runDryRun(ctx context.Context, c *call, o launcher.Options) error {
 	p, err := launcher.DryRun(ctx, o)
 	if err != nil {
+		return err
+	}
+	if p, err = p.Masked(); err != nil {
 		return err
 	}
 	if c.json {

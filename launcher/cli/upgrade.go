@@ -14,7 +14,7 @@ func upgradeCommand(c *call) *cobra.Command {
 	var timeout *timeoutFlag
 	cmd := &cobra.Command{
 		Use:   "upgrade [NODE…]",
-		Short: "Give nodes (default: all) a new node directory or program, one at a time",
+		Short: "Give nodes (default: all) a new directory or program, one by one",
 		Long: "upgrade takes one node at a time: it drains it as the template says, stops it, swaps what the new directory brings (data, edited\n" +
 			"files, names and ports stay), starts it, and waits until the cluster has settled. It stops at the first failure.\n" +
 			"What a node was stays beside it until its next upgrade; --rollback puts it back, with the data of that moment.",

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"onemore/launcher/internal/schema"
 )
 
 // FileName is what the file is called in a project's folder.
@@ -91,45 +93,47 @@ type Base string
 // Duration is a time that is written as "90s".
 type Duration struct{ time.Duration }
 
+// TOMLSchema is a text such as "1m30s".
+func (Duration) TOMLSchema() *schema.Schema {
+	return &schema.Schema{Type: "string", Pattern: schema.DurationPattern}
+}
+
 // UnmarshalTOML takes a text such as "1m30s".
 func (d *Duration) UnmarshalTOML(v any) error {
-	text, ok := v.(string)
-	if !ok {
-		return fmt.Errorf(`want a text such as "90s", not %s`, kindOf(v))
-	}
+	text, _ := v.(string)
 	var err error
 	if d.Duration, err = time.ParseDuration(text); err != nil || d.Duration <= 0 {
-		return fmt.Errorf(`%q is no time to wait; "90s" and "2m" are`, text)
+		return fmt.Errorf(`%q is no time to wait: write "30s", "5m" or "1h30m"`, text)
 	}
 	return nil
+}
+
+// TOMLSchema is a text or a number.
+func (Base) TOMLSchema() *schema.Schema {
+	return &schema.Schema{AnyOf: []*schema.Schema{{Type: "string"}, {Type: "integer"}}, Description: `want "auto" or a whole number`}
 }
 
 // UnmarshalTOML takes a text or a number.
 func (b *Base) UnmarshalTOML(v any) error {
-	switch v := v.(type) {
-	case string:
-		*b = Base(v)
-	case int64:
-		*b = Base(fmt.Sprint(v))
-	default:
-		return fmt.Errorf(`want "auto" or a whole number, not %s`, kindOf(v))
-	}
+	*b = Base(fmt.Sprint(v))
 	return nil
+}
+
+// TOMLSchema is a text, or a table with from.
+func (File) TOMLSchema() *schema.Schema {
+	from := &schema.Schema{Type: "object", Properties: map[string]*schema.Schema{"from": {Type: "string"}}}
+	return &schema.Schema{AnyOf: []*schema.Schema{{Type: "string"}, from}, Description: `want a text, or { from = "PATH" }`}
 }
 
 // UnmarshalTOML takes a text, or a table with from.
 func (f *File) UnmarshalTOML(v any) error {
-	switch v := v.(type) {
-	case string:
-		f.Text = v
-		return nil
-	case map[string]any:
-		if from, ok := v["from"].(string); ok && len(v) == 1 && from != "" {
-			f.from = from
-			return nil
+	f.Text, _ = v.(string)
+	if table, ok := v.(map[string]any); ok {
+		if f.from, _ = table["from"].(string); f.from == "" {
+			return errors.New(`want a text, or { from = "PATH" }`)
 		}
 	}
-	return errors.New(`want a text, or { from = "PATH" }`)
+	return nil
 }
 
 // Load reads the file, and the files that it names. The error wraps fs.ErrNotExist when there is no such file.
@@ -278,12 +282,20 @@ func parse(path string, src []byte) (*Project, error) {
 // decode fills a project from the table of its keys.
 func (p *Project) decode(c *check, values map[string]any) {
 	c.at = p.at
+	c.conform(Schema(), p.at, values)
 	if node, ok := values["node"]; ok {
 		c.fill(c.key("node"), node, reflect.ValueOf(&p.nodeTables).Elem())
 		delete(values, "node")
 	}
 	c.fill(p.at, values, reflect.ValueOf(p).Elem())
 	p.check(c)
+}
+
+// Schema is what a project file may say.
+func Schema() *schema.Schema {
+	s := schema.Of(reflect.TypeFor[Project]())
+	s.Properties["node"] = &schema.Schema{Type: "object", Others: schema.Of(reflect.TypeFor[Node]())}
+	return s
 }
 
 // describe is the message of a syntax error, with the key before it.

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/BurntSushi/toml"
+
+	"onemore/launcher/internal/schema"
 )
 
 // Stack is a file with [clusters.NAME]: several clusters that are brought up and taken down together.
@@ -43,6 +45,7 @@ func (p *Project) parseStack(c *check, values map[string]any) {
 			delete(values, name)
 		}
 	}
+	c.conform(schema.Of(reflect.TypeFor[Stack]()), nil, values)
 	c.fill(nil, values, reflect.ValueOf(s).Elem())
 	s.check(c)
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
@@ -67,7 +70,7 @@ func (p *Project) parseMember(c *check, name string, value any) *Project {
 	}
 	table, ok := value.(map[string]any)
 	if !ok {
-		c.add(one.at, "want a table, not %s", kindOf(value))
+		c.conform(&schema.Schema{Type: "object"}, one.at, value)
 		return one
 	}
 	for _, key := range []string{"cluster", "stack", "clusters"} {
@@ -77,7 +80,9 @@ func (p *Project) parseMember(c *check, name string, value any) *Project {
 		}
 	}
 	if needs, ok := table["needs"]; ok {
-		c.fill(slices.Concat(one.at, toml.Key{"needs"}), needs, reflect.ValueOf(&one.Needs).Elem())
+		key := slices.Concat(one.at, toml.Key{"needs"})
+		c.conform(schema.Of(reflect.TypeFor[[]string]()), key, needs)
+		c.fill(key, needs, reflect.ValueOf(&one.Needs).Elem())
 		delete(table, "needs")
 	}
 	one.decode(c, table)

@@ -59,7 +59,7 @@ func TestStackRefused(t *testing.T) {
 		"unknown":     {"stak = \"x\"\n[clusters.a]\nnods = 1\n", []string{"line 1: stak: unknown key", "line 3: clusters.a.nods: unknown key"}},
 		"name":        {"[clusters.A]\n[clusters.a-very-long-name-of-one]\n", []string{"line 1: clusters.A: can't name", "line 2: clusters.a-very-long-name-of-one: can't name"}},
 		"cluster":     {"[clusters.a]\ncluster = \"x\"\n", []string{"line 2: clusters.a.cluster: unknown key here"}},
-		"kinds":       {"[clusters]\na = 1\n[clusters.b]\nneeds = \"a\"\nnodes = 0\n", []string{"line 2: clusters.a: want a table", "line 4: clusters.b.needs: want an array of texts", "line 5: clusters.b.nodes: a cluster of 0"}},
+		"kinds":       {"[clusters]\na = 1\n[clusters.b]\nneeds = \"a\"\nnodes = 0\n", []string{"line 2: clusters.a: want a table", "line 4: clusters.b.needs: want a list", "line 5: clusters.b.nodes: a cluster of 0"}},
 		"none":        {"clusters = 3\n", []string{"line 1: clusters: want tables"}},
 		"base":        {"base = \"x\"\n[clusters.a]\n", []string{`line 1: base: "x" is neither`}},
 		"empty table": {"[clusters]\n", []string{"line 1: clusters: want tables"}},
