@@ -40,8 +40,10 @@ var rules = []rule{
 // mayKnow is what the packages below launcher/internal and nodecore/internal import of each other; one without an entry imports none.
 // docs/architecture.md has it as a picture.
 var mayKnow = map[string][]string{
-	"template": {"confedit"},
-	"plan":     {"confedit", "template"},
+	"template": {"confedit", "schema"},
+	"schema":   {"nearest"},
+	"project":  {"schema"},
+	"plan":     {"confedit", "nearest", "template"},
 	"probe":    {"proc"},
 	"release":  {"archive", "state"},
 	"learn":    {"confedit", "nodedir", "ports", "probe", "proc", "state", "template"},

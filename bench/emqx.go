@@ -38,7 +38,7 @@ func overhead(ctx context.Context, b *bench) ([]row, error) {
 }
 
 // least returns the round in which up took the least above its slowest node: two times are subtracted that other work on the
-// machine makes longer, each in its own way, so a median would tell of that work.
+// machine makes longer, each in its own way, so a median would measure that work.
 func (b *bench) least(ctx context.Context, source string) (above, slowest time.Duration, err error) {
 	up, down := b.timed("up", "3", "-s", source, "--base", "auto", "-q"), b.timed("down", "-q")
 	for round := range b.rounds(3) {

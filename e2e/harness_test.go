@@ -20,6 +20,7 @@ import (
 type host struct {
 	t    *testing.T
 	home string
+	env  []string // of its commands, besides this process's
 }
 
 func newHost(t *testing.T) *host {
@@ -44,6 +45,7 @@ func newHost(t *testing.T) *host {
 func (h *host) cmd(args ...string) *exec.Cmd {
 	c := exec.Command("onemore", args...)
 	c.Env = append(os.Environ(), "ONEMORE_HOME="+h.home, raceLog(h.home))
+	c.Env = append(c.Env, h.env...)
 	return c
 }
 
@@ -194,7 +196,7 @@ func takeDown(home string) {
 	}
 }
 
-// watcher is an output that tells when a text was seen.
+// watcher is an output that reports when a text was seen.
 type watcher struct {
 	mu   sync.Mutex
 	buf  bytes.Buffer
@@ -203,7 +205,7 @@ type watcher struct {
 	done bool
 }
 
-// watch returns an output that tells when it has a text.
+// watch returns an output that reports when it has a text.
 func watch(want string) *watcher { return &watcher{want: want, seen: make(chan struct{})} }
 
 // wait fails the test when the text does not come.

@@ -51,7 +51,7 @@ func (h *host) fails(m misdeed) {
 	h.noneOf(h.home)
 }
 
-// TestMisbehavingServer: one of three nodes goes wrong. The error names it, the phase, and the telling line of its log.
+// TestMisbehavingServer: one of three nodes goes wrong. The error names it, the phase, and an excerpt of its log.
 func TestMisbehavingServer(t *testing.T) {
 	_, kinds := standIns(t)
 	for _, e := range kinds {
@@ -249,7 +249,7 @@ func testEMQXStrangers(t *testing.T, e emqx) {
 	}
 }
 
-// TestWrongTemplate: what is wrong with a template, a program or its version is told before anything is made.
+// TestWrongTemplate: what is wrong with a template, a program or its version is reported before anything is made.
 func TestWrongTemplate(t *testing.T) {
 	const rest = "\n[node]\nname = \"n{{.NameIndex}}@{{.Host}}\"\n[listeners.a]\nport = 5000\n[start]\ncommand = [\"{{.Bin}}\"]\n"
 	here, err := exec.LookPath("sh")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -139,7 +140,7 @@ func TestService(t *testing.T) {
 port = 17801
 [shared.s2]
 port = 17901
-[service]
+[[service]]
 command = ["{{hider}}", '{{.Shared "s"}}', '{{.Shared "s2"}}', "late"]
 `)
 	folder := filepath.Join(h.home, "default", "service")
@@ -257,7 +258,11 @@ func TestStrangersAreSpared(t *testing.T) {
 		}
 		defer func() { _ = c.Process.Kill(); _ = c.Wait() }()
 	}
-	h.until("tail has the log", func() bool { return len(usersOf(folder)) >= 3 })
+	for _, c := range []*exec.Cmd{shell, tail} { // Start returns before a program has opened anything
+		h.until(fmt.Sprintf("%s uses the folder", c.Args), func() bool {
+			return slices.Contains(pidsOf(usersOf(folder)), c.Process.Pid)
+		})
+	}
 	h.killKeeper("default")
 	_, errs, code := h.run("down")
 	if code != 0 {

@@ -53,7 +53,7 @@ func (o *Ownership) Release() {
 	}
 }
 
-// lost tells whether the keeper has ended.
+// lost reports whether the keeper has ended.
 func (o *Ownership) lost() bool {
 	if o == nil {
 		return false
@@ -132,7 +132,7 @@ const undoTimeout = 75 * time.Second
 // errOverdue is the cause of giving up a keeper that does not end an operation when its time is over.
 var errOverdue = errors.New("its keeper does not come to an end, though the time is over")
 
-// overdue tells of a keeper that was given up, and the way out.
+// overdue is the error for a keeper that did not answer in time, with the way out.
 func (l *keeperLink) overdue(op control.Op) error {
 	pid, _ := state.LockHolder(l.dir)
 	return &Failure{Phase: string(op), Why: fmt.Sprintf("not done within %v, and the cluster's keeper (pid %d) has not ended it %v later", l.timeout, pid, undoTimeout),

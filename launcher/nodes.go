@@ -101,6 +101,9 @@ func (l *keeperLink) resolveRemove(ctx context.Context, st *Status, nodes []int)
 	if len(nodes) >= len(rec.Plan.Nodes) {
 		return req, &InputError{Err: errors.New("that would remove every node"), Hint: "use `onemore down`"}
 	}
+	if rec.Plan.Fixed {
+		return req, inputError(plan.FixedRefusal(rec.Plan.Cluster, rec.Plan.Template, "removed from"))
+	}
 	t, err := recordedTemplate(ctx, rec)
 	if err != nil {
 		return req, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"onemore/launcher/internal/cluster"
+	"onemore/launcher/internal/nearest"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/proc"
 	"onemore/launcher/internal/state"
@@ -84,7 +86,8 @@ func (f folder) Plan() (*Plan, error) {
 	return rec.Plan, nil
 }
 
-// Find returns the numbers, each once, of the nodes that the words name: a number, a node name, or the part of it before the @.
+// Find returns the numbers, each once, of the nodes that the words name. A word is a number, a node name, the part of it before the
+// @, a range of numbers (2-4), a list of those (1,3), or "all".
 func (f folder) Find(words ...string) ([]int, error) {
 	p, err := f.Plan()
 	if err != nil {
@@ -92,18 +95,83 @@ func (f folder) Find(words ...string) ([]int, error) {
 	}
 	var out []int
 	for _, w := range words {
-		i := slices.IndexFunc(p.Nodes, func(n plan.Node) bool {
-			short, _, _ := strings.Cut(n.Name, "@")
-			return w == strconv.Itoa(n.Index) || w == n.Name || w == short
-		})
-		if i < 0 {
-			return nil, &InputError{Err: fmt.Errorf("cluster %q has no node %q", f.name, w), Hint: "its nodes: " + nodeNames(p)}
+		found, err := findNodes(p, w)
+		if err != nil {
+			return nil, err
 		}
-		if index := p.Nodes[i].Index; !slices.Contains(out, index) {
-			out = append(out, index)
+		for _, index := range found {
+			if !slices.Contains(out, index) {
+				out = append(out, index)
+			}
 		}
 	}
 	return out, nil
+}
+
+// findNodes are the numbers of the nodes that one word names.
+func findNodes(p *Plan, word string) ([]int, error) {
+	i := slices.IndexFunc(p.Nodes, func(n plan.Node) bool { return slices.Contains(calledNode(n), word) })
+	switch {
+	case i >= 0:
+		return []int{p.Nodes[i].Index}, nil
+	case word == "all":
+		return nodesBetween(p, 1, math.MaxInt), nil
+	}
+	if parts := strings.Split(word, ","); len(parts) > 1 {
+		var out []int
+		for _, part := range parts {
+			found, err := findNodes(p, part)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, found...)
+		}
+		return out, nil
+	}
+	low, high, ok := strings.Cut(word, "-")
+	first, err := strconv.Atoi(low)
+	last, err2 := strconv.Atoi(high)
+	if !ok || err != nil || err2 != nil {
+		return nil, noNode(p, word)
+	}
+	for _, end := range []int{first, last} {
+		if len(nodesBetween(p, end, end)) == 0 {
+			return nil, noNode(p, strconv.Itoa(end))
+		}
+	}
+	if first > last {
+		return nil, &InputError{Err: fmt.Errorf("the range %q ends before it begins", word), Hint: fmt.Sprintf("did you mean %d-%d?", last, first)}
+	}
+	return nodesBetween(p, first, last), nil
+}
+
+// calledNode is what a node may be called: its number, its name, and the part of it before the @.
+func calledNode(n plan.Node) []string {
+	short, _, _ := strings.Cut(n.Name, "@")
+	return []string{strconv.Itoa(n.Index), n.Name, short}
+}
+
+func nodesBetween(p *Plan, first, last int) []int {
+	var out []int
+	for _, n := range p.Nodes {
+		if n.Index >= first && n.Index <= last {
+			out = append(out, n.Index)
+		}
+	}
+	return out
+}
+
+// noNode is the error of a word that names no node, with the nearest name or with all.
+func noNode(p *Plan, word string) error {
+	var known []string
+	for _, n := range p.Nodes {
+		known = append(known, calledNode(n)[1:]...)
+	}
+	hint := nearest.Hint(word, known, strconv.Quote)
+	if hint == "" {
+		hint = "its nodes: " + nodeNames(p)
+	}
+	return &InputError{Err: fmt.Errorf("cluster %q has no node %q", p.Cluster, word), Hint: hint}
 }
 
 func nodeNames(p *Plan) string {

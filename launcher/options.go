@@ -27,8 +27,9 @@ const defaultCluster = "default"
 // Options say what is wanted of a cluster. The zero value is three nodes of the built-in server, called "default".
 type Options struct {
 	Cluster  string // name; "" is "default"
-	Template string // name, file or folder; "" is what Source is detected as, else the built-in node
-	Source   string // node directory to copy
+	Template string // name, NAME@VERSION (see Release), file or folder; "" is what Source is detected as, else the built-in node
+	Source   string // node directory to copy; an archive of one, or an archive's URL
+	Release  string // version of the server, fetched as the template says; "" is what is installed, or Source
 	Count    int    // nodes; 0: as many as there are, DefaultCount for a new cluster
 	Least    int    // where Count is 0: so many, or more if the cluster has more
 
@@ -38,9 +39,11 @@ type Options struct {
 	Base     string // "", "auto", or a number
 	Set      map[string]int
 	Env      map[string]string
-	CleanEnv bool // processes of the cluster get only a few variables of this one's environment: docs/templates.md lists them
+	CleanEnv bool   // processes of the cluster get only a few variables of this one's environment: docs/templates.md lists them
+	User     string // who the nodes' processes run as, where this one is root; "": the template's start.user
 	Params   map[string]string
 	Join     string
+	Seed     string // file for the new cluster: a program, or what the template's [[seed]] takes
 	Bin      string
 	Nodes    map[int]NodeOptions
 	Files    []FilePlan // written over the copy of every node, before its edits
@@ -48,6 +51,7 @@ type Options struct {
 	Timeout  time.Duration     // of one operation; 0: as long as something moves on, see docs/templates.md at ready.timeout; NoTimeout: none
 	Keep     bool              // leave everything in place when `up` fails
 	places   map[string]string // where in the project file an option stands ("FILE: line N: KEY"), by its key; see values
+	fetched  map[string]string // by the keys of values: the label of the option, a release, that an option comes from
 	Progress func(Event)       `json:"-"` // may be nil; called from one goroutine at a time
 }
 
@@ -74,8 +78,8 @@ func (o Options) values() map[string]string {
 			out[prefix+"env."+name] = value
 		}
 	}
-	for key, value := range map[string]string{"template": o.Template, "source": o.Source, "bin": o.Bin, "host": o.Host, "spread": o.Spread,
-		"base": o.Base, "join": o.Join} {
+	for key, value := range map[string]string{"template": o.Template, "source": o.Source, "release": o.Release, "bin": o.Bin, "host": o.Host, "spread": o.Spread,
+		"user": o.User, "base": o.Base, "join": o.Join, "seed": o.Seed} {
 		put(key, value)
 	}
 	if o.Offset != 0 {
@@ -91,6 +95,7 @@ func (o Options) values() map[string]string {
 	for i, n := range o.Nodes {
 		prefix := fmt.Sprintf("node.%d.", i)
 		put(prefix+"source", n.Source)
+		put(prefix+"release", n.Release)
 		put(prefix+"bin", n.Bin)
 		tables(prefix, n.Set, n.Env)
 	}
@@ -105,9 +110,9 @@ func recordedValues(p *Plan) map[string][]string {
 	if o.Spread {
 		spread = "address"
 	}
-	out := map[string][]string{"source": {o.Source}, "bin": {o.Bin}, "host": {o.Host}, "spread": {spread}, "join": {o.Join},
-		"clean_env": {strconv.FormatBool(o.CleanEnv)},
-		"offset":    {strconv.Itoa(p.Offset), strconv.Itoa(o.Offset)}, "base": {strconv.Itoa(p.Shift), o.Base.String()}}
+	out := map[string][]string{"source": {o.Source}, "bin": {o.Bin}, "host": {o.Host}, "spread": {spread}, "join": {o.Join}, "seed": {o.Seed},
+		"clean_env": {strconv.FormatBool(o.CleanEnv)}, "user": {clusterUser(p)},
+		"offset": {strconv.Itoa(p.Offset), strconv.Itoa(o.Offset)}, "base": {strconv.Itoa(p.Shift), o.Base.String()}}
 	listeners := func(prefix string, list []plan.Listener) {
 		for _, l := range list {
 			out[prefix+l.Name] = append(out[prefix+l.Name], strconv.Itoa(l.Port))
@@ -173,7 +178,7 @@ func (o Options) compatible(p *Plan, added []int) error {
 		Hint: "leave it out, take the cluster down first (`onemore down`), or name another one with -c; `onemore upgrade` changes source and program"}
 }
 
-// onlyNewNodes tells whether an option concerns none of the nodes that a cluster already has. The template is checked when
+// onlyNewNodes reports whether an option concerns none of the nodes that a cluster already has. The template is checked when
 // it is chosen.
 func onlyNewNodes(key, value string, added []int) bool {
 	if i, _, single := nodeKey(key); single {
@@ -197,7 +202,7 @@ func normalized(key, value string) (string, error) {
 		kind = what
 	}
 	switch kind {
-	case "source", "bin":
+	case "source", "bin", "seed":
 		return absolute(value)
 	case "base":
 		if n, err := strconv.Atoi(value); err == nil {
@@ -224,7 +229,7 @@ func nodeKey(key string) (index int, rest string, ok bool) {
 
 // label names an option in an error: its place in the project file, or its flag.
 func (o Options) label(key string) string {
-	if place := o.places[key]; place != "" {
+	if place := cmp.Or(o.places[key], o.fetched[key]); place != "" {
 		return place
 	}
 	if i, rest, ok := nodeKey(key); ok {
@@ -252,9 +257,11 @@ func (o Options) withPlace(key string, err error) error {
 	return err
 }
 
-// absolutePaths makes all paths absolute, those of single nodes too. The caller's maps are not changed.
+// absolutePaths makes all paths absolute, those of single nodes too, and takes a version off the template's name. The caller's maps
+// are not changed.
 func (o Options) absolutePaths() (Options, error) {
-	var errs []error
+	o, err := o.splitVersion()
+	errs := []error{err}
 	abs := func(path string) string {
 		path, err := absolute(path)
 		errs = append(errs, err)
@@ -263,7 +270,7 @@ func (o Options) absolutePaths() (Options, error) {
 	if template.IsPath(o.Template) {
 		o.Template = abs(o.Template)
 	}
-	o.Source, o.Bin = abs(o.Source), abs(o.Bin)
+	o.Source, o.Bin, o.Seed = abs(o.Source), abs(o.Bin), abs(o.Seed)
 	nodes := make(map[int]NodeOptions, len(o.Nodes))
 	for i, n := range o.Nodes {
 		n.Source, n.Bin = abs(n.Source), abs(n.Bin)
@@ -273,10 +280,10 @@ func (o Options) absolutePaths() (Options, error) {
 	return o, errors.Join(errs...)
 }
 
-// absolute makes a path absolute; "" stays "".
+// absolute makes a path absolute; "" and URLs stay what they are.
 func absolute(path string) (string, error) {
-	if path == "" {
-		return "", nil
+	if path == "" || isURL(path) {
+		return path, nil
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -291,8 +298,9 @@ func (o Options) Over(under Options) Options {
 	for key := range o.values() {
 		delete(o.places, key)
 	}
-	for _, s := range []struct{ to, from *string }{{&o.Cluster, &under.Cluster}, {&o.Template, &under.Template}, {&o.Source, &under.Source},
-		{&o.Host, &under.Host}, {&o.Spread, &under.Spread}, {&o.Base, &under.Base}, {&o.Join, &under.Join}, {&o.Bin, &under.Bin}} {
+	o, under = o.overRelease(under)
+	for _, s := range []struct{ to, from *string }{{&o.Cluster, &under.Cluster}, {&o.Template, &under.Template}, {&o.Source, &under.Source}, {&o.Release, &under.Release},
+		{&o.Host, &under.Host}, {&o.Spread, &under.Spread}, {&o.Base, &under.Base}, {&o.Join, &under.Join}, {&o.Bin, &under.Bin}, {&o.User, &under.User}, {&o.Seed, &under.Seed}} {
 		*s.to = cmp.Or(*s.to, *s.from)
 	}
 	o.Offset, o.Timeout = cmp.Or(o.Offset, under.Offset), cmp.Or(o.Timeout, under.Timeout)
@@ -303,8 +311,14 @@ func (o Options) Over(under Options) Options {
 	nodes := maps.Clone(under.Nodes)
 	for i, n := range o.Nodes {
 		u := nodes[i]
+		switch {
+		case n.Release != "":
+			u.Bin = ""
+		case n.Bin != "":
+			u.Release = ""
+		}
 		nodes = overlay(map[int]NodeOptions{i: {Set: overlay(n.Set, u.Set), Env: overlay(n.Env, u.Env), Source: cmp.Or(n.Source, u.Source),
-			Bin: cmp.Or(n.Bin, u.Bin), Files: slices.Concat(u.Files, n.Files)}}, nodes)
+			Release: cmp.Or(n.Release, u.Release), Bin: cmp.Or(n.Bin, u.Bin), Files: slices.Concat(u.Files, n.Files)}}, nodes)
 	}
 	o.Nodes = nodes
 	return o

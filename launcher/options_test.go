@@ -94,7 +94,7 @@ func TestCheckHost(t *testing.T) {
 	}
 }
 
-// TestPlaces: what the project's file gives is told with its line, but where a flag wins.
+// TestPlaces: what the project's file gives is reported with its line, but where a flag wins.
 func TestPlaces(t *testing.T) {
 	path := filepath.Join(t.TempDir(), ProjectFile)
 	text := "host = \"x\"\noffset = 5\n[set]\nws = 1\n\"a.b\" = 2\n[node.9]\nbin = \"/b\"\n"

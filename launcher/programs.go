@@ -18,7 +18,7 @@ import (
 	"onemore/launcher/internal/template"
 )
 
-// versionTimeout bounds how long a program may take to tell its version.
+// versionTimeout bounds how long a program may take to print its version.
 const versionTimeout = 20 * time.Second
 
 // checkBin refuses --bin where the template starts no program that could be named.
@@ -53,8 +53,10 @@ func findPrograms(t *template.Template, po *plan.Options, label string) error {
 	}
 	po.Tools = map[string]string{}
 	for _, need := range t.Program.Needs {
-		po.Tools[need], err = findProgram(t, need)
-		errs = append(errs, err)
+		if po.Tools[need] = besideOf(po.Bin, need); po.Tools[need] == "" {
+			po.Tools[need], err = findProgram(t, need)
+			errs = append(errs, err)
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return &InputError{Err: err, Hint: cmp.Or(t.Program.Install, "install it, or name the program with --bin")}
@@ -76,7 +78,7 @@ func checkProgram(path, label string) error {
 
 // findProgram finds a program of a template: where the template says, else on PATH.
 func findProgram(t *template.Template, name string) (string, error) {
-	for _, p := range t.Program.Paths {
+	for _, p := range programPaths(t) {
 		if fi, err := os.Stat(p); err == nil && filepath.Base(p) == name && fi.Mode()&0o111 != 0 {
 			return p, nil
 		}
@@ -86,6 +88,18 @@ func findProgram(t *template.Template, name string) (string, error) {
 		return "", fmt.Errorf("template %q needs the program %q, which is not on PATH", t.Name, name)
 	}
 	return path, nil
+}
+
+// programPaths are the files that the template names as programs; of those that a glob stands for, the last comes first: it is
+// that of the latest version.
+func programPaths(t *template.Template) []string {
+	var out []string
+	for _, glob := range t.Program.Paths {
+		found, _ := filepath.Glob(glob) // package template has checked it
+		slices.Reverse(found)
+		out = append(out, found...)
+	}
+	return out
 }
 
 // checkVersions asks every program that nodes are going to run for its version, where the template says how to ask and which

@@ -79,8 +79,14 @@ func resolve(ctx context.Context, o Options, on target) (*resolved, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o, err = o.unpackSources(ctx); err != nil {
+		return nil, err
+	}
 	t, from, err := resolveTemplate(ctx, o, on)
 	if err != nil {
+		return nil, err
+	}
+	if o, err = o.fetchReleases(ctx, t); err != nil {
 		return nil, err
 	}
 	if err := cmp.Or(o.checkBin(t), o.checkHost()); err != nil {
@@ -110,6 +116,7 @@ func resolve(ctx context.Context, o Options, on target) (*resolved, error) {
 	if err != nil {
 		return nil, planError(err, view, filepath.Dir(on.dir))
 	}
+	giveAddresses(p)
 	req := upRequest(o, on, t, from, p)
 	if on.formed() != nil && len(po.Nodes) > 0 {
 		if req.Next, err = replan(t, &cluster.Record{Plan: p}, p.Options, nil); err != nil {
@@ -159,7 +166,7 @@ func planOptions(o Options, on target) (plan.Options, error) {
 		return plan.Options{}, err
 	}
 	po := plan.Options{Cluster: o.Cluster, ID: clusterID(on), Secret: random(16), Salt: random(3), Dir: on.dir, Host: o.Host, Spread: o.Spread == "address",
-		Offset: o.Offset, Base: base, Set: o.Set, Env: o.Env, CleanEnv: o.CleanEnv, Source: o.Source, Params: o.Params, Join: o.Join, Bin: o.Bin, Onemore: self,
+		Offset: o.Offset, Base: base, Set: o.Set, Env: o.Env, CleanEnv: o.CleanEnv, User: o.User, Source: o.Source, Params: o.Params, Join: o.Join, Seed: o.Seed, Bin: o.Bin, Onemore: self,
 		Node: maps.Clone(o.Nodes), Files: o.Files, Places: o.places}
 	if on.dryRun {
 		po.ID, po.Secret = "ID", "SECRET" // the real ones are made by the `up` that uses them
@@ -238,6 +245,9 @@ func checkInputs(ctx context.Context, t *template.Template, po *plan.Options, o 
 	if err := control.CheckDir(po.Dir); err != nil {
 		return &InputError{Err: err, Hint: "set ONEMORE_HOME to a shorter path, or give the cluster a shorter name"}
 	}
+	if err := o.checkUser(cmp.Or(po.User, t.Start.User), filepath.Dir(po.Dir)); err != nil {
+		return err
+	}
 	if err := findPrograms(t, po, o.label("bin")); err != nil {
 		return err
 	}
@@ -254,6 +264,9 @@ func checkInputs(ctx context.Context, t *template.Template, po *plan.Options, o 
 	}
 	if err := outsideSources(po); err != nil {
 		return o.withPlace("source", err)
+	}
+	if err := o.withPlace("seed", checkSeed(po)); err != nil {
+		return err
 	}
 	return o.withPlace("source", checkSources(ctx, t, po))
 }
@@ -276,35 +289,54 @@ func outsideSources(po *plan.Options) error {
 	return nil
 }
 
-// checkSources checks every node directory that is going to be copied, and reads the ports that the first one declares.
+// checkSources checks every node directory that is going to be copied, and reads what their config files say.
 func checkSources(ctx context.Context, t *template.Template, po *plan.Options) error {
+	var err error
 	for i, n := range po.Node {
-		if n.Source != "" {
-			if err := nodedir.CheckSource(ctx, n.Source, t.Copy.Exclude...); err != nil {
-				return &InputError{Err: fmt.Errorf("source of node %d: %w", i, err)}
-			}
+		if n.Source == "" {
+			continue
+		}
+		if err := nodedir.CheckSource(ctx, n.Source, t.Copy.Exclude...); err != nil {
+			return &InputError{Err: fmt.Errorf("source of node %d: %w", i, err)}
+		}
+		if !slices.Contains(po.Nodes, i) {
+			continue
+		}
+		if po.Configs == nil {
+			po.Configs = map[int]*template.Config{}
+		}
+		if po.Configs[i], err = readConfig(t, n.Source, overlay(n.Env, po.Env)); err != nil {
+			return fmt.Errorf("source of node %d: %w", i, err)
 		}
 	}
 	if po.Source == "" {
+		if len(po.Configs) > 0 && len(po.Configs) == len(po.Nodes) { // the first node's counts for all
+			po.Config = po.Configs[slices.Min(po.Nodes)]
+		}
 		return nil
 	}
 	if err := nodedir.CheckSource(ctx, po.Source, t.Copy.Exclude...); err != nil {
 		return &InputError{Err: err, Hint: sourceHint}
 	}
-	config, err := t.ReadConfig(os.DirFS(po.Source), po.Source, func(name string) (string, bool) {
-		if value, ok := po.Env[name]; ok {
+	po.Config, err = readConfig(t, po.Source, po.Env)
+	return err
+}
+
+// readConfig reads what the config files of a source say. env is what nodes are given besides the shell's variables.
+func readConfig(t *template.Template, source string, env map[string]string) (*template.Config, error) {
+	config, err := t.ReadConfig(os.DirFS(source), source, func(name string) (string, bool) {
+		if value, ok := env[name]; ok {
 			return value, true
 		}
 		return os.LookupEnv(name)
 	})
 	if err != nil {
-		return &InputError{Err: fmt.Errorf("source %s: %w", po.Source, err)}
+		return nil, &InputError{Err: fmt.Errorf("source %s: %w", source, err)}
 	}
-	po.Config = config
-	return nil
+	return config, nil
 }
 
-// fixedPorts tells whether planning again would choose the same ports. Existing nodes keep theirs; added ones can move.
+// fixedPorts reports whether planning again would choose the same ports. Existing nodes keep theirs; added ones can move.
 func fixedPorts(o Options, on target, po plan.Options) bool {
 	if on.formed() != nil {
 		return len(po.Nodes) == 0

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
+	"onemore/launcher/internal/nearest"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/template"
 	"onemore/templates"
@@ -91,18 +93,27 @@ func TemplateText(arg string) ([]byte, error) {
 	}
 	fsys, file, _, err := findTemplate(arg)
 	if err != nil {
-		return nil, &InputError{Err: err, Hint: listTemplates}
+		return nil, &InputError{Err: err, Hint: templateHint(arg)}
 	}
 	return fs.ReadFile(fsys, file)
+}
+
+// templateHint is the way out where there is no template of that name.
+func templateHint(name string) string {
+	names, err := templateSet().Names()
+	if hint := nearest.Hint(name, names, strconv.Quote); hint != "" && err == nil {
+		return hint
+	}
+	return listTemplates
 }
 
 // chooseTemplate returns the template that arg names or is the path of; where arg is "", the one that the source is detected
 // as; without a source, the default. name is what finds it again in later commands: a name, or an absolute path.
 func chooseTemplate(ctx context.Context, arg, source string) (t *template.Template, name string, err error) {
-	hint := "docs/templates.md describes what a template may say"
+	hint := "`onemore help templates` describes what a template may say"
 	defer func() {
 		if errors.Is(err, template.ErrUnknown) || errors.Is(err, template.ErrUndetected) {
-			hint = listTemplates
+			hint = templateHint(arg)
 		}
 		if err != nil {
 			err = &InputError{Err: err, Hint: hint}

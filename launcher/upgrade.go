@@ -15,17 +15,18 @@ import (
 
 // UpgradeOptions say what nodes become.
 type UpgradeOptions struct {
-	Source string // the new node directory; "" keeps what the cluster has
-	Bin    string // the new program, where the node directory does not hold it; "" keeps what the cluster has
-	Nodes  []int  // none: all
+	Source  string // the new node directory, or an archive of it, or the archive's URL; "" keeps what the cluster has
+	Bin     string // the new program, where the node directory does not hold it; "" keeps what the cluster has
+	Release string // a version, which brings one of the two; "" keeps what the cluster has
+	Nodes   []int  // none: all
 }
 
 // Upgrade gives nodes what a new source, or program, brings, one after the other: drained as the template says, stopped,
 // swapped, started, and the cluster settled before the next. Data, edited files, names and ports stay. It stops at the first
 // failure. What a node was is kept beside it until its next upgrade: Rollback.
 func (c *Cluster) Upgrade(ctx context.Context, o UpgradeOptions) (*Status, error) {
-	if o.Source == "" && o.Bin == "" {
-		return nil, &InputError{Err: errors.New("upgrade to what?"), Hint: "name the new node directory with --source, or the new program with --bin"}
+	if o.Source == "" && o.Bin == "" && o.Release == "" {
+		return nil, &InputError{Err: errors.New("upgrade to what?"), Hint: "name a version with --release, the new node directory with --source, or the new program with --bin"}
 	}
 	return retryStale(func() (*Status, error) {
 		st, err := c.Status(ctx)
@@ -66,6 +67,9 @@ func (l *keeperLink) resolveUpgrade(ctx context.Context, st *Status, o UpgradeOp
 		return req, err
 	}
 	if o.Bin, err = absolute(o.Bin); err != nil {
+		return req, err
+	}
+	if o, err = o.fetch(ctx, t, l.progress); err != nil {
 		return req, err
 	}
 	if err := checkNewSource(ctx, t, o.Source); err != nil {

@@ -127,7 +127,7 @@ func (c *catchUp) fetchFrom(ctx context.Context, holders []string) error {
 	return nil
 }
 
-// reportProgress tells the supervisor and the log how far a fetch is, as long as
+// reportProgress reports to the supervisor and the log how far a fetch is, as long as
 // it lasts.
 func (c *catchUp) reportProgress(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)

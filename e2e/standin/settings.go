@@ -196,7 +196,7 @@ func (r release) settings44(values map[string]string) (settings, error) {
 	return s, errors.Join(errs...)
 }
 
-// pluginLoaded tells what data/loaded_plugins says; without that file, as on a first start, both plugins are on.
+// pluginLoaded reads data/loaded_plugins; without that file, as on a first start, both plugins are on.
 func (r release) pluginLoaded(plugin string) bool {
 	text, err := os.ReadFile(r.path("data", "loaded_plugins"))
 	if err != nil {

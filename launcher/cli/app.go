@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -91,6 +90,7 @@ func (a App) Run(ctx context.Context, args []string) int {
 	if err == nil {
 		return c.code
 	}
+	c.json = c.json || wantsJSON(args) // an error in the flags may have come first
 	if code := c.report(ctx, err); c.code == 0 {
 		return code
 	}
@@ -112,13 +112,12 @@ func (c *call) noteLost(cmd *cobra.Command) {
 
 func rootCommand(c *call) *cobra.Command {
 	root := &cobra.Command{
-		Use:                        "onemore",
-		Short:                      "A real cluster of any clustered server on this host",
-		Long:                       "onemore copies a server's node directory N times, gives every copy its own ports and name, starts the nodes, joins them,\nand returns when every node itself says that the cluster has N members. `onemore down` leaves nothing behind.",
-		Version:                    c.Version,
-		SilenceErrors:              true,
-		SilenceUsage:               true,
-		SuggestionsMinimumDistance: 1, // a command that differs by two letters is most often another one
+		Use:           "onemore",
+		Short:         "A real cluster of any clustered server on this host",
+		Long:          "onemore copies a server's node directory N times, gives every copy its own ports and name, starts the nodes, joins them,\nand returns when every node itself says that the cluster has N members. `onemore down` leaves nothing behind.",
+		Version:       c.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("cluster") && c.cluster == "" {
 				return usage(cmd, errors.New("--cluster names no cluster"))
@@ -129,36 +128,51 @@ func rootCommand(c *call) *cobra.Command {
 	root.SetIn(c.Stdin)
 	root.SetOut(c.Stdout)
 	root.SetErr(c.Stderr)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
+	root.SetFlagErrorFunc(flagError)
 	root.SetVersionTemplate("onemore {{.Version}}\n")
 	f := root.PersistentFlags()
-	f.StringVarP(&c.cluster, "cluster", "c", os.Getenv(clusterVariable), "name of the cluster (default: the project's, else \"default\")")
+	f.StringVarP(&c.cluster, "cluster", "c", os.Getenv(clusterVariable), "name of the cluster (default: $"+clusterVariable+", the project's, else \"default\")")
 	f.BoolVar(&c.json, "json", false, "results as JSON on stdout")
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "no progress")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "every event")
-	root.AddCommand(upCommand(c), downCommand(c), statusCommand(c), lsCommand(c), addCommand(c), removeCommand(c),
-		stopCommand(c), startCommand(c), restartCommand(c), killCommand(c), pauseCommand(c), resumeCommand(c),
-		ctlCommand(c), execCommand(c), logsCommand(c), envCommand(c), runCommand(c), templatesCommand(c), gcCommand(c), initCommand(c))
-	root.AddCommand(upgradeCommand(c), snapshotCommand(c), faultCommand(c))
-	root.AddCommand(learnCommand(c), versionCommand(c))
-	root.AddCommand(c.Extra...)
+	commands(c, root)
 	projectFlags(c, root)
-	root.InitDefaultCompletionCmd()
-	wrapArgs(root)
-	root.InitDefaultHelpCmd()
-	if help, _, err := root.Find([]string{"help"}); err == nil {
-		help.Args = func(_ *cobra.Command, args []string) error {
-			if found, rest, err := root.Find(args); err != nil || len(rest) > 0 {
-				return usage(found, fmt.Errorf("there is no command %q to help with", strings.Join(args, " ")))
-			}
-			return nil
-		}
-	}
+	checkArgs(root)
 	return root
 }
 
+// commands adds all commands, in the groups in which help lists them.
+func commands(c *call, root *cobra.Command) {
+	group := func(title string, list ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: title, Title: title})
+		for _, cmd := range list {
+			cmd.GroupID = title
+			root.AddCommand(cmd)
+		}
+	}
+	group("Clusters", upCommand(c), downCommand(c), statusCommand(c), lsCommand(c), addCommand(c), removeCommand(c))
+	group("Nodes", stopCommand(c), startCommand(c), restartCommand(c), killCommand(c), pauseCommand(c), resumeCommand(c), upgradeCommand(c))
+	group("Working with a cluster", ctlCommand(c), execCommand(c), logsCommand(c), envCommand(c))
+	group("Tests", runCommand(c), faultCommand(c), snapshotCommand(c))
+	group("Templates and projects", templatesCommand(c), releasesCommand(c), learnCommand(c), initCommand(c))
+	root.AddCommand(gcCommand(c), versionCommand(c))
+	root.AddCommand(c.Extra...)
+	help := helpCommand(c)
+	root.SetHelpCommand(help)
+	root.AddCommand(help)
+	root.InitDefaultCompletionCmd()
+	if scripts, _, err := root.Find([]string{"completion"}); err == nil {
+		scripts.Short = "A script that completes commands, names and numbers in your shell"
+		scripts.Long = scripts.Short + ". Each shell's own command says how to load it."
+		for _, shell := range append(scripts.Commands(), scripts) {
+			shell.Example = "  source <(onemore completion bash)"
+		}
+	}
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(cmd.OutOrStdout(), cmd) })
+}
+
 func versionCommand(c *call) *cobra.Command {
-	return &cobra.Command{Use: "version", Short: "What build this is, as --version does", Args: cobra.NoArgs,
+	return &cobra.Command{Use: "version", Short: "What build this is, as --version does", Example: "  onemore version", Args: takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			if c.json {
 				return c.printJSON(map[string]string{"version": c.Version})
@@ -168,102 +182,26 @@ func versionCommand(c *call) *cobra.Command {
 		}}
 }
 
-// wrapArgs makes wrong arguments usage errors. A command that only has subcommands takes no arguments, and shows its help.
-func wrapArgs(cmd *cobra.Command) {
-	if cmd.HasParent() && !cmd.Runnable() {
-		cmd.Args = cobra.NoArgs
+// checkArgs gives a command that only has subcommands its check and its help, and turns what other checks of arguments say into
+// usage errors.
+func checkArgs(cmd *cobra.Command) {
+	if !cmd.Runnable() && cmd.HasSubCommands() {
+		cmd.Args = onlyCommands
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		cmd.DisableFlagsInUseLine = true
 	}
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			err := check(cmd, args)
-			if err != nil && isUnknownCommand(err) && !cmd.HasSubCommands() {
-				return &launcher.InputError{Err: fmt.Errorf("`%s` takes no %q", cmd.CommandPath(), args[0]), Hint: "-c NAME names another cluster; see `" + cmd.CommandPath() + " --help`"}
-			}
-			if err != nil {
+			if _, ours := errors.AsType[*launcher.InputError](err); err != nil && !ours {
 				return usage(cmd, err)
 			}
-			return nil
+			return err
 		}
 	}
 	for _, sub := range cmd.Commands() {
-		wrapArgs(sub)
+		checkArgs(sub)
 	}
-}
-
-// usage is an error about the call itself.
-func usage(cmd *cobra.Command, err error) error {
-	return &launcher.InputError{Err: err, Hint: fmt.Sprintf("see `%s --help`", cmd.CommandPath())}
-}
-
-// report says what went wrong on stderr and returns the exit code.
-func (c *call) report(ctx context.Context, err error) int {
-	var in *launcher.InputError
-	var fail *launcher.Failure
-	interrupted := ctx.Err() != nil
-	switch {
-	case errors.As(err, &fail):
-		interrupted = interrupted || fail.Interrupted
-		if interrupted && fail.Hint != "" { // it stopped half way, and the hint says what is left to do
-			c.say("error", "interrupted: "+strings.TrimPrefix(fail.Error(), "interrupted; "))
-			c.say("hint", fail.Hint)
-			break
-		}
-		if interrupted {
-			c.say("error", map[bool]string{true: "interrupted; what was begun is undone", false: "interrupted"}[fail.Undone])
-			break
-		}
-		c.say("error", fail.Error())
-		for _, l := range fail.Log {
-			fmt.Fprintf(c.Stderr, "  | %s\n", l)
-		}
-		if fail.Logs != "" {
-			c.say("hint", "the logs are in "+fail.Logs)
-		}
-		if fail.Hint != "" {
-			c.say("hint", c.ofCluster(fail.Hint))
-		}
-	case interrupted:
-		c.say("error", "interrupted")
-	case errors.As(err, &in):
-		c.say("error", in.Error())
-		if in.Hint != "" {
-			c.say("hint", in.Hint)
-		}
-		return exitUsage
-	case errors.Is(err, launcher.ErrNoCluster):
-		c.say("error", err.Error())
-		c.say("hint", "`onemore ls` lists what there is, `onemore up` makes one")
-	case isUnknownCommand(err):
-		c.say("error", err.Error())
-		c.say("hint", "see `onemore --help`")
-		return exitUsage
-	default:
-		c.say("error", err.Error())
-	}
-	if interrupted {
-		return exitInterrupted
-	}
-	return exitFailed
-}
-
-// ofCluster adds -c to the commands in a hint, where the command line has it.
-func (c *call) ofCluster(hint string) string {
-	if c.cluster == "" || c.cluster == os.Getenv(clusterVariable) {
-		return hint
-	}
-	return aboutCluster.ReplaceAllString(hint, "`onemore -c "+c.cluster+" $1")
-}
-
-// aboutCluster matches a command about a cluster in a hint.
-var aboutCluster = regexp.MustCompile("`onemore (up|down|add|remove|stop|start|restart|kill|resume|logs|upgrade|status)\\b")
-
-// isUnknownCommand recognizes cobra's error for an unknown command by its text: it has no type.
-func isUnknownCommand(err error) bool { return strings.HasPrefix(err.Error(), "unknown command ") }
-
-func (c *call) say(kind, text string) {
-	fmt.Fprintf(c.Stderr, "onemore: %s: %s\n", kind, strings.TrimSpace(text))
 }
 
 // openFor is open with the time that a command may take.

@@ -14,7 +14,7 @@ import (
 func checkCommand(c *call) *cobra.Command {
 	f := planFlags{}
 	var lint bool
-	cmd := &cobra.Command{Use: "check TEMPLATE", Short: "Read a template strictly and take real clusters of it through their whole life", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "check TEMPLATE", Short: "Read a template strictly, and try it with real clusters", Args: takes(1, 1),
 		ValidArgsFunction: completeFirst(completeTemplates),
 		Example:           "  onemore templates check ./kvd.toml -s ./kvd\n  onemore templates check ./kvd.toml --lint",
 		RunE: func(cmd *cobra.Command, args []string) error {

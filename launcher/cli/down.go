@@ -14,7 +14,8 @@ import (
 func downCommand(c *call) *cobra.Command {
 	var all, keepData bool
 	var timeout *timeoutFlag
-	cmd := &cobra.Command{Use: "down", Short: "Stop the cluster and remove it: nothing is left", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "down", Short: "Stop the cluster and remove it: nothing is left", Args: takes(0, 0),
+		Example: "  onemore down\n  onemore -c other down --keep-data\n  onemore down --all",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			take := downNamed
 			if all {

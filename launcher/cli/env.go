@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,9 +12,12 @@ import (
 
 func envCommand(c *call) *cobra.Command {
 	var format string
-	cmd := &cobra.Command{Use: "env", Short: "Every address of the cluster, for a shell or a test run", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "env", Short: "Every address of the cluster, for a shell or a test run", Args: takes(0, 0),
 		Example: "  eval \"$(onemore env)\"\n  onemore env --format dotenv > .env",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !slices.Contains([]string{"shell", "dotenv", "json"}, format) {
+				return &launcher.InputError{Err: fmt.Errorf("--format %q", format), Hint: "use shell, dotenv or json"}
+			}
 			cl, err := c.open(0, nil)
 			if err != nil {
 				return err
@@ -47,9 +51,8 @@ func printEnv(c *call, vars []launcher.Variable, format string) error {
 				fmt.Fprintf(c.Stdout, "%s=%s\n", v.Name, dotenvQuote(v.Value))
 			}
 		}
-		return nil
 	}
-	return &launcher.InputError{Err: fmt.Errorf("--format %q", format), Hint: "use shell, dotenv or json"}
+	return nil
 }
 
 // dotenvQuote quotes as all readers of .env files understand: single quotes, within which nothing is special, or double quotes

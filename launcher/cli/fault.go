@@ -14,7 +14,8 @@ import (
 func faultCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{Use: "fault", Short: "Break the network between nodes, and heal it",
 		Long: "Faults are between nodes; clients reach them all the same. They end with `fault heal`, or with the cluster. The built-in node\n" +
-			"breaks its own transport; for any other server the kernel does it, which takes root on Linux and the program nft."}
+			"breaks its own transport; for any other server the kernel does it, which takes root on Linux and the program nft.",
+		Example: "  onemore fault partition 1,2 / 3\n  onemore fault heal"}
 	cmd.AddCommand(
 		faultAdd(c, "partition NODE,… / NODE,…", "Nodes of different groups don't reach each other", "onemore fault partition 1,2 / 3"),
 		faultAdd(c, "one-way NODE,… to NODE,…", "Nothing that the first send reaches the second", "onemore fault one-way 1 to 2\n  onemore fault one-way '1 -> 2'"),
@@ -26,7 +27,7 @@ func faultCommand(c *call) *cobra.Command {
 
 func faultAdd(c *call, use, short, example string) *cobra.Command {
 	kind, form, _ := strings.Cut(use, " ")
-	cmd := faultChange(c, use, short, example, cobra.MinimumNArgs(1),
+	cmd := faultChange(c, use, short, example, atLeast(1),
 		func(ctx context.Context, cl *launcher.Cluster, args []string) (*launcher.Status, error) {
 			f, err := cl.ParseFault(kind + " " + strings.Join(args, " "))
 			if err != nil {
@@ -40,7 +41,7 @@ func faultAdd(c *call, use, short, example string) *cobra.Command {
 }
 
 func faultHealCommand(c *call) *cobra.Command {
-	return faultChange(c, "heal [NUMBER…]", "End faults (default: all), and wait until the cluster has settled", "", cobra.ArbitraryArgs,
+	return faultChange(c, "heal [NUMBER…]", "End faults (default: all), and wait until the cluster has settled", "onemore fault heal\n  onemore fault heal 2", cobra.ArbitraryArgs,
 		func(ctx context.Context, cl *launcher.Cluster, args []string) (*launcher.Status, error) {
 			var numbers []int
 			for _, a := range args {
@@ -57,10 +58,7 @@ func faultHealCommand(c *call) *cobra.Command {
 func faultChange(c *call, use, short, example string, args cobra.PositionalArgs,
 	run func(ctx context.Context, cl *launcher.Cluster, args []string) (*launcher.Status, error)) *cobra.Command {
 	var timeout *timeoutFlag
-	if example != "" {
-		example = "  " + example
-	}
-	cmd := &cobra.Command{Use: use, Short: short, Example: example, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
+	cmd := &cobra.Command{Use: use, Short: short, Example: "  " + example, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
 		p := c.progress()
 		cl, err := c.openFor(timeout, p)
 		if err != nil {
@@ -78,7 +76,8 @@ func faultChange(c *call, use, short, example string, args cobra.PositionalArgs,
 }
 
 func faultListCommand(c *call) *cobra.Command {
-	return &cobra.Command{Use: "ls", Short: "The faults that are set", Args: cobra.NoArgs,
+	return &cobra.Command{Use: "ls", Short: "The faults that are set", Args: takes(0, 0),
+		Example: "  onemore fault ls",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cl, err := c.open(0, nil)
 			if err != nil {

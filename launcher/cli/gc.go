@@ -10,7 +10,8 @@ import (
 )
 
 func gcCommand(c *call) *cobra.Command {
-	return &cobra.Command{Use: "gc", Short: "Remove what crashed runs left: processes, folders, kept logs", Args: cobra.NoArgs,
+	return &cobra.Command{Use: "gc", Short: "Remove what crashed runs left: processes, folders, kept logs", Args: takes(0, 0),
+		Example: "  onemore gc",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			done, err := launcher.GC(cmd.Context())
 			if done == nil {

@@ -11,10 +11,10 @@ import (
 )
 
 // nodeCommand is a command on some nodes, or on all.
-func nodeCommand(c *call, use, short string, args cobra.PositionalArgs,
+func nodeCommand(c *call, use, short, example string, args cobra.PositionalArgs,
 	run func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error)) *cobra.Command {
 	var timeout *timeoutFlag
-	cmd := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
+	cmd := &cobra.Command{Use: use, Short: short, Example: "  " + example, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
 		p := c.progress()
 		cl, err := c.openFor(timeout, p)
 		if err != nil {
@@ -38,7 +38,7 @@ func nodeCommand(c *call, use, short string, args cobra.PositionalArgs,
 
 func addCommand(c *call) *cobra.Command {
 	var timeout *timeoutFlag
-	cmd := &cobra.Command{Use: "add [K]", Short: "Add K nodes (default 1) to the cluster", Args: cobra.MaximumNArgs(1),
+	cmd := &cobra.Command{Use: "add [K]", Short: "Add K nodes (default 1) to the cluster", Example: "  onemore add\n  onemore add 2", Args: takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k := 1
 			if len(args) > 0 {
@@ -64,21 +64,21 @@ func addCommand(c *call) *cobra.Command {
 }
 
 func removeCommand(c *call) *cobra.Command {
-	return nodeCommand(c, "remove NODE…", "Let nodes leave the cluster, then stop and remove them", cobra.MinimumNArgs(1),
+	return nodeCommand(c, "remove NODE…", "Let nodes leave the cluster, then stop and remove them", "onemore remove 3", atLeast(1),
 		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
 			return cl.Remove(ctx, nodes...)
 		})
 }
 
 func stopCommand(c *call) *cobra.Command {
-	return nodeCommand(c, "stop [NODE…]", "Stop nodes (default: all); data, names and ports stay", cobra.ArbitraryArgs,
+	return nodeCommand(c, "stop [NODE…]", "Stop nodes (default: all); data, names and ports stay", "onemore stop 2\n  onemore stop 2-4", cobra.ArbitraryArgs,
 		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
 			return cl.Stop(ctx, nodes...)
 		})
 }
 
 func startCommand(c *call) *cobra.Command {
-	return nodeCommand(c, "start [NODE…]", "Start stopped nodes (default: all)", cobra.ArbitraryArgs,
+	return nodeCommand(c, "start [NODE…]", "Start stopped nodes (default: all)", "onemore start\n  onemore start 2", cobra.ArbitraryArgs,
 		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
 			return cl.Start(ctx, nodes...)
 		})
@@ -86,7 +86,7 @@ func startCommand(c *call) *cobra.Command {
 
 func restartCommand(c *call) *cobra.Command {
 	var rolling bool
-	cmd := nodeCommand(c, "restart [NODE…]", "Stop and start nodes (default: all)", cobra.ArbitraryArgs,
+	cmd := nodeCommand(c, "restart [NODE…]", "Stop and start nodes (default: all)", "onemore restart 1,3\n  onemore restart --rolling", cobra.ArbitraryArgs,
 		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
 			return cl.Restart(ctx, rolling, nodes...)
 		})
@@ -95,21 +95,21 @@ func restartCommand(c *call) *cobra.Command {
 }
 
 func killCommand(c *call) *cobra.Command {
-	return nodeCommand(c, "kill NODE…", "Kill nodes with SIGKILL, as a crash would", cobra.MinimumNArgs(1),
+	return nodeCommand(c, "kill NODE…", "Kill nodes with SIGKILL, as a crash would", "onemore kill 2\n  onemore kill all", atLeast(1),
 		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
 			return cl.Kill(ctx, nodes...)
 		})
 }
 
 func pauseCommand(c *call) *cobra.Command {
-	return nodeCommand(c, "pause [NODE…]", "Freeze nodes (default: all) where they are (SIGSTOP)", cobra.ArbitraryArgs,
+	return nodeCommand(c, "pause [NODE…]", "Freeze nodes (default: all) where they are (SIGSTOP)", "onemore pause 1", cobra.ArbitraryArgs,
 		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
 			return cl.Pause(ctx, nodes...)
 		})
 }
 
 func resumeCommand(c *call) *cobra.Command {
-	return nodeCommand(c, "resume [NODE…]", "Let paused nodes go on", cobra.ArbitraryArgs,
+	return nodeCommand(c, "resume [NODE…]", "Let paused nodes go on", "onemore resume 1", cobra.ArbitraryArgs,
 		func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error) {
 			return cl.Resume(ctx, nodes...)
 		})

@@ -74,8 +74,9 @@ func (c *call) checkCluster() error {
 
 func initCommand(c *call) *cobra.Command {
 	var o launcher.Options
-	cmd := &cobra.Command{Use: "init [N]", Short: "Write a commented " + launcher.ProjectFile + " for the cluster of this project", Args: cobra.MaximumNArgs(1),
-		Long: "init writes a commented " + launcher.ProjectFile + " into this folder; it replaces none. `onemore up` alone then brings up that cluster,\nand every command in this folder is about it.",
+	cmd := &cobra.Command{Use: "init [N]", Short: "Write a commented " + launcher.ProjectFile + " for the cluster of this project", Args: takes(0, 1),
+		Example: "  onemore init\n  onemore init 5 -t onemore",
+		Long:    "init writes a commented " + launcher.ProjectFile + " into this folder; it replaces none. `onemore up` alone then brings up that cluster,\nand every command in this folder is about it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := parseCount(cmd, args, &o); err != nil {
 				return err

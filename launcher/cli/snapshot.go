@@ -15,7 +15,8 @@ func snapshotCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{Use: "snapshot", Short: "Save whole clusters; `up --from NAME` brings one back",
 		Long: "A snapshot is a copy of all node directories. Nodes that run are paused, all at once and only while they are copied, so it is\n" +
 			"what a crash of all of them at that moment would leave: what a server does not write before it acknowledges may be missing.\n" +
-			"Stop the cluster first where that is not enough."}
+			"Stop the cluster first where that is not enough.",
+		Example: "  onemore snapshot save before-the-test\n  onemore up --from before-the-test"}
 	cmd.AddCommand(snapshotSaveCommand(c), snapshotListCommand(c), snapshotRemoveCommand(c))
 	return cmd
 }
@@ -25,7 +26,7 @@ const snapshotTimeout = 10 * time.Minute
 
 func snapshotSaveCommand(c *call) *cobra.Command {
 	timeout := snapshotTimeout
-	cmd := &cobra.Command{Use: "save NAME", Short: "Copy the directories of all nodes", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "save NAME", Short: "Copy the directories of all nodes", Example: "  onemore snapshot save before-the-test", Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p := c.progress()
 			cl, err := c.open(timeout, p)
@@ -52,7 +53,7 @@ func snapshotSaveCommand(c *call) *cobra.Command {
 }
 
 func snapshotListCommand(c *call) *cobra.Command {
-	return &cobra.Command{Use: "ls", Short: "All snapshots", Args: cobra.NoArgs,
+	return &cobra.Command{Use: "ls", Short: "All snapshots", Example: "  onemore snapshot ls", Args: takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			list, err := launcher.Snapshots()
 			if list == nil {
@@ -71,7 +72,7 @@ func snapshotListCommand(c *call) *cobra.Command {
 }
 
 func snapshotRemoveCommand(c *call) *cobra.Command {
-	return &cobra.Command{Use: "rm NAME…", Short: "Remove snapshots", Args: cobra.MinimumNArgs(1), ValidArgsFunction: completeSnapshots,
+	return &cobra.Command{Use: "rm NAME…", Short: "Remove snapshots", Example: "  onemore snapshot rm before-the-test", Args: atLeast(1), ValidArgsFunction: completeSnapshots,
 		RunE: func(_ *cobra.Command, args []string) error {
 			var errs []error
 			for _, name := range args {

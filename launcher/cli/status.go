@@ -10,7 +10,8 @@ import (
 
 func statusCommand(c *call) *cobra.Command {
 	var exitCode bool
-	cmd := &cobra.Command{Use: "status", Short: "The nodes of the cluster, looked at, not remembered", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "status", Short: "The nodes of the cluster, looked at, not remembered", Args: takes(0, 0),
+		Example: "  onemore status\n  onemore status --json | jq .state",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cl, err := c.open(0, nil)
 			if err != nil {
@@ -30,7 +31,8 @@ func statusCommand(c *call) *cobra.Command {
 }
 
 func lsCommand(c *call) *cobra.Command {
-	return &cobra.Command{Use: "ls", Short: "All clusters on this host", Args: cobra.NoArgs,
+	return &cobra.Command{Use: "ls", Short: "All clusters on this host", Args: takes(0, 0),
+		Example: "  onemore ls",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			list, broken := launcher.List(cmd.Context())
 			if list == nil {

@@ -11,9 +11,10 @@ import (
 )
 
 func templatesCommand(c *call) *cobra.Command {
-	cmd := &cobra.Command{Use: "templates", Short: "What can be launched; show or check a template", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return runTemplates(c) }}
-	cmd.AddCommand(&cobra.Command{Use: "show TEMPLATE", Short: "Print a template's TOML", Args: cobra.ExactArgs(1),
+	cmd := &cobra.Command{Use: "templates", Short: "What can be launched; show or check a template", Args: takes(0, 0),
+		Example: "  onemore templates\n  onemore templates show onemore",
+		RunE:    func(*cobra.Command, []string) error { return runTemplates(c) }}
+	cmd.AddCommand(&cobra.Command{Use: "show TEMPLATE", Short: "Print a template's TOML", Args: takes(1, 1),
 		ValidArgsFunction: completeFirst(completeTemplates),
 		Example:           "  onemore templates show onemore > mine.toml",
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 	"onemore/launcher"
 )
 
-const templateUsage = "what to launch: a name that onemore templates lists, or a template's file or folder"
+const templateUsage = "what to launch: a name that onemore templates lists, NAME@VERSION to fetch that version, or a template's file or folder"
 
 // planFlags are the flags of every command that can make a cluster.
 type planFlags struct {
@@ -22,7 +23,7 @@ type planFlags struct {
 	par  []string
 	node []string
 	time *timeoutFlag
-	// changed tells whether a flag is on the command line. Options that are not may come from the project file.
+	// changed reports whether a flag is on the command line. Options that are not may come from the project file.
 	changed func(flag string) bool
 }
 
@@ -33,7 +34,8 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	fl.IntVar(&f.o.Offset, "offset", 0, "step between the ports of neighbouring nodes (default: 1000, or the nearest that works)")
 	fl.StringVar(&f.o.Base, "base", "", "shift all ports by this number, or \"auto\": to a free block")
 	fl.StringArrayVar(&f.set, "set", nil, "LISTENER=PORT: the port of node 1's listener")
-	fl.StringArrayVar(&f.node, "node", nil, "N:KEY=VALUE: for one node only; KEY is source, bin, env.NAME or set.LISTENER")
+	fl.StringArrayVar(&f.node, "node", nil, "N:KEY=VALUE: for one node only; KEY is source, release, bin, env.NAME or set.LISTENER")
+	fl.StringVar(&f.o.Seed, "seed", "", "a file for the new cluster, once: a program, run with the addresses of onemore env, or what the template's [[seed]] takes")
 	fl.StringVar(&f.o.Host, "host", "", "address of the nodes (default 127.0.0.1)")
 	fl.StringVar(&f.o.Spread, "spread", "", "port (default), or address: every node an own 127.0.0.x and the same ports")
 }
@@ -41,9 +43,11 @@ func (f *planFlags) add(cmd *cobra.Command) {
 // addServer adds the flags that say what a node is made of, as opposed to its addresses and ports.
 func (f *planFlags) addServer(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVarP(&f.o.Source, "source", "s", "", "the node directory to copy; it is never written to")
+	fl.StringVarP(&f.o.Source, "source", "s", "", "the node directory to copy; it is never written to. Also an archive of it, or an archive's URL")
+	fl.StringVar(&f.o.Release, "release", "", "VERSION of the server: fetched once, as the template says; -t TEMPLATE@VERSION is short for it")
 	fl.StringArrayVarP(&f.env, "env", "e", nil, "K=V: environment of every node")
 	fl.BoolVar(&f.o.CleanEnv, "clean-env", false, "keep all but a few variables of this environment from the nodes, such as PATH and HOME")
+	fl.StringVar(&f.o.User, "user", "", "as root: who the nodes' processes run as (default: the template's start.user)")
 	fl.StringArrayVar(&f.par, "param", nil, "NAME=VALUE: a setting of the template")
 	fl.StringVar(&f.o.Join, "join", "", "how nodes join: config, command or none (default: the template's)")
 	fl.StringVar(&f.o.Bin, "bin", "", "the server's program, where it is not the one on PATH")
@@ -54,8 +58,8 @@ func (f *planFlags) addServer(cmd *cobra.Command) {
 // checkValues refuses flags whose value means the default though it was not meant: an empty one, such as that of an unset
 // variable in a script, and --offset 0.
 func (f *planFlags) checkValues() error {
-	for name, value := range map[string]string{"template": f.o.Template, "source": f.o.Source, "bin": f.o.Bin, "host": f.o.Host, "join": f.o.Join,
-		"base": f.o.Base, "spread": f.o.Spread} {
+	for name, value := range map[string]string{"template": f.o.Template, "source": f.o.Source, "release": f.o.Release, "bin": f.o.Bin, "host": f.o.Host, "user": f.o.User, "join": f.o.Join,
+		"base": f.o.Base, "spread": f.o.Spread, "seed": f.o.Seed} {
 		if f.changed(name) && value == "" {
 			return &launcher.InputError{Err: fmt.Errorf("--%s is empty", name), Hint: "give a value, or leave it out"}
 		}
@@ -128,6 +132,8 @@ func setNodeOption(o *launcher.Options, key, value string) error {
 	switch kind, name, _ := strings.Cut(what, "."); kind {
 	case "source":
 		n.Source = value
+	case "release":
+		n.Release = value
 	case "bin":
 		n.Bin = value
 	case "env":
@@ -145,7 +151,7 @@ func setNodeOption(o *launcher.Options, key, value string) error {
 		}
 		n.Set[name] = port
 	default:
-		return fmt.Errorf("unknown key %q: use source, bin, env.NAME or set.LISTENER", what)
+		return fmt.Errorf("unknown key %q: use source, release, bin, env.NAME or set.LISTENER", what)
 	}
 	o.Nodes[index] = n
 	return nil
@@ -163,7 +169,7 @@ func parseCount(cmd *cobra.Command, args []string, o *launcher.Options) error {
 	}
 	switch {
 	case err != nil:
-		return &launcher.InputError{Err: fmt.Errorf("%q is no number of nodes", args[0]), Hint: "for example: " + cmd.CommandPath() + " 3"}
+		return &launcher.InputError{Err: fmt.Errorf("%q is no number of nodes", args[0]), Hint: noCountHint(cmd, args[0])}
 	case n < 1:
 		return &launcher.InputError{Err: fmt.Errorf("a cluster of %d nodes can't be", n), Hint: hint}
 	}
@@ -171,16 +177,35 @@ func parseCount(cmd *cobra.Command, args []string, o *launcher.Options) error {
 	return nil
 }
 
+// noCountHint is the way out where a word stands for the number of nodes.
+func noCountHint(cmd *cobra.Command, word string) string {
+	list, _ := launcher.Templates() // without them the hint is the other one
+	for _, t := range list {
+		if t.Name == word {
+			return fmt.Sprintf("`%s -t %s` launches that template", cmd.CommandPath(), word)
+		}
+	}
+	return fmt.Sprintf("for example: %s 3; -c NAME names a cluster, -t NAME a template", cmd.CommandPath())
+}
+
 func upCommand(c *call) *cobra.Command {
 	var f planFlags
-	var dryRun, foreground bool
+	var dryRun, foreground, detach bool
 	var from string
+	wait := true
 	cmd := &cobra.Command{
 		Use:     "up [N]",
-		Short:   "Bring the cluster to N running nodes (default 3): create it, start stopped nodes, add missing ones",
+		Short:   "Bring the cluster to N running nodes (default 3)",
+		Long:    "up brings the cluster to N running nodes: it creates it, starts stopped nodes, and adds missing ones. It returns when every node itself says that the cluster has N members. When it fails, everything is undone; the logs are kept.",
 		Example: "  onemore up 3\n  onemore -c other up 5 -t nats --base auto\n  onemore up 3 -s ./emqx",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if detach && foreground {
+				return usage(cmd, errors.New("--detach and --foreground are opposites"))
+			}
+			if !wait {
+				return usage(cmd, errors.New("--wait=false: `up` always waits until the cluster has formed"))
+			}
 			o, err := f.options(c)
 			if err != nil {
 				return err
@@ -205,6 +230,8 @@ func upCommand(c *call) *cobra.Command {
 	cmd.Flags().StringVar(&from, "from", "", "bring back the cluster of this snapshot, as it was")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the plan and touch nothing")
 	cmd.Flags().BoolVar(&foreground, "foreground", false, "stay and show the nodes' logs; Ctrl-C takes down a cluster that this made, and leaves one that was there before")
+	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "return when the cluster has formed, and leave it running: as without it")
+	cmd.Flags().BoolVar(&wait, "wait", true, "return when the cluster has formed, not before: as without it")
 	cmd.Flags().BoolVar(&f.o.Keep, "keep", false, "when it fails, leave nodes and folders as they are, for debugging: `onemore down` removes them; Ctrl-C undoes all the same")
 	return cmd
 }
@@ -214,7 +241,7 @@ func checkFrom(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usage(cmd, errors.New("a snapshot has as many nodes as it has: give no number with --from"))
 	}
-	for _, name := range []string{"template", "source", "offset", "base", "set", "env", "clean-env", "param", "node", "join", "bin", "host", "spread", "dry-run"} {
+	for _, name := range []string{"template", "source", "offset", "base", "set", "env", "clean-env", "user", "param", "node", "join", "bin", "release", "host", "spread", "dry-run"} {
 		if cmd.Flags().Changed(name) {
 			return usage(cmd, fmt.Errorf("a snapshot comes back as it was: --%s does not go with --from", name))
 		}
@@ -292,6 +319,9 @@ func runDryRun(ctx context.Context, c *call, o launcher.Options) error {
 	if err != nil {
 		return err
 	}
+	if p, err = p.Masked(); err != nil {
+		return err
+	}
 	if c.json {
 		return c.printJSON(p)
 	}
@@ -315,6 +345,12 @@ func runDryRun(ctx context.Context, c *call, o launcher.Options) error {
 		}
 		for _, kv := range n.Env {
 			fmt.Fprintf(c.Stdout, "  env     %s\n", kv)
+		}
+		for _, p := range n.Prepare {
+			fmt.Fprintf(c.Stdout, "  prepare %s\n", cmp.Or(strings.Join(p.Exec, " "), p.HTTP, p.TCP))
+		}
+		if n.User != "" {
+			fmt.Fprintf(c.Stdout, "  user    %s (as root)\n", n.User)
 		}
 		fmt.Fprintf(c.Stdout, "  start   %s\n", strings.Join(n.Command, " "))
 	}

@@ -14,15 +14,15 @@ func upgradeCommand(c *call) *cobra.Command {
 	var timeout *timeoutFlag
 	cmd := &cobra.Command{
 		Use:   "upgrade [NODE…]",
-		Short: "Give nodes (default: all) a new node directory or program, one at a time",
+		Short: "Give nodes (default: all) a new directory or program, one by one",
 		Long: "upgrade takes one node at a time: it drains it as the template says, stops it, swaps what the new directory brings (data, edited\n" +
 			"files, names and ports stay), starts it, and waits until the cluster has settled. It stops at the first failure.\n" +
 			"What a node was stays beside it until its next upgrade; --rollback puts it back, with the data of that moment.",
-		Example: "  onemore upgrade --source ./server-2.1\n  onemore upgrade --bin ./server-2.1/bin/server 1\n  onemore upgrade --rollback",
+		Example: "  onemore upgrade --source ./server-2.1\n  onemore upgrade --release 2.1.0\n  onemore upgrade --bin ./server-2.1/bin/server 1\n  onemore upgrade --rollback",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if rollback && (o.Source != "" || o.Bin != "") {
-				return usage(cmd, errors.New("--rollback goes back to what was; it takes no --source and no --bin"))
+			if rollback && (o.Source != "" || o.Bin != "" || o.Release != "") {
+				return usage(cmd, errors.New("--rollback goes back to what was; it takes no --source, no --bin and no --release"))
 			}
 			p := c.progress()
 			cl, err := c.openFor(timeout, p)
@@ -46,7 +46,8 @@ func upgradeCommand(c *call) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.Source, "source", "s", "", "the new node directory; it is never written to")
+	f.StringVarP(&o.Source, "source", "s", "", "the new node directory; it is never written to. Also an archive of it, or an archive's URL")
+	f.StringVar(&o.Release, "release", "", "the new VERSION of the server, fetched as the template says")
 	f.StringVar(&o.Bin, "bin", "", "the new program, where it is not in the node directory")
 	f.BoolVar(&rollback, "rollback", false, "go back to what the nodes were")
 	timeout = addTimeout(cmd, "")

@@ -32,8 +32,7 @@ const (
 
 // Options say how an archive is unpacked.
 type Options struct {
-	Strip    int         // leading elements of every path that are left out; entries that have no more are skipped
-	Limits   Limits      //
+	Limits   Limits
 	Progress func(int64) // bytes that were written so far; may be nil
 }
 
@@ -51,7 +50,7 @@ func (e *Error) Error() string {
 // ErrFormat says that a file is none of the archives that Unpack reads.
 var ErrFormat = errors.New("not an archive that can be read: want .tar, .tar.gz, .tgz, .tar.xz, .txz or .zip")
 
-// Is tells by its name whether a file is an archive that Unpack reads.
+// Is reports by its name whether a file is an archive that Unpack reads.
 func Is(name string) bool {
 	_, ok := formatOf(name)
 	return ok

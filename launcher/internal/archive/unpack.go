@@ -47,9 +47,9 @@ func (u *unpacker) add(e entry) error {
 	if u.files++; u.files > u.o.Limits.Files {
 		return u.refuse(e, "is one too many: an archive may have %d", u.o.Limits.Files)
 	}
-	name, ok := strip(e.path, u.o.Strip)
-	if !ok {
-		return nil
+	name := clean(e.path)
+	if name == "" {
+		return nil // the folder itself
 	}
 	if !filepath.IsLocal(filepath.FromSlash(name)) {
 		return u.refuse(e, "leads out of the folder")
@@ -119,12 +119,9 @@ func (u *unpacker) finish() error {
 
 func (u *unpacker) link(l entry) error {
 	target := filepath.ToSlash(l.link)
-	if l.hard {
-		target, _ = strip(target, u.o.Strip)
-	}
 	from := path.Dir(l.path)
 	if l.hard {
-		from = "."
+		target, from = clean(target), "."
 	}
 	if path.IsAbs(target) || !filepath.IsLocal(filepath.FromSlash(path.Join(from, target))) {
 		return u.refuse(l, "is a link out of the folder, to %s", l.link)
@@ -152,16 +149,13 @@ func (u *unpacker) checkLinks() error {
 	return nil
 }
 
-// strip leaves out the leading elements of a path; ok is false where nothing is left.
-func strip(name string, n int) (rest string, ok bool) {
-	name = strings.TrimPrefix(filepath.ToSlash(name), "./")
-	for range n {
-		if _, name, ok = strings.Cut(name, "/"); !ok {
-			return "", false
-		}
+// clean is a path as entries name others: without "./" before it and "/" behind it; "" for the folder itself.
+func clean(name string) string {
+	name = strings.TrimSuffix(strings.TrimPrefix(filepath.ToSlash(name), "./"), "/")
+	if name == "." {
+		return ""
 	}
-	name = strings.TrimSuffix(name, "/")
-	return name, name != "" && name != "."
+	return name
 }
 
 // cancelReader ends with the context's cause.

@@ -26,31 +26,31 @@ func audit(host *node.Host, nodes []*node.Node, sockets func() ([]ports.Socket, 
 			found = append(found, n.Audit(table, owned)...)
 		}
 	}
-	found = host.NameHolders(found)
+	found = append(host.NameHolders(found), outside...)
 	blameShared(nodes, found)
-	return append(found, outside...), errors.Join(err, holdersErr, outsideErr)
+	return found, errors.Join(err, holdersErr, outsideErr)
 }
 
-// blameShared makes errors of ports that nobody planned and that more than one node wants: those that two have open at the same address, and
-// those that one has open while another one, which has fewer, says that an address was in use.
+// blameShared makes errors of ports and unix sockets that nobody planned and that more than one node wants: those that two have open at the
+// same address, and those that one has open while another one, which has fewer, says that an address was in use.
 func blameShared(nodes []*node.Node, found []control.Finding) {
 	count := map[int]int{}
 	for _, f := range found {
-		if undeclaredTCP(f) {
+		if unplanned(f) {
 			count[f.Node]++
 		}
 	}
 	shared := map[int]int{} // the other node, by the finding's place
 	for i, f := range found {
-		if !undeclaredTCP(f) {
+		if !unplanned(f) {
 			continue
 		}
 		for _, n := range nodes {
 			other := n.Plan.Index
-			if other == f.Node {
+			if other == f.Node || other <= 0 { // services have the listeners that they declare
 				continue
 			}
-			same := slices.ContainsFunc(found, func(g control.Finding) bool { return undeclaredTCP(g) && g.Node == other && g.Address == f.Address })
+			same := slices.ContainsFunc(found, func(g control.Finding) bool { return unplanned(g) && g.Node == other && g.Address == f.Address })
 			if same || count[other] < count[f.Node] && n.Is(control.Running) && node.SaysInUse(n) {
 				shared[i] = other
 				break
@@ -62,7 +62,10 @@ func blameShared(nodes []*node.Node, found []control.Finding) {
 	}
 }
 
-func undeclaredTCP(f control.Finding) bool { return f.Kind == control.Undeclared && f.Proto == "tcp" }
+// unplanned is a port, or a unix socket outside of the node's folder, that can be had only once.
+func unplanned(f control.Finding) bool {
+	return f.Kind == control.Undeclared && f.Proto == "tcp" || f.Kind == control.Outside && f.Proto == control.ProtoUnix
+}
 
 // CheckShared fails when one of the nodes has a file, a socket or a port that is not its alone. A cluster of nodes that disturb each
 // other is not up.

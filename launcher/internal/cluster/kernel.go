@@ -19,7 +19,7 @@ import (
 	"onemore/launcher/internal/proc"
 )
 
-// Faults in the kernel: all nodes are on the loopback interface, mostly on one address, so packets are told apart by who
+// Faults in the kernel: all nodes are on the loopback interface, mostly on one address, so packets are distinguished by who
 // sends them: every node's processes have a group id of their own from their start, which nftables sees on the way out. There,
 // each connection between two nodes is labelled with who opened it; on the way in, what a fault hits is dropped. Labels are
 // set before anything is dropped, since a connection may have been there before the fault: it is known from the first
@@ -55,9 +55,9 @@ func (k *Kernel) CanCut() error {
 	return nil
 }
 
-// group is the group id that a node's processes get, so that the kernel can tell its packets; 0 where they keep the keeper's.
+// group is the group id that a node's processes get, so that the kernel can recognize its packets; 0 where they keep the keeper's.
 func (k *Kernel) group(rec *Record, n *node.Node) int {
-	if !rec.Groups || n.Plan.Index == 0 || k.CanCut() != nil {
+	if !rec.Groups || n.Plan.Index <= 0 || k.CanCut() != nil {
 		return 0
 	}
 	return groupBase + n.Plan.Index
@@ -101,7 +101,7 @@ func (k *Kernel) refuse(rec *Record, nodes []*node.Node, links []plan.Link) erro
 func (k *Kernel) Heal(ctx context.Context, id string) error {
 	file := filepath.Join(k.dir, faultsFile)
 	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) && !k.cutting.Load() {
-		return nil // where the folder was removed by somebody else, only cutting tells
+		return nil // where the folder was removed by somebody else, only cutting reports it
 	}
 	if err := k.nft(ctx, noRules(id)); err != nil {
 		return err

@@ -44,7 +44,7 @@ func (l *Leases) Take(ctx context.Context, rec *Record, p *plan.Plan) error {
 	return err
 }
 
-// Held tells whether ports are leased.
+// Held reports whether ports are leased.
 func (l *Leases) Held() bool { return l.lease != nil }
 
 // Close gives all leases back. It may be called without any.
@@ -128,7 +128,7 @@ func LeasedBy(home string, l ports.Leased) string {
 	return who
 }
 
-// adds tells whether the port is one that the plan gives to a node that the cluster does not have yet.
+// adds reports whether the port is one that the plan gives to a node that the cluster does not have yet.
 func adds(rec *Record, p *plan.Plan, port int) bool {
 	for _, n := range p.Nodes {
 		for _, l := range n.Listeners {

@@ -82,13 +82,13 @@ func damagedStatus(dir string, why error) (*control.Status, error) {
 	return st, nil
 }
 
-// IsLost tells whether the keeper of the cluster in dir was killed or crashed, and none has taken its place.
+// IsLost reports whether the keeper of the cluster in dir was killed or crashed, and none has taken its place.
 func IsLost(dir string) bool {
 	_, held := state.LockHolder(dir)
 	return !held && keeperLeft(dir)
 }
 
-// keeperLeft tells whether a keeper was killed or crashed: one that ends in order removes its file.
+// keeperLeft reports whether a keeper was killed or crashed: one that ends in order removes its file.
 func keeperLeft(dir string) bool {
 	var id proc.ID
 	return state.ReadJSON(filepath.Join(dir, KeeperFile), &id) == nil && !proc.Alive(id)

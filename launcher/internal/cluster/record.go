@@ -21,7 +21,7 @@ type Record struct {
 	Plan    *plan.Plan      `json:"plan"`
 	// Revision grows with every change of the plan: a request that was planned on another one is refused.
 	Revision int   `json:"revision"`
-	Groups   bool  `json:"groups,omitempty"` // the kernel is to tell nodes apart by their group ids
+	Groups   bool  `json:"groups,omitempty"` // the kernel is to distinguish nodes by their group ids
 	Formed   bool  `json:"formed"`           // the first `up` came to its end
 	Joined   []int `json:"joined"`           // nodes that have been members
 }
@@ -49,6 +49,7 @@ func ReadRecord(dir string) (*Record, error) {
 		return nil, &state.DamagedError{Path: RecordPath(dir),
 			Err: fmt.Errorf("it is of version %d; this onemore reads %d", r.Version, recordVersion)}
 	}
+	r.Plan.Upgrade()
 	return &r, nil
 }
 
@@ -58,7 +59,7 @@ func (r *Record) Write(dir string) error {
 	return state.WriteJSON(RecordPath(dir), r)
 }
 
-// HasJoined tells whether the node has been a member.
+// HasJoined reports whether the node has been a member.
 func (r *Record) HasJoined(index int) bool { return slices.Contains(r.Joined, index) }
 
 // ReadRecordIfAny is ReadRecord, with nil for a folder that has none yet.

@@ -22,8 +22,8 @@ type report struct {
 }
 
 // awaitReports waits until every running node sees as many as it should and serves, or one of them never will.
-func awaitReports(ctx context.Context, nodes []*node.Node, want node.Expected, emit func(control.Event)) []report {
-	asked := required(nodes)
+func awaitReports(ctx context.Context, rec *Record, nodes []*node.Node, want node.Expected, emit func(control.Event)) []report {
+	asked := required(rec, nodes)
 	wait, cancel := context.WithCancel(ctx)
 	defer cancel()
 	reports := make([]report, len(nodes))
@@ -122,14 +122,17 @@ func (r *report) rank(want node.Expected) int {
 	return max(r.members.Count-want.Most, want.Least-r.members.Count)
 }
 
-// required are the calls that must hold on each running node: none while half of the nodes or more are stopped, and not all
-// while one is.
-func required(nodes []*node.Node) func(plan.Call) bool {
-	running := 0
+// required are the calls that must hold on each running node: none while half of the members or more are stopped, and not all
+// while one is. A node that is yet to be made is no member.
+func required(rec *Record, nodes []*node.Node) func(plan.Call) bool {
+	running, members := 0, 0
 	for _, n := range nodes {
 		if n.Is(control.Running) {
 			running++
 		}
+		if !n.Is(control.Absent) || rec.HasJoined(n.Plan.Index) {
+			members++
+		}
 	}
-	return func(c plan.Call) bool { return running == len(nodes) || 2*running > len(nodes) && !c.Full }
+	return func(c plan.Call) bool { return running == members || 2*running > members && !c.Full }
 }

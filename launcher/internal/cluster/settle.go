@@ -21,7 +21,7 @@ func (c *Cluster) Settle(ctx context.Context, emit func(control.Event)) error {
 	want := expectedMembers(c.Record(), nodes)
 	var differs *report
 	err := probe.Until(ctx, nil, func(ctx context.Context) error {
-		reports := awaitReports(ctx, nodes, want, emit)
+		reports := awaitReports(ctx, c.Record(), nodes, want, emit)
 		if err := blame(reports, want); err != nil {
 			if differs != nil && ctx.Err() != nil {
 				return differs.err // the time was over while they were asked once more

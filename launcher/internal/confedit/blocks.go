@@ -37,7 +37,7 @@ func bareBlocks(text string) (kind, bool) {
 	return n.kind, n.scalar() && n.text == text
 }
 
-// graphic tells whether a text is printable ASCII: what else is white space depends on the reader.
+// graphic reports whether a text is printable ASCII: what else is white space depends on the reader.
 func graphic(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) < 0
 }

@@ -202,7 +202,7 @@ func checkRemove(t *testing.T, format string, src []byte, key string) {
 	}
 }
 
-// indexed tells whether a key may be one of an element, whose place the next one takes.
+// indexed reports whether a key may be one of an element, whose place the next one takes.
 func indexed(names []string) bool {
 	return strings.ContainsAny(strings.Join(names, "."), "0123456789")
 }
@@ -267,7 +267,7 @@ func checkSame(t *testing.T, format string, src []byte, e Entry) {
 
 func validText(s string) bool { return strings.ToValidUTF8(s, "") == s && !strings.ContainsRune(s, 0) }
 
-// severalByNumber tells the formats in which a key that stands a second time is renamed by its number.
+// severalByNumber lists the formats in which a key that stands a second time is renamed by its number.
 func severalByNumber(format string) bool {
 	return format == "redis" || format == "keyvalue" || format == "hcl" || format == "xml"
 }

@@ -28,7 +28,7 @@
 //   - A default that is commented out is not there.
 //   - A missing key is added to its table, section or block, which is made when it is missing too. Elements of arrays,
 //     and members of what holds a plain value, are not added: that is an error.
-//   - Apply and List look at one file: what it includes does not count. Where tells which file to edit.
+//   - Apply and List look at one file: what it includes does not count. Where returns which file to edit.
 package confedit
 
 import (
@@ -51,7 +51,7 @@ type Edit struct {
 	Present bool `json:"present,omitempty"`
 	// Default says that a file with the key keeps its value.
 	Default bool `json:"default,omitempty"`
-	// Unset takes out all keys that match Key as Match tells, and everything below them, however often they stand there,
+	// Unset takes out all keys that match Key as in Match, and everything below them, however often they stand there,
 	// but for those that other edits set. It goes before all other edits.
 	Unset bool `json:"unset,omitempty"`
 }

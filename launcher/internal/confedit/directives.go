@@ -7,7 +7,7 @@ import (
 )
 
 // directivesSyntax is a directive and its arguments, a line each: `port 6379`, `save 900 1`, `requirepass "a b"`. Arguments
-// may be quoted; a # starts a comment only at the start of a line. Names of directives don't tell case apart.
+// may be quoted; a # starts a comment only at the start of a line. Names of directives ignore case.
 //
 // A directive with one argument has that argument as its value, unquoted; one with several has them as they are written.
 // A new text is one argument, quoted where it must be, unless it replaces several, or is raw.

@@ -35,7 +35,7 @@ func bareHOCON(s string) (kind, bool) {
 	return k, true
 }
 
-// hoconKind tells what a bare text is.
+// hoconKind returns the kind of a bare text.
 func hoconKind(s string) kind {
 	switch s {
 	case "true", "false", "on", "off", "yes", "no":

@@ -164,7 +164,7 @@ func mergeHOCON(in *node, name string, val *node) {
 	}
 }
 
-// substitution tells whether a value is one substitution and nothing else.
+// substitution reports whether a value is one substitution and nothing else.
 func substitution(n *node) bool {
 	return n.kind == kindOther && strings.HasPrefix(n.text, "${") && strings.IndexByte(n.text, '}') == len(n.text)-1
 }

@@ -25,7 +25,7 @@ func Formats() []string {
 	return all
 }
 
-// FormatOf tells the format of a file by its name, where the name leaves no doubt.
+// FormatOf returns the format of a file by its name, where the name leaves no doubt.
 func FormatOf(filename string) (string, bool) {
 	base := strings.ToLower(path.Base(filename))
 	for row := range rows() {
@@ -44,7 +44,7 @@ const program = "program"
 // ErrProgram is what is said of a file that is no list of keys and values.
 var ErrProgram = errors.New("it is a program, in which no single value can be told and changed: write it whole, or set what it reads from the environment")
 
-// CheckFormat tells why files of a format can't be read: the format is not known, or that of programs.
+// CheckFormat says why files of a format can't be read: the format is not known, or that of programs.
 func CheckFormat(format string) error {
 	_, err := syntaxOf(format)
 	return err

@@ -121,7 +121,7 @@ func flatNames(n *node, path []string) (names, rest []string, in *node) {
 	return names, rest, in
 }
 
-// isFlat tells whether a name is one of several segments.
+// isFlat reports whether a name is one of several segments.
 func isFlat(name string) bool {
 	parts := strings.Split(name, ".")
 	return len(parts) > 1 && !isDigit(name[0]) && !slices.ContainsFunc(parts, func(part string) bool { return !allWord(part) })
@@ -154,5 +154,5 @@ func severalPath(root *node, key string) ([]string, error) {
 	return path, nil
 }
 
-// repeated tells whether a node is an array of what stands several times.
+// repeated reports whether a node is an array of what stands several times.
 func (n *node) repeated() bool { return n != nil && n.kind == kindArray && n.spread }

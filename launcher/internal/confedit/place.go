@@ -129,7 +129,7 @@ func (b brackets) addInside(src []byte, n *node, member string) patch {
 	return patch{at, end, sep + string(src[at:end]) + eol + indentAt(src, n.lastKey) + member}
 }
 
-// nested writes a member whose value stands in tables of its own, each opened and closed as told.
+// nested writes a member whose value stands in tables of its own, each opened and closed as the caller says.
 func nested(names []string, sep, value, opening, closing string) string {
 	last := len(names) - 1
 	member := names[last] + sep + value
@@ -139,7 +139,7 @@ func nested(names []string, sep, value, opening, closing string) string {
 	return member
 }
 
-// canAdd tells why the last node on the way to a missing key can't take it.
+// canAdd says why the last node on the way to a missing key can't take it.
 func canAdd(way []*node, path []string) error {
 	n := way[len(way)-1]
 	switch n.kind {

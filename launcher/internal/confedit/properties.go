@@ -127,7 +127,7 @@ func propertyValue(p *scanner) *node {
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\f' || c == '\r' }
 
-// continues tells whether the backslash that comes next is the last byte of its line, and there is a next line.
+// continues reports whether the backslash that comes next is the last byte of its line, and there is a next line.
 func continues(p *scanner) bool {
 	return p.at(1) == '\n' || p.at(1) == '\r' && p.at(2) == '\n'
 }

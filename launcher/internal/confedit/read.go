@@ -91,7 +91,7 @@ func (f *File) Get(key string) (Entry, bool, error) {
 	return e, true, nil
 }
 
-// matcher returns what tells whether a path matches a pattern, and, with below, whether it is below one that does.
+// matcher returns what reports whether a path matches a pattern, and, with below, whether it is below one that does.
 func matcher(pattern string) (func(names []string, below bool) bool, error) {
 	want := strings.Split(pattern, ".")
 	for _, segment := range want {
@@ -149,7 +149,7 @@ func (f *File) entries(wanted func(*node, []string) bool) ([]Entry, error) {
 	return f.withIncluded(entries, wanted)
 }
 
-// lineCounter tells the lines of places that are asked for in the order of the file.
+// lineCounter finds the lines of places that are asked for in the order of the file.
 type lineCounter struct {
 	src  []byte
 	pos  int

@@ -32,7 +32,7 @@ func (d *draft) unset(edits []Edit) error {
 	r := removal{draft: d, nodes: map[*node]bool{}}
 	for _, e := range edits {
 		if !e.Unset {
-			if names, err := d.syn.path(d.root, e.Key); err == nil { // else the edit itself tells
+			if names, err := d.syn.path(d.root, e.Key); err == nil { // else the edit itself reports it
 				r.kept = append(r.kept, names)
 			}
 			continue
@@ -63,7 +63,7 @@ func (d *draft) unset(edits []Edit) error {
 	return nil
 }
 
-// walk finds what goes of a table or array; all is told where everything goes that is not kept.
+// walk finds what goes of a table or array; all is set where everything goes that is not kept.
 func (r *removal) walk(n *node, names []string, all bool) {
 	gone := 0
 	for i, child := range n.children {

@@ -11,7 +11,7 @@ type reference struct {
 	previous *node    // what the key was before the reference replaced it, in a format that goes back to that
 }
 
-// maxSteps is how many references are followed to tell one value.
+// maxSteps is how many references are followed to resolve one value.
 const maxSteps = 1000
 
 // trail is the way from a reference to its value.

@@ -16,7 +16,7 @@ type syntax struct {
 	key  func(path []string) string
 	// find returns the value that is in effect, nil when there is none.
 	find func(root *node, path []string) *node
-	// bare tells as what kind a text would be read back if it stood there bare; false if not as that text.
+	// bare returns the kind as which a text would be read back if it stood there bare; false if not as that text.
 	bare func(text string) (kind, bool)
 	// quote writes a text as a quoted string, between the given quotes where that can be.
 	quote func(text, quotes string) (string, error)
@@ -26,7 +26,7 @@ type syntax struct {
 	lastTable bool
 	// workingDir says that the path of an include starts at the server's working directory, not at the file's.
 	workingDir bool
-	// indented says that blocks are told by indentation, and an empty one must stand in brackets.
+	// indented says that blocks are marked by indentation, and an empty one must stand in brackets.
 	indented bool
 	// flat says that one name may stand for several segments of a key: `a.b: 1`.
 	flat bool
@@ -149,7 +149,7 @@ func digits(s string) int {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// isWord tells the bytes that names and keys may hold in every format without quotes.
+// isWord reports the bytes that names and keys may hold in every format without quotes.
 func isWord(c byte) bool {
 	return isDigit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == '-'
 }
@@ -163,7 +163,7 @@ func allWord(s string) bool {
 	return s != ""
 }
 
-// hasControl tells whether s holds a byte that no line of text should: line ends, tabs and their like.
+// hasControl reports whether s holds a byte that no line of text should: line ends, tabs and their like.
 func hasControl(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0
 }

@@ -100,7 +100,7 @@ func (p *tomlParser) skipContinuation() bool {
 	return true
 }
 
-// tomlBare tells the kind of a value that is written without quotes.
+// tomlBare returns the kind of a value that is written without quotes.
 func tomlBare(s string) (kind, bool) {
 	switch {
 	case s == "true" || s == "false":
@@ -196,7 +196,7 @@ func tomlDate(s string) bool {
 	return plus && left == ""
 }
 
-// shaped tells whether s starts in the given shape, where d is any digit, and returns what follows.
+// shaped reports whether s starts in the given shape, where d is any digit, and returns what follows.
 func shaped(s, shape string) (string, bool) {
 	if len(s) < len(shape) {
 		return "", false

@@ -123,7 +123,7 @@ func (n *node) child(name string) *node {
 	return nil
 }
 
-// childFold is child for formats that don't tell case apart: an exact match is preferred.
+// childFold is child for formats that ignore case: an exact match is preferred.
 func (n *node) childFold(name string) *node {
 	if child := n.child(name); child != nil {
 		return child

@@ -61,7 +61,7 @@ func (p *xmlParser) name() (string, error) {
 	return "", p.errorf(start, "expected a name, got %s", p.what())
 }
 
-// startsXML tells whether a name starts as names do.
+// startsXML reports whether a name starts as names do.
 func startsXML(name string) bool { return !isDigit(name[0]) && name[0] != '-' && name[0] != '.' }
 
 // element reads an element into the one around it.

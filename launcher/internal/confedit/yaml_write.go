@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// yamlKind tells what a bare text is to at least some readers; kindOther where they disagree.
+// yamlKind returns what a bare text is to at least some readers; kindOther where they disagree.
 func yamlKind(s string) kind {
 	switch strings.ToLower(s) {
 	case "true", "false", "yes", "no", "on", "off", "y", "n":

@@ -56,7 +56,7 @@ func (c *Client) Do(ctx context.Context, req Request, onEvent func(Event)) (*Sta
 	}
 }
 
-// CloseWrite tells the keeper that the client has gone: the request is cancelled. The reply can still be read, which says what was undone.
+// CloseWrite lets the keeper see that the client has gone: the request is cancelled. The reply can still be read, which says what was undone.
 func (c *Client) CloseWrite() {
 	if cw, ok := c.conn.(interface{ CloseWrite() error }); ok {
 		_ = cw.CloseWrite()

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestUnheard tells a keeper that ended before it said anything from one that ended in between.
+// TestUnheard distinguishes a keeper that ended before it said anything from one that ended in between.
 func TestUnheard(t *testing.T) {
 	for _, says := range []string{"", `{"event":{"phase":"stopping"}}` + "\n"} {
 		ours, theirs := net.Pipe()

@@ -66,7 +66,7 @@ func (k *Keeper) lockFolder() error {
 
 // open starts to answer on the socket and to log. It is called with the folder locked.
 func (k *Keeper) open() error {
-	// A full disk costs the logs, and what tells a crash from an end in order. It must not stand in the way of `down`.
+	// A full disk costs the logs, and what distinguishes a crash from an end in order. It must not stand in the way of `down`.
 	k.logOutput.open(filepath.Join(k.dir, cluster.LogFile))
 	if err := k.events.open(filepath.Join(k.dir, cluster.EventsFile)); err != nil {
 		k.log.Error("log events", "err", err)
@@ -109,7 +109,7 @@ func (k *Keeper) Create(id string) error {
 	return k.open()
 }
 
-// Held tells whether the keeper has the cluster's folder.
+// Held reports whether the keeper has the cluster's folder.
 func (k *Keeper) Held() bool { return k.unlock != nil }
 
 // Remove removes the cluster's folder, and nothing that lacks its mark. The record goes first: a folder that is half
@@ -133,7 +133,7 @@ func (k *Keeper) Remove() error {
 	if k.listener != nil {
 		k.listener.Close()
 	}
-	err = k.cluster.Leases.Close() // before anybody can be told that it is done, and try again
+	err = k.cluster.Leases.Close() // before anybody hears that it is done, and tries again
 	err = errors.Join(err, k.unlock())
 	k.unlock = nil
 	k.cluster.Forget()
@@ -141,7 +141,7 @@ func (k *Keeper) Remove() error {
 	return err
 }
 
-// inPlace tells whether the cluster's folder is where it was: nobody has removed or moved it, or put another there.
+// inPlace reports whether the cluster's folder is where it was: nobody has removed or moved it, or put another there.
 func (k *Keeper) inPlace(folder fs.FileInfo) bool {
 	now, err := os.Stat(k.dir)
 	if err != nil {

@@ -31,7 +31,7 @@ func (k *Keeper) accept(ln net.Listener) {
 
 const acceptPause = 100 * time.Millisecond
 
-// waited tells whether the time passed without an end of ctx.
+// waited reports whether the time passed without an end of ctx.
 func waited(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -159,7 +159,7 @@ func (w *writer) expand(marked string) string {
 	}}.fill(s)
 }
 
-// moves tells whether a marked text changes from node to node.
+// moves reports whether a marked text changes from node to node.
 func (w *writer) moves(marked string) bool {
 	return w.expand(marked) != strings.ReplaceAll(substitution{}.fill(marked), "{{", `{{"{{"}}`)
 }
@@ -169,7 +169,7 @@ func (w *writer) head(l *learner, d *Draft) {
 	for _, words := range d.Words {
 		w.comment("- " + words)
 	}
-	w.comment("docs/templates.md describes every key; `onemore templates check` tries it all.")
+	w.comment("`onemore help templates` describes every key; `onemore templates check` tries it all.")
 	w.line("summary = %s", str(l.o.Name+", from a draft"))
 }
 

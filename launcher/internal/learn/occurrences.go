@@ -67,7 +67,7 @@ type keyOccurrence struct {
 	place      string // the name of the place that it is; "" for others
 }
 
-// keyFilter tells whether a key with that value may be about ports.
+// keyFilter reports whether a key with that value may be about ports.
 type keyFilter func(key string) bool
 
 func anyKey(string) bool { return true }
@@ -75,7 +75,7 @@ func anyKey(string) bool { return true }
 // finder says how the places of tokens in a file are found.
 type finder struct {
 	takes keyFilter
-	whole bool // the text of a file whose name tells no format is a place as a whole, though it looks like lines with keys
+	whole bool // the text of a file whose name shows no format is a place as a whole, though it looks like lines with keys
 }
 
 var portWords = sync.OnceValue(func() *regexp.Regexp {
@@ -179,7 +179,7 @@ func occurrencesIn(name string, f file, tokens []token, how finder, left *[]stri
 	return out, true
 }
 
-// plain tells whether an entry looks like a key and its value, rather than like a piece of a language that a format happens to take for
+// plain reports whether an entry looks like a key and its value, rather than like a piece of a language that a format happens to take for
 // one.
 func plain(e confedit.Entry) bool {
 	return plainKey().MatchString(e.Key) && !strings.ContainsAny(e.Value, "{}()[];'\"") && !strings.HasSuffix(e.Value, ",")
@@ -187,7 +187,7 @@ func plain(e confedit.Entry) bool {
 
 var plainKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_./-]+$`) })
 
-// editable tells whether the key can be set, and nothing else of the file changes with it.
+// editable reports whether the key can be set, and nothing else of the file changes with it.
 func editable(format, text string, e confedit.Entry) bool {
 	const other = "59999"
 	value := regexp.MustCompile(`[0-9]+`).ReplaceAllString(e.Value, other)
@@ -239,7 +239,7 @@ func marked(s string, tokens []token, option bool) string {
 	return b.String()
 }
 
-// standsAlone tells whether the token at s[i:] is no part of a longer number or path.
+// standsAlone reports whether the token at s[i:] is no part of a longer number or path.
 func standsAlone(s string, i int, t token, option bool) bool {
 	end := i + len(t.text)
 	if t.port == 0 {
@@ -278,7 +278,7 @@ func (p occurrences) configure(dir string, f substitution) error {
 	return nil
 }
 
-// of tells, in words, where a port stands.
+// of says, in words, where a port stands.
 func (p occurrences) of(port int) []string {
 	var out []string
 	mark := token{port: port}.mark()

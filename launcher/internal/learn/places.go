@@ -59,7 +59,7 @@ func (l *learner) outside() []Place {
 	return out
 }
 
-// shared tells whether a path is one into which everybody writes, or no file at all.
+// shared reports whether a path is one into which everybody writes, or no file at all.
 func shared(name string) bool {
 	name = filepath.Clean(name)
 	for _, top := range []string{"/dev", "/proc", "/sys"} {

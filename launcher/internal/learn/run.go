@@ -237,7 +237,7 @@ func (n *node) sockets() (map[socket]bool, error) {
 	return out, nil
 }
 
-// paths are those under which servers often tell that they are well.
+// paths are those under which servers often report their health.
 var paths = []string{"/healthz", "/health", "/"}
 
 // askHTTP finds out which ports speak HTTP.

@@ -153,7 +153,7 @@ func (t *tree) pattern(name string) string {
 	return name
 }
 
-// ofOneRun tells by its name whether a file is about a single run of a process.
+// ofOneRun reports by its name whether a file is about a single run of a process.
 func ofOneRun(name string) bool {
 	return slices.Contains([]string{".pid", ".log", ".lock", ".sock"}, path.Ext(name))
 }

@@ -62,7 +62,7 @@ func prefixes(program string) []string {
 	}
 	slices.Sort(out)
 	out = slices.Compact(out)
-	// Of "sh" or "run" nothing can be told.
+	// "sh" or "run" names no server.
 	return slices.DeleteFunc(out, func(p string) bool { return len(p) < 4 || slices.Contains(commonPrefixes[:], p) })
 }
 

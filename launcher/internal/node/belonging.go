@@ -32,7 +32,7 @@ func Claim(dir, id string) proc.Claim {
 }
 
 // recordedLeaders are the processes that the files of a cluster's folder name, each with the number of its node; the keeper, whose
-// session is no single node's, with -1.
+// session is no single node's, with noNode.
 func recordedLeaders(dir string) map[proc.ID]int {
 	out := map[proc.ID]int{}
 	var more []groupLeader
@@ -43,7 +43,7 @@ func recordedLeaders(dir string) map[proc.ID]int {
 	}
 	var keeper proc.ID
 	if state.ReadJSON(filepath.Join(dir, KeeperFile), &keeper) == nil {
-		out[keeper] = -1 // of the session of all that makes none for itself
+		out[keeper] = noNode // of the session of all that makes none for itself
 	}
 	files, _ := filepath.Glob(filepath.Join(globLiteral(dir), "*", pidFile)) // fails for bad patterns only
 	for _, file := range files {
@@ -56,34 +56,9 @@ func recordedLeaders(dir string) map[proc.ID]int {
 	return out
 }
 
-// nodeByFile returns the number of the node in whose folder a file is; 0 is the service.
-func nodeByFile(dir, file string) (index int, ok bool) {
-	for _, d := range []string{dir, realPath(dir)} {
-		rest, below := strings.CutPrefix(file, d+"/")
-		if !below {
-			continue
-		}
-		name, _, _ := strings.Cut(rest, "/")
-		if name == ServiceFolder {
-			return 0, true
-		}
-		index, err := strconv.Atoi(name)
-		return index, err == nil && index > 0
-	}
-	return 0, false
-}
-
-// realPath is a path as the kernel has it.
-func realPath(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	return path
-}
-
 // Left is a process that runs on without its keeper.
 type Left struct {
-	Node int // its node's number, 0 for the service, -1 for what is no single node's
+	Node int // its node's, or service's, number; noNode for what is no single one's
 	PID  int
 }
 
@@ -117,7 +92,7 @@ func FindLeft(dir, id string) ([]Left, error) {
 }
 
 // KillStrays ends what an earlier keeper of the cluster in dir, with this id, left running. Strangers that use the folder are left
-// alone, and told of later: TakeSpared. An earlier keeper that ended in order has left nothing, and they are not looked for.
+// alone, and reported later: TakeSpared. An earlier keeper that ended in order has left nothing, and they are not looked for.
 func (t *Processes) KillStrays(dir, id string) error {
 	claim := Claim(dir, id) // before the files that it reads are written anew
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
@@ -136,7 +111,7 @@ func (t *Processes) KillStrays(dir, id string) error {
 	return err
 }
 
-// keeperCrashed tells whether the last keeper of the cluster in dir was killed: one that ends in order removes its file.
+// keeperCrashed reports whether the last keeper of the cluster in dir was killed: one that ends in order removes its file.
 func keeperCrashed(dir string) bool {
 	_, err := os.Lstat(filepath.Join(dir, KeeperFile))
 	return err == nil

@@ -12,7 +12,7 @@ import (
 // Members is what a node says about the members of its cluster.
 type Members struct {
 	Count int      // -1 if it was not asked or did not say
-	Names []string // sorted; nil where the template does not tell one member from another
+	Names []string // sorted; nil where the template can't distinguish members
 }
 
 // Expected is how many members a node of a settled cluster reports: from Least to Most. They differ while nodes are paused, which

@@ -119,7 +119,7 @@ func keyOf(n *Node, path string) string {
 	found, longest := "", 0
 	match := func(key, value string) {
 		at := filepath.Clean(value)
-		if filepath.IsAbs(value) && len(at) > longest && (at == path || strings.HasPrefix(path, at+"/")) {
+		if value == path || filepath.IsAbs(value) && len(at) > longest && (at == path || strings.HasPrefix(path, at+"/")) {
 			found, longest = key, len(at)
 		}
 	}

@@ -31,7 +31,7 @@ type run struct {
 	wg      sync.WaitGroup
 }
 
-// setsFaults tells a node at its start that faults will be set on it once it is ready.
+// setsFaults announces to a node at its start that faults will be set on it once it is ready.
 const setsFaults = "ONEMORE_FAULTS"
 
 // startProcess starts the process of a stopped node and records it in the node's folder. The node is Starting afterwards; Launch
@@ -41,6 +41,10 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 		return gone
 	}
 	p := n.Plan
+	as, err := handOver(p)
+	if err != nil {
+		return err
+	}
 	start := logStartNow(p)
 	n.update(func() { n.start, n.steps, n.member = start, []step{{"started", start.at}}, false })
 	r := &run{over: make(chan struct{}), group: o.Group}
@@ -48,7 +52,11 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 	if err != nil {
 		return err
 	}
-	env := n.host.environment(p.Index, slices.Concat(p.StartEnv, p.Env))
+	env := n.host.environment(p.Index, as, slices.Concat(p.StartEnv, p.Env))
+	command := p.Command
+	if o.Founds && p.Bootstrap != nil {
+		command, env = slices.Concat(command, p.Bootstrap.Args), append(env, p.Bootstrap.Env...)
+	}
 	if len(o.Faults) > 0 {
 		env = append(env, setsFaults+"=1")
 	}
@@ -61,8 +69,11 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 	}
 	r.log = log
 	out, err := log.pipe(&r.wg)
+	if err == nil && as != nil {
+		err = out.Chown(int(as.UID), -1) // it may open /dev/stderr
+	}
 	if err == nil {
-		r.proc, err = n.host.spawner.Start(ctx, proc.Spec{Args: p.Command, Dir: p.Workdir, Env: env, Stdout: out, Stderr: out, Group: r.group, Cgroup: n.host.Processes.currentCgroup()})
+		r.proc, err = n.host.spawner.Start(ctx, proc.Spec{Args: command, Dir: p.Workdir, Env: env, Stdout: out, Stderr: out, User: as, Group: r.group, Cgroup: n.host.Processes.currentCgroup()})
 		out.Close()
 	}
 	if err != nil {
@@ -75,6 +86,7 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 		r.close()
 		return err
 	}
+	removeEnd(p)
 	r.began = time.Now().UTC()
 	n.update(func() { n.run, n.last, n.state, n.exit = r, r, control.Starting, "" })
 	n.host.watchers.Go(func() { watch(n, r) })
@@ -112,6 +124,9 @@ func watch(n *Node, r *run) {
 	if r.notify != nil {
 		_ = r.notify.Close()
 	}
+	if err := writeEnd(n.Plan); err != nil {
+		n.host.log.Warn("record when it ended", "node", n.Plan.Name, "err", err)
+	}
 	end, asked := r.proc.Exit(), false
 	n.update(func() {
 		asked = n.state == control.Stopping
@@ -123,7 +138,7 @@ func watch(n *Node, r *run) {
 		}
 	})
 	if !asked {
-		n.host.record(control.Event{Node: n.Plan.Index, Phase: string(control.Exited), Text: end.String()})
+		n.host.record(eventOf(n, string(control.Exited), end.String()))
 	}
 	r.close()
 	close(r.over)

@@ -36,7 +36,7 @@ func missing(n *Node) (*control.Finding, error) {
 	return nil, err
 }
 
-// optional tells whether a node is ready without that listener.
+// optional reports whether a node is ready without that listener.
 func optional(p plan.Node, listener string) bool {
 	return slices.ContainsFunc(p.Listeners, func(l plan.Listener) bool { return l.Name == listener && l.Optional })
 }
@@ -106,7 +106,7 @@ func (h *Host) NameHolders(fs []control.Finding) []control.Finding {
 	return fs
 }
 
-// serves tells whether a socket answers on the listener's address.
+// serves reports whether a socket answers on the listener's address.
 func serves(s ports.Socket, l plan.Listener) bool {
 	if s.Proto == ports.TCP && !s.Listening {
 		return false
@@ -135,7 +135,7 @@ func (h *Host) NoteSockets() {
 	h.known.Store(&known)
 }
 
-// Holders tells which process of which node holds each socket of the table: node → inode → pid. Every process of the
+// Holders returns which process of which node holds each socket of the table: node → inode → pid. Every process of the
 // cluster is looked up only when a socket is neither one of a node's own process nor older than the cluster.
 func (h *Host) Holders(nodes []*Node, table []ports.Socket) (map[int]map[uint64]int, error) {
 	families := map[int][]proc.ID{}
@@ -228,7 +228,7 @@ func (n *Node) Audit(table []ports.Socket, owned map[uint64]int) []control.Findi
 // inUse is how servers say that they could not have an address.
 var inUse = regexp.MustCompile(`(?i)eaddrinuse|address (is )?(already )?in use`)
 
-// SaysInUse tells whether the node has said since its start that an address was in use.
+// SaysInUse reports whether the node has said since its start that an address was in use.
 func SaysInUse(n *Node) bool {
 	n.mu.Lock()
 	start := n.start
@@ -241,7 +241,7 @@ func SaysInUse(n *Node) bool {
 	return false
 }
 
-// ephemeral tells whether a UDP socket is a client's rather than a listener: the kernel chose its port.
+// ephemeral reports whether a UDP socket is a client's rather than a listener: the kernel chose its port.
 func ephemeral(s ports.Socket) bool { return s.Port >= 32768 }
 
 func planned(ls []plan.Listener, s ports.Socket) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -13,9 +14,17 @@ import (
 	"onemore/launcher/internal/proc"
 )
 
-// StopAll stops nodes in parallel, with their data to be kept or not, and fails with the first that would not end.
+// StopAll stops nodes, with their data to be kept or not, and fails with the first that would not end. They are stopped in the order that
+// their template says, or, where nothing is kept, all at once.
 func StopAll(ctx context.Context, nodes []*Node, discard bool, emit func(control.Event)) error {
 	var g errgroup.Group
+	if !discard && len(nodes) > 0 && nodes[0].Plan.Stop.Order != "" {
+		nodes = slices.Clone(nodes)
+		if nodes[0].Plan.Stop.Order == "reverse" {
+			slices.Reverse(nodes)
+		}
+		g.SetLimit(1) // the next one begins when the one before it is through
+	}
 	for _, n := range nodes {
 		g.Go(func() error {
 			if !n.HasProcess() {
@@ -103,7 +112,11 @@ func clearLeft(ctx context.Context, n *Node) error {
 func runStopCommand(ctx context.Context, n *Node, grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	out, err := n.host.Run(ctx, proc.Spec{Args: n.Plan.Stop.Command, Dir: n.Plan.Dir, Env: n.host.environment(n.Plan.Index, n.Plan.Env)})
+	as, err := userOf(n.Plan)
+	if err != nil {
+		return err
+	}
+	out, err := n.host.Run(ctx, proc.Spec{Args: n.Plan.Stop.Command, Dir: n.Plan.Dir, Env: n.host.environment(n.Plan.Index, as, n.Plan.Env), User: as})
 	if err == nil && out.Code != 0 {
 		err = fmt.Errorf("exit code %d: %s", out.Code, out.Stderr)
 	}

@@ -31,7 +31,7 @@ func benchTree(b *testing.B) string {
 	return src
 }
 
-// cost is what three copies took: on a busy machine only the CPU time tells.
+// cost is what three copies took: on a busy machine only the CPU time is meaningful.
 type cost struct{ wall, cpu time.Duration }
 
 func (c *cost) add(d cost) { c.wall, c.cpu = c.wall+d.wall, c.cpu+d.cpu }

@@ -15,7 +15,7 @@ func clone(dst, src *os.File) bool {
 }
 
 // copyData copies what is not a hole and leaves the holes. The error wraps
-// errors.ErrUnsupported, with nothing copied, if the filesystem can't tell them.
+// errors.ErrUnsupported, with nothing copied, if the filesystem does not support that.
 func copyData(ctx context.Context, dst, src *os.File, size int64) error {
 	for at := int64(0); at < size; {
 		data, err := src.Seek(at, unix.SEEK_DATA)

@@ -255,7 +255,7 @@ func (s *scanner) resolved(place string) string {
 	return filepath.Clean(place)
 }
 
-// within tells, by the text of clean paths, whether the path is dir or below it.
+// within reports, by the text of clean paths, whether the path is dir or below it.
 func within(dir, path string) bool {
 	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }

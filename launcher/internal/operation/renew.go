@@ -3,59 +3,11 @@ package operation
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/node"
-	"onemore/launcher/internal/plan"
 )
-
-// members is who is a member once an operation is over: the plan of the nodes then, nil where the operation does not know.
-type members struct {
-	o    *Operation
-	next *plan.Plan
-}
-
-func membersOf(o *Operation, next *plan.Plan) members { return members{o, next} }
-
-// write writes for nodes that are about to start, or to be refreshed, who is a member as next says, and records it. It returns them as
-// they are in the record then. Without next, and for nodes that next does not have, nothing changes.
-func (m members) write(nodes []*node.Node) ([]*node.Node, error) {
-	o, next := m.o, m.next
-	if next == nil {
-		return nodes, nil
-	}
-	changed := map[int]plan.Node{}
-	for _, n := range nodes {
-		at := slices.IndexFunc(next.Nodes, func(p plan.Node) bool { return p.Index == n.Plan.Index })
-		if at < 0 || n.Plan.Same(next.Nodes[at]) {
-			continue
-		}
-		if err := n.Rewrite(next.Nodes[at]); err != nil {
-			return nil, err
-		}
-		changed[n.Plan.Index] = next.Nodes[at]
-	}
-	if len(changed) == 0 {
-		return nodes, nil
-	}
-	err := o.Cluster.Amend(func(r *cluster.Record) {
-		for i, p := range r.Plan.Nodes {
-			if c, ok := changed[p.Index]; ok {
-				r.Plan.Nodes[i] = c
-			}
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]*node.Node, len(nodes))
-	for i, n := range nodes {
-		out[i] = o.Cluster.Now(n)
-	}
-	return out, nil
-}
 
 // announce makes the record, and the running nodes, take in who is a member now: the calls of all nodes are those of next, and
 // where the template says how, a running node is refreshed or restarted, one after the other. Nothing is new to the one that came
@@ -66,7 +18,11 @@ func (m members) announce(ctx context.Context, last *node.Node) error {
 		return nil
 	}
 	c := o.Cluster
-	if err := c.Amend(func(r *cluster.Record) { r.Plan.Nodes = r.Plan.Standing(next).Nodes }); err != nil {
+	err := c.Amend(func(r *cluster.Record) { r.Plan.Nodes, r.Plan.Services = r.Plan.Standing(next).Nodes, next.Services })
+	if err != nil {
+		return err
+	}
+	if err := c.Services.Renew(ctx, c.Record().Plan, o.Emit); err != nil {
 		return err
 	}
 	for _, n := range c.All() {

@@ -10,14 +10,15 @@ import (
 	"onemore/launcher/internal/plan"
 )
 
-// start starts nodes that are made and don't run, and waits until the cluster has settled. When it fails, those are stopped again.
+// start starts nodes that are made and don't run, and waits until the cluster has settled. When it fails, also because one of them has
+// something that is not its alone, those are stopped again.
 // Their texts become those of next first; nil leaves them as they are.
 func (o *Operation) start(ctx context.Context, nodes []*node.Node, next *plan.Plan) error {
 	c := o.Cluster
 	if err := c.Leases.Take(ctx, c.Record(), c.Record().Plan); err != nil {
 		return err
 	}
-	if err := c.StartService(ctx, o.Emit); err != nil {
+	if err := c.Services.Start(ctx, c.Record().Plan, o.Emit); err != nil {
 		return err
 	}
 	started, err := startable(ctx, nodes, o.Emit)
@@ -33,6 +34,9 @@ func (o *Operation) start(ctx context.Context, nodes []*node.Node, next *plan.Pl
 	err = c.LaunchAll(ctx, started, o.Emit)
 	if err == nil {
 		err = c.SettleWith(ctx, started, o.Emit)
+	}
+	if err == nil {
+		err = c.CheckShared(started)
 	}
 	if err != nil {
 		stopAgain(ctx, c, started)

@@ -12,17 +12,18 @@ import (
 	"onemore/launcher/internal/node"
 )
 
-// transaction is an up, or a restore, on its way: what it created and started, so that it can be undone.
+// transaction is what an up, or a restore, changes: what it creates and starts is noted, so that rollback can undo it. The order is
+// begin, the steps of the operation, then commit, or rollback when any of them failed.
 type transaction struct {
 	o        *Operation
 	req      control.Request
-	fresh    bool            // the cluster was not formed before
-	previous *cluster.Record // nil without one
-	created  []*node.Node    // nodes that did not exist
-	started  []*node.Node    // nodes that did, and were stopped
+	fresh    bool            // there was no formed cluster before: a rollback removes everything
+	previous *cluster.Record // the record before begin; nil if there was none
+	created  []*node.Node    // nodes whose directories this transaction makes
+	started  []*node.Node    // nodes that existed and were stopped
 }
 
-// begin takes the leases and writes the record of what is about to exist. Nodes that are in the way of it are stopped.
+// begin takes the leases, writes the record of what is about to exist, and stops processes that nodes to be created or started still have.
 func (t *transaction) begin(ctx context.Context) error {
 	c := t.o.Cluster
 	if err := checkRevision(c.Record(), t.req); err != nil {
@@ -35,7 +36,7 @@ func (t *transaction) begin(ctx context.Context) error {
 	}
 	rec := c.Record()
 	t.fresh = rec == nil || !rec.Formed
-	if t.fresh && rec != nil { // an `up` that was killed half way: none of it was ever handed out
+	if t.fresh && rec != nil { // left by an `up` that was killed before the cluster had formed: nobody uses it
 		if err := discardNodes(ctx, c); err != nil {
 			return err
 		}
@@ -47,21 +48,22 @@ func (t *transaction) begin(ctx context.Context) error {
 	if err := t.writeRecord(); err != nil {
 		return err
 	}
-	if err := t.sort(); err != nil {
+	if err := t.pickNodes(); err != nil {
 		return err
 	}
-	// A node that an `up --keep` left running, or a stop half way, is begun anew.
+	// An `up --keep` that failed leaves nodes running, and a stop that was interrupted leaves some half stopped.
 	if err := node.StopAll(ctx, t.created, true, t.o.Emit); err != nil {
 		return err
 	}
 	return node.StopAll(ctx, t.started, false, t.o.Emit)
 }
 
-// writeRecord puts the record of what is about to exist in force.
+// writeRecord writes the record of what is about to exist to disk and makes it the cluster's record. Nodes that stay keep their plans.
 func (t *transaction) writeRecord() error {
 	rec := &cluster.Record{Options: t.req.Options, Plan: t.req.Plan, Revision: t.req.Revision + 1, Groups: t.req.Groups}
 	if t.previous != nil && !t.fresh {
 		rec.Plan = t.previous.Plan.Standing(t.req.Plan)
+		rec.Plan.Services = t.previous.Plan.Services // until the nodes are members
 	}
 	if t.previous != nil {
 		rec.Formed, rec.Joined = t.previous.Formed, slices.Clone(t.previous.Joined)
@@ -73,8 +75,8 @@ func (t *transaction) writeRecord() error {
 	return nil
 }
 
-// sort finds out which of the nodes are to be created and which to be started.
-func (t *transaction) sort() error {
+// pickNodes fills created and started with the requested nodes that are not running.
+func (t *transaction) pickNodes() error {
 	nodes, err := t.o.Cluster.Pick(t.req.Nodes)
 	if err != nil {
 		return err
@@ -92,7 +94,8 @@ func (t *transaction) sort() error {
 	return nil
 }
 
-// commit records that everything is there. What others have planned meanwhile, for a cluster that was not formed, is stale.
+// commit records that the cluster has formed and which nodes have joined. The new revision makes plans stale that other clients made
+// from the record of before.
 func (t *transaction) commit() error {
 	return t.o.Cluster.Amend(func(r *cluster.Record) {
 		var joined []int
@@ -105,13 +108,14 @@ func (t *transaction) commit() error {
 	})
 }
 
-// rollback takes back what the transaction did, keeps the logs of what failed, and returns the error with the place of them.
+// rollback undoes what the transaction did and keeps the logs of the nodes that it created. It returns the cause with the place of the
+// logs; Undone says whether undoing it succeeded.
 func (t *transaction) rollback(cause error) error {
 	if e, ok := errors.AsType[*control.Error](cause); errors.Is(cause, control.ErrBusy) || ok && e.Stale {
-		return cause // nothing was begun; the client asks again
+		return cause // begin changed nothing; the client plans and asks again
 	}
 	e := control.AsError(cause)
-	if !t.o.Folder.Held() { // there is no folder
+	if !t.o.Folder.Held() { // begin failed before the folder was made
 		e.Undone = true
 		return e
 	}
@@ -133,24 +137,29 @@ func (t *transaction) rollback(cause error) error {
 	return e
 }
 
-// stop stops what the transaction started; nodes that it created for a formed cluster leave it first.
+// stop stops the nodes that the transaction started or created. Nodes created for a formed cluster leave it first.
 func (t *transaction) stop(ctx context.Context) {
 	c := t.o.Cluster
 	c.StopLogged(ctx, t.started, false)
 	if !t.fresh {
 		for _, n := range t.created {
 			if n.Is(control.Starting, control.Running) {
-				_ = n.Leave(ctx, t.o.Emit) // it may not be a member yet
+				_ = n.Leave(ctx, false, t.o.Emit) // an error is no news: it may not be a member yet
 			}
 		}
 	}
 	c.StopLogged(ctx, t.created, true)
+	if !t.fresh {
+		for _, n := range t.created {
+			_ = n.Leave(ctx, true, t.o.Emit) // likewise
+		}
+	}
 	if t.fresh {
-		c.StopService(ctx, true)
+		c.Services.Stop(ctx, true)
 	}
 }
 
-// remove removes what the transaction created, and puts the previous record in force again.
+// remove removes the nodes that the transaction created (the whole folder if the cluster is fresh), and restores the previous record.
 func (t *transaction) remove(ctx context.Context) error {
 	if t.fresh {
 		return t.o.Folder.Remove()
@@ -163,22 +172,23 @@ func (t *transaction) remove(ctx context.Context) error {
 		c := t.o.Cluster
 		errs = append(errs, membersOf(t.o, t.previous.Plan).takeBack(ctx))
 		back := *t.previous
-		back.Revision = c.Record().Revision + 1 // what was planned on the record that is taken back is stale
+		back.Revision = c.Record().Revision + 1 // makes plans stale that were made from the record that is undone
 		errs = append(errs, back.Write(c.Dir()))
 		c.Adopt(&back)
-		if c.Leases.Held() { // else they could not be taken
+		errs = append(errs, c.Services.Renew(ctx, back.Plan, silent))
+		if c.Leases.Held() { // if begin failed to take the leases, there are none to change
 			errs = append(errs, c.Leases.Take(ctx, c.Record(), back.Plan))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// discardNodes ends and removes the nodes of an `up` that never came to its end.
+// discardNodes stops and removes the nodes, and stops the service, of an `up` that was killed before it was over.
 func discardNodes(ctx context.Context, c *cluster.Cluster) error {
 	if err := node.StopAll(ctx, c.All(), true, silent); err != nil {
 		return err
 	}
-	c.StopService(ctx, true)
+	c.Services.Stop(ctx, true)
 	for _, n := range c.All() {
 		if err := n.Remove(); err != nil {
 			return err

@@ -28,10 +28,10 @@ func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
 	if err := t.begin(ctx); err != nil { // leases and record
 		return err
 	}
-	if err := o.Cluster.StartService(ctx, o.Emit); err != nil {
+	if err := o.Cluster.Services.Start(ctx, o.Cluster.Record().Plan, o.Emit); err != nil {
 		return err
 	}
-	if err := t.bring(ctx); err != nil { // copy, edit, start, ready
+	if err := t.bring(ctx); err != nil { // copy, edit, prepare, start, ready
 		return err
 	}
 	if err := t.form(ctx); err != nil {
@@ -56,7 +56,18 @@ func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
 	if err := o.Cluster.CheckShared(slices.Concat(t.created, t.started)); err != nil {
 		return err
 	}
+	if err := t.seed(ctx); err != nil {
+		return err
+	}
 	return t.commit()
+}
+
+// seed makes the calls that a new cluster is seeded by: once, since a cluster that was seeded is recorded as formed.
+func (t *transaction) seed(ctx context.Context) error {
+	if !t.fresh || len(t.created) == 0 {
+		return nil
+	}
+	return t.created[0].Calls(ctx, "seed the cluster", t.req.Plan.Seed, t.o.Emit)
 }
 
 // bring makes and starts what is missing and waits until all of it is ready: all at once in a new cluster; into one that is
@@ -81,7 +92,8 @@ func (t *transaction) bring(ctx context.Context) error {
 	return t.addEach(ctx)
 }
 
-// bringAll makes and starts the nodes of a new cluster: all at once, or each after the one before where the plan is staged.
+// bringAll makes and starts the nodes of a new cluster: all at once, or each after the one before where the plan is staged, or after
+// the one that founds the cluster where that is told to.
 func (t *transaction) bringAll(ctx context.Context) error {
 	making := make(chan struct{}, makers)
 	g, ctx := errgroup.WithContext(ctx)
@@ -93,8 +105,17 @@ func (t *transaction) bringAll(ctx context.Context) error {
 			if err == nil && t.req.Plan.Staged && i > 0 {
 				err = t.created[i-1].AwaitStaged(ctx)
 			}
+			if err == nil && n.Plan.Bootstrap != nil && i > 0 {
+				err = node.AwaitFounder(ctx, t.created[0])
+			}
+			if err == nil {
+				err = node.Prepare(ctx, n, t.o.Emit)
+			}
 			if err != nil {
 				return err
+			}
+			if i == 0 {
+				return t.o.Cluster.LaunchFounder(ctx, n, t.o.Emit)
 			}
 			return t.o.Cluster.Launch(ctx, n, t.o.Emit)
 		})
@@ -102,23 +123,38 @@ func (t *transaction) bringAll(ctx context.Context) error {
 	return g.Wait()
 }
 
-// addEach brings members into a formed cluster one after another: two at once can cost it its quorum.
+// addEach brings members into a formed cluster one after another, each when the one before is a member: two at once can cost it its
+// quorum, or, while the cluster has not told them of its leader, elect one of their own.
 func (t *transaction) addEach(ctx context.Context) error {
-	for _, n := range t.created {
-		if err := n.Make(ctx, t.o.Emit); err != nil {
+	for i, n := range t.created {
+		if err := t.add(ctx, n); err != nil {
 			return err
 		}
-		if err := n.Calls(ctx, "before the start", n.Plan.Before, t.o.Emit); err != nil {
-			return err
+		if i == len(t.created)-1 {
+			break // up settles with the last
 		}
-		if err := t.o.Cluster.Launch(ctx, n, t.o.Emit); err != nil {
-			return err
-		}
-		if err := n.Calls(ctx, "join", n.Plan.Join, t.o.Emit); err != nil {
+		if err := t.o.Cluster.SettleWith(ctx, t.created[:i+1], silent); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// add brings one member into a formed cluster.
+func (t *transaction) add(ctx context.Context, n *node.Node) error {
+	if err := n.Make(ctx, t.o.Emit); err != nil {
+		return err
+	}
+	if err := n.Calls(ctx, "before the start", n.Plan.Before, t.o.Emit); err != nil {
+		return err
+	}
+	if err := node.Prepare(ctx, n, t.o.Emit); err != nil {
+		return err
+	}
+	if err := t.o.Cluster.Launch(ctx, n, t.o.Emit); err != nil {
+		return err
+	}
+	return n.Calls(ctx, "join", n.Plan.Join, t.o.Emit)
 }
 
 // form makes the calls that form a new cluster; nodes that were added have joined one by one in bring.

@@ -71,7 +71,7 @@ func distinct(list []string) []string {
 	return out
 }
 
-// covers tells whether a name is one of the patterns, or begins as one that ends with *.
+// covers reports whether a name is one of the patterns, or begins as one that ends with *.
 func covers(patterns []string, name string) bool {
 	for _, p := range patterns {
 		prefix, open := strings.CutSuffix(p, "*")
@@ -91,7 +91,7 @@ func (p *Plan) Inherited(environ []string) []string {
 	return p.Inherit.From(environ, hosts)
 }
 
-// noteLeftOut tells which variables of who makes the cluster its processes don't get, as the server would read them.
+// noteLeftOut notes which variables of who makes the cluster its processes don't get, as the server would read them.
 func (p *Plan) noteLeftOut(o *Options, h Host) {
 	var left []string
 	for _, name := range h.Variables {

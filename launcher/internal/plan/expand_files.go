@@ -10,10 +10,13 @@ import (
 	"onemore/launcher/internal/template"
 )
 
-// configFiles is what an expander makes of a node's files.
-type configFiles struct{ *expander }
+// configFiles is what an expander makes of a node's files; from is what those of its source say.
+type configFiles struct {
+	*expander
+	from *template.Config
+}
 
-func (x *expander) config() configFiles { return configFiles{x} }
+func (x *expander) config(index int) configFiles { return configFiles{x, x.o.configOf(index)} }
 
 // allEdits are the edits of a node's files: those of the template, of its listeners and places, and of the way to join.
 func (x configFiles) allEdits(n *Node, d *template.Data, method []template.Edit) ([]FileEdit, error) {
@@ -37,14 +40,19 @@ func (x configFiles) allEdits(n *Node, d *template.Data, method []template.Edit)
 
 // elsewhere makes the edits where the source has their keys: in a file that it includes, or at a variable.
 func (x configFiles) elsewhere(list []FileEdit) []FileEdit {
-	if len(x.o.Config.Elsewhere) == 0 {
+	if len(x.from.Elsewhere) == 0 {
 		return list
 	}
 	var out []FileEdit
 	for _, of := range list {
 		for _, e := range of.Edits {
 			one := of
-			if at, ok := x.o.Config.Find(of.File, e.Key); ok {
+			if e.Unset {
+				for _, at := range x.from.Matching(of.File, e.Key) {
+					out = appendEdits(out, FileEdit{File: at.ToFile, Format: of.Format, Edits: []confedit.Edit{{Key: at.ToKey, Unset: true}}})
+				}
+			}
+			if at, ok := x.from.Find(of.File, e.Key); ok {
 				if e.Default && !at.Missing {
 					continue
 				}
@@ -81,7 +89,7 @@ func (x configFiles) listenerEdits(n *Node) ([]FileEdit, error) {
 			return nil, fmt.Errorf("listener %q: %w", l.Name, err)
 		}
 		key := l.Key
-		if declared := x.o.Config.Listeners[l.Name].Key; declared != "" {
+		if declared := x.from.Listeners[l.Name].Key; declared != "" {
 			key = declared
 		}
 		out = append(out, FileEdit{File: l.File, Format: x.t.FormatOf(l.File), Edits: []confedit.Edit{{Key: key, Value: value}}, IfExists: x.t.MayLack(l.File)})
@@ -119,7 +127,7 @@ func (x configFiles) placeEdits(d *template.Data) ([]FileEdit, error) {
 func (x configFiles) placeKeys(p *template.Place) []template.ConfigPlace {
 	var keys []template.ConfigPlace
 	found := false
-	for _, c := range x.o.Config.Places {
+	for _, c := range x.from.Places {
 		if c.Place != p.Name {
 			continue
 		}
@@ -134,13 +142,13 @@ func (x configFiles) placeKeys(p *template.Place) []template.ConfigPlace {
 	return keys
 }
 
-// leadsOut tells whether a path is not in the directory that it is relative to.
+// leadsOut reports whether a path is not in the directory that it is relative to.
 func leadsOut(name string) bool {
 	clean := path.Clean(name)
 	return path.IsAbs(clean) || clean == ".." || strings.HasPrefix(clean, "../")
 }
 
-// placeNotes tell what of the source's own places is in the nodes' directories instead.
+// placeNotes say what of the source's own places is in the nodes' directories instead.
 func (x configFiles) placeNotes() ([]string, error) {
 	var notes []string
 	for i := range x.t.Places {
@@ -238,6 +246,11 @@ func (x configFiles) templateFiles(d *template.Data) ([]File, error) {
 		mode, err := f.Perm()
 		if err != nil {
 			return nil, err
+		}
+		if on, err := x.isOn(f.When, d); err != nil {
+			return nil, err
+		} else if !on {
+			continue
 		}
 		text, err := x.text(f.Text, d)
 		if err != nil {

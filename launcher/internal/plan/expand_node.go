@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -11,26 +12,29 @@ import (
 // complete makes the rest of a new node.
 func (x *expander) complete(n *Node, d *template.Data) (err error) {
 	method := x.t.Join.Methods[x.o.Join]
-	if n.Edits, err = x.config().allEdits(n, d, method.Edits); err != nil {
+	if n.Edits, err = x.config(n.Index).allEdits(n, d, method.Edits); err != nil {
 		return err
 	}
-	if n.Joined, err = x.config().edits(d, method.Joined); err != nil {
+	if n.Joined, err = x.config(n.Index).edits(d, method.Joined); err != nil {
 		return err
 	}
-	if n.Files, err = x.config().files(n, d); err != nil {
+	if n.Files, err = x.config(n.Index).files(n, d); err != nil {
 		return err
 	}
 	if err := x.processSettings(n, d); err != nil {
 		return err
 	}
 	first := !n.Added && d.First == d.Node
+	if n.Prepare, err = x.once(d, x.t.Prepare, first); err != nil {
+		return err
+	}
 	if !first {
 		if n.Join, err = x.calls(d, method.Calls); err != nil {
 			return err
 		}
 	}
 	if !n.Added {
-		if n.Form, err = x.form(d, first); err != nil {
+		if n.Form, err = x.once(d, x.t.Form, first); err != nil {
 			return err
 		}
 	}
@@ -66,22 +70,46 @@ func (x *expander) startSettings(n *Node, d *template.Data) (err error) {
 	if n.Workdir == "" {
 		n.Workdir = n.Dir
 	}
+	if n.Bootstrap, err = x.bootstrap(d); err != nil {
+		return err
+	}
+	n.User = cmp.Or(x.o.User, x.t.Start.User)
 	n.Stop = Stop{Signal: x.t.Stop.Signal, Discard: x.t.Stop.Discard, Grace: x.t.Stop.Grace}
+	if x.t.Stop.Order != "parallel" {
+		n.Stop.Order = x.t.Stop.Order
+	}
 	n.Stop.Command, err = x.t.ExpandArgs(x.t.Stop.Command, d)
 	return err
+}
+
+// bootstrap makes what is different at the start of a node that founds its cluster, nil where nothing is.
+func (x *expander) bootstrap(d *template.Data) (b *Bootstrap, err error) {
+	of := &x.t.Bootstrap
+	if len(of.Args)+len(of.Environment) == 0 {
+		return nil, nil
+	}
+	b = &Bootstrap{}
+	if b.Args, err = x.t.ExpandArgs(of.Args, d); err != nil {
+		return nil, err
+	}
+	if b.Env, err = x.environment(d, of.Environment, nil); err != nil {
+		return nil, err
+	}
+	b.Call, err = x.oneCall(d, &of.Call)
+	return b, err
 }
 
 // renewTexts makes anew, for the members of now, what is on a present node's disk and what its process is started with. What
 // people gave stays: variables, and files that they laid over.
 func (x *expander) renewTexts(n *Node, d *template.Data) (err error) {
 	method := x.t.Join.Methods[x.o.Join]
-	if n.Edits, err = x.config().allEdits(n, d, method.Edits); err != nil {
+	if n.Edits, err = x.config(n.Index).allEdits(n, d, method.Edits); err != nil {
 		return err
 	}
-	if n.Joined, err = x.config().edits(d, method.Joined); err != nil {
+	if n.Joined, err = x.config(n.Index).edits(d, method.Joined); err != nil {
 		return err
 	}
-	written, err := x.config().templateFiles(d)
+	written, err := x.config(n.Index).templateFiles(d)
 	if err != nil {
 		return err
 	}
@@ -107,7 +135,7 @@ func (x *expander) renewTexts(n *Node, d *template.Data) (err error) {
 // renew makes anew what an upgrade changes of a present node.
 func (x *expander) renew(n *Node, d *template.Data) (err error) {
 	x.setSource(n)
-	if n.Files, err = x.config().files(n, d); err != nil {
+	if n.Files, err = x.config(n.Index).files(n, d); err != nil {
 		return err
 	}
 	return x.processSettings(n, d)
@@ -146,7 +174,7 @@ func (x *expander) nodeCalls(n *Node, d *template.Data) (err error) {
 	}
 	n.Ready.Notify, n.Ready.Log, n.Ready.Timeout = x.t.Ready.Notify, x.t.Ready.Log, x.t.Ready.Timeout
 	n.Ready.LogFiles = x.t.Ready.LogFiles
-	n.Members = Members{Notify: x.t.Members.Notify, IncludesStopped: x.t.Members.IncludesStopped}
+	n.Members = Members{Notify: x.t.Members.Notify, IncludesStopped: x.t.Members.IncludesStopped, Timeout: x.t.Members.Timeout}
 	if n.Members.Require, err = x.calls(d, x.t.Members.Require); err != nil {
 		return err
 	}

@@ -16,13 +16,16 @@ func Make(t *template.Template, o Options, h Host) (*Plan, error) {
 	config := o.Config
 	if o.Formed != nil {
 		config = o.Formed.Options.Config
+		if t.Membership == "fixed" && len(o.Nodes) > 0 {
+			return nil, FixedRefusal(o.Formed.Cluster, t.Name, "added to")
+		}
 	}
 	t, o, err := o.resolve(t)
 	if err != nil {
 		return nil, err
 	}
 	p := &Plan{
-		Cluster: o.Cluster, ID: o.ID, Template: t.Name, Dir: o.Dir, Staged: t.Start.Order == "staged", Options: o,
+		Cluster: o.Cluster, ID: o.ID, Template: t.Name, Dir: o.Dir, Staged: t.Start.Order == "staged", Fixed: t.Membership == "fixed", Options: o,
 	}
 	p.Options.Config = config
 	p.Options.Nodes, p.Options.Formed, p.Options.Acting, p.Options.Renew, p.Options.Places = nil, nil, nil, nil, nil
@@ -43,14 +46,20 @@ func Make(t *template.Template, o Options, h Host) (*Plan, error) {
 	return p, x.fill(slots)
 }
 
+// FixedRefusal says that no node can be added to, or removed from, a cluster that keeps its nodes.
+func FixedRefusal(cluster, template, change string) *Refusal {
+	return &Refusal{Text: fmt.Sprintf("no node can be %s cluster %q: clusters of %q keep the nodes that they were made with", change, cluster, template),
+		Hint: "`onemore down`, and `up` with the number that you want"}
+}
+
 // adopt takes over what a formed cluster is.
 func (p *Plan) adopt(f *Plan) {
 	p.Offset, p.Shift, p.NumberShift, p.Block = f.Offset, f.Shift, f.NumberShift, f.Block
-	p.Shared, p.Service = f.Shared, f.Service
+	p.Shared, p.Services = f.Shared, f.Services
 	p.Nodes, p.Notes = slices.Clone(f.Nodes), slices.Clone(f.Notes)
 }
 
-// enabledListeners tells which listeners the options leave on, by name.
+// enabledListeners returns the listeners that the options leave on, by name.
 func enabledListeners(t *template.Template, o *Options) (map[string]bool, error) {
 	enabled := make(map[string]bool, len(t.Listeners)+len(t.Shared))
 	data := o.whenData()

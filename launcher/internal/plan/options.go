@@ -37,7 +37,7 @@ type Options struct {
 	// Renew are formed nodes whose directory is made from Source again, by an upgrade: command, environment and what is copied
 	// are planned anew. Their names, ports, edits and the files written at their making stay.
 	Renew []int `json:"-"`
-	// Places tell where in the project's file an option stands, by its key there; errors about it begin so.
+	// Places say where in the project's file an option stands, by its key there; errors about it begin so.
 	Places map[string]string `json:"-"`
 
 	Host   string `json:"host,omitempty"`   // address of the nodes; "" is DefaultHost
@@ -50,10 +50,17 @@ type Options struct {
 	Join   string            `json:"join,omitempty"` // "" is the template's default
 	// Config is what the source's config files say (template.ReadConfig); nil without a source: the template's own files count.
 	Config *template.Config `json:"config,omitempty"`
+	// Configs are those of nodes that have a source of their own, by index. Which listeners there are, and parameters, all nodes have from Config.
+	Configs map[int]*template.Config `json:"configs,omitempty"`
+
+	// Seed is a file for the new cluster, absolute: a program that is run, or what a [[seed]] of the template takes.
+	Seed        string `json:"seed,omitempty"`
+	SeedProgram bool   `json:"seed_program,omitempty"`
 
 	Env map[string]string `json:"env,omitempty"`
 	// CleanEnv keeps all but a few variables of who makes the cluster from its processes: Inherit.Clean.
 	CleanEnv bool                `json:"clean_env,omitempty"`
+	User     string              `json:"user,omitempty"`   // who nodes run as, as root; "": the template's
 	Source   string              `json:"source,omitempty"` // absolute
 	Bin      string              `json:"bin,omitempty"`    // absolute
 	Tools    map[string]string   `json:"tools,omitempty"`  // program.needs → absolute
@@ -68,7 +75,9 @@ type NodeOptions struct {
 	Env    map[string]string `json:"env,omitempty"`
 	Source string            `json:"source,omitempty"` // absolute
 	Bin    string            `json:"bin,omitempty"`    // absolute
-	Files  []File            `json:"files,omitempty"`  // over those of all nodes
+	// Release is a version to fetch. It is Source or Bin by the time of the plan.
+	Release string `json:"-"`
+	Files   []File `json:"files,omitempty"` // over those of all nodes
 }
 
 // Base says how the base ports are moved: not at all (the zero Base), by Shift, or to the nearest free place.

@@ -27,22 +27,20 @@ type Plan struct {
 	NumberShift int  `json:"number_shift,omitempty"`
 	Block       int  `json:"block,omitempty"`
 	Staged      bool `json:"staged"`
+	Fixed       bool `json:"fixed,omitempty"` // it keeps the nodes that it was made with
 	// Files are the template's own: laid first into the directory of every node that has no source.
-	Files   []File     `json:"files,omitempty"`
-	Shared  []Listener `json:"shared,omitempty"`
-	Service *Service   `json:"service,omitempty"`
-	Nodes   []Node     `json:"nodes"`
-	Inherit Inherit    `json:"inherit,omitzero"`
-	Notes   []string   `json:"notes,omitempty"` // what people should know: "offset 1000 makes … collide; 1001 is used"
+	Files  []File     `json:"files,omitempty"`
+	Shared []Listener `json:"shared,omitempty"`
+	// Services are the cluster's helper processes. A record of an older onemore has at most one, as Service.
+	Services []Service `json:"services,omitempty"`
+	Service  *Service  `json:"service,omitempty"`
+	Nodes    []Node    `json:"nodes"`
+	// Seed are calls of the first node, made once, when the new cluster has settled.
+	Seed    []Call   `json:"seed,omitempty"`
+	Inherit Inherit  `json:"inherit,omitzero"`
+	Notes   []string `json:"notes,omitempty"` // what people should know: "offset 1000 makes … collide; 1001 is used"
 	// Options are what the plan was made from, so that nodes can be added to it later in the same method.
 	Options Options `json:"options"`
-}
-
-// Service is the cluster's helper process.
-type Service struct {
-	Command []string `json:"command"`
-	Env     []string `json:"env"`
-	Log     string   `json:"log"`
 }
 
 // Node is one node, decided. Env is complete but for the environment that the keeper itself was given.
@@ -69,8 +67,11 @@ type Node struct {
 	Env       []string   `json:"env,omitempty"`       // K=V, sorted
 	Given     []string   `json:"given,omitempty"`     // names of those variables that people gave
 	StartEnv  []string   `json:"start_env,omitempty"` // likewise, for the command below alone; Env wins
+	User      string     `json:"user,omitempty"`      // who the node's processes run as, where the keeper is root; "": as the keeper
 	Command   []string   `json:"command"`
 	Workdir   string     `json:"workdir"`
+	Bootstrap *Bootstrap `json:"bootstrap,omitempty"` // if the node founds the cluster; nil: no node is told to
+	Prepare   []Call     `json:"prepare,omitempty"`   // run before the node's first start
 	Staged    *Call      `json:"staged,omitempty"`
 	Ready     Ready      `json:"ready"`
 	Join      []Call     `json:"join,omitempty"`   // run when all are ready, in order of Index; node 1 of a new cluster has none
@@ -79,8 +80,9 @@ type Node struct {
 	After     []Call     `json:"after,omitempty"`  // likewise
 	Leave     []Call     `json:"leave,omitempty"`
 	Refresh   []Refresh  `json:"refresh,omitempty"`
-	Drain     []Call     `json:"drain,omitempty"` // before the stop of a rolling upgrade
-	Keep      []string   `json:"keep,omitempty"`  // globs that an upgrade keeps
+	Drain     []Call     `json:"drain,omitempty"`     // before the stop of a rolling upgrade
+	Keep      []string   `json:"keep,omitempty"`      // globs that an upgrade keeps
+	KeepBack  bool       `json:"keep_back,omitempty"` // going back keeps them too
 	Members   Members    `json:"members"`
 	Stop      Stop       `json:"stop"`
 	Ctl       []string   `json:"ctl,omitempty"`
@@ -92,7 +94,8 @@ type Node struct {
 // Call is an expanded template.Call and the node in whose directory and environment an Exec of it runs.
 type Call struct {
 	template.Call
-	Node int `json:"node"`
+	Node int      `json:"node"`
+	Env  []string `json:"env,omitempty"` // K=V, of an Exec, over the node\'s
 }
 
 // Refresh is one step by which a running node takes in who is a member now: exactly one of the three.
@@ -134,6 +137,13 @@ type File struct {
 	Format   string `json:"format,omitempty"`
 }
 
+// Bootstrap is what is different at the start of a node that founds its cluster.
+type Bootstrap struct {
+	Args []string `json:"args,omitempty"` // after those of the command
+	Env  []string `json:"env,omitempty"`  // K=V, over all other
+	Call *Call    `json:"call,omitempty"` // holds for a node that may found it again; nil: the one that ended last does
+}
+
 // Ready is how the keeper knows that a node serves.
 type Ready struct {
 	Notify bool   `json:"notify,omitempty"`
@@ -146,10 +156,11 @@ type Ready struct {
 
 // Members is how the keeper asks a node for the members that it sees.
 type Members struct {
-	Notify          bool   `json:"notify,omitempty"`
-	Call            *Call  `json:"call,omitempty"`
-	Require         []Call `json:"require,omitempty"`
-	IncludesStopped bool   `json:"includes_stopped,omitempty"`
+	Notify          bool              `json:"notify,omitempty"`
+	Call            *Call             `json:"call,omitempty"`
+	Require         []Call            `json:"require,omitempty"`
+	IncludesStopped bool              `json:"includes_stopped,omitempty"`
+	Timeout         template.Duration `json:"timeout,omitzero"` // 0: the operation's own
 }
 
 // Stop is how a node is stopped.
@@ -158,4 +169,6 @@ type Stop struct {
 	Signal  string            `json:"signal"`
 	Discard string            `json:"discard"`
 	Grace   template.Duration `json:"grace"`
+	// Order says how several nodes are stopped: "" all at once, "staged" one after another, "reverse" from the last to the first.
+	Order string `json:"order,omitempty"`
 }

@@ -170,7 +170,7 @@ func TestMakeHolds(t *testing.T) {
 	})
 }
 
-// checkFirst wants the base ports at node 1 unless something else was told.
+// checkFirst wants the base ports at node 1 unless the options say otherwise.
 func checkFirst(t *rapid.T, tpl *template.Template, o Options, p *Plan) {
 	if o.Base.Auto {
 		return

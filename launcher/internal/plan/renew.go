@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"iter"
 	"reflect"
 	"slices"
 
@@ -12,6 +13,7 @@ import (
 func (n Node) Standing(next Node) Node {
 	next.Edits, next.Joined, next.Files = n.Edits, n.Joined, n.Files
 	next.Env, next.StartEnv, next.Command, next.Workdir, next.Given, next.Bin = n.Env, n.StartEnv, n.Command, n.Workdir, n.Given, n.Bin
+	next.User, next.Bootstrap = n.User, n.Bootstrap
 	return next
 }
 
@@ -76,4 +78,27 @@ func (p *Plan) Without(indices []int) *Plan {
 	out := *p
 	out.Nodes = slices.DeleteFunc(slices.Clone(p.Nodes), func(n Node) bool { return slices.Contains(indices, n.Index) })
 	return &out
+}
+
+// Calls are all calls of the node.
+func (n Node) Calls() iter.Seq[Call] {
+	return func(yield func(Call) bool) {
+		for _, list := range [...][]Call{n.Ready.Calls, n.Join, n.Form, n.Before, n.After, n.Leave, n.Drain, n.Members.Require} {
+			for _, c := range list {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+		for _, c := range [...]*Call{n.Staged, n.Members.Call} {
+			if c != nil && !yield(*c) {
+				return
+			}
+		}
+		for _, r := range n.Refresh {
+			if r.Call != nil && !yield(*r.Call) {
+				return
+			}
+		}
+	}
 }

@@ -6,8 +6,10 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
+	"onemore/launcher/internal/nearest"
 	"onemore/launcher/internal/template"
 )
 
@@ -56,6 +58,7 @@ func (o Options) withRecorded(f *Plan) Options {
 	kept.Env = merged(kept.Env, o.Env)
 	kept.Tools = merged(kept.Tools, o.Tools)
 	kept.Node = merged(kept.Node, o.Node)
+	kept.Configs = merged(kept.Configs, o.Configs)
 	if o.Files != nil {
 		kept.Files = o.Files
 	}
@@ -158,6 +161,8 @@ func (o *Options) checkNodes(t *template.Template, refuse func(hint, format stri
 	}
 	if len(o.Nodes) > 0 {
 		o.checkRefused(t, n, refuse)
+		o.checkPlaces(t, refuse)
+		o.checkConfigs(t, refuse)
 	}
 	for _, index := range slices.Sorted(maps.Keys(o.Node)) {
 		if !seen[index] && o.Formed == nil {
@@ -168,7 +173,7 @@ func (o *Options) checkNodes(t *template.Template, refuse func(hint, format stri
 
 // checkRefused asks the template whether n nodes with these settings can be a cluster.
 func (o *Options) checkRefused(t *template.Template, n int, refuse func(hint, format string, args ...any)) {
-	data := template.RefuseData{Sources: template.Sources{Config: o.Config}, N: n, Host: o.Host, Cluster: o.Cluster, Join: o.Join, Param: o.Params, Given: o.Env}
+	data := o.refuseData(n)
 	for _, r := range t.Refuse {
 		no, err := isTrue(t, r.When, data)
 		reason := r.Reason
@@ -182,6 +187,66 @@ func (o *Options) checkRefused(t *template.Template, n int, refuse func(hint, fo
 			refuse("", "a cluster of template %q with %d nodes can't be made so: %s", t.Name, n, reason)
 		}
 	}
+}
+
+func (o *Options) refuseData(n int) template.RefuseData {
+	return template.RefuseData{Sources: template.Sources{Config: o.Config}, N: n, Host: o.Host, Cluster: o.Cluster, Join: o.Join, Param: o.Params, Given: o.Env}
+}
+
+// checkPlaces refuses places outside of the source of which nodes need what is there.
+func (o *Options) checkPlaces(t *template.Template, refuse func(hint, format string, args ...any)) {
+	for _, p := range t.Places {
+		for _, config := range slices.Concat([]*template.Config{o.Config}, slices.Collect(maps.Values(o.Configs))) {
+			for _, c := range config.Places {
+				if c.Place == p.Name && p.Refuse != "" && c.Inside == "" && leadsOut(c.Value) {
+					refuse("", "%s of the source has %s = %s: %s", p.File, c.Key, c.Value, p.Refuse)
+				}
+			}
+		}
+	}
+}
+
+// checkConfigs refuses sources of single nodes that have listeners which the cluster's nodes do not have.
+func (o *Options) checkConfigs(t *template.Template, refuse func(hint, format string, args ...any)) {
+	for _, index := range slices.Sorted(maps.Keys(o.Configs)) {
+		for _, name := range slices.Sorted(maps.Keys(o.Configs[index].Listeners)) {
+			d := o.Configs[index].Listeners[name]
+			known := slices.ContainsFunc(t.Listeners, func(l template.Listener) bool { return l.Name == name })
+			if !d.Off && d.Port > 0 && !known {
+				refuse("give the cluster's source that listener, too, or take it out of this one",
+					"source of node %d has a listener that the cluster's source does not have: %s (port %d)", index, d.Key, d.Port)
+			}
+		}
+	}
+}
+
+// configOf is what the config files of the source of a node say.
+func (o *Options) configOf(index int) *template.Config {
+	if own := o.Configs[index]; own != nil {
+		return own
+	}
+	return o.Config
+}
+
+// notes are those of the template that hold for a cluster of n nodes.
+func (o *Options) notes(t *template.Template, n int) ([]string, error) {
+	var out []string
+	data := o.refuseData(n)
+	for _, note := range t.Notes {
+		on, err := isTrue(t, note.When, data)
+		if err != nil || !on {
+			if err != nil {
+				return nil, fmt.Errorf("template %q: note: %w", t.Name, err)
+			}
+			continue
+		}
+		text, err := t.Expand(note.Text, data)
+		if err != nil {
+			return nil, fmt.Errorf("template %q: note: %w", t.Name, err)
+		}
+		out = append(out, text)
+	}
+	return out, nil
 }
 
 func (o *Options) source(index int) string {
@@ -214,7 +279,7 @@ func (o *Options) checkSets(t *template.Template, refuse func(hint, format strin
 			at := o.at(key + name)
 			switch {
 			case !ok:
-				refuse(fmt.Sprintf("%s takes %s", flag, strings.Join(slices.Sorted(maps.Keys(known)), ", ")), "%stemplate %q has no listener %q", at, t.Name, name)
+				refuse(nearestOr(name, slices.Sorted(maps.Keys(known)), flag+" takes "), "%stemplate %q has no listener %q", at, t.Name, name)
 			case l.Derive != "" && o.Config.Listeners[name].Port == 0:
 				refuse("set what it is derived from", "%slistener %q can't be set: its port is %s", at, name, l.Derive)
 			case set[name] < 1 || set[name] > 65535:
@@ -228,13 +293,21 @@ func (o *Options) checkSets(t *template.Template, refuse func(hint, format strin
 	}
 }
 
+// nearestOr is a hint about a name that is not known: the one that was meant, or all, after what lists them.
+func nearestOr(name string, known []string, all string) string {
+	if hint := nearest.Hint(name, known, strconv.Quote); hint != "" {
+		return hint
+	}
+	return all + strings.Join(known, ", ")
+}
+
 func (o *Options) checkParams(t *template.Template, refuse func(hint, format string, args ...any)) {
 	for _, name := range slices.Sorted(maps.Keys(o.Params)) {
 		p, ok := t.Params[name]
 		if !ok {
 			hint := "leave it out: the template has no parameters"
 			if len(t.Params) > 0 {
-				hint = "it has: " + strings.Join(slices.Sorted(maps.Keys(t.Params)), ", ")
+				hint = nearestOr(name, slices.Sorted(maps.Keys(t.Params)), "it has: ")
 			}
 			refuse(hint, "%stemplate %q has no parameter %q", o.at("params."+name), t.Name, name)
 			continue
@@ -247,4 +320,13 @@ func (o *Options) checkParams(t *template.Template, refuse func(hint, format str
 			refuse("--param "+name+"=VALUE: "+p.Summary, "%sparameter %q of template %q can't be %q: it must match %s", o.at("params."+name), name, t.Name, o.Params[name], p.Match)
 		}
 	}
+}
+
+// ownPorts are the ports that stand in sources of single nodes.
+func (o *Options) ownPorts() []template.ConfigPort {
+	var out []template.ConfigPort
+	for _, index := range slices.Sorted(maps.Keys(o.Configs)) {
+		out = append(out, o.Configs[index].Ports...)
+	}
+	return out
 }

@@ -204,7 +204,7 @@ func TestFileOver(t *testing.T) {
 	}
 }
 
-// TestElsewhere wants edits where the source has their keys, and includes that are outside told.
+// TestElsewhere wants edits where the source has their keys, and includes that are outside reported.
 func TestElsewhere(t *testing.T) {
 	tpl, err := template.Parse("n", []byte(`
 [node]

@@ -32,7 +32,7 @@ type Leased struct {
 	Name  string // "" for a port
 	Owner string // as given to Acquire, perhaps shortened
 	PID   int
-	lease string // tells the leases of one process apart
+	lease string // distinguishes the leases of one process
 	wire  string // of a name that was listed: what nameKey returned for it
 }
 
@@ -41,7 +41,7 @@ type ClashError struct {
 	Addr  Addr   // zero for a name
 	Name  string // "" for a port
 	Owner string // who leased it; "" if it is in use without a lease
-	// Process has or leased it; PID is 0 when the system doesn't tell.
+	// Process has or leased it; PID is 0 when the system doesn't say.
 	Process Process
 }
 
@@ -103,7 +103,7 @@ func (l Leased) nameKey() string {
 	return key[:room-hash-1] + "#" + hex.EncodeToString(sum[:])[:hash]
 }
 
-// Acquire takes all of it or nothing. owner tells people whose it is. The error
+// Acquire takes all of it or nothing. owner names for people whose it is. The error
 // is a *ClashError when something is leased already, or a port is in use on an
 // address that conflicts.
 func Acquire(ctx context.Context, want Want, owner string) (*Lease, error) {

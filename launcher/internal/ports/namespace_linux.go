@@ -19,7 +19,7 @@ func hostNamespace() namespace { return abstractNames{prefix: "onemore"} }
 
 // abstractNames keeps a lease as a unix socket bound to an abstract name: nothing
 // on disk, seen by every user of the network namespace (as ports are), gone with
-// its process. The name tells the rest:
+// its process. The name has the rest:
 //
 //	onemore/lease/<pid>/<lease>/port/tcp/1883/127.0.0.1/<owner>
 //	onemore/lease/<pid>/<lease>/name/<name>/<owner>

@@ -22,7 +22,7 @@ func look() (sockets []Socket, blind bool, err error) { return nil, true, nil }
 // ephemeral is IANA's range, which the BSDs and macOS use by default.
 func ephemeral() (low, high int) { return 49152, 65535 }
 
-// Owned can't tell here.
+// Owned is not supported here.
 func Owned([]Socket, []int) (map[uint64]int, error) {
 	return nil, fmt.Errorf("find owners of sockets: %w", errors.ErrUnsupported)
 }

@@ -12,7 +12,7 @@ import (
 // Owned returns which of the processes holds which of the sockets: inode → pid,
 // for these sockets and pids only; where several processes share a socket, the
 // first in pids. A process that is gone, or may not be looked at, holds none. The
-// error wraps errors.ErrUnsupported where the system can't tell.
+// error wraps errors.ErrUnsupported where the system does not support it.
 func Owned(sockets []Socket, pids []int) (map[uint64]int, error) {
 	open := make(map[uint64]int)
 	for _, pid := range pids {

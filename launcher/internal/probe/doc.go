@@ -5,4 +5,6 @@
 // It does not know what an answer means: which number is a number of members,
 // and which node a call goes to, is up to the caller, who also turns templates
 // into calls. It never decides that a process is dead.
+//
+// Start at [Prober] and [Until].
 package probe

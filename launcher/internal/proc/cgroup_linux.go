@@ -120,7 +120,7 @@ func (g *Cgroup) enter(a *syscall.SysProcAttr) {
 	}
 }
 
-// stayOut undoes enter, and tells whether there was something to undo: where the kernel or a sandbox has no clone3, a start
+// stayOut undoes enter, and reports whether there was something to undo: where the kernel or a sandbox has no clone3, a start
 // into a group fails with what no start does by itself.
 func stayOut(a *syscall.SysProcAttr, err error) bool {
 	if !a.UseCgroupFD {

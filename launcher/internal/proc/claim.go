@@ -90,7 +90,7 @@ type search struct {
 	spared map[int]bool // by pid; nobody is a user of Dir
 }
 
-// marked tells whether a process belongs by its mark or its leader, and fills what that tells.
+// marked reports whether a process belongs by its mark or its leader, and fills in the evidence.
 func (s *search) marked(p *Info) bool {
 	if p.kernel || p.ID.PID == os.Getpid() {
 		return false
@@ -152,7 +152,7 @@ func (s *search) spare() {
 	}
 }
 
-// adopt adds those that descend from one that belongs. They have from their parent what tells why that one does.
+// adopt adds those that descend from one that belongs. They inherit its evidence.
 func (s *search) adopt() {
 	var roots []ID
 	for _, p := range s.table {
@@ -178,13 +178,13 @@ func resolved(dir string) string {
 	return filepath.Clean(dir)
 }
 
-// within tells whether path is dir or in it. Both are clean.
+// within reports whether path is dir or in it. Both are clean.
 func within(path, dir string) bool {
 	rest, ok := strings.CutPrefix(path, dir)
 	return ok && (rest == "" || rest[0] == '/' || dir == "/")
 }
 
-// mute tells whether an environment block tells nothing of who started the process: the program overwrote it with its
+// mute reports whether an environment block does not show who started the process: the program overwrote it with its
 // title, or it was emptied. What a shell adds by itself to an empty one does not count.
 func mute(block string) bool {
 	for v := range strings.SplitSeq(block, "\x00") {

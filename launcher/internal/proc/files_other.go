@@ -2,8 +2,8 @@
 
 package proc
 
-// BoundSockets can't tell here.
+// BoundSockets is not supported here.
 func BoundSockets() (map[uint64]string, error) { return nil, nil }
 
-// OpenFiles can't tell here.
+// OpenFiles is not supported here.
 func OpenFiles(int, map[uint64]string, func(string) bool) []OpenFile { return nil }

@@ -51,10 +51,10 @@ func play(role string) int {
 			return 3
 		}
 		return 0
-	case "self": // tells who it is
+	case "self": // prints its identity
 		id, err := Self()
 		fmt.Println(id, err)
-	case "noexec": // tells why a script on a file system at arg can't be executed
+	case "noexec": // says why a script on a file system at arg can't be executed
 		fmt.Println(runNoexec(arg))
 	case "titled": // overwrites its environment with a title
 		if err := overwriteTitle("helper: of the tests"); err != nil {
@@ -62,7 +62,7 @@ func play(role string) int {
 			return 3
 		}
 		fmt.Println("ready")
-	case "fork", "regroup": // starts a child of the role arg in its own group, or in a new one of its session, tells its pid and waits
+	case "fork", "regroup": // starts a child of the role arg in its own group, or in a new one of its session, prints its pid and waits
 		c, err := childSpec(arg).command()
 		if err != nil {
 			return 3

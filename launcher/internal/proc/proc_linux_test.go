@@ -209,7 +209,7 @@ func TestForeignProcIsSaid(t *testing.T) {
 	}
 }
 
-// TestClaimByCgroup: what nothing else tells is found by the group that it was started in.
+// TestClaimByCgroup: what no other evidence shows is found by the group that it was started in.
 func TestClaimByCgroup(t *testing.T) {
 	path, err := CgroupPath("onemore-test-" + strconv.Itoa(unix.Getpid()))
 	if err != nil {

@@ -25,7 +25,7 @@ type StartError struct {
 func (e *StartError) Error() string { return fmt.Sprintf("start %q: %s", e.Program, e.Why) }
 func (e *StartError) Unwrap() error { return e.Err }
 
-// Permanent tells whether another try would end in the same way: a file that is missing or may not be executed, rather
+// Permanent reports whether another try would end in the same way: a file that is missing or may not be executed, rather
 // than a host that has no memory or processes left.
 func (e *StartError) Permanent() bool {
 	if errors.Is(e.Err, exec.ErrNotFound) || errors.Is(e.Err, exec.ErrDot) {
@@ -35,7 +35,7 @@ func (e *StartError) Permanent() bool {
 	return ok && ofFiles(errno)
 }
 
-// ofFiles tells whether a start failed because of a file or folder.
+// ofFiles reports whether a start failed because of a file or folder.
 func ofFiles(errno syscall.Errno) bool {
 	switch errno {
 	case syscall.ENOENT, syscall.EACCES, syscall.ENOTDIR, syscall.ENOEXEC, syscall.ELOOP, syscall.ENAMETOOLONG:
@@ -123,7 +123,7 @@ func whyNotExecutable(path string, errno syscall.Errno, depth int) string {
 	return ""
 }
 
-// beginning is what the kernel reads of a file to tell how it is executed; "" if it can't be read.
+// beginning is what the kernel reads of a file to decide how it is executed; "" if it can't be read.
 func beginning(path string) string {
 	f, err := os.Open(path)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// stat is what one look at a process tells.
+// stat is what one read of a process's files in /proc shows.
 type stat struct {
 	pid, ppid, pgid, sid int
 	name                 string // as the kernel has it, at most 15 bytes on Linux
@@ -19,7 +19,7 @@ type stat struct {
 type Info struct {
 	ID   ID
 	PPID int
-	// Group and Session are the numbers of the process group and the session, where the system tells them.
+	// Group and Session are the numbers of the process group and the session, where the system has them.
 	Group, Session int
 	Name           string
 	// Args is the command line. This and what follows is what a Claim finds.
@@ -32,7 +32,7 @@ type Info struct {
 	File string
 
 	terminal, kernel bool
-	mute             bool // its environment tells nothing
+	mute             bool // its environment does not show who started it
 }
 
 // Table is every living process at one moment. Zombies are not in it.
@@ -87,7 +87,7 @@ func Family(root ID) ([]ID, error) {
 	return IDs(t.Family(root)), nil
 }
 
-// Descends tells whether the pid's process, or one of its ancestors, is the one that root names. It reads no more than those.
+// Descends reports whether the pid's process, or one of its ancestors, is the one that root names. It reads no more than those.
 func Descends(pid int, root ID) bool {
 	for range 1 << 10 { // a circle is possible when pids are reused meanwhile
 		if pid == root.PID {

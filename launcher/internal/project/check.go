@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -69,7 +68,7 @@ func where(path string, lines map[string]int, key toml.Key) string {
 	return fmt.Sprintf("%s: %s", path, key)
 }
 
-// fill decodes the value of a key, as the TOML decoder has it, into to. Unknown keys and values of a wrong type are problems.
+// fill decodes the value of a key, as the TOML decoder has it, into to. What can't be decoded, Schema has told.
 func (c *check) fill(key toml.Key, value any, to reflect.Value) {
 	if own, ok := to.Addr().Interface().(toml.Unmarshaler); ok {
 		if err := own.UnmarshalTOML(value); err != nil {
@@ -83,23 +82,14 @@ func (c *check) fill(key toml.Key, value any, to reflect.Value) {
 		to.Set(reflect.New(to.Type().Elem()))
 		c.fill(key, value, to.Elem())
 	case reflect.Struct:
-		table, ok := value.(map[string]any)
-		if !ok {
-			c.add(key, "want a table, not %s", kindOf(value))
-		}
+		table, _ := value.(map[string]any)
 		for name, v := range table {
 			if i := fieldOf(to.Type(), name); i >= 0 {
 				c.fill(below(name), v, to.Field(i))
-			} else {
-				c.add(below(name), "unknown key; docs/project.md lists all keys")
 			}
 		}
 	case reflect.Map:
-		table, ok := value.(map[string]any)
-		if !ok {
-			c.add(key, "want a table, not %s", kindOf(value))
-			return
-		}
+		table, _ := value.(map[string]any)
 		to.Set(reflect.MakeMap(to.Type()))
 		for name, v := range table {
 			one := reflect.New(to.Type().Elem()).Elem()
@@ -107,23 +97,16 @@ func (c *check) fill(key toml.Key, value any, to reflect.Value) {
 			to.SetMapIndex(reflect.ValueOf(name), one)
 		}
 	case reflect.String:
-		text, ok := value.(string)
-		if !ok {
-			c.add(key, `want a text, in quotes, not %s`, kindOf(value))
-		}
+		text, _ := value.(string)
 		to.SetString(text)
 	case reflect.Int:
-		number, ok := value.(int64)
-		if !ok || to.OverflowInt(number) {
-			c.add(key, "want a whole number, not %s", kindOf(value))
-			return
+		number, _ := value.(int64)
+		if to.OverflowInt(number) {
+			c.add(key, "%d is too large", number)
 		}
 		to.SetInt(number)
 	case reflect.Bool:
-		yes, ok := value.(bool)
-		if !ok {
-			c.add(key, "want true or false, not %s", kindOf(value))
-		}
+		yes, _ := value.(bool)
 		to.SetBool(yes)
 	default:
 		panic("no key is a " + to.Kind().String())
@@ -140,31 +123,12 @@ func fieldOf(typ reflect.Type, key string) int {
 	return -1
 }
 
-// kindOf is the type of a value in words.
-func kindOf(v any) string {
-	switch v.(type) {
-	case string:
-		return "a text"
-	case int64:
-		return "a number"
-	case float64:
-		return "a number with a fraction"
-	case bool:
-		return "true or false"
-	case time.Time:
-		return "a time of day or a date"
-	case map[string]any:
-		return "a table"
-	}
-	return "an array"
-}
-
 // check checks what TOML's types don't, and fills Node.
 func (p *Project) check(c *check) {
 	if p.Nodes < 0 || p.Nodes == 0 && c.lines["nodes"] > 0 {
 		c.add(toml.Key{"nodes"}, "a cluster of %d nodes can't be", p.Nodes)
 	}
-	for key, value := range map[string]string{"template": p.Template, "source": p.Source, "bin": p.Bin, "host": p.Host} {
+	for key, value := range map[string]string{"template": p.Template, "source": p.Source, "release": p.Release, "bin": p.Bin, "host": p.Host} {
 		if value == "" && c.lines[key] > 0 {
 			c.add(toml.Key{key}, "it is empty; give a value, or leave it out")
 		}

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"onemore/launcher/internal/schema"
 )
 
 // FileName is what the file is called in a project's folder.
@@ -34,6 +36,7 @@ type Project struct {
 	Cluster  string            `toml:"cluster"`
 	Template string            `toml:"template"` // a name, or a path
 	Source   string            `toml:"source"`
+	Release  string            `toml:"release"` // version of the server
 	Bin      string            `toml:"bin"`
 	Nodes    int               `toml:"nodes"`
 	Offset   int               `toml:"offset"`
@@ -41,9 +44,11 @@ type Project struct {
 	Host     string            `toml:"host"`
 	Spread   string            `toml:"spread"`
 	Join     string            `toml:"join"`
+	Seed     string            `toml:"seed"`
 	Timeout  Duration          `toml:"timeout"`
 	Env      map[string]string `toml:"env"`
 	CleanEnv bool              `toml:"clean_env"`
+	User     string            `toml:"user"`
 	Params   map[string]string `toml:"params"`
 	Set      map[string]int    `toml:"set"` // listener → port of node 1
 	Files    map[string]*File  `toml:"files"`
@@ -55,11 +60,12 @@ type Project struct {
 
 // Node is what one node has apart from the others: the table [node.N].
 type Node struct {
-	Source string            `toml:"source"`
-	Bin    string            `toml:"bin"`
-	Env    map[string]string `toml:"env"`
-	Set    map[string]int    `toml:"set"` // listener → port
-	Files  map[string]*File  `toml:"files"`
+	Source  string            `toml:"source"`
+	Release string            `toml:"release"`
+	Bin     string            `toml:"bin"`
+	Env     map[string]string `toml:"env"`
+	Set     map[string]int    `toml:"set"` // listener → port
+	Files   map[string]*File  `toml:"files"`
 }
 
 // File is written over the copy of a node directory. Its value is a text, or { from = "PATH" }.
@@ -75,45 +81,47 @@ type Base string
 // Duration is a time that is written as "90s".
 type Duration struct{ time.Duration }
 
+// TOMLSchema is a text such as "1m30s".
+func (Duration) TOMLSchema() *schema.Schema {
+	return &schema.Schema{Type: "string", Pattern: schema.DurationPattern}
+}
+
 // UnmarshalTOML takes a text such as "1m30s".
 func (d *Duration) UnmarshalTOML(v any) error {
-	text, ok := v.(string)
-	if !ok {
-		return fmt.Errorf(`want a text such as "90s", not %s`, kindOf(v))
-	}
+	text, _ := v.(string)
 	var err error
 	if d.Duration, err = time.ParseDuration(text); err != nil || d.Duration <= 0 {
-		return fmt.Errorf(`%q is no time to wait; "90s" and "2m" are`, text)
+		return fmt.Errorf(`%q is no time to wait: write "30s", "5m" or "1h30m"`, text)
 	}
 	return nil
+}
+
+// TOMLSchema is a text or a number.
+func (Base) TOMLSchema() *schema.Schema {
+	return &schema.Schema{AnyOf: []*schema.Schema{{Type: "string"}, {Type: "integer"}}, Description: `want "auto" or a whole number`}
 }
 
 // UnmarshalTOML takes a text or a number.
 func (b *Base) UnmarshalTOML(v any) error {
-	switch v := v.(type) {
-	case string:
-		*b = Base(v)
-	case int64:
-		*b = Base(fmt.Sprint(v))
-	default:
-		return fmt.Errorf(`want "auto" or a whole number, not %s`, kindOf(v))
-	}
+	*b = Base(fmt.Sprint(v))
 	return nil
+}
+
+// TOMLSchema is a text, or a table with from.
+func (File) TOMLSchema() *schema.Schema {
+	from := &schema.Schema{Type: "object", Properties: map[string]*schema.Schema{"from": {Type: "string"}}}
+	return &schema.Schema{AnyOf: []*schema.Schema{{Type: "string"}, from}, Description: `want a text, or { from = "PATH" }`}
 }
 
 // UnmarshalTOML takes a text, or a table with from.
 func (f *File) UnmarshalTOML(v any) error {
-	switch v := v.(type) {
-	case string:
-		f.Text = v
-		return nil
-	case map[string]any:
-		if from, ok := v["from"].(string); ok && len(v) == 1 && from != "" {
-			f.from = from
-			return nil
+	f.Text, _ = v.(string)
+	if table, ok := v.(map[string]any); ok {
+		if f.from, _ = table["from"].(string); f.from == "" {
+			return errors.New(`want a text, or { from = "PATH" }`)
 		}
 	}
-	return errors.New(`want a text, or { from = "PATH" }`)
+	return nil
 }
 
 // Load reads the file, and the files that it names. The error wraps fs.ErrNotExist when there is no such file.
@@ -157,21 +165,21 @@ func (p *Project) absolutePaths() {
 	if strings.ContainsAny(p.Template, `/\`) || strings.HasSuffix(p.Template, ".toml") || p.Template == "." || p.Template == ".." {
 		p.Template = under(dir, p.Template)
 	}
-	p.Source, p.Bin = under(dir, p.Source), under(dir, p.Bin)
+	p.Source, p.Bin, p.Seed = under(dir, p.Source), under(dir, p.Bin), under(dir, p.Seed)
 	for i, n := range p.Node {
 		n.Source, n.Bin = under(dir, n.Source), under(dir, n.Bin)
 		p.Node[i] = n
 	}
 }
 
-// under is a path of the file as an absolute one: relative to dir, or to the home folder where it begins with ~/.
+// under is a path of the file as an absolute one: relative to dir, or to the home folder where it begins with ~/. URLs stay.
 func under(dir, path string) string {
 	if rest, ok := strings.CutPrefix(path, "~/"); ok {
 		if home, err := os.UserHomeDir(); err == nil {
 			return filepath.Join(home, rest)
 		}
 	}
-	if path == "" || filepath.IsAbs(path) {
+	if path == "" || filepath.IsAbs(path) || strings.Contains(path, "://") {
 		return path
 	}
 	return filepath.Join(dir, path)
@@ -235,6 +243,7 @@ func parse(path string, src []byte) (*Project, error) {
 	}
 	p := &Project{Path: path, lines: linesOf(src)}
 	c := check{path: path, lines: p.lines}
+	Schema().Check(values, func(key []string, text string) { c.add(key, "%s", text) })
 	if node, ok := values["node"]; ok {
 		c.fill(toml.Key{"node"}, node, reflect.ValueOf(&p.nodeTables).Elem())
 		delete(values, "node")
@@ -242,6 +251,13 @@ func parse(path string, src []byte) (*Project, error) {
 	c.fill(nil, values, reflect.ValueOf(p).Elem())
 	p.check(&c)
 	return p, c.err()
+}
+
+// Schema is what a project file may say.
+func Schema() *schema.Schema {
+	s := schema.Of(reflect.TypeFor[Project]())
+	s.Properties["node"] = &schema.Schema{Type: "object", Others: schema.Of(reflect.TypeFor[Node]())}
+	return s
 }
 
 // describe is the message of a syntax error, with the key before it.

@@ -43,6 +43,10 @@ var algorithms = map[int]struct {
 // check compares the archive with its published digest or, where none is published, with the one that was recorded when this
 // version was first fetched, which it records. An archive that differs is removed.
 func (c *Cache) check(ctx context.Context, s Source, file string) (digest string, published bool, err error) {
+	if s.File != "" {
+		digest, err = digestOf(s.File, 64)
+		return "sha256:" + digest, false, err
+	}
 	if s.Checksums == "" {
 		digest, err = c.checkFirst(s, file)
 		return digest, false, err

@@ -9,6 +9,7 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,16 +38,16 @@ type Source struct {
 	Name      string // the server's: a template's name
 	Version   string
 	URL       string // of the archive; its last element is the archive's file name
+	File      string // in place of URL: an archive on this host, which stays where it is
 	Checksums string // URL of the file with the published digests; "" where none are published
-	Strip     int    // leading elements of the archive's paths that are left out
 }
 
 // Release is a version in the cache.
 type Release struct {
 	Name    string    `json:"name"`
 	Version string    `json:"version"`
-	Dir     string    `json:"dir"` // the unpacked server
-	URL     string    `json:"url"`
+	Dir     string    `json:"dir"`     // the unpacked server; where the archive holds one folder and nothing beside it, that one
+	URL     string    `json:"url"`     // or the path of an archive on this host
 	Digest  string    `json:"digest"`  // "sha256:…" or "sha512:…" of the archive
 	Checked bool      `json:"checked"` // the digest was published; otherwise it is what was fetched first
 	Fetched time.Time `json:"fetched"`
@@ -57,7 +58,7 @@ type Release struct {
 type Progress struct {
 	Phase string // "fetch", "check" or "unpack"
 	Bytes int64  // done in this phase
-	Total int64  // of "fetch", where the server tells it; else 0
+	Total int64  // of "fetch", where the server sends it; else 0
 }
 
 // Cache is a folder of releases: NAME/VERSION-OS-ARCH/ holds the unpacked server and release.json,
@@ -89,7 +90,7 @@ const (
 // Get returns the release, which it fetches, checks and unpacks if it isn't in the cache. Of several calls at a time one works
 // and the others wait for it. progress may be nil.
 func (c *Cache) Get(ctx context.Context, s Source, progress func(Progress)) (*Release, error) {
-	if err := s.valid(); err != nil {
+	if err := s.Valid(); err != nil {
 		return nil, err
 	}
 	if r, err := c.find(s); err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -118,9 +119,11 @@ func (c *Cache) Get(ctx context.Context, s Source, progress func(Progress)) (*Re
 
 // make brings the release into its locked folder.
 func (c *Cache) make(ctx context.Context, s Source, progress func(Progress)) (_ *Release, err error) {
-	file, err := c.fetchArchive(ctx, s, progress)
-	if err != nil {
-		return nil, err
+	file := s.File
+	if file == "" {
+		if file, err = c.fetchArchive(ctx, s, progress); err != nil {
+			return nil, err
+		}
 	}
 	progress(Progress{Phase: "check"})
 	digest, published, err := c.check(ctx, s, file)
@@ -132,15 +135,21 @@ func (c *Cache) make(ctx context.Context, s Source, progress func(Progress)) (_ 
 		return nil, err
 	}
 	if err := c.unpack(ctx, s, file, progress); err != nil {
-		if ctx.Err() == nil { // it would fail in the same way again, or takes the room that is missing
+		if ctx.Err() == nil && s.File == "" { // it would fail in the same way again, or takes the room that is missing
 			err = errors.Join(err, os.Remove(file))
 		}
 		return nil, err
 	}
-	if err := os.Remove(file); err != nil {
+	if s.File == "" {
+		if err := os.Remove(file); err != nil {
+			return nil, err
+		}
+	}
+	root, err := rootOf(c.tree(s))
+	if err != nil {
 		return nil, err
 	}
-	r := &Release{Name: s.Name, Version: s.Version, Dir: c.tree(s), URL: s.URL, Digest: digest, Checked: published, Fetched: time.Now().UTC().Truncate(time.Second), Bytes: info.Size()}
+	r := &Release{Name: s.Name, Version: s.Version, Dir: root, URL: cmp.Or(s.URL, s.File), Digest: digest, Checked: published, Fetched: time.Now().UTC().Truncate(time.Second), Bytes: info.Size()}
 	if err := state.WriteJSON(filepath.Join(c.dir(s), recordFile), r); err != nil {
 		return nil, err
 	}
@@ -161,7 +170,7 @@ func (c *Cache) unpack(ctx context.Context, s Source, file string, progress func
 			err = errors.Join(err, os.RemoveAll(temp))
 		}
 	}()
-	o := archive.Options{Strip: s.Strip, Limits: c.Limits, Progress: func(n int64) { progress(Progress{Phase: "unpack", Bytes: n}) }}
+	o := archive.Options{Limits: c.Limits, Progress: func(n int64) { progress(Progress{Phase: "unpack", Bytes: n}) }}
 	if err := archive.Unpack(ctx, file, temp, o); err != nil {
 		return err
 	}
@@ -174,6 +183,15 @@ func (c *Cache) unpack(ctx context.Context, s Source, file string, progress func
 	return os.Rename(temp, c.tree(s))
 }
 
+// rootOf is the folder of an unpacked archive in which the server is: see Release.Dir.
+func rootOf(dir string) (string, error) {
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) == 1 && entries[0].IsDir() {
+		return filepath.Join(dir, entries[0].Name()), nil
+	}
+	return dir, err
+}
+
 // find returns the release if it is in the cache; the error wraps fs.ErrNotExist if it isn't.
 func (c *Cache) find(s Source) (*Release, error) {
 	return c.read(c.dir(s))
@@ -184,11 +202,9 @@ func (c *Cache) read(dir string) (*Release, error) {
 	if err := state.ReadJSON(filepath.Join(dir, recordFile), r); err != nil {
 		return nil, err
 	}
-	r.Dir = filepath.Join(dir, treeFolder)
-	if _, err := os.Stat(r.Dir); err != nil {
-		return nil, err
-	}
-	return r, nil
+	var err error
+	r.Dir, err = rootOf(filepath.Join(dir, treeFolder))
+	return r, err
 }
 
 // List returns what is in the cache, ordered by name and version. A release of which nothing but the beginning is there is left
@@ -218,8 +234,8 @@ func (c *Cache) List() ([]Release, error) {
 // Remove deletes a version from the cache, or what an interrupted fetch left of one. The error wraps fs.ErrNotExist if there is
 // nothing.
 func (c *Cache) Remove(ctx context.Context, name, version string) error {
-	s := Source{Name: name, Version: version, URL: "file"}
-	if err := s.valid(); err != nil {
+	s := Source{Name: name, Version: version}
+	if err := s.validName(); err != nil {
 		return err
 	}
 	dir := c.dir(s)
@@ -262,17 +278,23 @@ func fileName(of string) string {
 
 var safeName = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._+~-]*$`)
 
-// valid refuses what could not stand in a path or names no archive.
-func (s *Source) valid() error {
+// Valid refuses what could not stand in a path or names no archive.
+func (s *Source) Valid() error {
+	if err := s.validName(); err != nil {
+		return err
+	}
+	if from := cmp.Or(s.URL, s.File); !archive.Is(fileName(from)) {
+		return fmt.Errorf("release %s %s: %s: %w", s.Name, s.Version, from, archive.ErrFormat)
+	}
+	return nil
+}
+
+func (s *Source) validName() error {
 	switch {
 	case !safeName.MatchString(s.Name):
 		return fmt.Errorf("release of %q: the name may have letters, digits and . _ + ~ - only", s.Name)
 	case !safeName.MatchString(s.Version):
 		return fmt.Errorf("release %s: version %q may have letters, digits and . _ + ~ - only", s.Name, s.Version)
-	case s.URL == "file":
-		return nil
-	case !archive.Is(fileName(s.URL)):
-		return fmt.Errorf("release %s %s: %s: %w", s.Name, s.Version, s.URL, archive.ErrFormat)
 	}
 	return nil
 }

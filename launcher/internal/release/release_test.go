@@ -113,7 +113,7 @@ func sums(files ...any) []byte {
 }
 
 func (v *vendor) source(checksums bool) Source {
-	s := Source{Name: "serve", Version: "1.2", URL: v.URL + "/dl/v1.2/serve-1.2.tar.gz", Strip: 1}
+	s := Source{Name: "serve", Version: "1.2", URL: v.URL + "/dl/v1.2/serve-1.2.tar.gz"}
 	if checksums {
 		s.Checksums = v.URL + "/dl/v1.2/SHA256SUMS"
 	}

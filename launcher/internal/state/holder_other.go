@@ -2,5 +2,5 @@
 
 package state
 
-// LockHolder can't tell here.
+// LockHolder is not supported here.
 func LockHolder(string) (pid int, ok bool) { return 0, false }

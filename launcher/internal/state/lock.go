@@ -14,7 +14,7 @@ import (
 
 // LockDir takes the exclusive lock on the directory itself, so that no lock
 // file is left and the lock is gone with the directory. It waits until the
-// context is done; the error then names the holder where the system tells it. The
+// context is done; the error then names the holder where the system knows it. The
 // kernel frees the lock when the process dies. unlock may be called twice; a
 // holder that removes the directory gives the lock up with that.
 //

@@ -17,15 +17,17 @@ import (
 var (
 	templateName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_-]*$`) })
 	listenerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_]*$`) })
+	userName     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`) })
 	signalNames  = []string{"TERM", "INT", "QUIT", "HUP", "KILL", "USR1", "USR2", "ABRT"}
 )
 
 const (
 	defaultTimeout = 5 * time.Second
+	prepareTimeout = 5 * time.Minute // of a call of [[prepare]]: it makes data
 	defaultGrace   = 10 * time.Second
 )
 
-// Check fills defaults, parses the texts and tells all that is wrong. Parse has done it; only a Template that Go code
+// Check fills defaults, parses the texts and reports all that is wrong. Parse has done it; only a Template that Go code
 // made itself needs it, before anything is expanded.
 func (t *Template) Check() error {
 	var found problems
@@ -45,6 +47,7 @@ func (t *checker) check() {
 	if !templateName().MatchString(t.Name) {
 		t.found.add("name", "%q is no name; it begins with a letter and has a-z, 0-9, _ and -", t.Name)
 	}
+	t.checkMembership()
 	if t.MinNodes < 0 {
 		t.found.add("min_nodes", "%d is below 0", t.MinNodes)
 	}
@@ -53,8 +56,20 @@ func (t *checker) check() {
 			t.found.add(fmt.Sprintf("refuse[%d]", i), "give when and reason")
 		}
 	}
+	for i, n := range t.Notes {
+		if n.When == "" || n.Text == "" {
+			t.found.add(fmt.Sprintf("note[%d]", i), "give when and text")
+		}
+	}
+	for file, globs := range t.Includes {
+		checkRelative(t.found, "includes."+file, file)
+		for i, glob := range globs {
+			checkGlob(t.found, fmt.Sprintf("includes.%s[%d]", file, i), glob)
+		}
+	}
 	t.checkParams()
 	t.checkProgram()
+	t.checkRelease()
 	t.checkDetect()
 	t.checkCopy()
 	t.checkEnvironment()
@@ -65,9 +80,11 @@ func (t *checker) check() {
 	t.checkStart()
 	t.checkJoin()
 	t.checkStop()
+	t.checkServices()
 	t.checkCalls()
 	t.checkRefresh()
 	t.checkTexts()
+	t.checkReleaseURLs()
 }
 
 func (t *checker) checkParams() {
@@ -97,6 +114,9 @@ func (t *checker) checkProgram() {
 	for i, file := range p.Paths {
 		if !path.IsAbs(file) {
 			t.found.add(fmt.Sprintf("program.paths[%d]", i), "%q is not absolute; names to look up on PATH go to program.command", file)
+		}
+		if _, err := path.Match(file, ""); err != nil {
+			t.found.add(fmt.Sprintf("program.paths[%d]", i), "%q: %v", file, err)
 		}
 	}
 	if len(p.Paths) > 0 && p.Command == "" {
@@ -207,6 +227,9 @@ func (t *checker) checkStart() {
 	if len(s.Command) == 0 {
 		t.found.add("start.command", "is missing: the command that runs a node in the foreground")
 	}
+	if s.User != "" && !userName().MatchString(s.User) {
+		t.found.add("start.user", "%q is no name of a user", s.User)
+	}
 	if s.Order == "" {
 		s.Order = "parallel"
 	}
@@ -217,11 +240,15 @@ func (t *checker) checkStart() {
 	if s.Order != "staged" && !s.Staged.isZero() {
 		t.found.add("start.staged", `is only asked with order = "staged"`)
 	}
+	if b := &t.Bootstrap; !b.Call.isZero() && len(b.Args)+len(b.Environment) == 0 {
+		t.found.add("bootstrap", "does not say how a node is told to found the cluster; give args or environment")
+	}
 	checkRegexp(t.found, "ready.log", t.Ready.Log)
 	for i, glob := range t.Ready.LogFiles {
 		checkGlob(t.found, fmt.Sprintf("ready.log_files[%d]", i), glob)
 	}
 	checkDuration(t.found, "ready.timeout", t.Ready.Timeout)
+	checkDuration(t.found, "members.timeout", t.Members.Timeout)
 }
 
 func (t *checker) checkJoin() {
@@ -256,12 +283,13 @@ func (t *checker) checkStop() {
 	}
 	checkOneOf(t.found, "stop.signal", s.Signal, signalNames...)
 	checkOneOf(t.found, "stop.discard", s.Discard, signalNames...)
+	if s.Order == "" {
+		s.Order = "parallel"
+	}
+	checkOneOf(t.found, "stop.order", s.Order, "parallel", "staged", "reverse")
 	checkDuration(t.found, "stop.grace", s.Grace)
 	if s.Grace.Duration == 0 {
 		s.Grace.Duration = defaultGrace
-	}
-	if len(t.Service.Command) == 0 && len(t.Service.Environment) > 0 {
-		t.found.add("service.environment", "without service.command; give the command too")
 	}
 }
 

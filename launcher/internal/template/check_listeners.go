@@ -128,11 +128,12 @@ func (t *checker) checkCalls() {
 		if strings.HasPrefix(key, "refresh[") && c.ways() == 0 { // checkRefresh looks for what it has instead
 			return
 		}
-		if c.isZero() && (key == "members.call" || key == "members.otherwise" || key == "start.staged" || strings.HasPrefix(key, "fault.")) {
+		if c.isZero() && (key == "members.call" || key == "members.otherwise" || key == "start.staged" || key == "bootstrap.call" || strings.HasPrefix(key, "fault.")) {
 			return
 		}
 		t.checkCall(key, c)
 		checkCallOn(t.found, key, c)
+		checkStopped(t.found, key, c)
 	})
 	if t.Fault.Set.isZero() != t.Fault.Clear.isZero() {
 		t.found.add("fault", "give both set and clear, or neither")
@@ -179,6 +180,9 @@ func (t *checker) checkCall(key string, c *Call) {
 	}
 	if c.Timeout.Duration == 0 {
 		c.Timeout.Duration = defaultTimeout
+		if strings.HasPrefix(key, "prepare[") {
+			c.Timeout.Duration = prepareTimeout
+		}
 	}
 	if c.On == "" {
 		c.On = "self"
@@ -190,7 +194,9 @@ func checkCallOn(found *problems, key string, c *Call) {
 	switch {
 	case strings.HasPrefix(key, "form["):
 		checkOneOf(found, key+".on", c.On, "self", "peer", "first")
-	case strings.HasPrefix(key, "members"), strings.HasPrefix(key, "start"), strings.HasPrefix(key, "ready"), strings.HasPrefix(key, "upgrade"):
+	case strings.HasPrefix(key, "prepare["):
+		checkOneOf(found, key+".on", c.On, "self", "first")
+	case strings.HasPrefix(key, "bootstrap"), strings.HasPrefix(key, "members"), strings.HasPrefix(key, "start"), strings.HasPrefix(key, "ready"), strings.HasPrefix(key, "upgrade"), strings.HasPrefix(key, "seed["):
 		checkOneOf(found, key+".on", c.On, "self")
 	default:
 		checkOneOf(found, key+".on", c.On, "self", "peer")
@@ -203,7 +209,7 @@ func (c *Call) ways() int { return countTrue(c.HTTP != "", c.TCP != "", len(c.Ex
 func (c *Call) isZero() bool {
 	empty := true
 	c.eachText(func(_, src string) { empty = empty && src == "" })
-	return empty && !c.Full && c.On == "" && c.Timeout.Duration == 0 && c.Retry.Duration == 0
+	return empty && !c.Full && !c.Stopped && c.On == "" && c.Timeout.Duration == 0 && c.Retry.Duration == 0
 }
 
 func countTrue(conditions ...bool) int {

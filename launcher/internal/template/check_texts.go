@@ -13,7 +13,7 @@ func (t *checker) checkTexts() {
 	t.texts, t.reads = newTexts(), reads{keys: map[string][]string{}, matches: map[string][]string{}}
 	for _, p := range t.Params {
 		if isText(p.Default) {
-			_, _ = t.texts.add(p.Default) // the samples have it; what is wrong is told below
+			_, _ = t.texts.add(p.Default) // the samples have it; what is wrong is reported below
 		}
 	}
 	c := textCheck{t: t.Template, found: t.found, names: scopeNames(), listeners: listenerNames(t.Listeners), shared: listenerNames(t.Shared)}
@@ -150,7 +150,7 @@ func (c *textCheck) checkRegexps(key string, call *Call) {
 	} {
 		expr, err := c.t.Expand(one.src, sampleFor(inFault, c.samples[0])) // which has what all other places have
 		if err != nil {
-			continue // told already
+			continue // reported already
 		}
 		re, err := regexp.Compile(expr)
 		if err != nil {
@@ -191,13 +191,15 @@ func scopeNames() map[scope]map[string]bool {
 		return names
 	}
 	return map[scope]map[string]bool{
-		inNode:    of(&Data{}, "Fault"),
-		inFault:   of(&Data{}),
-		inService: of(&Data{}, "Index", "NameIndex", "Number", "Name", "Salt", "Dir", "Folder", "Port", "Addr", "URL", "Scheme", "Has", "Others", "Peer", "Adding", "Fault"),
+		inNode:    of(&Data{}, "Fault", "Seed"),
+		inFault:   of(&Data{}, "Seed"),
+		inSeed:    of(&Data{}, "Fault"),
+		inService: of(&Data{}, "Index", "NameIndex", "Number", "Name", "Salt", "Dir", "Folder", "Port", "Addr", "URL", "Scheme", "Has", "Others", "Peer", "Adding", "Fault", "Seed"),
 		inName:    of(NameData{}),
 		inWhen:    of(WhenData{}),
 		inURL:     of(URLData{}),
 		inRefuse:  of(RefuseData{}),
 		inDefault: of(DefaultData{}),
+		inRelease: of(ReleaseData{}),
 	}
 }

@@ -26,11 +26,11 @@ type Elsewhere struct {
 	Key    string `json:"key"`
 	ToFile string `json:"to_file"`
 	ToKey  string `json:"to_key"`
-	// Missing tells that the key is not there either, but the table that it would be in.
+	// Missing says that the key is not there either, but the table that it would be in.
 	Missing bool `json:"missing,omitempty"`
 }
 
-// Find tells where a key of a file is to be set, if that is elsewhere.
+// Find returns where a key of a file is to be set, if that is elsewhere.
 func (c *Config) Find(file, key string) (Elsewhere, bool) {
 	for _, e := range c.Elsewhere {
 		if e.File == file && sameKey(e.Key, key) {
@@ -38,6 +38,17 @@ func (c *Config) Find(file, key string) (Elsewhere, bool) {
 		}
 	}
 	return Elsewhere{}, false
+}
+
+// Matching are the keys of a file that match a pattern, or are below one that does, and stand in another file.
+func (c *Config) Matching(file, pattern string) []Elsewhere {
+	var out []Elsewhere
+	for _, e := range c.Elsewhere {
+		if e.File == file && e.ToFile != file && !e.Missing && matchesAbove(pattern, e.Key) {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 // ConfigValue is one key of a file.

@@ -12,8 +12,8 @@ import (
 	"onemore/launcher/internal/confedit"
 )
 
-// edited reads the files that are only edited, and finds the keys that stand elsewhere than where they are looked for: in an
-// included file, or in a variable.
+// edited reads the files in which the template sets keys, and notes in c.Elsewhere where such a key must be set in another place: the
+// source has it in a file that the named one includes, or its value is a variable.
 func (r *configReader) edited(c *Config) error {
 	ours := r.t.ownKeys()
 	for _, file := range slices.Sorted(maps.Keys(ours)) {
@@ -51,7 +51,8 @@ func (r *configReader) edited(c *Config) error {
 	return nil
 }
 
-// whereOf tells where a key stands, or, if it is nowhere, the nearest table around it.
+// whereOf returns the file and key under which a key is in the source (ok), or under which it would be added: in the innermost of its
+// tables that is there (ok, with Missing). Without any of its tables, ok is false.
 func whereOf(f *confedit.File, key string) (at Elsewhere, ok bool, err error) {
 	rest := ""
 	for outer := key; ; at.Missing = true {
@@ -70,8 +71,8 @@ func whereOf(f *confedit.File, key string) (at Elsewhere, ok bool, err error) {
 
 var variable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\$([A-Za-z_][A-Za-z0-9_]*)$`) })
 
-// variables finds those that only keys of ours use: the first of them is set by its variable, since a server may refuse one
-// that nobody uses any more.
+// variables finds the variables of a file (`key = $name`) that are used only by keys that the template sets, and notes that the first
+// such key is set by changing the variable: a server may refuse a variable that is not used any more.
 func (r *configReader) variables(c *Config, file string, list []confedit.Entry, ours []string) {
 	users := map[string][]string{}
 	others := map[string]bool{}
@@ -96,7 +97,7 @@ func (r *configReader) variables(c *Config, file string, list []confedit.Entry, 
 	}
 }
 
-// unread tells which includes were not followed.
+// unread notes in c.Unread the includes that were not followed, and why.
 func (r *configReader) unread(c *Config) error {
 	for _, file := range slices.Sorted(maps.Keys(r.files)) {
 		if r.files[file].File == nil {
@@ -109,7 +110,7 @@ func (r *configReader) unread(c *Config) error {
 	return nil
 }
 
-// ownKeys are, by file, the keys that the template itself writes, or knows to be a listener's.
+// ownKeys returns, by file, the keys that the template sets: those of its edits, listeners and places.
 func (t *Template) ownKeys() map[string][]string {
 	keys := map[string][]string{}
 	t.eachEdit(func(_ string, e *Edit) {

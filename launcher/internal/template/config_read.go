@@ -21,9 +21,28 @@ func (t *Template) ReadConfig(dir fs.FS, root string, env func(name string) (str
 	r := t.newReader(func(file string) ([]byte, error) { return readLimited(dir, file) }, root)
 	r.glob = func(pattern string) ([]string, error) { return fs.Glob(dir, pattern) }
 	r.parse = func(format, file string, _ []byte) (*confedit.File, error) {
-		return confedit.Follow(dir, format, file, env)
+		after, err := r.readAfter(dir, file)
+		if err != nil {
+			return nil, err
+		}
+		return confedit.Follow(dir, format, file, env, after...)
 	}
 	return r.config()
+}
+
+// readAfter are the files of a node directory that the server reads after one, but for those that the template itself writes.
+func (r *configReader) readAfter(dir fs.FS, file string) ([]string, error) {
+	var names []string
+	for _, pattern := range r.t.Includes[file] {
+		found, err := fs.Glob(dir, pattern)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, found...)
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		return slices.ContainsFunc(r.t.Files, func(f File) bool { return f.Path == name && f.Existing == "replace" })
+	}), nil
 }
 
 // OwnConfig is what the template's own files say: the source of nodes that have none.
@@ -146,10 +165,28 @@ func (r *configReader) families(c *Config) error {
 			}
 			r.claimed[l.File+"\x00"+e.Key] = true
 			name := r.freeName(c, memberName(l.Name, stars), l.Name)
+			for r.portTaken(c, l, port) { // the source has it at another address
+				port++
+			}
 			c.Listeners[name] = Declared{Port: port, Scheme: schemeIn(e.Value), Key: e.Key, Off: isOff(l.Off, stars, list), Family: l.Name}
 		}
 	}
 	return nil
+}
+
+// portTaken tells whether the source has a port at another listener of the same protocol.
+func (r *configReader) portTaken(c *Config, of *Listener, port int) bool {
+	return slices.ContainsFunc(r.t.Listeners, func(l Listener) bool {
+		if !slices.ContainsFunc(l.Protocols, func(p string) bool { return slices.Contains(of.Protocols, p) }) {
+			return false
+		}
+		for name, d := range c.Listeners {
+			if d.Port == port && !d.Off && (name == l.Name || d.Family == l.Name) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // freeName is a name that no other listener has; a family's own name is free for one of its members.
@@ -255,7 +292,7 @@ func (r *configReader) ports(c *Config) error {
 	return nil
 }
 
-// isOff tells whether one of the keys by which a listener is turned off has such a value.
+// isOff reports whether one of the keys by which a listener is turned off has such a value.
 func isOff(off map[string]string, stars []string, list []confedit.Entry) bool {
 	for key, expr := range off {
 		for _, s := range stars {
@@ -280,9 +317,23 @@ func matchesKey(pattern, key string) bool {
 	return ok
 }
 
-// matchesStar is matchesAny by patterns that have a *.
+// matchesStar tells whether a key, or one that it is below, matches one of those patterns that have a *.
 func matchesStar(patterns []string, key string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool { return strings.Contains(p, "*") && matchesKey(p, key) })
+	return slices.ContainsFunc(patterns, func(p string) bool { return strings.Contains(p, "*") && matchesAbove(p, key) })
+}
+
+// matchesAbove tells whether a key, or one that it is below, matches a pattern.
+func matchesAbove(pattern, key string) bool {
+	for {
+		if matchesKey(pattern, key) {
+			return true
+		}
+		cut := strings.LastIndexByte(key, '.')
+		if cut < 0 {
+			return false
+		}
+		key = key[:cut]
+	}
 }
 
 func sameKey(a, b string) bool { return plainKey(a) == plainKey(b) }
@@ -290,7 +341,7 @@ func sameKey(a, b string) bool { return plainKey(a) == plainKey(b) }
 // plainKey is a key without the quotes of segments that have dots.
 func plainKey(key string) string { return strings.ReplaceAll(key, `"`, "") }
 
-// starsOf tells whether a key matches a pattern, in which each * stands for something in one segment, and for what they
+// starsOf reports whether a key matches a pattern, in which each * stands for something in one segment, and for what they
 // stand. A pattern that is nothing but * matches every key.
 func starsOf(pattern, key string) ([]string, bool) {
 	if pattern == "*" {

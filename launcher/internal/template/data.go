@@ -35,7 +35,7 @@ func (n *Node) Port(listener string) (int, error) {
 	return p.Port, err
 }
 
-// Has tells whether the node has the listener: not one that is only there when a source declares it, and none does.
+// Has reports whether the node has the listener: not one that is only there when a source declares it, and none does.
 func (n *Node) Has(listener string) bool {
 	_, err := find(n.Ports, listener)
 	return err == nil
@@ -90,6 +90,7 @@ type Data struct {
 	Param      map[string]string // the template's own settings
 	Tools      map[string]string // programs of program.needs, absolute
 	SharedPort []Port            // by shared listener
+	Seed       string            // of a call of [[seed]]: the file of `up --seed`, absolute; ""
 	Fault      *Fault            // what a call of [fault] is about; nil elsewhere
 }
 
@@ -133,7 +134,7 @@ type NameData struct {
 	Param     map[string]string
 }
 
-// RefuseData is what a refusal sees: N is the number of nodes that there would be.
+// RefuseData is what a refusal, or a note, sees: N is the number of nodes that there would be.
 type RefuseData struct {
 	Sources
 	N       int

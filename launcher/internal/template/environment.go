@@ -1,12 +1,14 @@
 package template
 
 import (
+	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"onemore/launcher/internal/schema"
 )
 
 // ownKey is the key of [environment] that is no variable: the variables that the server and its tools read.
@@ -18,34 +20,35 @@ type environmentTable struct {
 	variables map[string]string
 }
 
-// UnmarshalTOML takes the table apart: one list, and texts.
+// TOMLSchema is the table: one list, and texts.
+func (environmentTable) TOMLSchema() *schema.Schema {
+	return &schema.Schema{Type: "object", Others: &schema.Schema{Type: "string"},
+		Properties: map[string]*schema.Schema{ownKey: {Type: "array", Items: &schema.Schema{Type: "string"}}}}
+}
+
+// UnmarshalTOML takes the table apart. What it can't take, TOMLSchema tells.
 func (e *environmentTable) UnmarshalTOML(v any) error {
-	table, ok := v.(map[string]any)
-	if !ok {
-		return fmt.Errorf("environment is a table: [environment]")
-	}
+	table, _ := v.(map[string]any)
 	e.variables = make(map[string]string, len(table))
-	for _, name := range slices.Sorted(maps.Keys(table)) {
-		switch value := table[name].(type) {
-		case string:
-			if name == ownKey {
-				return fmt.Errorf("environment.own is a list of names: own = [%q]", value)
-			}
-			e.variables[name] = value
-		case []any:
-			if name != ownKey {
-				return fmt.Errorf("environment.%s is a list; give one text", name)
-			}
-			for _, item := range value {
-				pattern, ok := item.(string)
-				if !ok {
-					return fmt.Errorf("environment.own has %v in it, which is no name", item)
-				}
-				e.own = append(e.own, pattern)
-			}
-		default:
-			return fmt.Errorf("environment.%s is %v; give a text: %s = \"%v\"", name, value, name, value)
+	for name, value := range table {
+		if text, ok := value.(string); ok && name != ownKey {
+			e.variables[name] = text
+			continue
 		}
+		items, ok := value.([]any)
+		if !ok || name != ownKey {
+			return errors.New("a table of texts was wanted")
+		}
+		for _, item := range items {
+			pattern, ok := item.(string)
+			if !ok {
+				return errors.New("a list of texts was wanted")
+			}
+			e.own = append(e.own, pattern)
+		}
+	}
+	if table == nil {
+		return errors.New("a table was wanted")
 	}
 	return nil
 }

@@ -3,8 +3,11 @@ package template
 import (
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/BurntSushi/toml"
+
+	"onemore/launcher/internal/schema"
 )
 
 // document is template.toml as it is written: Template plus the tables whose order or presence counts.
@@ -27,15 +30,24 @@ type joinTable struct {
 // The error joins all problems, each with the line (where it is known), the key and the way out.
 func Parse(name string, src []byte) (*Template, error) {
 	var doc document
+	var found problems
 	meta, err := toml.Decode(string(src), &doc)
+	if key := tableForList(src); err != nil && key != "" {
+		found.add(key, "is a list: write [[%s]], also for one", key)
+		return nil, found.err(name, src)
+	}
+	if err != nil || len(meta.Undecoded()) > 0 {
+		if err := checkForm(name, src, &found); err != nil {
+			return nil, err
+		}
+	}
 	if err != nil {
-		return nil, decodeError(name, err)
+		if len(found.list) == 0 {
+			return nil, decodeError(name, err)
+		}
+		return nil, found.err(name, src)
 	}
 	t := doc.template(name, meta.Keys())
-	var found problems
-	for _, key := range meta.Undecoded() {
-		found.add(keyPath(key), "unknown key; docs/templates.md lists all keys")
-	}
 	t.check(&found)
 	return t, found.err(name, src)
 }
@@ -76,6 +88,19 @@ func inOrder[T any](table string, byName map[string]T, keys []toml.Key, setName 
 		list = append(list, one)
 	}
 	return list
+}
+
+// Schema is what a template.toml may say.
+func Schema() *schema.Schema { return schema.Of(reflect.TypeFor[document]()) }
+
+// checkForm finds all keys that are not known and all values of a wrong type. The error is one of the TOML itself.
+func checkForm(name string, src []byte, found *problems) error {
+	var values map[string]any
+	if _, err := toml.Decode(string(src), &values); err != nil {
+		return decodeError(name, err)
+	}
+	Schema().Check(values, func(key []string, text string) { found.add(schema.Path(key), "%s", text) })
+	return nil
 }
 
 func decodeError(name string, err error) error {

@@ -26,7 +26,7 @@ func (t *Template) sampleCluster() *Data {
 		Join: t.Join.Default, N: 3, Param: make(map[string]string), Tools: make(map[string]string),
 	}
 	for name, p := range t.Params {
-		d.Param[name], _ = t.Expand(p.Default, DefaultData{}) // what is wrong with it is told elsewhere
+		d.Param[name], _ = t.Expand(p.Default, DefaultData{}) // what is wrong with it is reported elsewhere
 	}
 	for _, name := range t.Program.Needs {
 		d.Tools[name] = "/usr/bin/" + name
@@ -61,6 +61,12 @@ func sampleFor(where scope, d *Data) any {
 		return URLData{Addr: "127.0.0.1:1000", Host: "127.0.0.1", Port: 1000, Scheme: "http"}
 	case inDefault:
 		return DefaultData{}
+	case inSeed:
+		with := *d
+		with.Seed = "/sample/seed"
+		return &with
+	case inRelease:
+		return sampleRelease
 	case inFault:
 		with := *d
 		with.Fault = &Fault{Peers: d.Others, Block: true, Delay: "50ms", Drop: "10"}

@@ -8,6 +8,8 @@ package template
 import (
 	"strings"
 	"time"
+
+	"onemore/launcher/internal/schema"
 )
 
 // Template is one kind of server, as a template.toml says it. Fields marked "text" are expanded by text/template with
@@ -18,11 +20,16 @@ type Template struct {
 	MinNodes int    `toml:"min_nodes"`
 	// MinReason says why fewer nodes than MinNodes can't work; it ends the error.
 	MinReason string `toml:"min_nodes_reason"`
+	// Membership is "open" (default), or "fixed": a cluster keeps the nodes that it was made with.
+	Membership string `toml:"membership"`
 	// Refuse are further clusters that can't work.
 	Refuse []Refusal `toml:"refuse"`
+	// Notes are what people are told when a cluster is made.
+	Notes []Note `toml:"note"`
 
 	Params  map[string]Param `toml:"params"` // settings of the template's own, given as --param NAME=VALUE
 	Program Program          `toml:"program"`
+	Release Release          `toml:"release"`
 	Detect  Detect           `toml:"detect"`
 	Copy    Copy             `toml:"copy"`
 	Node    NodeNames        `toml:"node"`
@@ -30,11 +37,14 @@ type Template struct {
 	// Listeners of every node, in the file's order; Shared ones belong to the cluster (an own epmd), once.
 	Listeners []Listener `toml:"-"`
 	Shared    []Listener `toml:"-"`
-	// Service is a helper process that the cluster has once: started before the nodes, stopped after them.
-	Service Service `toml:"service"`
+	// Services are helper processes that the cluster has once: started before the nodes, stopped after them.
+	Services []Service `toml:"service"`
 
 	// Places are the files and directories of a node that a config names, by name.
 	Places []Place `toml:"-"`
+
+	// Includes are, by config file, globs of those that the server reads after it, as if it had them at its end.
+	Includes map[string][]string `toml:"includes"`
 
 	Edits       []Edit            `toml:"edit"`
 	Files       []File            `toml:"file"`
@@ -44,10 +54,16 @@ type Template struct {
 	// with *. No process of a cluster gets them from the shell of who makes it.
 	OwnEnvironment []string `toml:"-"`
 
-	Start   Start   `toml:"start"`
-	Ready   Ready   `toml:"ready"`
-	Join    Join    `toml:"join"`
-	Form    []Call  `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
+	// Prepare are calls on a node before its first start, once its files are written: initdb, format, a base backup.
+	Prepare []Call `toml:"prepare"`
+	Start   Start  `toml:"start"`
+	// Bootstrap is what the node gets that founds the cluster: the others are started when it serves.
+	Bootstrap Bootstrap `toml:"bootstrap"`
+	Ready     Ready     `toml:"ready"`
+	Join      Join      `toml:"join"`
+	Form      []Call    `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
+	// Seed is made once, about the first node, when a new cluster has settled: users, topics, a schema.
+	Seed    []Call  `toml:"seed"`
 	Add     Add     `toml:"add"`
 	Members Members `toml:"members"`
 	Stop    Stop    `toml:"stop"`
@@ -73,6 +89,12 @@ type Refusal struct {
 	Reason string `toml:"reason"` // text, likewise
 }
 
+// Note is something that people should know of a cluster, such as what of the source is not in its nodes.
+type Note struct {
+	When string `toml:"when"` // text, as with Refusal
+	Text string `toml:"text"` // text, likewise
+}
+
 // Param is a setting that only this template has, read in texts as {{.Param.NAME}}.
 type Param struct {
 	Default string `toml:"default"` // text of {{.Source}}: what the source has is so the value that counts
@@ -93,7 +115,7 @@ type Program struct {
 	Accept  string   `toml:"accept"`  // regexp
 }
 
-// Detect tells a node directory of this server from any other. All rules must hold; without rules it never matches.
+// Detect recognizes a node directory of this server. All rules must hold; without rules it never matches.
 type Detect struct {
 	Files []string `toml:"files"` // slash paths (globs) that must exist
 	Match []Match  `toml:"match"`
@@ -103,7 +125,7 @@ type Detect struct {
 
 // Match is a rule on a file's text.
 type Match struct {
-	File   string `toml:"file"`
+	File   string `toml:"file"` // or a glob: one of the files
 	Regexp string `toml:"regexp"`
 }
 
@@ -132,7 +154,7 @@ type Listener struct {
 	URL       string   `toml:"url"`       // text for people and for env, of {{.Addr}} {{.Host}} {{.Port}}; default HOST:PORT
 	When      string   `toml:"when"`      // text; expands to "true" (default) or "false": this listener exists
 	Optional  bool     `toml:"optional"`  // need not be open when the node is ready (TLS without certificates, …); still leased
-	// File and Key tell where the node's config declares it: when the source has that key, its port is the default of node 1,
+	// File and Key say where the node's config declares it: when the source has that key, its port is the default of node 1,
 	// also in place of what it would be derived from. A Key with * makes a family: each key of the source that matches, and
 	// that no other listener has, is a listener of its own.
 	File   string `toml:"file"`
@@ -148,7 +170,7 @@ type Listener struct {
 	IfDeclared bool     `toml:"if_declared"` // without such a key in the source there is no such listener
 }
 
-// IsFamily tells whether the listener stands for all keys of the source that match its own.
+// IsFamily reports whether the listener stands for all keys of the source that match its own.
 func (l *Listener) IsFamily() bool { return strings.Contains(l.Key, "*") }
 
 // Place is a file or directory that a node has for itself, and that its config names: a store, a log, a pid file, a socket.
@@ -166,12 +188,8 @@ type Place struct {
 	// says nothing too, "always".
 	Write string `toml:"write"`
 	When  string `toml:"when"` // text of WhenData; "false": there is no such place
-}
-
-// Service is a process of the cluster that is not a node.
-type Service struct {
-	Command     []string          `toml:"command"` // text; empty: no service
-	Environment map[string]string `toml:"environment"`
+	// Refuse says why a source that leads out of its directory is refused: nodes need what is there, and write to it.
+	Refuse string `toml:"refuse"`
 }
 
 // Edit changes values in one config file of the copy, every other byte kept.
@@ -200,12 +218,15 @@ type File struct {
 	// values, and gets those of Text that it does not have.
 	Existing string `toml:"existing"`
 	Format   string `toml:"format"` // for "merge"; default by the file's name
+	When     string `toml:"when"`   // text; "false": the node is made without this file
 }
 
 // Start is the foreground command of a node.
 type Start struct {
 	Command []string `toml:"command"` // text
 	Dir     string   `toml:"dir"`     // text; default the node directory
+	// User is who a node's processes run as where onemore runs as root: for servers that refuse to run as root.
+	User string `toml:"user"`
 	// Environment is for the node's own process only: commands run in the node's environment don't get it. What is in
 	// the node's environment wins.
 	Environment map[string]string `toml:"environment"` // values: text
@@ -214,11 +235,19 @@ type Start struct {
 	Staged Call   `toml:"staged"`
 }
 
+// Bootstrap is how one node is told that it founds the cluster: the first one of a new cluster, and one where all were stopped.
+type Bootstrap struct {
+	Args        []string          `toml:"args"`        // texts; appended to the start command
+	Environment map[string]string `toml:"environment"` // values: text; over that of the start
+	// Call holds for a node that may bring back the cluster, all of whose nodes are stopped. Without it: the one that ended last.
+	Call Call `toml:"call"`
+}
+
 // Ready says when one node serves: all of its listeners are open and its own, and what is given here holds.
 type Ready struct {
 	Notify bool   `toml:"notify"` // the server speaks sd_notify: READY=1
 	Calls  []Call `toml:"call"`
-	Log    string `toml:"log"` // regexp of log lines that tell why it fails, quoted in errors
+	Log    string `toml:"log"` // regexp of log lines that say why it fails, quoted in errors
 	// LogFiles are globs of files in the node directory that the server logs to besides its output: quoted, and kept, likewise.
 	LogFiles []string `toml:"log_files"`
 	Timeout  Duration `toml:"timeout"` // default: --timeout
@@ -252,6 +281,8 @@ type Members struct {
 	// Notify: the server sends X_ONEMORE_MEMBERS=n to NOTIFY_SOCKET with every change; Call is then for later looks.
 	Notify bool `toml:"notify"`
 	Call   Call `toml:"call"`
+	// Timeout is how long it is waited for that all see each other, while nothing moves on; default: one minute.
+	Timeout Duration `toml:"timeout"`
 	// Otherwise is the call where the When of Call is false.
 	Otherwise Call `toml:"otherwise"`
 	// Require are calls that must hold on a node besides (the group has a leader, every slot is served) while more than half
@@ -268,6 +299,8 @@ type Stop struct {
 	Grace   Duration `toml:"grace"`   // default 10s
 	// Discard is the signal where the data is thrown away anyway (down, undo); default KILL.
 	Discard string `toml:"discard"`
+	// Order "parallel" (default) stops all at once; "staged" one after another, "reverse" likewise from the last to the first.
+	Order string `toml:"order"`
 }
 
 // Command is a command line that users' arguments are appended to.
@@ -285,11 +318,14 @@ type Client struct {
 type Upgrade struct {
 	Before []Call   `toml:"before"` // drain, on the node itself
 	Keep   []string `toml:"keep"`   // globs of the old directory that stay; default: Copy.Exclude (data) and edited files
+	// KeepOnRollback: going back keeps the same too, as it is then. For servers whose nodes may not lose what they have told others,
+	// such as members of a Raft group.
+	KeepOnRollback bool `toml:"keep_on_rollback"`
 }
 
 // Snapshot is about copies of all node directories.
 type Snapshot struct {
-	Note string `toml:"note"` // text: what a copy lacks, told whenever one is saved; none if it is empty
+	Note string `toml:"note"` // text: what a copy lacks, shown whenever one is saved; none if it is empty
 }
 
 // Faults is how a server breaks the network between its nodes in its own transport, for tests. Without Set it can't.
@@ -298,7 +334,7 @@ type Faults struct {
 	Clear Call `toml:"clear"` // likewise: nothing suffers any more
 }
 
-// OwnFaults tells whether the server breaks its network itself.
+// OwnFaults reports whether the server breaks its network itself.
 func (t *Template) OwnFaults() bool { return !t.Fault.Set.isZero() }
 
 // Call is one question to a server, or one order: exactly one of HTTP, TCP and Exec is set. Its answer is judged by
@@ -308,23 +344,24 @@ type Call struct {
 	Method  string            `toml:"method" json:"method,omitempty"`
 	Body    string            `toml:"body" json:"body,omitempty"`
 	Header  map[string]string `toml:"header" json:"header,omitempty"`
-	User    string            `toml:"user" json:"user,omitempty"`      // basic auth NAME:PASSWORD
-	TLS     string            `toml:"tls" json:"tls,omitempty"`        // of TCP: "direct", or a regexp of what the server says before TLS begins
-	Cert    string            `toml:"cert" json:"cert,omitempty"`      // of a client, for https and tls: PEM file
-	Key     string            `toml:"key" json:"key,omitempty"`        // of Cert
-	TCP     string            `toml:"tcp" json:"tcp,omitempty"`        // HOST:PORT
-	Send    string            `toml:"send" json:"send,omitempty"`      // what is written; the answer is read until the server closes, Expect matches, or Timeout
-	Exec    []string          `toml:"exec" json:"exec,omitempty"`      // in the node's directory and environment; exit 0 unless Expect is given
-	Expect  string            `toml:"expect" json:"expect,omitempty"`  // regexp that must match
-	Refuse  string            `toml:"refuse" json:"refuse,omitempty"`  // regexp that must not match
-	Number  string            `toml:"number" json:"number,omitempty"`  // regexp; its first group is the number
-	Count   string            `toml:"count" json:"count,omitempty"`    // regexp; the number of its matches; with a group, of the different texts that the group matched
-	JSON    string            `toml:"json" json:"json,omitempty"`      // dotted path to a number, or to an array (its length)
-	Timeout Duration          `toml:"timeout" json:"timeout,omitzero"` // of one try; default 5s
-	Retry   Duration          `toml:"retry" json:"retry,omitzero"`     // an order is tried again for so long; default 0: once
-	On      string            `toml:"on" json:"on,omitempty"`          // for Form, Add and Leave: "self" (default: each node, or the node it is about), "peer" (a running member), "first" (node 1 only)
-	Full    bool              `toml:"full" json:"full,omitempty"`      // for Members.Require: asked only while all nodes run
-	When    string            `toml:"when" json:"-"`                   // text; "false" leaves the call out
+	User    string            `toml:"user" json:"user,omitempty"`       // basic auth NAME:PASSWORD
+	TLS     string            `toml:"tls" json:"tls,omitempty"`         // of TCP: "direct", or a regexp of what the server says before TLS begins
+	Cert    string            `toml:"cert" json:"cert,omitempty"`       // of a client, for https and tls: PEM file
+	Key     string            `toml:"key" json:"key,omitempty"`         // of Cert
+	TCP     string            `toml:"tcp" json:"tcp,omitempty"`         // HOST:PORT
+	Send    string            `toml:"send" json:"send,omitempty"`       // what is written; the answer is read until the server closes, Expect matches, or Timeout
+	Exec    []string          `toml:"exec" json:"exec,omitempty"`       // in the node's directory and environment; exit 0 unless Expect is given
+	Expect  string            `toml:"expect" json:"expect,omitempty"`   // regexp that must match
+	Refuse  string            `toml:"refuse" json:"refuse,omitempty"`   // regexp that must not match
+	Number  string            `toml:"number" json:"number,omitempty"`   // regexp; its first group is the number
+	Count   string            `toml:"count" json:"count,omitempty"`     // regexp; the number of its matches; with a group, of the different texts that the group matched
+	JSON    string            `toml:"json" json:"json,omitempty"`       // dotted path to a number, or to an array (its length)
+	Timeout Duration          `toml:"timeout" json:"timeout,omitzero"`  // of one try; default 5s
+	Retry   Duration          `toml:"retry" json:"retry,omitzero"`      // an order is tried again for so long; default 0: once
+	On      string            `toml:"on" json:"on,omitempty"`           // "self" (default: each node, or the node it is about), for Form, Add and Leave "peer" (a running member), for Form and Prepare "first" (the first node of a new cluster only)
+	Stopped bool              `toml:"stopped" json:"stopped,omitempty"` // for Leave: made once the node has stopped
+	Full    bool              `toml:"full" json:"full,omitempty"`       // for Members.Require: asked only while all nodes run
+	When    string            `toml:"when" json:"-"`                    // text; "false" leaves the call out
 }
 
 // Refresh is one step by which a running node takes in who is a member now: a call, a signal to its process, or a restart.
@@ -336,6 +373,11 @@ type Refresh struct {
 
 // Duration is a time.Duration written as "5s" in TOML and JSON.
 type Duration struct{ time.Duration }
+
+// TOMLSchema is a text such as "1.5s".
+func (Duration) TOMLSchema() *schema.Schema {
+	return &schema.Schema{Type: "string", Pattern: schema.DurationPattern}
+}
 
 // UnmarshalText reads "1.5s"; the error is time.ParseDuration's.
 func (d *Duration) UnmarshalText(b []byte) (err error) {

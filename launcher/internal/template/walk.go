@@ -19,7 +19,9 @@ const (
 	inURL                  // URLData
 	inRefuse               // RefuseData
 	inFault                // *Data with a Fault
+	inSeed                 // *Data with a Seed
 	inDefault              // DefaultData
+	inRelease              // ReleaseData
 )
 
 // eachCall calls visit for every call of the template, with the key under which it stands.
@@ -29,12 +31,15 @@ func (t *Template) eachCall(visit func(key string, c *Call)) {
 			visit(fmt.Sprintf("%s[%d]", key, i), &calls[i])
 		}
 	}
+	list("prepare", t.Prepare)
 	visit("start.staged", &t.Start.Staged)
+	visit("bootstrap.call", &t.Bootstrap.Call)
 	list("ready.call", t.Ready.Calls)
 	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
 		list("join."+method+".call", t.Join.Methods[method].Calls)
 	}
 	list("form", t.Form)
+	list("seed", t.Seed)
 	list("add.before", t.Add.Before)
 	list("add.after", t.Add.After)
 	visit("members.call", &t.Members.Call)
@@ -88,14 +93,11 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	for _, name := range slices.Sorted(maps.Keys(t.Params)) {
 		visit("params."+name+".default", inDefault, t.Params[name].Default)
 	}
-	for i, r := range t.Refuse {
-		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
-		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
-	}
+	eachRefusalText(t.Refuse, t.Notes, visit)
 	t.eachListenerText(visit)
+	t.Release.eachText(visit)
 	args("program.version", inService, t.Program.Version)
-	args("service.command", inService, t.Service.Command)
-	table("service.environment", inService, t.Service.Environment)
+	eachServiceText(t.Services, args, table, visit)
 	table("environment", inNode, t.Environment)
 	t.eachEdit(func(key string, e *Edit) {
 		visit(key+".when", inNode, e.When)
@@ -105,10 +107,13 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	})
 	for i, f := range t.Files {
 		visit(fmt.Sprintf("file[%d].text", i), inNode, f.Text)
+		visit(fmt.Sprintf("file[%d].when", i), inNode, f.When)
 	}
 	args("start.command", inNode, t.Start.Command)
 	visit("start.dir", inNode, t.Start.Dir)
 	table("start.environment", inNode, t.Start.Environment)
+	args("bootstrap.args", inNode, t.Bootstrap.Args)
+	table("bootstrap.environment", inNode, t.Bootstrap.Environment)
 	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
 		table("join."+method+".environment", inNode, t.Join.Methods[method].Environment)
 	}
@@ -119,11 +124,26 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	table("client.environment", inNode, t.Client.Environment)
 	t.eachCall(func(key string, c *Call) {
 		where := inNode
-		if strings.HasPrefix(key, "fault.") {
+		switch {
+		case strings.HasPrefix(key, "fault."):
 			where = inFault
+		case strings.HasPrefix(key, "seed["):
+			where = inSeed
 		}
 		c.eachText(func(sub, src string) { visit(key+"."+sub, where, src) })
 	})
+}
+
+// eachRefusalText calls visit for every text of refusals and notes.
+func eachRefusalText(refusals []Refusal, notes []Note, visit func(key string, where scope, src string)) {
+	for i, r := range refusals {
+		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
+		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
+	}
+	for i, n := range notes {
+		visit(fmt.Sprintf("note[%d].when", i), inRefuse, n.When)
+		visit(fmt.Sprintf("note[%d].text", i), inRefuse, n.Text)
+	}
 }
 
 // eachListenerText calls visit for every text of listeners and places.
@@ -158,14 +178,14 @@ func (c *Call) eachText(visit func(key, src string)) {
 	}
 }
 
-// callReads tells whether any text of the call reads {{.NAME}}.
+// callReads reports whether any text of the call reads {{.NAME}}.
 func (t *Template) callReads(c *Call, name string) bool {
 	reads := false
 	c.eachText(func(_, src string) { reads = reads || t.Reads(src, name) })
 	return reads
 }
 
-// ReadsProgram tells whether any text that a cluster is made by reads the Bin of a node.
+// ReadsProgram reports whether any text that a cluster is made by reads the Bin of a node.
 func (t *Template) ReadsProgram() bool {
 	reads := false
 	t.eachText(func(key string, _ scope, src string) {
@@ -176,5 +196,5 @@ func (t *Template) ReadsProgram() bool {
 	return reads
 }
 
-// NeedsPeer tells whether the call can't be made in a cluster of one node: it asks, or speaks of, another member.
+// NeedsPeer reports whether the call can't be made in a cluster of one node: it asks, or speaks of, another member.
 func (t *Template) NeedsPeer(c *Call) bool { return c.On == "peer" || t.callReads(c, "Peer") }

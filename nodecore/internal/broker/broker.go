@@ -76,7 +76,7 @@ type Broker struct {
 	store       *store.Store
 	mesh        *peer.Mesh
 	clock       clock
-	incarnation uint64 // random; tells this process's messages from those of others
+	incarnation uint64 // random; distinguishes this process's messages from those of others
 	seq         atomic.Uint64
 	stats       counters
 	failing     failingPeers

@@ -51,7 +51,7 @@ func (re *repeated) purge(now time.Time) {
 	}
 }
 
-// messageID tells messages apart, over all nodes.
+// messageID distinguishes messages, over all nodes.
 type messageID struct{ node, seq uint64 }
 
 // dedupMax is how many messages are remembered.

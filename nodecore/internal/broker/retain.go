@@ -20,7 +20,7 @@ const (
 	chunkMax = 1 << 20        // bytes, about, of a list of all that a node has in one frame
 )
 
-// digest tells apart sets of retained messages, by buckets of topics.
+// digest distinguishes sets of retained messages, by buckets of topics.
 type digest [buckets]uint64
 
 // retainedEntry is the last change to a topic's retained message.
@@ -93,7 +93,7 @@ func (re *retainedMessages) expectLocked(k retainedEntry) {
 // merge takes over a change to a topic, here and on disk, if it is the last one.
 func (re *retainedMessages) merge(name string, at stamp, m *message) { re.mergeAt(name, at, m, 0) }
 
-// mergeAt is merge with the order of the message's delivery, and tells whether it is the last change.
+// mergeAt is merge with the order of the message's delivery, and reports whether it is the last change.
 func (re *retainedMessages) mergeAt(name string, at stamp, m *message, order uint64) (news bool) {
 	k := retainedEntry{at: at, order: order}
 	if m != nil && len(m.payload) > 0 {

@@ -2,7 +2,7 @@ package broker
 
 import "sync"
 
-// liveOrder tells, of a retained message that comes while a client subscribes, whether the subscription gets it at once, as
+// liveOrder decides, of a retained message that comes while a client subscribes, whether the subscription gets it at once, as
 // it comes, or with the retained messages afterwards: the one or the other, and never both. Deliveries of messages that
 // become retained are numbered, and a subscription notes the last number before it.
 type liveOrder struct {
@@ -10,7 +10,7 @@ type liveOrder struct {
 	last uint64
 }
 
-// beginLive makes a message that is being delivered the retained one of its topic if it is the last change, and tells whether
+// beginLive makes a message that is being delivered the retained one of its topic if it is the last change, and reports whether
 // it is. The caller chooses the receivers then, and calls endLive.
 func (re *retainedMessages) beginLive(m *message, at stamp) (news bool) {
 	re.order.mu.Lock()

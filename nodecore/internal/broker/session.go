@@ -93,7 +93,7 @@ type session struct {
 	expiry uint32     // seconds that the session lives without a connection; never
 	gone   bool       // ended, or moved to another node
 	fresh  bool       // made by a CONNECT that is still worked on
-	uid    uint64     // random; with the packet id, and how often that was used before, it tells the client's QoS 2 messages apart
+	uid    uint64     // random; with the packet id, and how often that was used before, it distinguishes the client's QoS 2 messages
 	clean  bool       // the client wanted nothing of an older session
 	saved  bool       // there is a record of it in the store
 	move   moving

@@ -44,7 +44,7 @@ func (r *raw) slowly(pace time.Duration, n int) *slow {
 	return s
 }
 
-// flood publishes n messages without waiting, and tells when all are acknowledged.
+// flood publishes n messages without waiting, and reports when all are acknowledged.
 func (r *raw) flood(topic string, n, size int) (acked <-chan error) {
 	done := make(chan error, 1)
 	go func() {

@@ -174,7 +174,7 @@ func (g *gossip) liveMembers() []Member {
 	return list
 }
 
-// running tells whether a member is alive, as far as this node can know.
+// running reports whether a member is alive, as far as this node can know.
 func (g *gossip) running(id string) bool {
 	if id == g.self.ID {
 		return true
@@ -278,7 +278,7 @@ func (g *gossip) NotifyJoin(n *memberlist.Node) {
 	}
 }
 
-// aliveLocked notes that a member is alive, and tells whether that is news.
+// aliveLocked notes that a member is alive, and reports whether that is news.
 func (g *gossip) aliveLocked(m Member) bool {
 	if boot, ok := g.alive[m.ID]; ok && boot >= m.Boot {
 		return false

@@ -95,7 +95,7 @@ func (h *healer) recoverSelf() {
 	}
 }
 
-// selfLost tells whether recoverSelf has something to do.
+// selfLost reports whether recoverSelf has something to do.
 func (h *healer) selfLost() bool { return h.selfRemoved() || h.selfDeclaredDead() }
 
 // waitUntil waits for a time, or (for 0) without limit; it returns true as soon as a
@@ -121,14 +121,14 @@ func (h *healer) waitUntil(d time.Duration, enough func() bool) bool {
 	}
 }
 
-// workPending tells whether heal has something to do at once.
+// workPending reports whether heal has something to do at once.
 func (h *healer) workPending() bool {
 	lost, _ := h.unreachable()
 	return len(lost) > 0 || h.selfLost()
 }
 
 // reconnectSome asks a few of the missing members, the first by name in every round
-// and others in turn, and tells whether one of them is back.
+// and others in turn, and reports whether one of them is back.
 func (h *healer) reconnectSome(missing []Member, round int) bool {
 	half := min(len(missing), healTries/2)
 	tries := missing[:half:half]

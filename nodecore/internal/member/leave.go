@@ -80,7 +80,7 @@ func removal(v View, id string) request {
 	return request{Op: opRemove, From: v.Self, Cluster: v.Cluster, Known: rosterData{Removed: []string{id}}}
 }
 
-// acknowledged tells, by the result of a removal request, whether the member
+// acknowledged reports, by the result of a removal request, whether the member
 // knows of the removal, or doesn't run any more.
 func acknowledged(err error) bool {
 	_, refused := errors.AsType[*Refusal](err)

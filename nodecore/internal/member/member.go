@@ -66,7 +66,7 @@ type Arrival struct {
 	Holders []string // members to fetch data from, by Config.Holders of the member it met first; one that comes back: all, if any holds data
 }
 
-// Code tells why a node was refused, for callers that branch on it.
+// Code says why a node was refused, for callers that branch on it.
 type Code string
 
 // The reasons for a refusal.
@@ -96,7 +96,7 @@ func refuse(code Code, format string, args ...any) *Refusal {
 	return &Refusal{Code: code, Text: fmt.Sprintf(format, args...)}
 }
 
-// refused tells whether err is a Refusal with this code.
+// refused reports whether err is a Refusal with this code.
 func refused(err error, code Code) bool {
 	r, ok := errors.AsType[*Refusal](err)
 	return ok && r.Code == code

@@ -46,7 +46,7 @@ type membership struct {
 	busy   bool    // a change of clusters is under way
 }
 
-// pending tells whether the node still waits for its first cluster.
+// pending reports whether the node still waits for its first cluster.
 func (ms *membership) pending() bool {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -202,14 +202,14 @@ func (ms *membership) bounded(ctx context.Context, d time.Duration) (context.Con
 	return ctx, func() { stop(); cancel() }
 }
 
-// selfDeclaredDead tells whether the others take this node's life for over.
+// selfDeclaredDead reports whether the others take this node's life for over.
 func (ms *membership) selfDeclaredDead() bool {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	return ms.gossip != nil && ms.roster.hasEnded(ms.st.ID, ms.st.Boot)
 }
 
-// selfRemoved tells whether the cluster has removed this node.
+// selfRemoved reports whether the cluster has removed this node.
 func (ms *membership) selfRemoved() bool {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()

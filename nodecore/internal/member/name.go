@@ -54,7 +54,7 @@ func isAlnum(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// IsHost tells whether a host is an IP address or a fully qualified domain name.
+// IsHost reports whether a host is an IP address or a fully qualified domain name.
 func IsHost(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.Zone() == ""

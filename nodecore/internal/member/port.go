@@ -29,7 +29,7 @@ const (
 )
 
 // port owns the two sockets of the cluster port for the whole life of a node,
-// through all the clusters that it enters and leaves. It tells gossip from
+// through all the clusters that it enters and leaves. It separates gossip from
 // control streams, and drops what is neither.
 type port struct {
 	tcp     net.Listener

@@ -145,7 +145,7 @@ func (sp *spreader) joinStarted() (arrived func()) {
 	return sync.OnceFunc(func() { sp.inFlight.Add(-1) })
 }
 
-// allPresent tells whether every seed and every known member is running.
+// allPresent reports whether every seed and every known member is running.
 func (sp *spreader) allPresent() bool {
 	v := sp.View()
 	if len(v.Stopped) > 0 || len(v.Running) < len(sp.cfg.Seeds) {

@@ -184,6 +184,6 @@ func (ms *membership) reconnect(ctx context.Context, m Member, met func(reply) b
 	return err
 }
 
-// connectionRefused tells whether a dial error proves that no process listens at
+// connectionRefused reports whether a dial error proves that no process listens at
 // the address, as opposed to a network that is slow or cut.
 func connectionRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }

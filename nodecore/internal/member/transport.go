@@ -53,7 +53,7 @@ func newTransport(p *port, self, label string, advertise netip.AddrPort) *transp
 	return t
 }
 
-// owns tells whether a packet carries this cluster's label.
+// owns reports whether a packet carries this cluster's label.
 func (t *transport) owns(b []byte) bool {
 	return len(b) > 2 && b[0] == labelByte && int(b[1]) == len(t.label) && bytes.HasPrefix(b[2:], []byte(t.label))
 }

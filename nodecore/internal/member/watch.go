@@ -38,7 +38,7 @@ func (w *watcher) run() {
 	}
 }
 
-// stable tells, after a while, whether nothing has changed during it.
+// stable reports, after a while, whether nothing has changed during it.
 func (w *watcher) stable() bool {
 	select {
 	case <-w.neighbourChanged: // an old change

@@ -23,28 +23,29 @@ type Peer struct {
 	Name  string // node name, Name@Host: the key of everything here
 	ID    string // random id of the node; a member that comes back with another one is another node
 	Addr  string // host:port of its forward listener
-	Alive bool   // whether membership reaches it at the moment; a hint that only speeds things up
+	Alive bool   // whether membership reaches it at the moment; only a hint, that a link is worth trying
 }
 
-// Handler takes what links bring. Its methods are called without locks held.
+// Handler receives the frames and the changes of the list of peers. The links hold no lock while they call it.
 type Handler interface {
-	// Receive handles one frame of a peer. Frames of one peer come one at a time, in order; returning
-	// is the acceptance that the sender waits for, and all other frames wait for it. So it must not wait for anybody: the frame's
-	// sender, wherever it is, can be made to wait by p. body and p are only valid during the call.
+	// Receive handles one frame of a peer. Frames of one peer come one at a time, in order: the next one is read when Receive has
+	// returned, so it must not block. To slow down whoever sent the frame, on whatever node, it calls p.Pause. body and p are only
+	// valid during the call.
 	Receive(from string, kind byte, body []byte, p Delivery)
-	// Settle returns when what Receive has handled of a peer so far may be acknowledged; Settled says that it would return at once.
+	// Settle returns when all that Receive has handled of a peer so far may be acknowledged (it is on disk, say). Settled reports
+	// whether Settle would return at once.
 	Settle(from string)
 	Settled() bool
-	// Position is what Delivery.Position was for the last frame of a peer that was handled before this process started; 0 is none.
-	// Frames up to it aren't handled again.
+	// Position returns the Delivery.Position of the last frame of a peer that was handled before this process started, 0 if there was
+	// none. Frames up to it aren't handled again.
 	Position(from string) (stream, seq uint64)
-	// Joined says that a peer is new in the list; call Mesh.Connect if there is something to tell it.
+	// Joined is called when a peer is new in the list. It may call Mesh.Connect, if there is something to send.
 	Joined(name string)
-	// Met says that a process was met for the first time under this name (it is new, it was restarted,
-	// or frames for it had to be given up): what it knew of us is gone, and so is, apart from what
-	// is on its disk, what we knew of it. Frames sent from inside Met are the first that follow.
+	// Met is called when the peer has no state of this link: its process is new or was restarted, or frames for it had to be
+	// dropped. The handler sends it its state anew; of the peer's state, only what is on its disk still holds. Frames sent from
+	// inside Met are the first on the link.
 	Met(name string)
-	// Left says that a peer is no longer a member.
+	// Left is called when a peer is no longer a member.
 	Left(name string)
 }
 
@@ -53,46 +54,46 @@ type Frame struct {
 	Kind byte   // meaning of the frame, below KindOwn
 	Head []byte // goes before Body, so that frames to several peers can share that
 	Body []byte // like Head, it must not change from Send on
-	// Hold keeps the Waiter waiting for a peer that is unreachable, or handles nothing, for up to answerTime. Without it, it is
-	// done as soon as the peer is seen to be unreachable, or after suspectTime. The frame itself is kept for Config.Hold either
-	// way. A peer that was waited for in vain isn't waited for again until it handles a frame.
+	// Hold lets the Waiter wait up to answerTime for a peer that is unreachable or handles nothing. Without Hold, the Waiter is
+	// done as soon as the peer is seen to be unreachable, or after suspectTime. The frame itself is kept for Config.Hold in both
+	// cases. A peer for which a wait timed out isn't waited for again until it handles a frame.
 	Hold bool
 	// Keep keeps the frame for the peer beyond Config.Hold, within the queue's bounds.
 	Keep bool
-	// Lossy says that nobody minds if the frame is dropped because the queue is half full. Dropping any other frame makes
-	// the peer be met again.
+	// Lossy allows the frame to be dropped when the queue is half full. When any other frame is dropped, Handler.Met is called
+	// for the peer again.
 	Lossy bool
-	// Must takes the frame however long the queue is, and doesn't count it: for the whole of what a peer should know, which would be
-	// sent again if a part were lost, and is not more than this node has anyway.
+	// Must queues the frame however long the queue is, and doesn't count it: for the state that is sent in Met, which would be sent
+	// again as a whole if a part were lost, and isn't larger than what this node has in memory anyway.
 	Must bool
-	// Waiter, if set, hears once what became of the frame.
+	// Waiter, if set, is called once, when the frame was handled or is given up.
 	Waiter Waiter
-	// Sender, if set, is made to wait in Send when the queue is long: with Hold until there is room or Config.Hold is over, else
-	// only while the queue moves. It also is what the peer's Handler can make wait.
+	// Sender, if set, has to wait in Send when the queue is long: with Hold until there is room or Config.Hold is over, else only
+	// while the queue gets shorter. The peer's Handler can pause it too (Delivery.Pause).
 	Sender Sender
 }
 
-// Pauser is somebody from whom too much comes.
+// Pauser is a source of messages that can be paused.
 type Pauser interface {
-	// Pause asks for no more until resume is called, once. Neither blocks.
+	// Pause stops the source until resume is called, once. Neither call blocks.
 	Pause() (resume func())
 }
 
 // Delivery is a frame that is being handled. As a Pauser, it stands for the frame's sender.
 type Delivery interface {
 	Pauser
-	// Position tells the frame from all others of the same peer.
+	// Position distinguishes the frame from all others of the same peer.
 	Position() (stream, seq uint64)
 }
 
-// Sender is somebody who sends frames, one at a time.
+// Sender is a source of frames, which calls Send for one at a time (a client's connection, say).
 type Sender interface {
 	Pauser
-	// Ended is closed when there is no point in making it wait any more.
+	// Ended is closed when the source has ended, so that Send need not wait for it any more.
 	Ended() <-chan struct{}
 }
 
-// Waiter waits for a frame to be handled.
+// Waiter is called back about a frame that was sent.
 type Waiter interface {
 	// Done is called with true when the peer has handled the frame, and with false when it is no longer waited for. It must
 	// not block, and it may be called before Send returns.
@@ -105,15 +106,15 @@ type DoneFunc func(accepted bool)
 // Done calls f.
 func (f DoneFunc) Done(accepted bool) { f(accepted) }
 
-// Fault is what one direction between two nodes is to suffer, for tests of the cluster under bad networks.
+// Fault is a network fault of one direction between two nodes, for tests of the cluster on bad networks.
 type Fault struct {
 	Blocked bool          // nothing gets through
 	Delay   time.Duration // added to every batch of frames
 	Drop    float64       // probability, 0..1, that a frame is lost on its way and has to be sent again
 }
 
-// Faults tells the faults of the moment between this node and a peer: out for what this node sends, in
-// for what it receives. It is asked for every write and read, so it must be fast.
+// Faults returns the faults that are set between this node and a peer at the moment: out for what this node sends, in for what it
+// receives. It is called for every write and read, so it must be fast.
 type Faults func(peer string) (out, in Fault)
 
 // Defaults of Config, and what is fixed.

@@ -31,7 +31,7 @@ func open(t *testing.T, dir string) *Store {
 	return s
 }
 
-// content is all that a store holds, in the order it tells it.
+// content is all that a store holds, in the order of its iteration.
 func content(t *testing.T, s *Store) []string {
 	t.Helper()
 	all := []string{}
