@@ -40,6 +40,7 @@ fuzz:
 # The real servers that the tests launch, from Debian, and what e2e/servers/go.mod pins. None of them is started as a service.
 SERVERS := etcd-server etcd-client nats-server redis-server rabbitmq-server
 SERVERS += postgresql mariadb-server galera-4 mariadb-backup socat
+SERVERS += memcached prometheus-alertmanager haproxy zookeeper
 SERVERS += mosquitto mosquitto-clients nginx-light serf
 SERVERS += memcached prometheus-alertmanager haproxy zookeeper
 SERVERS += nftables iproute2 curl xz-utils

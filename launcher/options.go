@@ -42,6 +42,8 @@ type Options struct {
 	CleanEnv bool   // processes of the cluster get only a few variables of this one's environment: docs/templates.md lists them
 	User     string // who the nodes' processes run as, where this one is root; "": the template's start.user
 	Params   map[string]string
+	Roles    map[string]int // nodes of each role that the template has; of those that are not named, as many as it says
+	role     string         // of all nodes that are added; see Cluster.Add
 	Join     string
 	Seed     string // file for the new cluster: a program, or what the template's [[seed]] takes
 	Bin      string
@@ -89,6 +91,9 @@ func (o Options) values() map[string]string {
 		put("clean_env", "true")
 	}
 	tables("", o.Set, o.Env)
+	for name, count := range o.Roles {
+		out["roles."+name] = strconv.Itoa(count)
+	}
 	for name, value := range o.Params {
 		out["params."+name] = value
 	}
@@ -131,6 +136,9 @@ func recordedValues(p *Plan) map[string][]string {
 			listeners("set.", n.Listeners)
 		}
 	}
+	for name, count := range rolesOf(p) {
+		out["roles."+name] = []string{strconv.Itoa(count)}
+	}
 	for name, port := range o.Set {
 		out["set."+name] = append(out["set."+name], strconv.Itoa(port))
 	}
@@ -154,6 +162,9 @@ func (o Options) compatible(p *Plan, added []int) error {
 				errs = append(errs, fmt.Errorf("%s: cluster %q has no node %d, and none is added", o.label(key), p.Cluster, i))
 			}
 			continue
+		}
+		if strings.HasPrefix(key, "roles.") && o.places[key] != "" {
+			continue // a cluster that has more than the project file says keeps them
 		}
 		if onlyNewNodes(key, values[key], added) {
 			continue
@@ -189,7 +200,7 @@ func onlyNewNodes(key, value string, added []int) bool {
 		return true
 	case "base":
 		return value == "auto"
-	case "source", "bin", "env":
+	case "source", "bin", "roles", "env":
 		return len(added) > 0
 	}
 	return false
@@ -239,6 +250,8 @@ func (o Options) label(key string) string {
 	switch kind {
 	case "params":
 		kind = "param"
+	case "roles":
+		kind = "role"
 	case "clean_env":
 		kind = "clean-env"
 	}
@@ -306,6 +319,7 @@ func (o Options) Over(under Options) Options {
 	o.Offset, o.Timeout = cmp.Or(o.Offset, under.Offset), cmp.Or(o.Timeout, under.Timeout)
 	o.Least = cmp.Or(o.Least, under.Least)
 	o.CleanEnv = o.CleanEnv || under.CleanEnv
+	o.Roles = overlay(o.Roles, under.Roles)
 	o.Set, o.Env, o.Params = overlay(o.Set, under.Set), overlay(o.Env, under.Env), overlay(o.Params, under.Params)
 	o.Files = slices.Concat(under.Files, o.Files)
 	nodes := maps.Clone(under.Nodes)

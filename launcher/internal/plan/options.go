@@ -37,6 +37,10 @@ type Options struct {
 	// Renew are formed nodes whose directory is made from Source again, by an upgrade: command, environment and what is copied
 	// are planned anew. Their names, ports, edits and the files written at their making stay.
 	Renew []int `json:"-"`
+	// Roles are how many nodes of each role there are to be, of those that the template has; Role, if not "", is that of all
+	// nodes that are added.
+	Roles map[string]int `json:"-"`
+	Role  string         `json:"-"`
 	// Places say where in the project's file an option stands, by its key there; errors about it begin so.
 	Places map[string]string `json:"-"`
 

@@ -49,6 +49,7 @@ type Node struct {
 	NameIndex int        `json:"name_index"`      // Index + NumberShift of the plan that made the node
 	Added     bool       `json:"added,omitempty"` // to a formed cluster, rather than made with it
 	Name      string     `json:"name"`
+	Role      string     `json:"role,omitempty"`
 	Host      string     `json:"host"`
 	Salt      string     `json:"salt,omitempty"` // of an added node: template.Node.Salt
 	Number    int        `json:"number"`         // digits before @ in Name, 0 if none

@@ -50,7 +50,8 @@ type Project struct {
 	CleanEnv bool              `toml:"clean_env"`
 	User     string            `toml:"user"`
 	Params   map[string]string `toml:"params"`
-	Set      map[string]int    `toml:"set"` // listener → port of node 1
+	Roles    map[string]int    `toml:"roles"` // role → how many nodes
+	Set      map[string]int    `toml:"set"`   // listener → port of node 1
 	Files    map[string]*File  `toml:"files"`
 	Node     map[int]Node      `toml:"-"` // by index, from [node.N]
 

@@ -34,6 +34,9 @@ type Template struct {
 	Copy    Copy             `toml:"copy"`
 	Node    NodeNames        `toml:"node"`
 
+	// Roles are the kinds of nodes that a cluster has, in the file's order; none: all nodes are alike.
+	Roles []Role `toml:"-"`
+
 	// Listeners of every node, in the file's order; Shared ones belong to the cluster (an own epmd), once.
 	Listeners []Listener `toml:"-"`
 	Shared    []Listener `toml:"-"`

@@ -16,6 +16,7 @@ const (
 	inService              // *Data without a node of its own
 	inName                 // NameData
 	inWhen                 // WhenData
+	inShared               // SharedData
 	inURL                  // URLData
 	inRefuse               // RefuseData
 	inFault                // *Data with a Fault
@@ -93,14 +94,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	for _, name := range slices.Sorted(maps.Keys(t.Params)) {
 		visit("params."+name+".default", inDefault, t.Params[name].Default)
 	}
-	for i, r := range t.Refuse {
-		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
-		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
-	}
-	for i, n := range t.Notes {
-		visit(fmt.Sprintf("note[%d].when", i), inRefuse, n.When)
-		visit(fmt.Sprintf("note[%d].text", i), inRefuse, n.Text)
-	}
+	eachRefusalText(t.Refuse, t.Notes, visit)
 	t.eachListenerText(visit)
 	t.Release.eachText(visit)
 	args("program.version", inService, t.Program.Version)
@@ -146,6 +140,18 @@ func scopeOfCall(key string) scope {
 	return inNode
 }
 
+// eachRefusalText calls visit for every text of refusals and notes.
+func eachRefusalText(refusals []Refusal, notes []Note, visit func(key string, where scope, src string)) {
+	for i, r := range refusals {
+		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
+		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
+	}
+	for i, n := range notes {
+		visit(fmt.Sprintf("note[%d].when", i), inRefuse, n.When)
+		visit(fmt.Sprintf("note[%d].text", i), inRefuse, n.Text)
+	}
+}
+
 // eachListenerText calls visit for every text of listeners and places.
 func (t *Template) eachListenerText(visit func(key string, where scope, src string)) {
 	for i, list := range [][]Listener{t.Listeners, t.Shared} {
@@ -153,7 +159,7 @@ func (t *Template) eachListenerText(visit func(key string, where scope, src stri
 			key := [...]string{"listeners.", "shared."}[i] + l.Name
 			visit(key+".url", inURL, l.URL)
 			visit(key+".value", inURL, l.Value)
-			visit(key+".when", inWhen, l.When)
+			visit(key+".when", [...]scope{inWhen, inShared}[i], l.When)
 		}
 	}
 	for _, p := range t.Places {
