@@ -89,15 +89,28 @@ func summary(st *launcher.Status) string {
 
 func nodeTable(w io.Writer, st *launcher.Status) error {
 	var names []string
-	for name := range st.Nodes[0].Listeners {
-		names = append(names, name)
+	first, roles := map[string]string{}, false
+	for _, n := range st.Nodes {
+		roles = roles || n.Role != ""
+		for name, addr := range n.Listeners {
+			if first[name] == "" {
+				first[name], names = addr, append(names, name)
+			}
+		}
 	}
-	first := st.Nodes[0].Listeners
 	slices.SortFunc(names, func(a, b string) int { return cmp.Or(portNumber(first[a])-portNumber(first[b]), cmp.Compare(a, b)) })
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, strings.ToUpper(strings.Join(append([]string{"NODE", "NAME", "STATE", "PID", "MEMBERS"}, names...), "\t")))
+	columns := []string{"NODE", "NAME", "STATE", "PID", "MEMBERS"}
+	if roles {
+		columns = slices.Insert(columns, 2, "ROLE")
+	}
+	fmt.Fprintln(tw, strings.ToUpper(strings.Join(append(columns, names...), "\t")))
 	for _, n := range st.Nodes {
-		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s", n.Index, n.Name, n.State, numberOrDash(n.PID), numberOrDash(n.Members))
+		fmt.Fprintf(tw, "%d\t%s", n.Index, n.Name)
+		if roles {
+			fmt.Fprintf(tw, "\t%s", cmp.Or(n.Role, "-"))
+		}
+		fmt.Fprintf(tw, "\t%s\t%s\t%s", n.State, numberOrDash(n.PID), numberOrDash(n.Members))
 		for _, name := range names {
 			fmt.Fprintf(tw, "\t%s", shortAddr(n.Listeners[name], n.Name))
 		}

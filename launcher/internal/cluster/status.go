@@ -68,7 +68,7 @@ func describe(rec *Record) *control.Status {
 	st := &control.Status{Cluster: p.Cluster, Template: p.Template, ID: p.ID, Dir: p.Dir, Notes: slices.Clone(p.Notes), State: control.Stopped, Nodes: []control.NodeStatus{},
 		FaultTable: control.FaultTable{Faults: []control.Fault{}}}
 	for _, n := range p.Nodes {
-		ns := control.NodeStatus{Index: n.Index, Name: n.Name, Dir: n.Dir, Log: n.Log, Client: n.Client, State: node.DiskState(n),
+		ns := control.NodeStatus{Index: n.Index, Name: n.Name, Role: n.Role, Dir: n.Dir, Log: n.Log, Client: n.Client, State: node.DiskState(n),
 			Listeners: map[string]string{}, URLs: map[string]string{}}
 		if !n.Members.Notify && n.Members.Call == nil {
 			ns.Members = control.MembersUnknown

@@ -196,7 +196,7 @@ func checkCallOn(found *problems, key string, c *Call) {
 		checkOneOf(found, key+".on", c.On, "self", "peer", "first")
 	case strings.HasPrefix(key, "prepare["):
 		checkOneOf(found, key+".on", c.On, "self", "first")
-	case strings.HasPrefix(key, "bootstrap"), strings.HasPrefix(key, "members"), strings.HasPrefix(key, "start"), strings.HasPrefix(key, "ready"), strings.HasPrefix(key, "upgrade"):
+	case strings.HasPrefix(key, "bootstrap"), strings.HasPrefix(key, "members"), strings.HasPrefix(key, "start"), strings.HasPrefix(key, "ready"), strings.HasPrefix(key, "upgrade"), strings.HasPrefix(key, "seed["):
 		checkOneOf(found, key+".on", c.On, "self")
 	default:
 		checkOneOf(found, key+".on", c.On, "self", "peer")

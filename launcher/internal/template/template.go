@@ -34,6 +34,9 @@ type Template struct {
 	Copy    Copy             `toml:"copy"`
 	Node    NodeNames        `toml:"node"`
 
+	// Roles are the kinds of nodes that a cluster has, in the file's order; none: all nodes are alike.
+	Roles []Role `toml:"-"`
+
 	// Listeners of every node, in the file's order; Shared ones belong to the cluster (an own epmd), once.
 	Listeners []Listener `toml:"-"`
 	Shared    []Listener `toml:"-"`
@@ -62,10 +65,12 @@ type Template struct {
 	Ready     Ready     `toml:"ready"`
 	Join      Join      `toml:"join"`
 	Form      []Call    `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
-	Add       Add       `toml:"add"`
-	Members   Members   `toml:"members"`
-	Stop      Stop      `toml:"stop"`
-	Leave     []Call    `toml:"leave"` // by which a running node leaves its cluster, before it is stopped and removed
+	// Seed is made once, about the first node, when a new cluster has settled: users, topics, a schema.
+	Seed    []Call  `toml:"seed"`
+	Add     Add     `toml:"add"`
+	Members Members `toml:"members"`
+	Stop    Stop    `toml:"stop"`
+	Leave   []Call  `toml:"leave"` // by which a running node leaves its cluster, before it is stopped and removed
 	// Refresh is what makes the other running nodes see that members came or went, once their files say so.
 	Refresh  []Refresh `toml:"refresh"`
 	Ctl      Command   `toml:"ctl"`
