@@ -17,8 +17,8 @@ type Variable struct{ Name, Value string }
 // Environment returns every address of a cluster as variables, in a fixed order: ONEMORE_CLUSTER, ONEMORE_TEMPLATE,
 // ONEMORE_NODES (a number), ONEMORE_<LISTENER> (the addresses of all nodes, comma separated; a listener called "cluster",
 // "nodes", "template" or "home" is ONEMORE_<LISTENER>_LISTENER there), likewise the address of each shared listener, and for every node
-// ONEMORE_<N>_NAME, ONEMORE_<N>_DIR, where nodes have roles ONEMORE_<N>_ROLE, and ONEMORE_<N>_<LISTENER>. A listener for which the template has
-// a URL is also ONEMORE_<LISTENER>_URL and ONEMORE_<N>_<LISTENER>_URL. What the template says that clients need besides (client.environment) is ONEMORE_<NAME>, for the
+// ONEMORE_<N>_NAME, ONEMORE_<N>_DIR, where nodes have roles ONEMORE_<N>_ROLE, and ONEMORE_<N>_<LISTENER>. A listener for which the template
+// has a URL is also ONEMORE_<LISTENER>_URL and ONEMORE_<N>_<LISTENER>_URL. What the template says that clients need besides (client.environment) is ONEMORE_<NAME>, for the
 // first node, and ONEMORE_<N>_<NAME>. Listener names are in upper case; an address is HOST:PORT.
 func Environment(p *Plan) []Variable {
 	out := []Variable{{"ONEMORE_CLUSTER", p.Cluster}, {"ONEMORE_TEMPLATE", p.Template}, {"ONEMORE_NODES", strconv.Itoa(len(p.Nodes))}}

@@ -15,8 +15,9 @@ import (
 )
 
 // Status observes processes, sockets, and what each node says; nil without a record. busy is the operation under way, "" without
-// one. Nodes that announce how many members they see are asked all the same with ask.
-func (c *Cluster) Status(ctx context.Context, busy string, ask bool) *control.Status {
+// one. Nodes that announce how many members they see are asked all the same with ask. audited is an audit of this moment; nil: it
+// makes one.
+func (c *Cluster) Status(ctx context.Context, busy string, ask bool, audited *Audit) *control.Status {
 	rec, nodes := c.view()
 	if rec == nil {
 		return nil
@@ -34,9 +35,12 @@ func (c *Cluster) Status(ctx context.Context, busy string, ask bool) *control.St
 		wg.Go(func() { n.Observe(ctx, &st.Nodes[i], ask) })
 	}
 	wg.Wait()
-	var err error
-	if st.Audit, err = c.auditAll(nodes); err != nil {
-		st.Notes = append(st.Notes, err.Error())
+	if audited == nil {
+		found, err := c.auditAll(nodes, c.Host.Sockets)
+		audited = &Audit{found, err}
+	}
+	if st.Audit = audited.Findings; audited.Err != nil {
+		st.Notes = append(st.Notes, audited.Err.Error())
 	}
 	for _, n := range nodes {
 		if gone := n.Deleted("look"); gone != nil && (busy == "" || n.HasProcess()) { // else the operation may be removing it

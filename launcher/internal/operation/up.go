@@ -53,7 +53,7 @@ func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
 			return err
 		}
 	}
-	if err := o.Cluster.CheckShared(slices.Concat(t.created, t.started)); err != nil {
+	if o.Audited, err = o.Cluster.CheckShared(slices.Concat(t.created, t.started)); err != nil {
 		return err
 	}
 	if err := t.seed(ctx); err != nil {

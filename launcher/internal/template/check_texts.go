@@ -175,7 +175,7 @@ func oneOf(names []string) string {
 
 // scopeNames are the names that texts may read, by place.
 func scopeNames() map[scope]map[string]bool {
-	hidden := []string{"Node", "Ports", "Tools", "SharedPort", "Sources", "Config", "Given", "Needed", "SharedData"} // how Data holds what its methods give
+	hidden := []string{"Node", "Ports", "Tools", "SharedPort", "Sources", "Config", "Given", "SharedData", "Needed"} // how Data holds what its methods give
 	of := func(v any, without ...string) map[string]bool {
 		names := make(map[string]bool)
 		typ := reflect.TypeOf(v)

@@ -100,8 +100,8 @@ type Data struct {
 	Tools      map[string]string   // programs of program.needs, absolute
 	SharedPort []Port              // by shared listener
 	Needed     map[string]*Stacked // the clusters of the stack that this one needs, by their names there
-	Fault      *Fault              // what a call of [fault] is about; nil elsewhere
 	Seed       string              // of a call of [[seed]]: the file of `up --seed`, absolute; ""
+	Fault      *Fault              // what a call of [fault] is about; nil elsewhere
 }
 
 // Tool is the absolute path of a program of program.needs.

@@ -166,6 +166,8 @@ type Listener struct {
 	// Value is what is written at the key: text of {{.Addr}} {{.Host}} {{.Port}} {{.Scheme}}. Empty: edits do it.
 	Value  string `toml:"value"`
 	Scheme string `toml:"scheme"` // {{.Scheme}}, where the source's value does not begin with one
+	// Match is a regexp of the value at Key, whose group is the port, where the value has several ports. Edits write such a value.
+	Match string `toml:"match"`
 	// Off are keys of File, and the regexp of the values (the whole of them) with which the source turns the listener off.
 	Off map[string]string `toml:"off"`
 	// Also are other keys that declare it: `port` beside `listen`.

@@ -124,13 +124,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	visit("snapshot.note", inNode, t.Snapshot.Note)
 	table("client.environment", inNode, t.Client.Environment)
 	t.eachCall(func(key string, c *Call) {
-		where := inNode
-		switch {
-		case strings.HasPrefix(key, "fault."):
-			where = inFault
-		case strings.HasPrefix(key, "seed["):
-			where = inSeed
-		}
+		where := scopeOfCall(key)
 		c.eachText(func(sub, src string) { visit(key+"."+sub, where, src) })
 	})
 }
@@ -145,6 +139,17 @@ func eachRefusalText(refusals []Refusal, notes []Note, visit func(key string, wh
 		visit(fmt.Sprintf("note[%d].when", i), inRefuse, n.When)
 		visit(fmt.Sprintf("note[%d].text", i), inRefuse, n.Text)
 	}
+}
+
+// scopeOfCall is what the texts of a call see, by the key under which it stands.
+func scopeOfCall(key string) scope {
+	switch {
+	case strings.HasPrefix(key, "fault."):
+		return inFault
+	case strings.HasPrefix(key, "seed["):
+		return inSeed
+	}
+	return inNode
 }
 
 // eachListenerText calls visit for every text of listeners and places.
