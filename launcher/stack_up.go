@@ -247,7 +247,7 @@ func (u *stackUp) bring(ctx context.Context, m *StackMember) error {
 	one.c.began = time.Now()
 	bounded, cancel := one.c.bounded(ctx, 0)
 	defer cancel()
-	cl, st, _, err := one.c.bring(ctx, bounded, one.options, call)
+	cl, st, _, err := bringOne(ctx, bounded, one.c, one.options, call)
 	one.owner, one.status = cl, st
 	if err != nil {
 		return err

@@ -62,7 +62,7 @@ func up(ctx context.Context, o Options, call upCall) (*Cluster, *Status, *Owners
 	}
 	c.prestart()
 	defer c.dismissPrestarted()
-	cl, st, formed, err := c.bring(ctx, bounded, o, call)
+	cl, st, formed, err := bringOne(ctx, bounded, c, o, call)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -77,10 +77,10 @@ func up(ctx context.Context, o Options, call upCall) (*Cluster, *Status, *Owners
 	return c, st, nil, nil
 }
 
-// bring resolves the options and sends the request to the keeper; again when the cluster has changed in between, or when a port that
+// bringOne resolves the options and sends the request to the keeper; again when the cluster has changed in between, or when a port that
 // the plan could have chosen otherwise turned out to be taken. Where the call is to own what it makes, the connection is returned that
 // owns it. formed tells that the cluster was there before.
-func (c *Cluster) bring(ctx, bounded context.Context, o Options, call upCall) (cl *control.Client, st *Status, formed bool, err error) {
+func bringOne(ctx, bounded context.Context, c *Cluster, o Options, call upCall) (cl *control.Client, st *Status, formed bool, err error) {
 	taken := call.avoid
 	for try := 1; ; try++ {
 		r := call.first

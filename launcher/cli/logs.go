@@ -29,7 +29,7 @@ type logFlags struct {
 
 func logsCommand(c *call) *cobra.Command {
 	var f logFlags
-	cmd := &cobra.Command{Use: "logs [NODE|SERVICE…]", Short: "What the nodes and services printed: merged, prefixed, in order of time",
+	cmd := &cobra.Command{Use: "logs [NODE|SERVICE…]", Short: "What nodes and services printed: merged, in order of time",
 		Example: "  onemore logs -f\n  onemore logs 2 --since 5m --grep 'error|warn'\n  onemore logs --wait-for 'leader' --timeout 30s",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -54,7 +54,7 @@ func (f *planFlags) stackOptions(cmd *cobra.Command, args []string, s *launcher.
 	if len(args) > 0 {
 		return o, one("a number of nodes")
 	}
-	for _, name := range []string{"template", "source", "offset", "set", "env", "clean-env", "param", "node", "join", "bin", "host", "spread", "release", "user", "dry-run"} {
+	for _, name := range []string{"template", "source", "offset", "set", "env", "clean-env", "param", "node", "join", "bin", "host", "spread", "release", "user", "role", "seed", "dry-run"} {
 		if cmd.Flags().Changed(name) {
 			return o, one("--" + name)
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 func watchCommand(c *call) *cobra.Command {
-	return &cobra.Command{Use: "watch", Short: "Build again when files change, and restart node by node, until Ctrl-C", Example: "  onemore up && onemore watch", Args: takes(0, 0),
+	return &cobra.Command{Use: "watch", Short: "Build again when files change, and restart node by node", Example: "  onemore up && onemore watch", Args: takes(0, 0),
 		Long: "watch stays. When a file changes that the project's `watch` matches, it runs `build`, and restarts the nodes one after the other,\nthe cluster settled in between. When the build fails, the nodes run on.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p := c.progress()
