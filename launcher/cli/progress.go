@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -24,21 +25,30 @@ type progress struct {
 	began   time.Time
 
 	mu    sync.Mutex // guards what follows, and the order of the output
-	lines map[int]string
+	lines map[place]string
 	drawn int // lines on the screen that the next draw replaces
 }
 
 // progress returns a display on stderr, as -q and -v say.
 func (c *call) progress() *progress {
-	p := &progress{w: c.Stderr, quiet: c.quiet, verbose: c.verbose, began: time.Now(), lines: map[int]string{}}
+	p := &progress{w: c.Stderr, quiet: c.quiet, verbose: c.verbose, began: time.Now(), lines: map[place]string{}}
 	if f, ok := c.Stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
 		p.live = true
 	}
 	return p
 }
 
+// place is what an event is about: a node, or, with 0, its cluster.
+type place struct {
+	cluster string
+	node    int
+}
+
 // event shows one event. It may be called from several goroutines.
-func (p *progress) event(e launcher.Event) {
+func (p *progress) event(e launcher.Event) { p.eventOf(p.cluster, e) }
+
+// eventOf shows one event of one of several clusters.
+func (p *progress) eventOf(cluster string, e launcher.Event) {
 	if p.quiet {
 		return
 	}
@@ -53,27 +63,27 @@ func (p *progress) event(e launcher.Event) {
 	}
 	if !p.live {
 		if p.verbose || e.Node == 0 && e.Service == "" || plainPhases[e.Phase] {
-			fmt.Fprintf(p.w, "%6.3fs  %s%s\n", time.Since(p.began).Seconds(), p.label(e.Node, e.Service), text)
+			fmt.Fprintf(p.w, "%6.3fs  %s%s\n", time.Since(p.began).Seconds(), p.label(place{cluster, e.Node}, e.Service), text)
 		}
 		return
 	}
 	if e.Service != "" {
 		return // a line of its own would stand among the nodes'
 	}
-	p.lines[e.Node] = p.label(e.Node, "") + text
+	p.lines[place{cluster, e.Node}] = p.label(place{cluster, e.Node}, "") + text
 	p.draw()
 }
 
 // plainPhases are the phases of nodes that are shown without -v where stderr is no terminal.
 var plainPhases = map[string]bool{"ready": true, "members": true, "removed": true, "stopped": true, "exited": true, "killed": true, "paused": true, "resumed": true}
 
-func (p *progress) label(node int, service string) string {
+func (p *progress) label(of place, service string) string {
 	var s string
-	if p.cluster != "" {
-		s = p.cluster + ": "
+	if of.cluster != "" {
+		s = of.cluster + ": "
 	}
-	if node != 0 {
-		s += fmt.Sprintf("node %-3d ", node)
+	if of.node != 0 {
+		s += fmt.Sprintf("node %-3d ", of.node)
 	}
 	if service != "" {
 		s += "service " + service + " "
@@ -87,11 +97,11 @@ func (p *progress) draw() {
 	if err != nil || rows < 4 || columns < 20 {
 		columns, rows = 80, 24
 	}
-	var keys []int
+	var keys []place
 	for k := range p.lines {
 		keys = append(keys, k)
 	}
-	slices.Sort(keys)
+	slices.SortFunc(keys, func(a, b place) int { return cmp.Or(cmp.Compare(a.cluster, b.cluster), a.node-b.node) })
 	var b strings.Builder
 	if p.drawn > 0 {
 		fmt.Fprintf(&b, "\x1b[%dA", p.drawn)

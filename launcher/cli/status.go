@@ -13,6 +13,19 @@ func statusCommand(c *call) *cobra.Command {
 	cmd := &cobra.Command{Use: "status", Short: "The nodes of the cluster, looked at, not remembered", Args: takes(0, 0),
 		Example: "  onemore status\n  onemore status --json | jq .state",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if s, err := c.wholeStack(); err != nil || s != nil {
+				if err != nil {
+					return err
+				}
+				list, err := s.Status(cmd.Context())
+				if err == nil && exitCode && statusOf(s, list).State != "running" {
+					c.code = exitFailed
+				}
+				if err != nil {
+					return err
+				}
+				return showStack(c, s, list)
+			}
 			cl, err := c.open(0, nil)
 			if err != nil {
 				return err

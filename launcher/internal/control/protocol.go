@@ -30,6 +30,8 @@ const (
 	OpResume   Op = "resume"   //
 	OpStatus   Op = "status"   // looks, changes nothing
 	OpHold     Op = "hold"     // nothing but Own
+	OpDisown   Op = "disown"   // the cluster hangs on this connection no more
+	OpRefresh  Op = "refresh"  // nodes whose texts differ in Next, as another cluster of the stack has changed, take that in
 	OpSettle   Op = "settle"   // waits until every running node sees all running ones
 	OpUpgrade  Op = "upgrade"  // one node at a time gets its directory and command from Plan; Rollback: what it had before
 	OpFault    Op = "fault"    // makes the faults of the network those of Faults
