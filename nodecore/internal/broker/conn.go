@@ -124,7 +124,11 @@ func (c *conn) begin(head byte, body []byte) error {
 	c.connected = true
 	c.nc.SetDeadline(time.Time{})
 	c.b.stats.connections.Add(1)
-	c.b.server.workers.run(task{c, true})
+	if pk.Connect.Clean { // there is the CONNACK only, which the client has room for
+		c.write()
+	} else {
+		c.b.server.workers.run(task{c, true})
+	}
 	return nil
 }
 
