@@ -164,6 +164,7 @@ var wrongCalls = []struct{ call, say string }{
 	{"-c w logs --grep '('", "--grep: "},
 	{"-c w fault one-way 1 2 3", "no ->, <->, to or and is between its two sides"},
 	{"-c w fault delay 1 and 2 50", "\"50\" is no time such as 50ms"},
+	{"-c w fault delay 1 and 2 11s", "node onemore | delay 11s is not between 0 and 10s"},
 	{"-c w fault drop 1 and 2 200%", "is no percentage"},
 	{"-c w fault partition 1 / 1", "node 1 is on both sides"},
 	{"-c w fault heal 4", "there is no fault 4"},

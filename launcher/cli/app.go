@@ -55,8 +55,9 @@ type global struct {
 type call struct {
 	App
 	global
-	code   int     // of a command that passes another's exit code through
-	Stdout *output // App.Stdout
+	saidProject bool    // which project file was found above this folder
+	code        int     // of a command that passes another's exit code through
+	Stdout      *output // App.Stdout
 }
 
 // output is stdout and remembers its first error, since most prints ignore theirs. A closed pipe is no such error: it ends the
@@ -79,6 +80,7 @@ func (a App) Run(ctx context.Context, args []string) int {
 	c := &call{App: a, Stdout: &output{Writer: a.Stdout}}
 	root := rootCommand(c)
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		c.quiet = true
 		completion(c, root)
 	}
 	root.SetArgs(args)

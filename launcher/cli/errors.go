@@ -53,7 +53,11 @@ func (c *call) describe(ctx context.Context, err error) problem {
 		if interrupted || fail.Interrupted {
 			return describeInterrupted(fail)
 		}
-		return problem{Error: fail.Error(), Hint: c.ofCluster(fail.Hint), Logs: fail.Logs, Log: fail.Log, code: exitFailed}
+		p := problem{Error: fail.Error(), Hint: c.ofCluster(fail.Hint), Logs: fail.Logs, Log: fail.Log, code: exitFailed}
+		if fail.Input {
+			p.code = exitUsage
+		}
+		return p
 	}
 	if interrupted {
 		return problem{Error: "interrupted", code: exitInterrupted}

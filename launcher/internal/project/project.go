@@ -241,7 +241,7 @@ func parse(path string, src []byte) (*Project, error) {
 	}
 	p := &Project{Path: path, lines: linesOf(src)}
 	c := check{path: path, lines: p.lines}
-	Schema().Check(values, func(key []string, text string) { c.add(key, "%s", text) })
+	Schema(nil).Check(values, func(key []string, text string) { c.add(key, "%s", text) })
 	if node, ok := values["node"]; ok {
 		c.fill(toml.Key{"node"}, node, reflect.ValueOf(&p.nodeTables).Elem())
 		delete(values, "node")
@@ -252,9 +252,9 @@ func parse(path string, src []byte) (*Project, error) {
 }
 
 // Schema is what a project file may say.
-func Schema() *schema.Schema {
-	s := schema.Of(reflect.TypeFor[Project]())
-	s.Properties["node"] = &schema.Schema{Type: "object", Others: schema.Of(reflect.TypeFor[Node]())}
+func Schema(about schema.About) *schema.Schema {
+	s := schema.Of(reflect.TypeFor[Project](), about)
+	s.Properties["node"] = &schema.Schema{Type: "object", Others: schema.Of(reflect.TypeFor[Node](), about)}
 	return s
 }
 
