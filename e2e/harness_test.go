@@ -20,6 +20,7 @@ import (
 type host struct {
 	t    *testing.T
 	home string
+	env  []string // of its commands, besides this process's
 }
 
 func newHost(t *testing.T) *host {
@@ -44,6 +45,7 @@ func newHost(t *testing.T) *host {
 func (h *host) cmd(args ...string) *exec.Cmd {
 	c := exec.Command("onemore", args...)
 	c.Env = append(os.Environ(), "ONEMORE_HOME="+h.home, raceLog(h.home))
+	c.Env = append(c.Env, h.env...)
 	return c
 }
 

@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -52,4 +53,29 @@ func TestJoinRefused(t *testing.T) {
 	if code != 1 || !strings.Contains(errs, "cannot_cluster_node_with_itself") {
 		t.Errorf("exit %d, want 1, with the answer of the server:\n%s", code, errs)
 	}
+}
+
+// TestLateNode: one that is started so late that the others hold it to have failed is a member for all of them when up returns.
+func TestLateNode(t *testing.T) {
+	t.Parallel()
+	need(t, "redis-server", "redis-cli")
+	h := newHost(t)
+	tpl := changed(t, "redis", `command = ["{{.Bin}}", "redis.conf"]`, `command = ["sh", "-c", '''
+for port in {{if eq .Index 3}}{{range .Others}}{{.Port "client"}} {{end}}{{end}}; do
+	until {{.Tool "redis-cli"}} -h {{.Host}} -p $port cluster nodes | grep -q 'fail?'; do :; done
+done
+exec "$0" redis.conf
+''', "{{.Bin}}"]`)
+	out := h.ok("up", "3", "-t", tpl, "--base", "auto", "--timeout", patience.String())
+	if want := "running, 3 of 3"; !strings.Contains(out, want) {
+		t.Errorf("up said\n%s, want %q", out, want)
+	}
+	st := h.full("default", 3)
+	for _, n := range st.Nodes {
+		text := h.ok("ctl", strconv.Itoa(n.Index), "--", "cluster", "nodes")
+		if strings.Contains(text, "fail") || strings.Count(text, " connected ") != 3 {
+			t.Errorf("node %d lists\n%s", n.Index, text)
+		}
+	}
+	h.downClean("default", st)
 }

@@ -140,7 +140,7 @@ func TestService(t *testing.T) {
 port = 17801
 [shared.s2]
 port = 17901
-[service]
+[[service]]
 command = ["{{hider}}", '{{.Shared "s"}}', '{{.Shared "s2"}}', "late"]
 `)
 	folder := filepath.Join(h.home, "default", "service")

@@ -13,7 +13,7 @@ type Variable struct{ Name, Value string }
 
 // Environment returns every address of a cluster as variables, in a fixed order: ONEMORE_CLUSTER, ONEMORE_TEMPLATE,
 // ONEMORE_NODES (a number), ONEMORE_<LISTENER> (the addresses of all nodes, comma separated; a listener called "cluster",
-// "nodes", "template" or "home" is ONEMORE_<LISTENER>_LISTENER there), and for every node ONEMORE_<N>_NAME, ONEMORE_<N>_DIR and
+// "nodes", "template" or "home" is ONEMORE_<LISTENER>_LISTENER there), likewise the address of each shared listener, and for every node ONEMORE_<N>_NAME, ONEMORE_<N>_DIR and
 // ONEMORE_<N>_<LISTENER>. What the template says that clients need besides (client.environment) is ONEMORE_<NAME>, for the
 // first node, and ONEMORE_<N>_<NAME>. Listener names are in upper case; an address is HOST:PORT.
 func Environment(p *Plan) []Variable {
@@ -40,6 +40,11 @@ func Environment(p *Plan) []Variable {
 				out = slices.Insert(out, 3+i, Variable{"ONEMORE_" + name, value})
 			}
 		}
+	}
+	for _, l := range p.Shared {
+		name := strings.ToUpper(l.Name)
+		order = append(order, name)
+		all[name] = []string{net.JoinHostPort(l.Host, strconv.Itoa(l.Port))}
 	}
 	for _, name := range order {
 		variable := "ONEMORE_" + name

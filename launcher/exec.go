@@ -37,14 +37,22 @@ func (c *Cluster) Exec(ctx context.Context, node int, s Streams, args func(NodeP
 		if _, err := os.Stat(n.Dir); errors.Is(err, fs.ErrNotExist) {
 			return 0, fmt.Errorf("node %s has no directory: %s is gone, or was never made; `onemore status` tells what to do", n.Name, n.Dir)
 		}
-		env := append(p.Inherited(os.Environ()), n.Env...)
+		as, err := runsAs(n)
+		if err != nil {
+			return 0, err
+		}
+		env := p.Inherited(os.Environ())
+		if as != nil {
+			env = append(env, as.Environ()...)
+		}
+		env = append(env, n.Env...)
 		if home := os.Getenv(state.HomeVariable); home != "" {
 			env = append(env, state.HomeVariable+"="+home) // for an onemore that the command runs
 		}
 		for _, v := range Environment(p) {
 			env = append(env, v.Name+"="+v.Value)
 		}
-		return foreground(ctx, proc.Spec{Args: words, Dir: n.Dir, Env: env, Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
+		return foreground(ctx, proc.Spec{Args: words, Dir: n.Dir, Env: env, User: as, Stdin: s.In, Stdout: s.Out, Stderr: s.Err})
 	}
 	return 0, &InputError{Err: fmt.Errorf("cluster %q has no node %d", c.name, node)}
 }

@@ -19,13 +19,15 @@ import (
 
 // What a keeper reports about a cluster, and what was planned for it; `--json` prints them as they are.
 type (
-	Status     = control.Status
-	NodeStatus = control.NodeStatus
-	Finding    = control.Finding
-	Event      = control.Event
-	State      = control.State
-	Plan       = plan.Plan
-	NodePlan   = plan.Node
+	Status        = control.Status
+	NodeStatus    = control.NodeStatus
+	ServiceStatus = control.ServiceStatus
+	Finding       = control.Finding
+	Event         = control.Event
+	State         = control.State
+	Plan          = plan.Plan
+	NodePlan      = plan.Node
+	ServicePlan   = plan.Service
 )
 
 // Failure is why an operation failed: node, phase, reason, the log lines that show it, and where the logs were kept.

@@ -21,7 +21,7 @@ import (
 	"onemore/launcher/internal/state"
 )
 
-// LogLine is one line that a node's process printed; Time is when it arrived.
+// LogLine is one line that a node's process, or a service (Node 0), printed; Time is when it arrived.
 type LogLine struct {
 	Node int       `json:"node"`
 	Name string    `json:"name"`
@@ -31,11 +31,12 @@ type LogLine struct {
 
 // LogOptions select lines. The zero value is every line so far, of every node.
 type LogOptions struct {
-	Nodes  []int          // none: all
-	Since  time.Time      // only later lines
-	Start  bool           // only what each node printed since it was last started, by this or another command
-	Grep   *regexp.Regexp // only lines that match
-	Follow bool           // go on with what comes, until ctx ends or line returns false
+	Nodes    []int          // none, and no Services: all nodes and services
+	Services []string       // by name
+	Since    time.Time      // only later lines
+	Start    bool           // only what each node printed since it was last started, by this or another command
+	Grep     *regexp.Regexp // only lines that match
+	Follow   bool           // go on with what comes, until ctx ends or line returns false
 }
 
 // followEvery is how often a followed log is read again.
@@ -44,7 +45,7 @@ const followEvery = 25 * time.Millisecond
 // Logs calls line for each line of the nodes' logs, ordered by time of arrival, until line returns false. Nodes that are
 // added while they are followed are followed too; the error wraps ErrNoCluster when the cluster has been taken down.
 func (c *Cluster) Logs(ctx context.Context, o LogOptions, line func(LogLine) bool) error {
-	files := logReaders{cluster: c, nodes: o.Nodes}
+	files := logReaders{cluster: c, nodes: o.Nodes, services: o.Services}
 	defer files.close()
 	if o.Start {
 		var err error
@@ -75,23 +76,30 @@ func (c *Cluster) Logs(ctx context.Context, o LogOptions, line func(LogLine) boo
 
 // logReaders are the logs of a cluster's nodes.
 type logReaders struct {
-	cluster *Cluster
-	nodes   []int             // none: all
-	starts  map[int]time.Time // of nodes whose earlier lines are left out
-	list    []*logReader
-	record  fs.FileInfo // of the record that was read last
+	cluster  *Cluster
+	nodes    []int // none, and no services: all
+	services []string
+	starts   map[source]time.Time // of those whose earlier lines are left out
+	list     []*logReader
+	record   fs.FileInfo // of the record that was read last
+}
+
+// source is who printed something: a node, or, where its number is 0, a service.
+type source struct {
+	node    int
+	service string
 }
 
 // lastStarts is when each node of a cluster was last started, as far as the cluster's events go back.
-func lastStarts(dir string) (map[int]time.Time, error) {
+func lastStarts(dir string) (map[source]time.Time, error) {
 	events, _, err := state.ReadLog[Event](filepath.Join(dir, cluster.EventsFile))
 	if err != nil {
 		return nil, err
 	}
-	out := map[int]time.Time{}
+	out := map[source]time.Time{}
 	for _, e := range events {
 		if e.Phase == string(control.Starting) {
-			out[e.Node] = e.Time
+			out[source{e.Node, e.Service}] = e.Time
 		}
 	}
 	return out, nil
@@ -108,13 +116,25 @@ func (rs *logReaders) refresh() error {
 		return err
 	}
 	rs.record = now
+	all := len(rs.nodes)+len(rs.services) == 0
 	for _, n := range p.Nodes {
-		wanted := len(rs.nodes) == 0 || slices.Contains(rs.nodes, n.Index)
-		if wanted && !slices.ContainsFunc(rs.list, func(l *logReader) bool { return l.path == n.Log }) {
-			rs.list = append(rs.list, &logReader{node: n, path: n.Log, since: rs.starts[n.Index]})
+		if all || slices.Contains(rs.nodes, n.Index) {
+			rs.add(n, rs.starts[source{n.Index, ""}])
+		}
+	}
+	for _, s := range p.Services {
+		if all || slices.Contains(rs.services, s.Name) {
+			rs.add(plan.Node{Name: s.Name, Log: s.Log}, rs.starts[source{0, s.Name}])
 		}
 	}
 	return nil
+}
+
+// add adds the log of a node, or of a service in the form of one, unless it is there.
+func (rs *logReaders) add(n plan.Node, since time.Time) {
+	if !slices.ContainsFunc(rs.list, func(l *logReader) bool { return l.path == n.Log }) {
+		rs.list = append(rs.list, &logReader{node: n, path: n.Log, since: since})
+	}
 }
 
 func (rs *logReaders) close() {
@@ -194,7 +214,7 @@ func (l *logReader) next(rotated bool) (*LogLine, error) {
 			return l.parse(text), nil
 		}
 		if !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("read the log of node %d: %w", l.node.Index, err)
+			return nil, fmt.Errorf("read the log of %s: %w", l.node.Name, err)
 		}
 		switch {
 		case l.ended:

@@ -39,7 +39,8 @@ type Options struct {
 	Base     string // "", "auto", or a number
 	Set      map[string]int
 	Env      map[string]string
-	CleanEnv bool // processes of the cluster get only a few variables of this one's environment: docs/templates.md lists them
+	CleanEnv bool   // processes of the cluster get only a few variables of this one's environment: docs/templates.md lists them
+	User     string // who the nodes' processes run as, where this one is root; "": the template's start.user
 	Params   map[string]string
 	Join     string
 	Bin      string
@@ -77,7 +78,7 @@ func (o Options) values() map[string]string {
 		}
 	}
 	for key, value := range map[string]string{"template": o.Template, "source": o.Source, "release": o.Release, "bin": o.Bin, "host": o.Host, "spread": o.Spread,
-		"base": o.Base, "join": o.Join} {
+		"user": o.User, "base": o.Base, "join": o.Join} {
 		put(key, value)
 	}
 	if o.Offset != 0 {
@@ -109,8 +110,8 @@ func recordedValues(p *Plan) map[string][]string {
 		spread = "address"
 	}
 	out := map[string][]string{"source": {o.Source}, "bin": {o.Bin}, "host": {o.Host}, "spread": {spread}, "join": {o.Join},
-		"clean_env": {strconv.FormatBool(o.CleanEnv)},
-		"offset":    {strconv.Itoa(p.Offset), strconv.Itoa(o.Offset)}, "base": {strconv.Itoa(p.Shift), o.Base.String()}}
+		"clean_env": {strconv.FormatBool(o.CleanEnv)}, "user": {clusterUser(p)},
+		"offset": {strconv.Itoa(p.Offset), strconv.Itoa(o.Offset)}, "base": {strconv.Itoa(p.Shift), o.Base.String()}}
 	listeners := func(prefix string, list []plan.Listener) {
 		for _, l := range list {
 			out[prefix+l.Name] = append(out[prefix+l.Name], strconv.Itoa(l.Port))
@@ -298,7 +299,7 @@ func (o Options) Over(under Options) Options {
 	}
 	o, under = o.overRelease(under)
 	for _, s := range []struct{ to, from *string }{{&o.Cluster, &under.Cluster}, {&o.Template, &under.Template}, {&o.Source, &under.Source}, {&o.Release, &under.Release},
-		{&o.Host, &under.Host}, {&o.Spread, &under.Spread}, {&o.Base, &under.Base}, {&o.Join, &under.Join}, {&o.Bin, &under.Bin}} {
+		{&o.Host, &under.Host}, {&o.Spread, &under.Spread}, {&o.Base, &under.Base}, {&o.Join, &under.Join}, {&o.Bin, &under.Bin}, {&o.User, &under.User}} {
 		*s.to = cmp.Or(*s.to, *s.from)
 	}
 	o.Offset, o.Timeout = cmp.Or(o.Offset, under.Offset), cmp.Or(o.Timeout, under.Timeout)

@@ -78,7 +78,7 @@ func checkProgram(path, label string) error {
 
 // findProgram finds a program of a template: where the template says, else on PATH.
 func findProgram(t *template.Template, name string) (string, error) {
-	for _, p := range t.Program.Paths {
+	for _, p := range programPaths(t) {
 		if fi, err := os.Stat(p); err == nil && filepath.Base(p) == name && fi.Mode()&0o111 != 0 {
 			return p, nil
 		}
@@ -88,6 +88,18 @@ func findProgram(t *template.Template, name string) (string, error) {
 		return "", fmt.Errorf("template %q needs the program %q, which is not on PATH", t.Name, name)
 	}
 	return path, nil
+}
+
+// programPaths are the files that the template names as programs; of those that a glob stands for, the last comes first: it is
+// that of the latest version.
+func programPaths(t *template.Template) []string {
+	var out []string
+	for _, glob := range t.Program.Paths {
+		found, _ := filepath.Glob(glob) // package template has checked it
+		slices.Reverse(found)
+		out = append(out, found...)
+	}
+	return out
 }
 
 // checkVersions asks every program that nodes are going to run for its version, where the template says how to ask and which

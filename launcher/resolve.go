@@ -165,7 +165,7 @@ func planOptions(o Options, on target) (plan.Options, error) {
 		return plan.Options{}, err
 	}
 	po := plan.Options{Cluster: o.Cluster, ID: clusterID(on), Secret: random(16), Salt: random(3), Dir: on.dir, Host: o.Host, Spread: o.Spread == "address",
-		Offset: o.Offset, Base: base, Set: o.Set, Env: o.Env, CleanEnv: o.CleanEnv, Source: o.Source, Params: o.Params, Join: o.Join, Bin: o.Bin, Onemore: self,
+		Offset: o.Offset, Base: base, Set: o.Set, Env: o.Env, CleanEnv: o.CleanEnv, User: o.User, Source: o.Source, Params: o.Params, Join: o.Join, Bin: o.Bin, Onemore: self,
 		Node: maps.Clone(o.Nodes), Files: o.Files, Places: o.places}
 	if on.dryRun {
 		po.ID, po.Secret = "ID", "SECRET" // the real ones are made by the `up` that uses them
@@ -243,6 +243,9 @@ func nodesWanted(o Options, on target, exist int) int {
 func checkInputs(ctx context.Context, t *template.Template, po *plan.Options, o Options) error {
 	if err := control.CheckDir(po.Dir); err != nil {
 		return &InputError{Err: err, Hint: "set ONEMORE_HOME to a shorter path, or give the cluster a shorter name"}
+	}
+	if err := o.checkUser(cmp.Or(po.User, t.Start.User), filepath.Dir(po.Dir)); err != nil {
+		return err
 	}
 	if err := findPrograms(t, po, o.label("bin")); err != nil {
 		return err

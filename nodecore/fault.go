@@ -47,7 +47,7 @@ func (n *Node) SetFault(f Fault) error {
 	if err != nil {
 		return err
 	}
-	n.broker.FaultsChanged()
+	n.updatePeers() // a link on which nothing is sent would not notice
 	n.log.Info("fault set", "peer", f.Peer, "direction", f.Direction, "block", f.Block, "delay", f.Delay, "drop", f.Drop)
 	return nil
 }

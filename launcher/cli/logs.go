@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,7 +29,7 @@ type logFlags struct {
 
 func logsCommand(c *call) *cobra.Command {
 	var f logFlags
-	cmd := &cobra.Command{Use: "logs [NODE…]", Short: "What the nodes printed: merged, prefixed, in order of time",
+	cmd := &cobra.Command{Use: "logs [NODE|SERVICE…]", Short: "What nodes and services printed: merged, in order of time",
 		Example: "  onemore logs -f\n  onemore logs 2 --since 5m --grep 'error|warn'\n  onemore logs --wait-for 'leader' --timeout 30s",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,6 +53,9 @@ func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
 		return err
 	}
 	o := launcher.LogOptions{Follow: f.follow || f.waitFor != "", Start: f.waitFor != "" && f.since == ""}
+	if nodes, o.Services, err = splitServices(cl, nodes); err != nil {
+		return err
+	}
 	if o.Nodes, err = cl.Find(nodes...); err != nil {
 		return err
 	}
@@ -81,6 +86,22 @@ func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
 		show(l)
 		return false
 	})
+}
+
+// splitServices divides words into those for nodes and names of services.
+func splitServices(cl *launcher.Cluster, words []string) (nodes, services []string, err error) {
+	p, err := cl.Plan()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, w := range words {
+		if slices.ContainsFunc(p.Services, func(s launcher.ServicePlan) bool { return s.Name == w }) {
+			services = append(services, w)
+		} else {
+			nodes = append(nodes, w)
+		}
+	}
+	return nodes, services, nil
 }
 
 func sinceOf(s string) (time.Time, error) {
@@ -120,11 +141,15 @@ func (c *call) logLine() func(launcher.LogLine) bool {
 	f, ok := c.App.Stdout.(*os.File)
 	coloured := ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
 	return func(l launcher.LogLine) bool {
+		who := strconv.Itoa(l.Node)
+		if l.Node == 0 {
+			who = l.Name
+		}
 		var err error
 		if coloured {
-			_, err = fmt.Fprintf(c.Stdout, "\x1b[%dm%d |\x1b[0m %s\n", colours[(l.Node-1)%len(colours)], l.Node, l.Text)
+			_, err = fmt.Fprintf(c.Stdout, "\x1b[%dm%s |\x1b[0m %s\n", colours[max(l.Node-1, 0)%len(colours)], who, l.Text)
 		} else {
-			_, err = fmt.Fprintf(c.Stdout, "%d | %s\n", l.Node, l.Text)
+			_, err = fmt.Fprintf(c.Stdout, "%s | %s\n", who, l.Text)
 		}
 		return err == nil
 	}

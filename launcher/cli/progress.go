@@ -48,29 +48,35 @@ func (p *progress) event(e launcher.Event) {
 	if e.Of > 0 {
 		text = fmt.Sprintf("%d/%d members", e.Members, e.Of)
 	}
-	if e.Text != "" && (p.verbose || e.Node == 0 || e.Phase == "exited" || e.Phase == "stopped") {
+	if e.Text != "" && (p.verbose || e.Node == 0 && e.Service == "" || e.Phase == "exited" || e.Phase == "stopped") {
 		text += " " + e.Text
 	}
 	if !p.live {
-		if p.verbose || e.Node == 0 || plainPhases[e.Phase] {
-			fmt.Fprintf(p.w, "%6.3fs  %s%s\n", time.Since(p.began).Seconds(), p.label(e.Node), text)
+		if p.verbose || e.Node == 0 && e.Service == "" || plainPhases[e.Phase] {
+			fmt.Fprintf(p.w, "%6.3fs  %s%s\n", time.Since(p.began).Seconds(), p.label(e.Node, e.Service), text)
 		}
 		return
 	}
-	p.lines[e.Node] = p.label(e.Node) + text
+	if e.Service != "" {
+		return // a line of its own would stand among the nodes'
+	}
+	p.lines[e.Node] = p.label(e.Node, "") + text
 	p.draw()
 }
 
 // plainPhases are the phases of nodes that are shown without -v where stderr is no terminal.
 var plainPhases = map[string]bool{"ready": true, "members": true, "removed": true, "stopped": true, "exited": true, "killed": true, "paused": true, "resumed": true}
 
-func (p *progress) label(node int) string {
+func (p *progress) label(node int, service string) string {
 	var s string
 	if p.cluster != "" {
 		s = p.cluster + ": "
 	}
 	if node != 0 {
 		s += fmt.Sprintf("node %-3d ", node)
+	}
+	if service != "" {
+		s += "service " + service + " "
 	}
 	return s
 }
@@ -95,7 +101,7 @@ func (p *progress) draw() {
 	if len(keys) > rows-2 {
 		count := map[string]int{}
 		for _, k := range keys {
-			count[strings.TrimPrefix(p.lines[k], p.label(k))]++
+			count[strings.TrimPrefix(p.lines[k], p.label(k, ""))]++
 		}
 		var parts []string
 		for text, n := range count {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +34,12 @@ func (c *call) show(st *launcher.Status, paste bool) error {
 			return err
 		}
 	}
+	if len(st.Services) > 0 {
+		fmt.Fprintln(w)
+		if err := serviceTable(w, st.Services); err != nil {
+			return err
+		}
+	}
 	for _, n := range st.Nodes {
 		if n.Exit != "" && n.State != "running" {
 			fmt.Fprintf(w, "node %d ended: %s; see `onemore logs %d`\n", n.Index, n.Exit, n.Index)
@@ -45,7 +52,11 @@ func (c *call) show(st *launcher.Status, paste bool) error {
 		}
 	}
 	for _, f := range st.Audit {
-		fmt.Fprintf(w, "%s: node %d: %s\n", map[bool]string{true: "error", false: "warning"}[f.Grave()], f.Node, f.Error())
+		whose := fmt.Sprintf("node %d", f.Node)
+		if f.Service != "" {
+			whose = "service " + f.Service
+		}
+		fmt.Fprintf(w, "%s: %s: %s\n", map[bool]string{true: "error", false: "warning"}[f.Grave()], whose, f.Error())
 	}
 	for _, f := range st.Faults {
 		fmt.Fprintf(w, "fault: %s\n", f)
@@ -91,6 +102,19 @@ func nodeTable(w io.Writer, st *launcher.Status) error {
 			fmt.Fprintf(tw, "\t%s", shortAddr(n.Listeners[name], n.Name))
 		}
 		fmt.Fprintln(tw)
+	}
+	return tw.Flush()
+}
+
+func serviceTable(w io.Writer, services []launcher.ServiceStatus) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "SERVICE\tSTATE\tPID\tLISTENERS")
+	for _, s := range services {
+		var at []string
+		for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
+			at = append(at, name+" "+shortAddr(s.Listeners[name], ""))
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", s.Name, s.State, numberOrDash(s.PID), strings.Join(at, ", "))
 	}
 	return tw.Flush()
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ func (f *planFlags) addServer(cmd *cobra.Command) {
 	fl.StringVar(&f.o.Release, "release", "", "VERSION of the server: fetched once, as the template says; -t TEMPLATE@VERSION is short for it")
 	fl.StringArrayVarP(&f.env, "env", "e", nil, "K=V: environment of every node")
 	fl.BoolVar(&f.o.CleanEnv, "clean-env", false, "keep all but a few variables of this environment from the nodes, such as PATH and HOME")
+	fl.StringVar(&f.o.User, "user", "", "as root: who the nodes' processes run as (default: the template's start.user)")
 	fl.StringArrayVar(&f.par, "param", nil, "NAME=VALUE: a setting of the template")
 	fl.StringVar(&f.o.Join, "join", "", "how nodes join: config, command or none (default: the template's)")
 	fl.StringVar(&f.o.Bin, "bin", "", "the server's program, where it is not the one on PATH")
@@ -55,7 +57,7 @@ func (f *planFlags) addServer(cmd *cobra.Command) {
 // checkValues refuses flags whose value means the default though it was not meant: an empty one, such as that of an unset
 // variable in a script, and --offset 0.
 func (f *planFlags) checkValues() error {
-	for name, value := range map[string]string{"template": f.o.Template, "source": f.o.Source, "release": f.o.Release, "bin": f.o.Bin, "host": f.o.Host, "join": f.o.Join,
+	for name, value := range map[string]string{"template": f.o.Template, "source": f.o.Source, "release": f.o.Release, "bin": f.o.Bin, "host": f.o.Host, "user": f.o.User, "join": f.o.Join,
 		"base": f.o.Base, "spread": f.o.Spread} {
 		if f.changed(name) && value == "" {
 			return &launcher.InputError{Err: fmt.Errorf("--%s is empty", name), Hint: "give a value, or leave it out"}
@@ -238,7 +240,7 @@ func checkFrom(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usage(cmd, errors.New("a snapshot has as many nodes as it has: give no number with --from"))
 	}
-	for _, name := range []string{"template", "source", "offset", "base", "set", "env", "clean-env", "param", "node", "join", "bin", "release", "host", "spread", "dry-run"} {
+	for _, name := range []string{"template", "source", "offset", "base", "set", "env", "clean-env", "user", "param", "node", "join", "bin", "release", "host", "spread", "dry-run"} {
 		if cmd.Flags().Changed(name) {
 			return usage(cmd, fmt.Errorf("a snapshot comes back as it was: --%s does not go with --from", name))
 		}
@@ -339,6 +341,12 @@ func runDryRun(ctx context.Context, c *call, o launcher.Options) error {
 		}
 		for _, kv := range n.Env {
 			fmt.Fprintf(c.Stdout, "  env     %s\n", kv)
+		}
+		for _, p := range n.Prepare {
+			fmt.Fprintf(c.Stdout, "  prepare %s\n", cmp.Or(strings.Join(p.Exec, " "), p.HTTP, p.TCP))
+		}
+		if n.User != "" {
+			fmt.Fprintf(c.Stdout, "  user    %s (as root)\n", n.User)
 		}
 		fmt.Fprintf(c.Stdout, "  start   %s\n", strings.Join(n.Command, " "))
 	}

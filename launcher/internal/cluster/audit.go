@@ -47,7 +47,7 @@ func blameShared(nodes []*node.Node, found []control.Finding) {
 		}
 		for _, n := range nodes {
 			other := n.Plan.Index
-			if other == f.Node {
+			if other == f.Node || other <= 0 { // services have the listeners that they declare
 				continue
 			}
 			same := slices.ContainsFunc(found, func(g control.Finding) bool { return unplanned(g) && g.Node == other && g.Address == f.Address })

@@ -21,14 +21,14 @@ import (
 // Cluster is the nodes of the record in dir. Methods that change it, or wait for it, are for the operation that holds the operation
 // lock; Record, All and Status may be called by anybody at any time.
 type Cluster struct {
-	Host   *node.Host
-	Leases *Leases
-	Faults *Faults
-	Kernel *Kernel // faults that the kernel makes
+	Host     *node.Host
+	Leases   *Leases
+	Faults   *Faults
+	Kernel   *Kernel // faults that the kernel makes
+	Services *Services
 
-	dir     string
-	log     *slog.Logger
-	service *node.Node // the helper process, nil without one; for the holder of the operation lock
+	dir string
+	log *slog.Logger
 
 	mu    sync.Mutex // guards what is below; held for reads and writes of memory only
 	rec   *Record    // nil until the cluster is recorded; what it points to is never changed
@@ -37,7 +37,7 @@ type Cluster struct {
 
 // New returns the cluster of the folder dir (absolute), without a record.
 func New(dir string, host *node.Host, log *slog.Logger) *Cluster {
-	return &Cluster{dir: dir, log: log, Host: host, Leases: &Leases{host: host}, Faults: &Faults{}, Kernel: &Kernel{dir: dir, run: host.Run}}
+	return &Cluster{dir: dir, log: log, Host: host, Services: &Services{host: host, log: log}, Leases: &Leases{host: host}, Faults: &Faults{}, Kernel: &Kernel{dir: dir, run: host.Run}}
 }
 
 // Dir is the cluster's folder.
@@ -74,8 +74,7 @@ func (c *Cluster) Adopt(rec *Record) {
 // Forget makes it a cluster without a record and nodes: its folder has been removed.
 func (c *Cluster) Forget() {
 	c.Host.SetNodes(nil, nil)
-	c.Host.SetService(nil)
-	c.service = nil
+	c.Services.set(nil)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rec, c.nodes = nil, nil

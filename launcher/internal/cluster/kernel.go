@@ -57,7 +57,7 @@ func (k *Kernel) CanCut() error {
 
 // group is the group id that a node's processes get, so that the kernel can recognize its packets; 0 where they keep the keeper's.
 func (k *Kernel) group(rec *Record, n *node.Node) int {
-	if !rec.Groups || n.Plan.Index == 0 || k.CanCut() != nil {
+	if !rec.Groups || n.Plan.Index <= 0 || k.CanCut() != nil {
 		return 0
 	}
 	return groupBase + n.Plan.Index

@@ -49,6 +49,7 @@ func ReadRecord(dir string) (*Record, error) {
 		return nil, &state.DamagedError{Path: RecordPath(dir),
 			Err: fmt.Errorf("it is of version %d; this onemore reads %d", r.Version, recordVersion)}
 	}
+	r.Plan.Upgrade()
 	return &r, nil
 }
 

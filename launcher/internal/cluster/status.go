@@ -35,7 +35,7 @@ func (c *Cluster) Status(ctx context.Context, busy string, ask bool) *control.St
 	}
 	wg.Wait()
 	var err error
-	if st.Audit, err = audit(c.Host, nodes, c.Host.Sockets); err != nil {
+	if st.Audit, err = c.auditAll(nodes); err != nil {
 		st.Notes = append(st.Notes, err.Error())
 	}
 	for _, n := range nodes {
@@ -44,12 +44,7 @@ func (c *Cluster) Status(ctx context.Context, busy string, ask bool) *control.St
 		}
 	}
 	st.State = summary(st.Nodes)
-	if exit := c.Host.ServiceExit(); exit != "" {
-		st.Notes = append(st.Notes, fmt.Sprintf("the cluster's service has ended (%s); `onemore start` starts it again, its log is %s", exit, rec.Plan.Service.Log))
-		if st.State == control.Running {
-			st.State = control.Degraded
-		}
-	}
+	c.observeServices(ctx, st, rec.Plan)
 	return st
 }
 
@@ -83,6 +78,15 @@ func describe(rec *Record) *control.Status {
 			ns.URLs[l.Name] = cmp.Or(l.URL, address(l))
 		}
 		st.Nodes = append(st.Nodes, ns)
+	}
+	for i := range p.Services {
+		s := &p.Services[i]
+		one := control.ServiceStatus{Name: s.Name, State: control.Stopped, Dir: s.Folder, Log: s.Log, Listeners: map[string]string{}, URLs: map[string]string{}}
+		for _, l := range p.ListenersOf(s) {
+			one.Listeners[l.Name] = address(l)
+			one.URLs[l.Name] = cmp.Or(l.URL, address(l))
+		}
+		st.Services = append(st.Services, one)
 	}
 	return st
 }

@@ -56,9 +56,22 @@ func (f *File) findIncludes(n *node, names []string) {
 }
 
 // Follow is Read of a file of a directory, together with the files that it includes as far as these are in there, too:
-// List, Match and Get then read all of them. Unread returns the includes that were not followed.
-func Follow(dir fs.FS, format, name string, env func(name string) (string, bool)) (*File, error) {
-	return follow(dir, format, path.Clean(name), env, 0)
+// List, Match and Get then read all of them. Unread returns the includes that were not followed. after are files of the
+// directory that the server reads after this one, as if it had them at its end.
+func Follow(dir fs.FS, format, name string, env func(name string) (string, bool), after ...string) (*File, error) {
+	f, err := follow(dir, format, path.Clean(name), env, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, more := range after {
+		sub, err := follow(dir, format, path.Clean(more), env, 1)
+		if err != nil {
+			return nil, err
+		}
+		f.includes = append(f.includes, &include{Include: Include{Path: more}, at: len(f.src), files: []*File{sub}})
+		f.unread = append(f.unread, sub.unread...)
+	}
+	return f, nil
 }
 
 func follow(dir fs.FS, format, name string, env func(name string) (string, bool), depth int) (*File, error) {

@@ -10,8 +10,9 @@ import (
 // Error is why an operation failed, with the evidence. It crosses the socket as it is.
 type Error struct {
 	Node        int       `json:"node,omitempty"`
-	Name        string    `json:"name,omitempty"`  // of the node
-	Phase       string    `json:"phase,omitempty"` // what was being done
+	Name        string    `json:"name,omitempty"`    // of the node
+	Service     bool      `json:"service,omitempty"` // Name is a service's
+	Phase       string    `json:"phase,omitempty"`   // what was being done
 	Why         string    `json:"why"`
 	Log         []string  `json:"log,omitempty"`  // excerpt of its log: the lines that the template looks for, else the last
 	Logs        string    `json:"logs,omitempty"` // where the logs were kept
@@ -28,6 +29,8 @@ type Error struct {
 
 func (e *Error) Error() string {
 	switch {
+	case e.Service && e.Phase != "":
+		return fmt.Sprintf("service %s, %s: %s", e.Name, e.Phase, e.Why)
 	case e.Name != "" && e.Phase != "":
 		return fmt.Sprintf("node %s, %s: %s", e.Name, e.Phase, e.Why)
 	case e.Phase != "":

@@ -70,10 +70,11 @@ type Reply struct {
 	Error  *Error  `json:"error,omitempty"`
 }
 
-// Event is one step of one node, or of the cluster (Node 0).
+// Event is one step of one node, of a service, or of the cluster (Node 0).
 type Event struct {
 	Time    time.Time `json:"time"`
 	Node    int       `json:"node,omitempty"`
+	Service string    `json:"service,omitempty"`
 	Phase   string    `json:"phase"` // "copying", "starting", "ready", "joined", "members", "stopping", "stopped", "removed", "waiting", …
 	Text    string    `json:"text,omitempty"`
 	Members int       `json:"members,omitempty"`

@@ -25,16 +25,17 @@ const (
 
 // Status is the truth about a cluster at one moment. It is the documented form of `status --json`.
 type Status struct {
-	Cluster  string       `json:"cluster"`
-	Template string       `json:"template"`
-	State    State        `json:"state"`
-	ID       string       `json:"id"`
-	Dir      string       `json:"dir"`
-	Keeper   int          `json:"keeper_pid,omitempty"`
-	Busy     string       `json:"busy,omitempty"` // the operation under way
-	Nodes    []NodeStatus `json:"nodes"`
-	Audit    []Finding    `json:"audit,omitempty"`
-	Faults   []string     `json:"faults,omitempty"`
+	Cluster  string          `json:"cluster"`
+	Template string          `json:"template"`
+	State    State           `json:"state"`
+	ID       string          `json:"id"`
+	Dir      string          `json:"dir"`
+	Keeper   int             `json:"keeper_pid,omitempty"`
+	Busy     string          `json:"busy,omitempty"` // the operation under way
+	Nodes    []NodeStatus    `json:"nodes"`
+	Services []ServiceStatus `json:"services,omitempty"`
+	Audit    []Finding       `json:"audit,omitempty"`
+	Faults   []string        `json:"faults,omitempty"`
 	// FaultTable is Faults in full: which node's messages to which other suffer, and how.
 	FaultTable FaultTable `json:"fault_table"`
 	Notes      []string   `json:"notes,omitempty"`
@@ -59,6 +60,21 @@ type NodeStatus struct {
 	CPUPercent float64           `json:"cpu_percent"`
 }
 
+// ServiceStatus is the truth about one helper process of the cluster.
+type ServiceStatus struct {
+	Name       string            `json:"name"`
+	State      State             `json:"state"`
+	PID        int               `json:"pid,omitempty"`
+	Exit       string            `json:"exit,omitempty"` // how it ended, when it did by itself
+	Dir        string            `json:"dir"`
+	Log        string            `json:"log"`
+	Listeners  map[string]string `json:"listeners"`
+	URLs       map[string]string `json:"urls,omitempty"`
+	Since      *time.Time        `json:"since,omitempty"` // of the process
+	RSSBytes   uint64            `json:"rss_bytes"`
+	CPUPercent float64           `json:"cpu_percent"`
+}
+
 // MembersUnknown is the count of members where the template has no way to ask a node.
 const MembersUnknown = -1
 
@@ -74,6 +90,7 @@ const (
 // Finding is a listener that is not as the plan says, or a file or unix socket outside of the node's folder.
 type Finding struct {
 	Node     int    `json:"node"`
+	Service  string `json:"service,omitempty"` // whose it is, where it is no node's
 	Kind     string `json:"kind"`
 	Listener string `json:"listener,omitempty"`
 	Proto    string `json:"protocol"` // tcp, udp; unix: a socket, by its path or, after an @, its abstract name; file: one that is open, or mapped, for writing

@@ -96,6 +96,7 @@ func (k *Keeper) close() {
 	if k.listener != nil {
 		k.listener.Close()
 	}
+	k.cluster.Services.Close()
 	if err := k.cluster.Host.Processes.KillAll(); err != nil {
 		k.log.Error("end what still runs", "err", err)
 	}

@@ -32,7 +32,7 @@ func Claim(dir, id string) proc.Claim {
 }
 
 // recordedLeaders are the processes that the files of a cluster's folder name, each with the number of its node; the keeper, whose
-// session is no single node's, with -1.
+// session is no single node's, with noNode.
 func recordedLeaders(dir string) map[proc.ID]int {
 	out := map[proc.ID]int{}
 	var more []groupLeader
@@ -43,7 +43,7 @@ func recordedLeaders(dir string) map[proc.ID]int {
 	}
 	var keeper proc.ID
 	if state.ReadJSON(filepath.Join(dir, KeeperFile), &keeper) == nil {
-		out[keeper] = -1 // of the session of all that makes none for itself
+		out[keeper] = noNode // of the session of all that makes none for itself
 	}
 	files, _ := filepath.Glob(filepath.Join(globLiteral(dir), "*", pidFile)) // fails for bad patterns only
 	for _, file := range files {
@@ -58,7 +58,7 @@ func recordedLeaders(dir string) map[proc.ID]int {
 
 // Left is a process that runs on without its keeper.
 type Left struct {
-	Node int // its node's number, 0 for the service, -1 for what is no single node's
+	Node int // its node's, or service's, number; noNode for what is no single one's
 	PID  int
 }
 

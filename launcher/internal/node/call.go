@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"onemore/launcher/internal/control"
@@ -12,6 +13,11 @@ import (
 
 // Call makes one call of the plan, in the directory and environment of the node it names.
 func (n *Node) Call(ctx context.Context, c plan.Call) (probe.Answer, error) {
+	return callLogged(ctx, n, c, nil)
+}
+
+// callLogged is Call; log, if not nil, gets what a command writes.
+func callLogged(ctx context.Context, n *Node, c plan.Call, log *os.File) (probe.Answer, error) {
 	at := n.Plan
 	if c.Node != 0 && c.Node != at.Index {
 		if m := n.host.node(c.Node); m != nil {
@@ -20,10 +26,14 @@ func (n *Node) Call(ctx context.Context, c plan.Call) (probe.Answer, error) {
 	}
 	user, password, _ := strings.Cut(c.User, ":")
 	q := probe.Call{HTTP: c.HTTP, Method: c.Method, Body: c.Body, Header: c.Header, User: user, Password: password, TLS: c.TLS, Cert: c.Cert, Key: c.Key,
-		TCP: c.TCP, Send: c.Send,
+		TCP: c.TCP, Send: c.Send, Log: log,
 		Exec: c.Exec, Expect: c.Expect, Refuse: c.Refuse, Number: c.Number, Count: c.Count, JSON: c.JSON, Timeout: c.Timeout.Duration}
 	if len(q.Exec) > 0 {
-		q.Dir, q.Env = at.Dir, n.host.environment(at.Index, at.Env)
+		var err error
+		if q.As, err = userOf(at); err != nil {
+			return probe.Answer{}, err
+		}
+		q.Dir, q.Env = at.Dir, n.host.environment(at.Index, q.As, at.Env)
 	}
 	return n.host.prober.Do(ctx, q)
 }

@@ -23,7 +23,7 @@ func (n *Node) Failed(phase string, err error) error {
 	if errors.Is(err, context.Canceled) && !errors.Is(err, control.ErrInterrupted) {
 		return err // a sibling failed first; its error is the one to show
 	}
-	e = &control.Error{Node: n.Plan.Index, Name: n.Plan.Name, Phase: phase, Why: err.Error(), Interrupted: errors.Is(err, control.ErrInterrupted)}
+	e = &control.Error{Node: max(n.Plan.Index, 0), Name: n.Plan.Name, Service: isService(n), Phase: phase, Why: err.Error(), Interrupted: errors.Is(err, control.ErrInterrupted)}
 	if refusal, ok := errors.AsType[*probe.Refusal](err); ok {
 		e.Refused = strings.TrimSpace(refusal.Text)
 	}

@@ -22,7 +22,7 @@ import (
 // The marks of a process that runs for a cluster, in its environment.
 const (
 	MarkCluster = "ONEMORE_CLUSTER_ID"
-	MarkNode    = "ONEMORE_NODE_INDEX" // 0: the cluster's service
+	MarkNode    = "ONEMORE_NODE_INDEX" // of a service: ServiceIndex
 )
 
 // Files of a node's folder.
@@ -30,9 +30,6 @@ const (
 	pidFile   = "process.json" // the process last started
 	startFile = "start"        // a script that runs the node by hand; written last, so its presence says that the directory is complete
 )
-
-// ServiceFolder is the folder of the cluster's helper process, in the place of a node's number.
-const ServiceFolder = "service"
 
 // Host is what the nodes of one cluster share: the keeper's process, the means to start processes and to make calls, and
 // observations of the machine's processes and sockets. Its methods may be called from any goroutine.
@@ -48,10 +45,10 @@ type Host struct {
 	known     atomic.Pointer[map[uint64]bool] // sockets that are older than the cluster's first process; nil: not observed
 	pause     atomic.Int64                    // before an observation, in nanoseconds
 
-	mu      sync.Mutex // guards what is below; held for reads and writes of memory only
-	plan    *plan.Plan // in force, nil while there is none; never changed
-	nodes   []*Node    // of that plan
-	service *Node      // nil without one
+	mu       sync.Mutex // guards what is below; held for reads and writes of memory only
+	plan     *plan.Plan // in force, nil while there is none; never changed
+	nodes    []*Node    // of that plan
+	services []*Node
 }
 
 // NewHost returns a host without nodes for the keeper process self of the cluster in dir. record writes an event to the
@@ -81,22 +78,11 @@ func (h *Host) SetNodes(p *plan.Plan, nodes []*Node) {
 	h.pause.Store(int64(len(nodes)) * int64(observationPause))
 }
 
-// SetService says which node is the cluster's helper process; nil: there is none.
-func (h *Host) SetService(n *Node) {
+// SetServices says which are the cluster's helper processes.
+func (h *Host) SetServices(services []*Node) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.service = n
-}
-
-// ServiceExit is how the cluster's helper process ended by itself, "" if it did not.
-func (h *Host) ServiceExit() string {
-	h.mu.Lock()
-	n := h.service
-	h.mu.Unlock()
-	if n == nil || !n.Is(control.Exited) {
-		return ""
-	}
-	return n.Exit()
+	h.services = services
 }
 
 // ID is the cluster's id, "" while there is no cluster.
@@ -124,21 +110,20 @@ func (h *Host) node(index int) *Node {
 	return nil
 }
 
-// all returns the nodes and the service.
+// all returns the nodes and the services.
 func (h *Host) all() []*Node {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	all := slices.Clone(h.nodes)
-	if h.service != nil {
-		all = append(all, h.service)
-	}
-	return all
+	return slices.Concat(h.nodes, h.services)
 }
 
 // environment is that of a process of the cluster: what the plan inherits of the keeper's own, the plan's, and the marks.
-func (h *Host) environment(index int, planned []string) []string {
+func (h *Host) environment(index int, as *proc.User, planned []string) []string {
 	p := h.currentPlan()
 	env := slices.DeleteFunc(p.Inherited(os.Environ()), namesGoneFolder)
+	if as != nil {
+		env = append(env, as.Environ()...)
+	}
 	env = append(env, planned...)
 	return append(env, MarkCluster+"="+p.ID, fmt.Sprintf("%s=%d", MarkNode, index))
 }

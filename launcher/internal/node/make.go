@@ -31,7 +31,11 @@ func (n *Node) Make(ctx context.Context, emit func(control.Event)) error {
 	if err := fill(ctx, p); err != nil {
 		return n.Failed("copy", err)
 	}
-	if err := configure(p, p.Files); err != nil {
+	first := p
+	if len(p.Prepare) > 0 { // which may make files that are edited then
+		first.Edits = withIfExists(p.Edits)
+	}
+	if err := configure(first, p.Files); err != nil {
 		return n.Failed("edit", err)
 	}
 	if err := n.host.writeStartScript(p); err != nil {
@@ -43,7 +47,11 @@ func (n *Node) Make(ctx context.Context, emit func(control.Event)) error {
 
 // BecomeMember makes the edits for a node that has joined the cluster.
 func BecomeMember(n *Node) error {
-	if err := configureMember(n.Plan); err != nil {
+	err := configureMember(n.Plan)
+	if err == nil && len(n.Plan.Joined) > 0 {
+		_, err = handOver(n.Plan)
+	}
+	if err != nil {
 		return n.Failed("edit", err)
 	}
 	return nil
@@ -65,6 +73,9 @@ func (n *Node) Rewrite(next plan.Node) error {
 	}
 	if err == nil {
 		err = n.host.writeStartScript(next)
+	}
+	if err == nil {
+		_, err = handOver(next)
 	}
 	if err != nil {
 		return n.Failed("write who is a member", err)
@@ -244,7 +255,11 @@ func (h *Host) writeStartScript(p plan.Node) error {
 // startScript is how a node is run by hand, without onemore: the same directory, environment and command.
 func startScript(cluster string, p plan.Node) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "#!/bin/sh\n# Runs node %s of cluster %s in the foreground, as onemore does.\ncd %s || exit 1\n", p.Name, cluster, quote(p.Workdir))
+	fmt.Fprintf(&b, "#!/bin/sh\n# Runs node %s of cluster %s in the foreground, as onemore does.\n", p.Name, cluster)
+	if p.User != "" {
+		fmt.Fprintf(&b, "[ \"$(id -u)\" != 0 ] || exec su -s /bin/sh %s -- \"$0\" \"$@\"\n", quote(p.User))
+	}
+	fmt.Fprintf(&b, "cd %s || exit 1\n", quote(p.Workdir))
 	for _, kv := range slices.Concat(p.StartEnv, p.Env) {
 		name, value, _ := strings.Cut(kv, "=")
 		fmt.Fprintf(&b, "export %s=%s\n", name, quote(value))
@@ -258,3 +273,12 @@ func startScript(cluster string, p plan.Node) string {
 }
 
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// withIfExists are the edits, of files that may not be there.
+func withIfExists(edits []plan.FileEdit) []plan.FileEdit {
+	out := slices.Clone(edits)
+	for i := range out {
+		out[i].IfExists = true
+	}
+	return out
+}

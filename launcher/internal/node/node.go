@@ -38,6 +38,7 @@ type life struct {
 	last    *run     // the process last started, nil if there was none
 	start   logStart // of the last start
 	steps   []step   // since then, the start first
+	prepare bool     // its calls before its first start are being made
 	member  bool     // it has served as a member since: what it printed then explains no later failure
 	exit    string   // how the last process ended by itself
 	clean   bool     // it ended with exit code 0
@@ -159,6 +160,23 @@ func (l *life) withLife(ctx context.Context) (context.Context, context.CancelFun
 		}
 	}()
 	return ctx, func() { once.Do(func() { close(stop) }); cancel(nil) }
+}
+
+// AwaitExit returns when the node's process has ended by itself, and whether with exit code 0.
+func AwaitExit(ctx context.Context, n *Node) (well bool, err error) {
+	err = n.await(ctx, func() bool { well = n.clean; return n.state == control.Exited })
+	return well, err
+}
+
+// isService tells whether it is no node, but a helper process.
+func isService(n *Node) bool { return n.Plan.Index <= 0 }
+
+// event is one of the node, or of the service that it is.
+func eventOf(n *Node, phase, text string) control.Event {
+	if isService(n) {
+		return control.Event{Service: n.Plan.Name, Phase: phase, Text: text}
+	}
+	return control.Event{Node: n.Plan.Index, Phase: phase, Text: text}
 }
 
 // Deleted is the error about a node whose folder somebody has deleted: it may run on, but can't be started again. nil if the

@@ -99,10 +99,10 @@ func withoutNumbers(line string) string {
 	return string(out)
 }
 
-// starting reports whether the node is being started: it has a process, and has not been a member since its start. logStart is where its
+// starting reports whether the node is being started: it is being prepared, or has a process, and has not been a member since its start. logStart is where its
 // log of this start begins.
 func (l *life) starting() (logStart, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.start, l.run != nil && !l.member
+	return l.start, l.prepare || l.run != nil && !l.member
 }

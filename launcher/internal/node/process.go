@@ -41,6 +41,10 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 		return gone
 	}
 	p := n.Plan
+	as, err := handOver(p)
+	if err != nil {
+		return err
+	}
 	start := logStartNow(p)
 	n.update(func() { n.start, n.steps, n.member = start, []step{{"started", start.at}}, false })
 	r := &run{over: make(chan struct{}), group: o.Group}
@@ -48,7 +52,7 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 	if err != nil {
 		return err
 	}
-	env := n.host.environment(p.Index, slices.Concat(p.StartEnv, p.Env))
+	env := n.host.environment(p.Index, as, slices.Concat(p.StartEnv, p.Env))
 	if len(o.Faults) > 0 {
 		env = append(env, setsFaults+"=1")
 	}
@@ -61,8 +65,11 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 	}
 	r.log = log
 	out, err := log.pipe(&r.wg)
+	if err == nil && as != nil {
+		err = out.Chown(int(as.UID), -1) // it may open /dev/stderr
+	}
 	if err == nil {
-		r.proc, err = n.host.spawner.Start(ctx, proc.Spec{Args: p.Command, Dir: p.Workdir, Env: env, Stdout: out, Stderr: out, Group: r.group, Cgroup: n.host.Processes.currentCgroup()})
+		r.proc, err = n.host.spawner.Start(ctx, proc.Spec{Args: p.Command, Dir: p.Workdir, Env: env, Stdout: out, Stderr: out, User: as, Group: r.group, Cgroup: n.host.Processes.currentCgroup()})
 		out.Close()
 	}
 	if err != nil {
@@ -123,7 +130,7 @@ func watch(n *Node, r *run) {
 		}
 	})
 	if !asked {
-		n.host.record(control.Event{Node: n.Plan.Index, Phase: string(control.Exited), Text: end.String()})
+		n.host.record(eventOf(n, string(control.Exited), end.String()))
 	}
 	r.close()
 	close(r.over)

@@ -32,17 +32,17 @@ type Processes struct {
 	self     proc.ID
 	log      *slog.Logger
 	id       func() string  // the cluster's, "" while there is none
-	nodes    func() []*Node // and its service
+	nodes    func() []*Node // and services
 	pause    *atomic.Int64  // before an observation, in nanoseconds
 	observed shared[processes]
 
 	mu     sync.Mutex      // guards what is below; held for reads and writes of memory only
-	seen   map[proc.ID]int // the node (0: the service) of each living process that was found to be of one
+	seen   map[proc.ID]int // the node of each living process that was found to be of one
 	cgroup *proc.Cgroup    // of the cluster's processes, nil where none can be made
 	spared []string        // strangers in the folder that were left alone, and are still to be reported
 }
 
-// families returns the processes of every node (0: the service) by its number, from one scan of the process table for all who
+// families returns the processes of every node by its number, from one scan of the process table for all who
 // ask at the same time. All of them descend from the keeper, which is the subreaper: what went to the background became its child.
 func (t *Processes) families() (map[int][]proc.ID, error) {
 	found, err := t.observed.observe(time.Duration(t.pause.Load()), t.scan)
@@ -56,7 +56,7 @@ type processes struct {
 	groupLeaders []groupLeader
 }
 
-// groupLeader leads a session or a process group of a node (0: the service).
+// groupLeader leads a session or a process group of a node.
 type groupLeader struct {
 	proc.ID
 	Node int `json:"node"`
@@ -70,7 +70,7 @@ func (t *Processes) scan() (found processes, err error) {
 		return processes{}, err
 	}
 	leaders, seen := t.leaders(), t.seenProcesses()
-	node := map[int]int{} // by the pid of one of its processes; -1: none of ours
+	node := map[int]int{} // by the pid of one of its processes; noNode: none of ours
 	parent := make(map[int]int, len(table))
 	for _, p := range table {
 		parent[p.ID.PID] = p.PPID
@@ -88,7 +88,7 @@ func (t *Processes) scan() (found processes, err error) {
 	now := make(map[proc.ID]int, len(seen))
 	for _, p := range table {
 		index := ancestor(p.ID.PID, parent, node)
-		if index < 0 {
+		if index == noNode {
 			continue
 		}
 		out.byNode[index] = append(out.byNode[index], p.ID)
@@ -127,7 +127,7 @@ func (t *Processes) nodeOf(p proc.Info, leaders map[proc.ID]int) (index int, ok 
 	return nodeByFile(t.dir, proc.FileIn(p.ID, realPath(t.dir)))
 }
 
-// known are the living processes of every node (0: the service) without a look at the process table: its own, and those that a scan has found
+// known are the living processes of every node without a look at the process table: its own, and those that a scan has found
 // before. Whoever has a node's listeners was found when it became ready.
 func (t *Processes) known() map[int][]int {
 	all := t.leaders()
@@ -166,13 +166,13 @@ func (t *Processes) remember(seen, now map[proc.ID]int) {
 	t.seen = now // a new map: others may read the old one
 }
 
-// ancestor is the node that a process, or the nearest of its ancestors, belongs to; -1 if there is none. It remembers what
+// ancestor is the node that a process, or the nearest of its ancestors, belongs to; noNode if there is none. It remembers what
 // it found.
 func ancestor(pid int, parent, node map[int]int) int {
 	if index, known := node[pid]; known {
 		return index
 	}
-	node[pid] = -1 // ends a circle: pids may have been reused during the scan
+	node[pid] = noNode // ends a circle: pids may have been reused during the scan
 	if up, ok := parent[pid]; ok {
 		node[pid] = ancestor(up, parent, node)
 	}

@@ -15,7 +15,7 @@ func Refresh(ctx context.Context, n *Node, emit func(control.Event)) error {
 		if r.Call != nil {
 			err = callDuringLife(ctx, n, *r.Call)
 		} else if r.Signal != "" {
-			err = signalProcess(n, r.Signal)
+			err = Signal(n, r.Signal)
 		}
 		if err != nil {
 			return n.Failed("tell it who is a member", err)
@@ -25,8 +25,8 @@ func Refresh(ctx context.Context, n *Node, emit func(control.Event)) error {
 	return nil
 }
 
-// signalProcess sends a signal to the node's own process, not to those that it has started.
-func signalProcess(n *Node, name string) error {
+// Signal sends a signal to the node's own process, not to those that it has started.
+func Signal(n *Node, name string) error {
 	r := n.current()
 	if r == nil {
 		return ErrExited

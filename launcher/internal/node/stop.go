@@ -112,7 +112,11 @@ func clearLeft(ctx context.Context, n *Node) error {
 func runStopCommand(ctx context.Context, n *Node, grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	out, err := n.host.Run(ctx, proc.Spec{Args: n.Plan.Stop.Command, Dir: n.Plan.Dir, Env: n.host.environment(n.Plan.Index, n.Plan.Env)})
+	as, err := userOf(n.Plan)
+	if err != nil {
+		return err
+	}
+	out, err := n.host.Run(ctx, proc.Spec{Args: n.Plan.Stop.Command, Dir: n.Plan.Dir, Env: n.host.environment(n.Plan.Index, as, n.Plan.Env), User: as})
 	if err == nil && out.Code != 0 {
 		err = fmt.Errorf("exit code %d: %s", out.Code, out.Stderr)
 	}

@@ -25,7 +25,7 @@ func (o *Operation) down(ctx context.Context, req control.Request) error {
 	if err := node.StopAll(ctx, c.All(), !req.KeepData, o.Emit); err != nil {
 		return err
 	}
-	c.StopService(ctx, !req.KeepData)
+	c.Services.Stop(ctx, !req.KeepData)
 	if err := c.Kernel.Heal(ctx, c.Host.ID()); err != nil {
 		return err
 	}

@@ -18,7 +18,11 @@ func (m members) announce(ctx context.Context, last *node.Node) error {
 		return nil
 	}
 	c := o.Cluster
-	if err := c.Amend(func(r *cluster.Record) { r.Plan.Nodes = r.Plan.Standing(next).Nodes }); err != nil {
+	err := c.Amend(func(r *cluster.Record) { r.Plan.Nodes, r.Plan.Services = r.Plan.Standing(next).Nodes, next.Services })
+	if err != nil {
+		return err
+	}
+	if err := c.Services.Renew(ctx, c.Record().Plan, o.Emit); err != nil {
 		return err
 	}
 	for _, n := range c.All() {

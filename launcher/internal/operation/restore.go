@@ -44,7 +44,7 @@ func (o *Operation) restore(ctx context.Context, req control.Request) (err error
 	if err := t.copyBack(ctx); err != nil {
 		return err
 	}
-	if err := o.Cluster.StartService(ctx, o.Emit); err != nil {
+	if err := o.Cluster.Services.Start(ctx, o.Cluster.Record().Plan, o.Emit); err != nil {
 		return err
 	}
 	if err := o.Cluster.LaunchAll(ctx, t.created, o.Emit); err != nil {

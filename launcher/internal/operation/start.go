@@ -18,7 +18,7 @@ func (o *Operation) start(ctx context.Context, nodes []*node.Node, next *plan.Pl
 	if err := c.Leases.Take(ctx, c.Record(), c.Record().Plan); err != nil {
 		return err
 	}
-	if err := c.StartService(ctx, o.Emit); err != nil {
+	if err := c.Services.Start(ctx, c.Record().Plan, o.Emit); err != nil {
 		return err
 	}
 	started, err := startable(ctx, nodes, o.Emit)

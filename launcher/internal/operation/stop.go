@@ -20,7 +20,7 @@ func (o *Operation) stop(ctx context.Context, nodes []*node.Node) error {
 	if err := node.StopAll(ctx, nodes, false, o.Emit); err != nil {
 		return err
 	}
-	if err := o.Cluster.StopIdleService(ctx); err != nil {
+	if err := o.Cluster.StopIdleServices(ctx); err != nil {
 		return err
 	}
 	return o.Cluster.Settle(ctx, o.Emit)

@@ -63,6 +63,7 @@ func (t *transaction) writeRecord() error {
 	rec := &cluster.Record{Options: t.req.Options, Plan: t.req.Plan, Revision: t.req.Revision + 1, Groups: t.req.Groups}
 	if t.previous != nil && !t.fresh {
 		rec.Plan = t.previous.Plan.Standing(t.req.Plan)
+		rec.Plan.Services = t.previous.Plan.Services // until the nodes are members
 	}
 	if t.previous != nil {
 		rec.Formed, rec.Joined = t.previous.Formed, slices.Clone(t.previous.Joined)
@@ -154,7 +155,7 @@ func (t *transaction) stop(ctx context.Context) {
 		}
 	}
 	if t.fresh {
-		c.StopService(ctx, true)
+		c.Services.Stop(ctx, true)
 	}
 }
 
@@ -174,6 +175,7 @@ func (t *transaction) remove(ctx context.Context) error {
 		back.Revision = c.Record().Revision + 1 // makes plans stale that were made from the record that is undone
 		errs = append(errs, back.Write(c.Dir()))
 		c.Adopt(&back)
+		errs = append(errs, c.Services.Renew(ctx, back.Plan, silent))
 		if c.Leases.Held() { // if begin failed to take the leases, there are none to change
 			errs = append(errs, c.Leases.Take(ctx, c.Record(), back.Plan))
 		}
@@ -186,7 +188,7 @@ func discardNodes(ctx context.Context, c *cluster.Cluster) error {
 	if err := node.StopAll(ctx, c.All(), true, silent); err != nil {
 		return err
 	}
-	c.StopService(ctx, true)
+	c.Services.Stop(ctx, true)
 	for _, n := range c.All() {
 		if err := n.Remove(); err != nil {
 			return err

@@ -28,10 +28,10 @@ func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
 	if err := t.begin(ctx); err != nil { // leases and record
 		return err
 	}
-	if err := o.Cluster.StartService(ctx, o.Emit); err != nil {
+	if err := o.Cluster.Services.Start(ctx, o.Cluster.Record().Plan, o.Emit); err != nil {
 		return err
 	}
-	if err := t.bring(ctx); err != nil { // copy, edit, start, ready
+	if err := t.bring(ctx); err != nil { // copy, edit, prepare, start, ready
 		return err
 	}
 	if err := t.form(ctx); err != nil {
@@ -93,6 +93,9 @@ func (t *transaction) bringAll(ctx context.Context) error {
 			if err == nil && t.req.Plan.Staged && i > 0 {
 				err = t.created[i-1].AwaitStaged(ctx)
 			}
+			if err == nil {
+				err = node.Prepare(ctx, n, t.o.Emit)
+			}
 			if err != nil {
 				return err
 			}
@@ -125,6 +128,9 @@ func (t *transaction) add(ctx context.Context, n *node.Node) error {
 		return err
 	}
 	if err := n.Calls(ctx, "before the start", n.Plan.Before, t.o.Emit); err != nil {
+		return err
+	}
+	if err := node.Prepare(ctx, n, t.o.Emit); err != nil {
 		return err
 	}
 	if err := t.o.Cluster.Launch(ctx, n, t.o.Emit); err != nil {

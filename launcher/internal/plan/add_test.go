@@ -22,7 +22,7 @@ port = 4222
 port = 6222
 [shared.s]
 port = 4369
-[service]
+[[service]]
 command = ["daemon", "-port", '{{.Shared "s"}}']
 [params.size]
 default = "2"
@@ -93,8 +93,8 @@ func TestNewCluster(t *testing.T) {
 		{"before", lines(second.Before), nil},
 		{"leave", lines(first.Leave), []string{"2: ctl leave n2@127.0.0.1"}},
 		{"leave", lines(second.Leave), []string{"1: ctl leave n1@127.0.0.1"}},
-		{"service", p.Service.Command, []string{"daemon", "-port", "4369"}},
-		{"service environment", p.Service.Env, nil},
+		{"service", p.Services[0].Command, []string{"daemon", "-port", "4369"}},
+		{"service environment", p.Services[0].Env, nil},
 	} {
 		if diff := cmp.Diff(c.want, c.got); diff != "" {
 			t.Errorf("%s:\n%s", c.what, diff)

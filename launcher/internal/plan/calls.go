@@ -49,14 +49,14 @@ func (x *texts) calls(d *template.Data, calls []template.Call) ([]Call, error) {
 	return out, nil
 }
 
-// form expands the calls that form a new cluster: those on "first" are for the first node alone.
-func (x *texts) form(d *template.Data, first bool) ([]Call, error) {
+// once expands calls that are made once for each node: those on "first" for the first node of a new cluster alone.
+func (x *texts) once(d *template.Data, calls []template.Call, first bool) ([]Call, error) {
 	var out []Call
-	for i := range x.t.Form {
-		if x.t.Form[i].On == "first" && !first {
+	for i := range calls {
+		if calls[i].On == "first" && !first {
 			continue
 		}
-		c, err := x.call(d, &x.t.Form[i])
+		c, err := x.call(d, &calls[i])
 		if err != nil {
 			return nil, err
 		}

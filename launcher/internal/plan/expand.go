@@ -64,12 +64,14 @@ func (x *expander) fill(slots []placedSlot) error {
 		if err != nil {
 			return err
 		}
-		x.p.Notes = append(append(x.p.Notes, notes...), x.o.Config.Unread...)
-	}
-	if x.o.Formed == nil && len(x.t.Service.Command) > 0 {
-		if err := x.service(); err != nil {
-			return fmt.Errorf("plan service: %w", err)
+		own, err := x.o.notes(x.t, len(slots))
+		if err != nil {
+			return err
 		}
+		x.p.Notes = slices.Concat(x.p.Notes, notes, own, x.o.Config.Unread)
+	}
+	if err := x.services(); err != nil {
+		return err
 	}
 	if err := x.renewPresent(); err != nil {
 		return err
@@ -225,21 +227,5 @@ func (x *expander) sharedListeners() error {
 			}
 		}
 	}
-	return nil
-}
-
-func (x *expander) service() error {
-	d := x.base
-	d.Node = &template.Node{Host: x.added[0].Host, Bin: x.o.Bin}
-	d.N, d.Nodes, d.Seeds, d.First = len(x.added), x.added, x.added, x.added[0]
-	command, err := x.t.ExpandArgs(x.t.Service.Command, &d)
-	if err != nil {
-		return err
-	}
-	env, err := x.environment(&d, x.t.Service.Environment, nil, x.o.Env)
-	if err != nil {
-		return err
-	}
-	x.p.Service = &Service{Command: command, Env: env, Log: filepath.Join(x.p.Dir, "service.log")}
 	return nil
 }

@@ -44,6 +44,11 @@ func (x configFiles) elsewhere(list []FileEdit) []FileEdit {
 	for _, of := range list {
 		for _, e := range of.Edits {
 			one := of
+			if e.Unset {
+				for _, at := range x.o.Config.Matching(of.File, e.Key) {
+					out = appendEdits(out, FileEdit{File: at.ToFile, Format: of.Format, Edits: []confedit.Edit{{Key: at.ToKey, Unset: true}}})
+				}
+			}
 			if at, ok := x.o.Config.Find(of.File, e.Key); ok {
 				if e.Default && !at.Missing {
 					continue
@@ -238,6 +243,11 @@ func (x configFiles) templateFiles(d *template.Data) ([]File, error) {
 		mode, err := f.Perm()
 		if err != nil {
 			return nil, err
+		}
+		if on, err := x.isOn(f.When, d); err != nil {
+			return nil, err
+		} else if !on {
+			continue
 		}
 		text, err := x.text(f.Text, d)
 		if err != nil {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -24,13 +25,16 @@ func (x *expander) complete(n *Node, d *template.Data) (err error) {
 		return err
 	}
 	first := !n.Added && d.First == d.Node
+	if n.Prepare, err = x.once(d, x.t.Prepare, first); err != nil {
+		return err
+	}
 	if !first {
 		if n.Join, err = x.calls(d, method.Calls); err != nil {
 			return err
 		}
 	}
 	if !n.Added {
-		if n.Form, err = x.form(d, first); err != nil {
+		if n.Form, err = x.once(d, x.t.Form, first); err != nil {
 			return err
 		}
 	}
@@ -66,6 +70,7 @@ func (x *expander) startSettings(n *Node, d *template.Data) (err error) {
 	if n.Workdir == "" {
 		n.Workdir = n.Dir
 	}
+	n.User = cmp.Or(x.o.User, x.t.Start.User)
 	n.Stop = Stop{Signal: x.t.Stop.Signal, Discard: x.t.Stop.Discard, Grace: x.t.Stop.Grace}
 	if x.t.Stop.Order != "parallel" {
 		n.Stop.Order = x.t.Stop.Order

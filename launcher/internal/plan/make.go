@@ -55,7 +55,7 @@ func FixedRefusal(cluster, template, change string) *Refusal {
 // adopt takes over what a formed cluster is.
 func (p *Plan) adopt(f *Plan) {
 	p.Offset, p.Shift, p.NumberShift, p.Block = f.Offset, f.Shift, f.NumberShift, f.Block
-	p.Shared, p.Service = f.Shared, f.Service
+	p.Shared, p.Services = f.Shared, f.Services
 	p.Nodes, p.Notes = slices.Clone(f.Nodes), slices.Clone(f.Notes)
 }
 

@@ -54,6 +54,7 @@ type Options struct {
 	Env map[string]string `json:"env,omitempty"`
 	// CleanEnv keeps all but a few variables of who makes the cluster from its processes: Inherit.Clean.
 	CleanEnv bool                `json:"clean_env,omitempty"`
+	User     string              `json:"user,omitempty"`   // who nodes run as, as root; "": the template's
 	Source   string              `json:"source,omitempty"` // absolute
 	Bin      string              `json:"bin,omitempty"`    // absolute
 	Tools    map[string]string   `json:"tools,omitempty"`  // program.needs → absolute

@@ -29,21 +29,16 @@ type Plan struct {
 	Staged      bool `json:"staged"`
 	Fixed       bool `json:"fixed,omitempty"` // it keeps the nodes that it was made with
 	// Files are the template's own: laid first into the directory of every node that has no source.
-	Files   []File     `json:"files,omitempty"`
-	Shared  []Listener `json:"shared,omitempty"`
-	Service *Service   `json:"service,omitempty"`
-	Nodes   []Node     `json:"nodes"`
-	Inherit Inherit    `json:"inherit,omitzero"`
-	Notes   []string   `json:"notes,omitempty"` // what people should know: "offset 1000 makes … collide; 1001 is used"
+	Files  []File     `json:"files,omitempty"`
+	Shared []Listener `json:"shared,omitempty"`
+	// Services are the cluster's helper processes. A record of an older onemore has at most one, as Service.
+	Services []Service `json:"services,omitempty"`
+	Service  *Service  `json:"service,omitempty"`
+	Nodes    []Node    `json:"nodes"`
+	Inherit  Inherit   `json:"inherit,omitzero"`
+	Notes    []string  `json:"notes,omitempty"` // what people should know: "offset 1000 makes … collide; 1001 is used"
 	// Options are what the plan was made from, so that nodes can be added to it later in the same method.
 	Options Options `json:"options"`
-}
-
-// Service is the cluster's helper process.
-type Service struct {
-	Command []string `json:"command"`
-	Env     []string `json:"env"`
-	Log     string   `json:"log"`
 }
 
 // Node is one node, decided. Env is complete but for the environment that the keeper itself was given.
@@ -70,8 +65,10 @@ type Node struct {
 	Env       []string   `json:"env,omitempty"`       // K=V, sorted
 	Given     []string   `json:"given,omitempty"`     // names of those variables that people gave
 	StartEnv  []string   `json:"start_env,omitempty"` // likewise, for the command below alone; Env wins
+	User      string     `json:"user,omitempty"`      // who the node's processes run as, where the keeper is root; "": as the keeper
 	Command   []string   `json:"command"`
 	Workdir   string     `json:"workdir"`
+	Prepare   []Call     `json:"prepare,omitempty"` // run before the node's first start
 	Staged    *Call      `json:"staged,omitempty"`
 	Ready     Ready      `json:"ready"`
 	Join      []Call     `json:"join,omitempty"`   // run when all are ready, in order of Index; node 1 of a new cluster has none

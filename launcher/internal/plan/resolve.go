@@ -160,6 +160,7 @@ func (o *Options) checkNodes(t *template.Template, refuse func(hint, format stri
 	}
 	if len(o.Nodes) > 0 {
 		o.checkRefused(t, n, refuse)
+		o.checkPlaces(t, refuse)
 	}
 	for _, index := range slices.Sorted(maps.Keys(o.Node)) {
 		if !seen[index] && o.Formed == nil {
@@ -170,7 +171,7 @@ func (o *Options) checkNodes(t *template.Template, refuse func(hint, format stri
 
 // checkRefused asks the template whether n nodes with these settings can be a cluster.
 func (o *Options) checkRefused(t *template.Template, n int, refuse func(hint, format string, args ...any)) {
-	data := template.RefuseData{Sources: template.Sources{Config: o.Config}, N: n, Host: o.Host, Cluster: o.Cluster, Join: o.Join, Param: o.Params, Given: o.Env}
+	data := o.refuseData(n)
 	for _, r := range t.Refuse {
 		no, err := isTrue(t, r.When, data)
 		reason := r.Reason
@@ -184,6 +185,42 @@ func (o *Options) checkRefused(t *template.Template, n int, refuse func(hint, fo
 			refuse("", "a cluster of template %q with %d nodes can't be made so: %s", t.Name, n, reason)
 		}
 	}
+}
+
+func (o *Options) refuseData(n int) template.RefuseData {
+	return template.RefuseData{Sources: template.Sources{Config: o.Config}, N: n, Host: o.Host, Cluster: o.Cluster, Join: o.Join, Param: o.Params, Given: o.Env}
+}
+
+// checkPlaces refuses places outside of the source of which nodes need what is there.
+func (o *Options) checkPlaces(t *template.Template, refuse func(hint, format string, args ...any)) {
+	for _, p := range t.Places {
+		for _, c := range o.Config.Places {
+			if c.Place == p.Name && p.Refuse != "" && c.Inside == "" && leadsOut(c.Value) {
+				refuse("", "%s of the source has %s = %s: %s", p.File, c.Key, c.Value, p.Refuse)
+			}
+		}
+	}
+}
+
+// notes are those of the template that hold for a cluster of n nodes.
+func (o *Options) notes(t *template.Template, n int) ([]string, error) {
+	var out []string
+	data := o.refuseData(n)
+	for _, note := range t.Notes {
+		on, err := isTrue(t, note.When, data)
+		if err != nil || !on {
+			if err != nil {
+				return nil, fmt.Errorf("template %q: note: %w", t.Name, err)
+			}
+			continue
+		}
+		text, err := t.Expand(note.Text, data)
+		if err != nil {
+			return nil, fmt.Errorf("template %q: note: %w", t.Name, err)
+		}
+		out = append(out, text)
+	}
+	return out, nil
 }
 
 func (o *Options) source(index int) string {

@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"onemore/launcher/internal/proc"
 )
 
 // DefaultTimeout bounds one call that has no timeout of its own.
@@ -46,6 +49,10 @@ type Call struct {
 	Exec []string
 	Dir  string
 	Env  []string
+	// As, if not nil, is who Exec runs as.
+	As *proc.User
+	// Log, if not nil, gets what Exec writes, as it writes it.
+	Log *os.File
 
 	// Expect is a regular expression that the answer must match, Refuse one that
 	// it must not match.

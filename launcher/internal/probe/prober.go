@@ -246,7 +246,7 @@ func secure(conn net.Conn, c Call, greeting *regexp.Regexp) (net.Conn, error) {
 }
 
 func (p *Prober) doExec(ctx context.Context, c Call, re patterns) (Answer, error) {
-	out, err := p.run(ctx, proc.Spec{Args: c.Exec, Dir: c.Dir, Env: c.Env})
+	out, err := p.run(ctx, proc.Spec{Args: c.Exec, Dir: c.Dir, Env: c.Env, Copy: c.Log, User: c.As})
 	text := string(out.Stdout) + string(out.Stderr)
 	if err != nil {
 		return Answer{Text: text}, bare(err)

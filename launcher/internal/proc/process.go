@@ -20,11 +20,15 @@ type Spec struct {
 	// Streams that are nil are /dev/null. They are files, so nothing has to be
 	// copied and no wait can hang on them. Run captures the last two itself.
 	Stdin, Stdout, Stderr *os.File
+	// Copy, if not nil, is where Run writes what it captures, too.
+	Copy *os.File
 	// ExtraFiles become the descriptors 3, 4, ….
 	ExtraFiles []*os.File
 	// Group, if not 0, is the process's group id (as root, see CanGroup): by it the
 	// kernel can distinguish its packets from those of others.
 	Group int
+	// User, if not nil, is who the process runs as.
+	User *User
 	// Cgroup, if not nil, is where the process starts and stays; where the kernel can't start it there, it is not in it.
 	Cgroup *Cgroup
 }
@@ -48,10 +52,23 @@ func (s Spec) command() (*exec.Cmd, error) {
 	}
 	c.SysProcAttr = &syscall.SysProcAttr{}
 	s.Cgroup.enter(c.SysProcAttr)
-	if s.Group != 0 {
-		c.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(os.Geteuid()), Gid: uint32(s.Group), NoSetGroups: true}
-	}
+	c.SysProcAttr.Credential = s.credential()
 	return c, nil
+}
+
+// credential is who the process is, nil: who the caller is.
+func (s Spec) credential() *syscall.Credential {
+	switch {
+	case s.User != nil:
+		c := &syscall.Credential{Uid: s.User.UID, Gid: s.User.GID, Groups: s.User.Groups}
+		if s.Group != 0 {
+			c.Gid = uint32(s.Group)
+		}
+		return c
+	case s.Group != 0:
+		return &syscall.Credential{Uid: uint32(os.Geteuid()), Gid: uint32(s.Group), NoSetGroups: true}
+	}
+	return nil
 }
 
 // LookPath returns the path of a program as Start would run it.

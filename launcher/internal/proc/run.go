@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"syscall"
 	"time"
@@ -53,6 +54,9 @@ func run(ctx context.Context, spec Spec, start func(context.Context, *exec.Cmd) 
 	}
 	var stdout, stderr head
 	c.Stdout, c.Stderr = &stdout, &stderr
+	if spec.Copy != nil {
+		c.Stdout, c.Stderr = io.MultiWriter(&stdout, spec.Copy), io.MultiWriter(&stderr, spec.Copy)
+	}
 	c.WaitDelay = outputDelay
 	p, err := start(ctx, c)
 	if err != nil {

@@ -47,6 +47,7 @@ type Project struct {
 	Timeout  Duration          `toml:"timeout"`
 	Env      map[string]string `toml:"env"`
 	CleanEnv bool              `toml:"clean_env"`
+	User     string            `toml:"user"`
 	Params   map[string]string `toml:"params"`
 	Set      map[string]int    `toml:"set"` // listener → port of node 1
 	Files    map[string]*File  `toml:"files"`

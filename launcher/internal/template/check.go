@@ -17,11 +17,13 @@ import (
 var (
 	templateName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_-]*$`) })
 	listenerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_]*$`) })
+	userName     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`) })
 	signalNames  = []string{"TERM", "INT", "QUIT", "HUP", "KILL", "USR1", "USR2", "ABRT"}
 )
 
 const (
 	defaultTimeout = 5 * time.Second
+	prepareTimeout = 5 * time.Minute // of a call of [[prepare]]: it makes data
 	defaultGrace   = 10 * time.Second
 )
 
@@ -54,6 +56,17 @@ func (t *checker) check() {
 			t.found.add(fmt.Sprintf("refuse[%d]", i), "give when and reason")
 		}
 	}
+	for i, n := range t.Notes {
+		if n.When == "" || n.Text == "" {
+			t.found.add(fmt.Sprintf("note[%d]", i), "give when and text")
+		}
+	}
+	for file, globs := range t.Includes {
+		checkRelative(t.found, "includes."+file, file)
+		for i, glob := range globs {
+			checkGlob(t.found, fmt.Sprintf("includes.%s[%d]", file, i), glob)
+		}
+	}
 	t.checkParams()
 	t.checkProgram()
 	t.checkRelease()
@@ -67,6 +80,7 @@ func (t *checker) check() {
 	t.checkStart()
 	t.checkJoin()
 	t.checkStop()
+	t.checkServices()
 	t.checkCalls()
 	t.checkRefresh()
 	t.checkTexts()
@@ -100,6 +114,9 @@ func (t *checker) checkProgram() {
 	for i, file := range p.Paths {
 		if !path.IsAbs(file) {
 			t.found.add(fmt.Sprintf("program.paths[%d]", i), "%q is not absolute; names to look up on PATH go to program.command", file)
+		}
+		if _, err := path.Match(file, ""); err != nil {
+			t.found.add(fmt.Sprintf("program.paths[%d]", i), "%q: %v", file, err)
 		}
 	}
 	if len(p.Paths) > 0 && p.Command == "" {
@@ -210,6 +227,9 @@ func (t *checker) checkStart() {
 	if len(s.Command) == 0 {
 		t.found.add("start.command", "is missing: the command that runs a node in the foreground")
 	}
+	if s.User != "" && !userName().MatchString(s.User) {
+		t.found.add("start.user", "%q is no name of a user", s.User)
+	}
 	if s.Order == "" {
 		s.Order = "parallel"
 	}
@@ -267,9 +287,6 @@ func (t *checker) checkStop() {
 	checkDuration(t.found, "stop.grace", s.Grace)
 	if s.Grace.Duration == 0 {
 		s.Grace.Duration = defaultGrace
-	}
-	if len(t.Service.Command) == 0 && len(t.Service.Environment) > 0 {
-		t.found.add("service.environment", "without service.command; give the command too")
 	}
 }
 

@@ -180,6 +180,9 @@ func (t *checker) checkCall(key string, c *Call) {
 	}
 	if c.Timeout.Duration == 0 {
 		c.Timeout.Duration = defaultTimeout
+		if strings.HasPrefix(key, "prepare[") {
+			c.Timeout.Duration = prepareTimeout
+		}
 	}
 	if c.On == "" {
 		c.On = "self"
@@ -191,6 +194,8 @@ func checkCallOn(found *problems, key string, c *Call) {
 	switch {
 	case strings.HasPrefix(key, "form["):
 		checkOneOf(found, key+".on", c.On, "self", "peer", "first")
+	case strings.HasPrefix(key, "prepare["):
+		checkOneOf(found, key+".on", c.On, "self", "first")
 	case strings.HasPrefix(key, "members"), strings.HasPrefix(key, "start"), strings.HasPrefix(key, "ready"), strings.HasPrefix(key, "upgrade"):
 		checkOneOf(found, key+".on", c.On, "self")
 	default:

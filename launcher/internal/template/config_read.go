@@ -21,9 +21,28 @@ func (t *Template) ReadConfig(dir fs.FS, root string, env func(name string) (str
 	r := t.newReader(func(file string) ([]byte, error) { return readLimited(dir, file) }, root)
 	r.glob = func(pattern string) ([]string, error) { return fs.Glob(dir, pattern) }
 	r.parse = func(format, file string, _ []byte) (*confedit.File, error) {
-		return confedit.Follow(dir, format, file, env)
+		after, err := r.readAfter(dir, file)
+		if err != nil {
+			return nil, err
+		}
+		return confedit.Follow(dir, format, file, env, after...)
 	}
 	return r.config()
+}
+
+// readAfter are the files of a node directory that the server reads after one, but for those that the template itself writes.
+func (r *configReader) readAfter(dir fs.FS, file string) ([]string, error) {
+	var names []string
+	for _, pattern := range r.t.Includes[file] {
+		found, err := fs.Glob(dir, pattern)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, found...)
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		return slices.ContainsFunc(r.t.Files, func(f File) bool { return f.Path == name && f.Existing == "replace" })
+	}), nil
 }
 
 // OwnConfig is what the template's own files say: the source of nodes that have none.

@@ -133,7 +133,7 @@ type NameData struct {
 	Param     map[string]string
 }
 
-// RefuseData is what a refusal sees: N is the number of nodes that there would be.
+// RefuseData is what a refusal, or a note, sees: N is the number of nodes that there would be.
 type RefuseData struct {
 	Sources
 	N       int

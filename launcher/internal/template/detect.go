@@ -61,19 +61,31 @@ func (d Detect) matchesDir(dir fs.FS) (bool, error) {
 		}
 	}
 	for _, m := range d.Match {
-		src, err := readLimited(dir, m.File)
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		re, err := regexp.Compile(m.Regexp)
-		if err != nil || !re.Match(src) {
+		if ok, err := m.matchesDir(dir); err != nil || !ok {
 			return false, err
 		}
 	}
 	return true, nil
+}
+
+// matchesDir looks for a file of a directory that the rule holds for. Of those that a glob stands for, what can't be read does not count.
+func (m Match) matchesDir(dir fs.FS) (bool, error) {
+	re, err := regexp.Compile(m.Regexp)
+	if err != nil {
+		return false, err
+	}
+	if !strings.ContainsAny(m.File, `*?[`) {
+		src, err := readLimited(dir, m.File)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return err == nil && re.Match(src), err
+	}
+	names, err := fs.Glob(dir, m.File)
+	return slices.ContainsFunc(names, func(name string) bool {
+		src, err := readLimited(dir, name)
+		return err == nil && re.Match(src)
+	}), err
 }
 
 func readLimited(dir fs.FS, file string) ([]byte, error) {

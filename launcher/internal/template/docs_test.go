@@ -75,7 +75,7 @@ func TestDocsExample(t *testing.T) {
 	for i, block := range blocks {
 		text, _, _ := strings.Cut(block, "```")
 		if i > 0 { // a recipe is a part of one
-			head := "[node]\nname = \"n{{.NameIndex}}\"\n[program]\nneeds = [\"etcdctl\"]\n"
+			head := "[node]\nname = \"n{{.NameIndex}}\"\n[program]\nneeds = [\"etcdctl\", \"initdb\", \"pg_basebackup\"]\n"
 			for _, name := range []string{"client", "peer", "cluster"} {
 				head += "[listeners." + name + "]\nport = 1\n"
 			}

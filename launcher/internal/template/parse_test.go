@@ -170,7 +170,7 @@ func TestParseRefuses(t *testing.T) {
 		{"an unknown parameter", small + "[environment]\nA = '{{.Param.x}}'", "no [params.x] is declared"},
 		{"an unknown program", small + "[environment]\nA = '{{.Tool \"x\"}}'", "no program of program.needs is called"},
 		{"a port in a node's name", strings.Replace(small, "n{{.NameIndex}}", "{{.Port}}{{.Index}}", 1), "{{.Port}} is unknown here; have Cluster, Host, Index, NameIndex, Param"},
-		{"a node in a service", small + "[service]\ncommand = [\"{{.Name}}\"]", "{{.Name}} is unknown here"},
+		{"a node in a service", small + "[[service]]\ncommand = [\"{{.Name}}\"]", "{{.Name}} is unknown here"},
 		{"a when that is neither", small + "[listeners.a]\nport = 1\nwhen = \"{{.Cluster}}\"", "neither true nor false"},
 		{"a when that is a word", small + "[listeners.a]\nport = 1\nwhen = \"yes\"", "neither true nor false"},
 		{"division by zero", small + "[environment]\nA = '{{div 1 0}}'", "div by 0"},

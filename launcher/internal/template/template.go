@@ -24,6 +24,8 @@ type Template struct {
 	Membership string `toml:"membership"`
 	// Refuse are further clusters that can't work.
 	Refuse []Refusal `toml:"refuse"`
+	// Notes are what people are told when a cluster is made.
+	Notes []Note `toml:"note"`
 
 	Params  map[string]Param `toml:"params"` // settings of the template's own, given as --param NAME=VALUE
 	Program Program          `toml:"program"`
@@ -35,11 +37,14 @@ type Template struct {
 	// Listeners of every node, in the file's order; Shared ones belong to the cluster (an own epmd), once.
 	Listeners []Listener `toml:"-"`
 	Shared    []Listener `toml:"-"`
-	// Service is a helper process that the cluster has once: started before the nodes, stopped after them.
-	Service Service `toml:"service"`
+	// Services are helper processes that the cluster has once: started before the nodes, stopped after them.
+	Services []Service `toml:"service"`
 
 	// Places are the files and directories of a node that a config names, by name.
 	Places []Place `toml:"-"`
+
+	// Includes are, by config file, globs of those that the server reads after it, as if it had them at its end.
+	Includes map[string][]string `toml:"includes"`
 
 	Edits       []Edit            `toml:"edit"`
 	Files       []File            `toml:"file"`
@@ -49,6 +54,8 @@ type Template struct {
 	// with *. No process of a cluster gets them from the shell of who makes it.
 	OwnEnvironment []string `toml:"-"`
 
+	// Prepare are calls on a node before its first start, once its files are written: initdb, format, a base backup.
+	Prepare []Call  `toml:"prepare"`
 	Start   Start   `toml:"start"`
 	Ready   Ready   `toml:"ready"`
 	Join    Join    `toml:"join"`
@@ -76,6 +83,12 @@ type Template struct {
 type Refusal struct {
 	When   string `toml:"when"`   // text of {{.N}} {{.Cluster}} {{.Join}} {{.Param.NAME}}; "true" refuses
 	Reason string `toml:"reason"` // text, likewise
+}
+
+// Note is something that people should know of a cluster, such as what of the source is not in its nodes.
+type Note struct {
+	When string `toml:"when"` // text, as with Refusal
+	Text string `toml:"text"` // text, likewise
 }
 
 // Param is a setting that only this template has, read in texts as {{.Param.NAME}}.
@@ -108,7 +121,7 @@ type Detect struct {
 
 // Match is a rule on a file's text.
 type Match struct {
-	File   string `toml:"file"`
+	File   string `toml:"file"` // or a glob: one of the files
 	Regexp string `toml:"regexp"`
 }
 
@@ -171,12 +184,8 @@ type Place struct {
 	// says nothing too, "always".
 	Write string `toml:"write"`
 	When  string `toml:"when"` // text of WhenData; "false": there is no such place
-}
-
-// Service is a process of the cluster that is not a node.
-type Service struct {
-	Command     []string          `toml:"command"` // text; empty: no service
-	Environment map[string]string `toml:"environment"`
+	// Refuse says why a source that leads out of its directory is refused: nodes need what is there, and write to it.
+	Refuse string `toml:"refuse"`
 }
 
 // Edit changes values in one config file of the copy, every other byte kept.
@@ -205,12 +214,15 @@ type File struct {
 	// values, and gets those of Text that it does not have.
 	Existing string `toml:"existing"`
 	Format   string `toml:"format"` // for "merge"; default by the file's name
+	When     string `toml:"when"`   // text; "false": the node is made without this file
 }
 
 // Start is the foreground command of a node.
 type Start struct {
 	Command []string `toml:"command"` // text
 	Dir     string   `toml:"dir"`     // text; default the node directory
+	// User is who a node's processes run as where onemore runs as root: for servers that refuse to run as root.
+	User string `toml:"user"`
 	// Environment is for the node's own process only: commands run in the node's environment don't get it. What is in
 	// the node's environment wins.
 	Environment map[string]string `toml:"environment"` // values: text
@@ -331,7 +343,7 @@ type Call struct {
 	JSON    string            `toml:"json" json:"json,omitempty"`       // dotted path to a number, or to an array (its length)
 	Timeout Duration          `toml:"timeout" json:"timeout,omitzero"`  // of one try; default 5s
 	Retry   Duration          `toml:"retry" json:"retry,omitzero"`      // an order is tried again for so long; default 0: once
-	On      string            `toml:"on" json:"on,omitempty"`           // for Form, Add and Leave: "self" (default: each node, or the node it is about), "peer" (a running member), "first" (node 1 only)
+	On      string            `toml:"on" json:"on,omitempty"`           // "self" (default: each node, or the node it is about), for Form, Add and Leave "peer" (a running member), for Form and Prepare "first" (the first node of a new cluster only)
 	Stopped bool              `toml:"stopped" json:"stopped,omitempty"` // for Leave: made once the node has stopped
 	Full    bool              `toml:"full" json:"full,omitempty"`       // for Members.Require: asked only while all nodes run
 	When    string            `toml:"when" json:"-"`                    // text; "false" leaves the call out

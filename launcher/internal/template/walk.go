@@ -30,6 +30,7 @@ func (t *Template) eachCall(visit func(key string, c *Call)) {
 			visit(fmt.Sprintf("%s[%d]", key, i), &calls[i])
 		}
 	}
+	list("prepare", t.Prepare)
 	visit("start.staged", &t.Start.Staged)
 	list("ready.call", t.Ready.Calls)
 	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
@@ -93,11 +94,14 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
 		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
 	}
+	for i, n := range t.Notes {
+		visit(fmt.Sprintf("note[%d].when", i), inRefuse, n.When)
+		visit(fmt.Sprintf("note[%d].text", i), inRefuse, n.Text)
+	}
 	t.eachListenerText(visit)
 	t.Release.eachText(visit)
 	args("program.version", inService, t.Program.Version)
-	args("service.command", inService, t.Service.Command)
-	table("service.environment", inService, t.Service.Environment)
+	eachServiceText(t.Services, args, table, visit)
 	table("environment", inNode, t.Environment)
 	t.eachEdit(func(key string, e *Edit) {
 		visit(key+".when", inNode, e.When)
@@ -107,6 +111,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	})
 	for i, f := range t.Files {
 		visit(fmt.Sprintf("file[%d].text", i), inNode, f.Text)
+		visit(fmt.Sprintf("file[%d].when", i), inNode, f.When)
 	}
 	args("start.command", inNode, t.Start.Command)
 	visit("start.dir", inNode, t.Start.Dir)

@@ -183,15 +183,13 @@ func random() uint64 {
 }
 
 // SetPeers tells the other members of the cluster, those that are known but not reachable included. A member that isn't in
-// the list any longer has left: nothing is kept for it. Call it with every change of membership, not from several
-// goroutines at once.
+// the list any longer has left: nothing is kept for it. Call it with every change of membership, or of Config.Faults, not from
+// several goroutines at once.
 func (b *Broker) SetPeers(peers []peer.Peer) {
 	b.mesh.SetPeers(peers)
+	b.mesh.FaultsChanged()
 	b.wills.look()
 }
-
-// FaultsChanged tells that Config.Faults may answer otherwise than before.
-func (b *Broker) FaultsChanged() { b.mesh.FaultsChanged() }
 
 // anything says whether this node has something that a new member should know.
 func (b *Broker) anything() bool {

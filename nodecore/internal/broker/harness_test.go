@@ -157,7 +157,7 @@ func (c *testCluster) partition(side ...int) {
 		}
 		n.cut.Store(&cut)
 		if n.Broker != nil {
-			n.FaultsChanged()
+			n.mesh.FaultsChanged()
 		}
 	}
 }

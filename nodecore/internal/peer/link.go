@@ -88,23 +88,6 @@ func (l *link) update(p Peer) {
 	}
 }
 
-// cut closes the connections of a link that a fault cuts.
-func (l *link) cut() {
-	if !l.blocked() {
-		return
-	}
-	l.mu.Lock()
-	if l.conn != nil {
-		l.conn.Close()
-	}
-	l.mu.Unlock()
-	l.in.mu.Lock()
-	if l.in.conn != nil {
-		l.in.conn.Close()
-	}
-	l.in.mu.Unlock()
-}
-
 // signal wakes a waiter of a channel of capacity 1.
 func signal(c chan struct{}) {
 	select {

@@ -255,9 +255,20 @@ func (m *Mesh) stopReceiving() error {
 // FaultsChanged closes the links that are cut by a fault now; those on which nothing is sent would not notice.
 func (m *Mesh) FaultsChanged() {
 	for _, name := range m.Peers() {
-		if l := m.link(name); l != nil {
-			l.cut()
+		l := m.link(name)
+		if l == nil || !l.blocked() {
+			continue
 		}
+		l.mu.Lock()
+		if l.conn != nil {
+			l.conn.Close()
+		}
+		l.mu.Unlock()
+		l.in.mu.Lock()
+		if l.in.conn != nil {
+			l.in.conn.Close()
+		}
+		l.in.mu.Unlock()
 	}
 }
 
