@@ -30,7 +30,7 @@ cross:
 bench: build ; $(GO) run ./bench -onemore $(BIN)
 
 # Long stress tests with bounded counts.
-soak: build ; $(GO) test -tags soak -timeout 60m -count=1 -run "Kill|Run|Ups|Interrupt|Soak" ./...
+soak: build ; $(GO) test -tags soak -timeout 60m -count=1 -run "Kill|Run|Ups|Interrupt|Soak|Mixed" ./...
 
 fuzz:
 	@for p in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
@@ -38,7 +38,10 @@ fuzz:
 	    echo "fuzz $$p $$t for $(FUZZFOR)"; $(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZFOR) $$p || exit 1; done; done
 
 # The real servers that the tests launch, from Debian. None of them is started as a service.
-SERVERS := etcd-server etcd-client nats-server redis-server rabbitmq-server postgresql mosquitto mosquitto-clients nginx-light nftables iproute2 curl serf xz-utils
+SERVERS := etcd-server etcd-client nats-server redis-server rabbitmq-server
+SERVERS += postgresql mariadb-server galera-4 mariadb-backup socat
+SERVERS += mosquitto mosquitto-clients nginx-light serf
+SERVERS += nftables iproute2 curl xz-utils
 servers:
 	@test "$$(id -u)" = 0 || { echo "make servers: run it as root (it installs Debian packages)"; exit 1; }
 	@test -e /usr/sbin/policy-rc.d || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; touch /usr/sbin/policy-rc.d.onemore; }

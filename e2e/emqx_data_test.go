@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +55,40 @@ func (c *contact) keepsRetained(step string) {
 		if was, ok := before[n.PID]; ok && was != c.openingsOf(n) {
 			c.t.Errorf("after %q node %d has opened its listeners again", step, n.Index)
 		}
+	}
+}
+
+// testEMQXRejoin: a member that stays, and leaves the cluster and comes back while another one is removed, is told, though the numbers are
+// as they should be.
+func testEMQXRejoin(t *testing.T, e emqx) {
+	t.Parallel()
+	h := newHost(t)
+	ctl := map[string]string{"emqx4": `{{.Dir}}/bin/emqx_ctl", "cluster"`, "emqx5": `{{.Dir}}/bin/emqx", "ctl", "cluster"`}[e.template]
+	tpl := changed(t, e.template, `exec = ["`+ctl+`, "leave"]`, `exec = ["sh", "-c", """
+set -e
+"$@" leave
+[ {{.Index}} = 3 ] || exit 0
+cd {{(index .Nodes 1).Dir}}
+.${1#{{.Dir}}} {{if eq "`+e.template+`" "emqx5"}}ctl {{end}}cluster leave
+.${1#{{.Dir}}} {{if eq "`+e.template+`" "emqx5"}}ctl {{end}}cluster join {{(index .Nodes 0).Name}}
+""", "sh", "`+ctl+`]`)
+	h.ok("up", "3", "-s", e.source, "-t", tpl, "--base", "auto", "-q")
+	st := h.agree("default", 3)
+	_, told, code := h.run("remove", "3", "-q", "--timeout", patience.String())
+	if want := "it was away from the cluster"; code != 1 || !strings.Contains(told, want) || !strings.Contains(told, st.Nodes[1].Name) {
+		t.Errorf("remove: exit %d, want 1 and %q of %s:\n%s", code, want, st.Nodes[1].Name, told)
+	}
+	h.downClean("default", h.agree("default", 2))
+}
+
+// testEMQXOwnTime: where no --timeout is given, the template's own time counts.
+func testEMQXOwnTime(t *testing.T, e emqx) {
+	t.Parallel()
+	h := newHost(t)
+	tpl := changed(t, e.template, `timeout = "180s"`, `timeout = "3s"`)
+	_, told, code := h.run("up", "1", "-s", e.source, "-t", tpl, "--base", "auto", "-e", "STANDIN_FAULT=never-listen", "-q")
+	if want := regexp.MustCompile(`has moved on for [0-9.]+s: listener`); code != 1 || !want.MatchString(told) {
+		t.Errorf("up: exit %d, want 1 and %q:\n%s", code, want, told)
 	}
 }
 

@@ -23,6 +23,8 @@ func TestEMQX(t *testing.T) {
 			t.Run("life", func(t *testing.T) { testEMQXLife(t, e) })
 			t.Run("files", func(t *testing.T) { testEMQXFiles(t, e) })
 			t.Run("retained", func(t *testing.T) { testEMQXRetained(t, e) })
+			t.Run("rejoin", func(t *testing.T) { testEMQXRejoin(t, e) })
+			t.Run("own time", func(t *testing.T) { testEMQXOwnTime(t, e) })
 			t.Run("cut", func(t *testing.T) { testEMQXCut(t, e) })
 			t.Run("command", func(t *testing.T) { testEMQXCommand(t, e) })
 			t.Run("together", func(t *testing.T) { testEMQXTogether(t, e) })

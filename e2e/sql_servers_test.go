@@ -62,3 +62,29 @@ func eventually(want string, ask func() (string, error)) (string, error) {
 		}
 	}
 }
+
+// galera writes at any node; what another one has comes a moment later.
+func galera() server {
+	sql := func(c *contact, at nodeStatus, query string) (string, error) {
+		host, port := c.at(at)
+		return c.client("mariadb", "--no-defaults", "-uroot", "-h"+host, "-P"+port, "-Nse", query)
+	}
+	read := func(c *contact, at nodeStatus) (string, error) {
+		return sql(c, at, "select v from conformance.t where id = 1")
+	}
+	return server{
+		name: "mariadb-galera", programs: []string{"mariadb", "mariadb-backup", "socat"}, args: []string{"-t", "mariadb-galera"}, second: 1, port: "client",
+		carry: func(c *contact, from, to nodeStatus, value string) (string, error) {
+			query := "create database if not exists conformance; create table if not exists conformance.t (id int primary key, v varchar(40)); replace into conformance.t values (1, '%s')"
+			if _, err := sql(c, from, fmt.Sprintf(query, value)); err != nil {
+				return "", err
+			}
+			return eventually(value, func() (string, error) { return read(c, to) })
+		},
+		keep: read,
+		listing: func(c *contact, at nodeStatus) (string, error) {
+			return sql(c, at, "show status like 'wsrep_incoming_addresses'")
+		},
+		member: func(n nodeStatus) string { return n.Listeners["client"] },
+	}
+}

@@ -285,32 +285,51 @@ func outsideSources(po *plan.Options) error {
 	return nil
 }
 
-// checkSources checks every node directory that is going to be copied, and reads the ports that the first one declares.
+// checkSources checks every node directory that is going to be copied, and reads what their config files say.
 func checkSources(ctx context.Context, t *template.Template, po *plan.Options) error {
+	var err error
 	for i, n := range po.Node {
-		if n.Source != "" {
-			if err := nodedir.CheckSource(ctx, n.Source, t.Copy.Exclude...); err != nil {
-				return &InputError{Err: fmt.Errorf("source of node %d: %w", i, err)}
-			}
+		if n.Source == "" {
+			continue
+		}
+		if err := nodedir.CheckSource(ctx, n.Source, t.Copy.Exclude...); err != nil {
+			return &InputError{Err: fmt.Errorf("source of node %d: %w", i, err)}
+		}
+		if !slices.Contains(po.Nodes, i) {
+			continue
+		}
+		if po.Configs == nil {
+			po.Configs = map[int]*template.Config{}
+		}
+		if po.Configs[i], err = readConfig(t, n.Source, overlay(n.Env, po.Env)); err != nil {
+			return fmt.Errorf("source of node %d: %w", i, err)
 		}
 	}
 	if po.Source == "" {
+		if len(po.Configs) > 0 && len(po.Configs) == len(po.Nodes) { // the first node's counts for all
+			po.Config = po.Configs[slices.Min(po.Nodes)]
+		}
 		return nil
 	}
 	if err := nodedir.CheckSource(ctx, po.Source, t.Copy.Exclude...); err != nil {
 		return &InputError{Err: err, Hint: sourceHint}
 	}
-	config, err := t.ReadConfig(os.DirFS(po.Source), po.Source, func(name string) (string, bool) {
-		if value, ok := po.Env[name]; ok {
+	po.Config, err = readConfig(t, po.Source, po.Env)
+	return err
+}
+
+// readConfig reads what the config files of a source say. env is what nodes are given besides the shell's variables.
+func readConfig(t *template.Template, source string, env map[string]string) (*template.Config, error) {
+	config, err := t.ReadConfig(os.DirFS(source), source, func(name string) (string, bool) {
+		if value, ok := env[name]; ok {
 			return value, true
 		}
 		return os.LookupEnv(name)
 	})
 	if err != nil {
-		return &InputError{Err: fmt.Errorf("source %s: %w", po.Source, err)}
+		return nil, &InputError{Err: fmt.Errorf("source %s: %w", source, err)}
 	}
-	po.Config = config
-	return nil
+	return config, nil
 }
 
 // fixedPorts reports whether planning again would choose the same ports. Existing nodes keep theirs; added ones can move.

@@ -319,6 +319,9 @@ func runDryRun(ctx context.Context, c *call, o launcher.Options) error {
 	if err != nil {
 		return err
 	}
+	if p, err = p.Masked(); err != nil {
+		return err
+	}
 	if c.json {
 		return c.printJSON(p)
 	}

@@ -105,6 +105,9 @@ func TestList(t *testing.T) {
 		{"redis", "save 900 1\nsave 60 5\nport 6379\n", []line{{"save.0", "900 1", 1}, {"save.1", "60 5", 2}, {"port", "6379", 3}}},
 		{"ini", "x = 1\n[a]\ny=2\n[a.b]\nz : \"3 \"\n", []line{{"x", "1", 1}, {"a.y", "2", 3}, {`"a.b".z`, "3 ", 5}}},
 		{"json", "{\"a\": [\n1, {\"b\": null}], \"a\": \"\\u00e9\\n\"}", []line{{"a", "é\n", 2}}},
+		{"yaml", "\ufeffa: 1\r\nb:\r\n  c: 2\r\n", []line{{"a", "1", 1}, {"b.c", "2", 3}}},
+		{"yaml", "\ufeff# x\r\na: 1\r\n", []line{{"a", "1", 2}}},
+		{"yaml", "\ufeff---\na: 1\n", []line{{"a", "1", 2}}},
 		{"yaml", "a:\n- 1\n- b: {c: 'it''s'}\n  d: >-\n   e\n   f\n", []line{{"a.0", "1", 2}, {"a.1.b.c", "it's", 3}, {"a.1.d", "e f", 4}}},
 	}
 	for _, tt := range tests {

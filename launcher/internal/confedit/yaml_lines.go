@@ -1,12 +1,13 @@
 package confedit
 
 import (
+	"bytes"
 	"strings"
 )
 
 // marker reports whether the start or end of a document comes next.
 func (p *yamlParser) marker() bool {
-	return (p.has("---") || p.has("...")) && p.blankAt(3) && lineStart(p.src, p.pos) == p.pos
+	return (p.has("---") || p.has("...")) && p.blankAt(3) && p.lineStart() == p.pos
 }
 
 // blankAt reports whether the byte so far ahead is white space or the end of the file.
@@ -15,12 +16,21 @@ func (p *yamlParser) blankAt(ahead int) bool {
 	return c == 0 || c == ' ' || c == '\t' || c == '\n' || c == '\r'
 }
 
+// lineStart is where the line of the next byte starts, behind a byte order mark.
+func (p *yamlParser) lineStart() int {
+	start := lineStart(p.src, p.pos)
+	if start == 0 && bytes.HasPrefix(p.src, []byte(bom)) {
+		return len(bom)
+	}
+	return start
+}
+
 // column is how far the next byte is from the start of its line; -1 where no more content of the document comes.
 func (p *yamlParser) column() int {
 	if p.eof() || p.marker() {
 		return -1
 	}
-	return p.pos - lineStart(p.src, p.pos)
+	return p.pos - p.lineStart()
 }
 
 func (p *yamlParser) dash() bool { return p.peek() == '-' && p.blankAt(1) }
@@ -33,12 +43,12 @@ func (p *yamlParser) toContent() error {
 		switch {
 		case p.eof():
 			return nil
-		case p.peek() == '#' && (p.pos > start || p.pos == 0 || p.src[p.pos-1] == '\n' || isBlank(p.src[p.pos-1])):
+		case p.peek() == '#' && (p.pos > start || p.pos == p.lineStart() || isBlank(p.src[p.pos-1])):
 			p.skipLine()
 		case p.peek() == '\n' || p.peek() == '\r':
 			p.pos++
 		default:
-			if start == lineStart(p.src, start) && strings.ContainsRune(string(p.src[start:p.pos]), '\t') {
+			if start == p.lineStart() && strings.ContainsRune(string(p.src[start:p.pos]), '\t') {
 				return p.errorf(p.pos, "a tab indents this line")
 			}
 			return nil

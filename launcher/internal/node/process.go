@@ -53,6 +53,10 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 		return err
 	}
 	env := n.host.environment(p.Index, as, slices.Concat(p.StartEnv, p.Env))
+	command := p.Command
+	if o.Founds && p.Bootstrap != nil {
+		command, env = slices.Concat(command, p.Bootstrap.Args), append(env, p.Bootstrap.Env...)
+	}
 	if len(o.Faults) > 0 {
 		env = append(env, setsFaults+"=1")
 	}
@@ -69,7 +73,7 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 		err = out.Chown(int(as.UID), -1) // it may open /dev/stderr
 	}
 	if err == nil {
-		r.proc, err = n.host.spawner.Start(ctx, proc.Spec{Args: p.Command, Dir: p.Workdir, Env: env, Stdout: out, Stderr: out, User: as, Group: r.group, Cgroup: n.host.Processes.currentCgroup()})
+		r.proc, err = n.host.spawner.Start(ctx, proc.Spec{Args: command, Dir: p.Workdir, Env: env, Stdout: out, Stderr: out, User: as, Group: r.group, Cgroup: n.host.Processes.currentCgroup()})
 		out.Close()
 	}
 	if err != nil {
@@ -82,6 +86,7 @@ func (n *Node) startProcess(ctx context.Context, o LaunchOptions) error {
 		r.close()
 		return err
 	}
+	removeEnd(p)
 	r.began = time.Now().UTC()
 	n.update(func() { n.run, n.last, n.state, n.exit = r, r, control.Starting, "" })
 	n.host.watchers.Go(func() { watch(n, r) })
@@ -118,6 +123,9 @@ func watch(n *Node, r *run) {
 	_ = os.Remove(filepath.Join(n.Plan.Folder, pidFile))
 	if r.notify != nil {
 		_ = r.notify.Close()
+	}
+	if err := writeEnd(n.Plan); err != nil {
+		n.host.log.Warn("record when it ended", "node", n.Plan.Name, "err", err)
 	}
 	end, asked := r.proc.Exit(), false
 	n.update(func() {

@@ -12,6 +12,7 @@ import (
 // LaunchOptions are what a start depends on besides the node's plan.
 type LaunchOptions struct {
 	Group  int         // the group id of its processes, 0 for the keeper's own
+	Founds bool        // it founds the cluster
 	Faults []plan.Call // set the faults in force on it once it is ready; none without faults
 }
 

@@ -29,6 +29,7 @@ func (o *Operation) remove(ctx context.Context, req control.Request, nodes []*no
 	rec := *c.Record()
 	rec.Options, rec.Plan = req.Options, rec.Plan.Standing(req.Plan) // its calls are made to members that stay
 	c.Adopt(&rec)
+	stays := cluster.Stays(c)
 	for _, n := range nodes {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -37,13 +38,31 @@ func (o *Operation) remove(ctx context.Context, req control.Request, nodes []*no
 			return err
 		}
 	}
+	stayed := cluster.Stayed(c, stays) // before a [[refresh]], which may well open listeners anew
 	if err := membersOf(o, req.Next).announce(ctx, nil); err != nil {
 		return err
 	}
+	stays = cluster.Stays(c)
+	if err := settleWithout(ctx, o, req); err != nil {
+		return err
+	}
+	if stayed == nil && !refreshes(req.Plan) {
+		stayed = cluster.Stayed(c, stays)
+	}
+	return stayed
+}
+
+// settleWithout waits until the nodes that stay have settled, with the faults that are left.
+func settleWithout(ctx context.Context, o *Operation, req control.Request) error {
 	if req.Faults != nil {
 		return o.fault(ctx, req)
 	}
-	return c.Settle(ctx, o.Emit)
+	return o.Cluster.Settle(ctx, o.Emit)
+}
+
+// refreshes reports whether members take in the news that others came or went by something that goes on after it was asked for.
+func refreshes(p *plan.Plan) bool {
+	return slices.ContainsFunc(p.Nodes, func(n plan.Node) bool { return len(n.Refresh) > 0 })
 }
 
 // removeNode removes one node. Once it has begun to leave, it is no member that anybody could rely on: the client may go. The

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -50,7 +51,11 @@ func (o *Operation) goBack(ctx context.Context, n *node.Node, b *node.Previous) 
 		return err
 	}
 	o.Emit(control.Event{Node: n.Plan.Index, Phase: "going back"})
-	if err := putBack(o.Cluster, n); err != nil {
+	back := func() error { return putBack(o.Cluster, n) }
+	if b.Done && n.Plan.KeepBack { // one that has not run since has told nobody anything
+		back = func() error { return remake(ctx, o.Cluster, n, b) }
+	}
+	if err := back(); err != nil {
 		return n.Failed("go back", err)
 	}
 	if err := o.Cluster.Amend(func(r *cluster.Record) { r.Plan.GoBack(n.Plan.Index, b.Options) }); err != nil {
@@ -71,6 +76,23 @@ func putBack(c *cluster.Cluster, n *node.Node) error {
 	}
 	if err := c.AmendNode(b.Node); err != nil {
 		return err
+	}
+	return aside.Drop()
+}
+
+// remake makes a stopped node from what it was made of before its upgrade, with the data that it has now. When that fails, it is what it
+// was; after a crash, putBackInterrupted makes it so.
+func remake(ctx context.Context, c *cluster.Cluster, n *node.Node, was *node.Previous) error {
+	aside := n.Aside()
+	if err := aside.Set(was.Upgrade, c.Record().Plan.Options); err != nil {
+		return err
+	}
+	err := aside.Replace(ctx, was.Node)
+	if err == nil {
+		err = c.AmendNode(was.Node)
+	}
+	if err != nil {
+		return errors.Join(err, putBack(c, n))
 	}
 	return aside.Drop()
 }

@@ -81,7 +81,8 @@ func (t *transaction) bring(ctx context.Context) error {
 	return t.addEach(ctx)
 }
 
-// bringAll makes and starts the nodes of a new cluster: all at once, or each after the one before where the plan is staged.
+// bringAll makes and starts the nodes of a new cluster: all at once, or each after the one before where the plan is staged, or after
+// the one that founds the cluster where that is told to.
 func (t *transaction) bringAll(ctx context.Context) error {
 	making := make(chan struct{}, makers)
 	g, ctx := errgroup.WithContext(ctx)
@@ -93,11 +94,17 @@ func (t *transaction) bringAll(ctx context.Context) error {
 			if err == nil && t.req.Plan.Staged && i > 0 {
 				err = t.created[i-1].AwaitStaged(ctx)
 			}
+			if err == nil && n.Plan.Bootstrap != nil && i > 0 {
+				err = node.AwaitFounder(ctx, t.created[0])
+			}
 			if err == nil {
 				err = node.Prepare(ctx, n, t.o.Emit)
 			}
 			if err != nil {
 				return err
+			}
+			if i == 0 {
+				return t.o.Cluster.LaunchFounder(ctx, n, t.o.Emit)
 			}
 			return t.o.Cluster.Launch(ctx, n, t.o.Emit)
 		})

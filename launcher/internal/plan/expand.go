@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,7 @@ type expander struct {
 
 func newExpander(t *template.Template, o *Options, p *Plan, enabled map[string]bool) *expander {
 	x := &expander{texts: texts{t: t, grows: o.Formed != nil}, o: o, p: p, enabled: enabled}
+	x.sources = func(index int) template.Sources { return template.Sources{Config: o.configOf(index)} }
 	x.base = template.Data{
 		Cluster: o.Cluster, ID: o.ID, Secret: o.Secret, ClusterDir: p.Dir, Onemore: o.Onemore, Join: o.Join,
 		Param: o.Params, Tools: o.Tools, Sources: template.Sources{Config: o.Config},
@@ -60,15 +62,9 @@ func (x *expander) fill(slots []placedSlot) error {
 		x.base.SharedPort = append(x.base.SharedPort, template.Port{Listener: l.Name, Host: l.Host, Port: l.Port})
 	}
 	if x.o.Formed == nil {
-		notes, err := x.config().placeNotes()
-		if err != nil {
+		if err := x.note(slots); err != nil {
 			return err
 		}
-		own, err := x.o.notes(x.t, len(slots))
-		if err != nil {
-			return err
-		}
-		x.p.Notes = slices.Concat(x.p.Notes, notes, own, x.o.Config.Unread)
 	}
 	if err := x.services(); err != nil {
 		return err
@@ -76,7 +72,9 @@ func (x *expander) fill(slots []placedSlot) error {
 	if err := x.renewPresent(); err != nil {
 		return err
 	}
-	x.texts.shared = make(map[string]string)
+	if len(x.o.Configs) == 0 {
+		x.texts.shared = make(map[string]string)
+	}
 	for i := range added {
 		if err := x.complete(&added[i], x.addedData(i, x.o.Formed != nil)); err != nil {
 			return fmt.Errorf("plan node %d: %w", added[i].Index, err)
@@ -84,6 +82,27 @@ func (x *expander) fill(slots []placedSlot) error {
 	}
 	x.p.Nodes = append(x.p.Nodes, added...)
 	slices.SortFunc(x.p.Nodes, func(a, b Node) int { return a.Index - b.Index })
+	return nil
+}
+
+// note completes the notes of a new cluster: what of its sources is elsewhere, is not in the nodes, or was not read.
+func (x *expander) note(slots []placedSlot) error {
+	notes, err := x.config(0).placeNotes()
+	if err != nil {
+		return err
+	}
+	for _, slot := range slots {
+		own, err := x.config(slot.index).placeNotes()
+		if err != nil {
+			return err
+		}
+		notes = append(notes, slices.DeleteFunc(own, func(note string) bool { return slices.Contains(notes, note) })...)
+	}
+	own, err := x.o.notes(x.t, len(slots))
+	if err != nil {
+		return err
+	}
+	x.p.Notes = slices.Concat(x.p.Notes, notes, own, x.o.Config.Unread)
 	return nil
 }
 
@@ -111,7 +130,7 @@ func (x *expander) placed(slot placedSlot) (Node, error) {
 	n := Node{
 		Index: slot.index, NameIndex: slot.nameIndex, Added: x.o.Formed != nil, Name: slot.name, Host: slot.host, Number: slot.number,
 		Folder: x.p.folder(slot.index), Bin: x.o.bin(slot.index), Source: x.o.source(slot.index), Exclude: x.t.Copy.Exclude, Share: x.t.Copy.Share,
-		Dirs: x.t.Copy.Dirs, Keep: x.t.Upgrade.Keep,
+		Dirs: x.t.Copy.Dirs, Keep: x.t.Upgrade.Keep, KeepBack: x.t.Upgrade.KeepOnRollback,
 	}
 	if n.Added {
 		n.Salt = x.o.Salt
@@ -137,7 +156,7 @@ func (x *expander) placed(slot placedSlot) (Node, error) {
 // setSource says what of which source a node's directory is made of.
 func (x *expander) setSource(n *Node) {
 	n.Source, n.Exclude, n.Share, n.Dirs = x.o.source(n.Index), x.t.Copy.Exclude, x.t.Copy.Share, x.t.Copy.Dirs
-	n.Keep = x.t.Upgrade.Keep
+	n.Keep, n.KeepBack = x.t.Upgrade.Keep, x.t.Upgrade.KeepOnRollback
 	if n.Keep == nil {
 		n.Keep = x.keptByUpgrade()
 	}
@@ -163,8 +182,10 @@ func (x *expander) keptByUpgrade() []string {
 	for _, p := range x.t.Places {
 		keep = append(keep, p.File)
 	}
-	for _, at := range x.o.Config.Elsewhere {
-		keep = append(keep, at.ToFile)
+	for _, config := range slices.Concat([]*template.Config{x.o.Config}, slices.Collect(maps.Values(x.o.Configs))) {
+		for _, at := range config.Elsewhere {
+			keep = append(keep, at.ToFile)
+		}
 	}
 	slices.Sort(keep)
 	return slices.Compact(keep)

@@ -10,10 +10,13 @@ import (
 	"onemore/launcher/internal/template"
 )
 
-// configFiles is what an expander makes of a node's files.
-type configFiles struct{ *expander }
+// configFiles is what an expander makes of a node's files; from is what those of its source say.
+type configFiles struct {
+	*expander
+	from *template.Config
+}
 
-func (x *expander) config() configFiles { return configFiles{x} }
+func (x *expander) config(index int) configFiles { return configFiles{x, x.o.configOf(index)} }
 
 // allEdits are the edits of a node's files: those of the template, of its listeners and places, and of the way to join.
 func (x configFiles) allEdits(n *Node, d *template.Data, method []template.Edit) ([]FileEdit, error) {
@@ -37,7 +40,7 @@ func (x configFiles) allEdits(n *Node, d *template.Data, method []template.Edit)
 
 // elsewhere makes the edits where the source has their keys: in a file that it includes, or at a variable.
 func (x configFiles) elsewhere(list []FileEdit) []FileEdit {
-	if len(x.o.Config.Elsewhere) == 0 {
+	if len(x.from.Elsewhere) == 0 {
 		return list
 	}
 	var out []FileEdit
@@ -45,11 +48,11 @@ func (x configFiles) elsewhere(list []FileEdit) []FileEdit {
 		for _, e := range of.Edits {
 			one := of
 			if e.Unset {
-				for _, at := range x.o.Config.Matching(of.File, e.Key) {
+				for _, at := range x.from.Matching(of.File, e.Key) {
 					out = appendEdits(out, FileEdit{File: at.ToFile, Format: of.Format, Edits: []confedit.Edit{{Key: at.ToKey, Unset: true}}})
 				}
 			}
-			if at, ok := x.o.Config.Find(of.File, e.Key); ok {
+			if at, ok := x.from.Find(of.File, e.Key); ok {
 				if e.Default && !at.Missing {
 					continue
 				}
@@ -86,7 +89,7 @@ func (x configFiles) listenerEdits(n *Node) ([]FileEdit, error) {
 			return nil, fmt.Errorf("listener %q: %w", l.Name, err)
 		}
 		key := l.Key
-		if declared := x.o.Config.Listeners[l.Name].Key; declared != "" {
+		if declared := x.from.Listeners[l.Name].Key; declared != "" {
 			key = declared
 		}
 		out = append(out, FileEdit{File: l.File, Format: x.t.FormatOf(l.File), Edits: []confedit.Edit{{Key: key, Value: value}}, IfExists: x.t.MayLack(l.File)})
@@ -124,7 +127,7 @@ func (x configFiles) placeEdits(d *template.Data) ([]FileEdit, error) {
 func (x configFiles) placeKeys(p *template.Place) []template.ConfigPlace {
 	var keys []template.ConfigPlace
 	found := false
-	for _, c := range x.o.Config.Places {
+	for _, c := range x.from.Places {
 		if c.Place != p.Name {
 			continue
 		}

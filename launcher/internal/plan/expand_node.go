@@ -12,13 +12,13 @@ import (
 // complete makes the rest of a new node.
 func (x *expander) complete(n *Node, d *template.Data) (err error) {
 	method := x.t.Join.Methods[x.o.Join]
-	if n.Edits, err = x.config().allEdits(n, d, method.Edits); err != nil {
+	if n.Edits, err = x.config(n.Index).allEdits(n, d, method.Edits); err != nil {
 		return err
 	}
-	if n.Joined, err = x.config().edits(d, method.Joined); err != nil {
+	if n.Joined, err = x.config(n.Index).edits(d, method.Joined); err != nil {
 		return err
 	}
-	if n.Files, err = x.config().files(n, d); err != nil {
+	if n.Files, err = x.config(n.Index).files(n, d); err != nil {
 		return err
 	}
 	if err := x.processSettings(n, d); err != nil {
@@ -70,6 +70,9 @@ func (x *expander) startSettings(n *Node, d *template.Data) (err error) {
 	if n.Workdir == "" {
 		n.Workdir = n.Dir
 	}
+	if n.Bootstrap, err = x.bootstrap(d); err != nil {
+		return err
+	}
 	n.User = cmp.Or(x.o.User, x.t.Start.User)
 	n.Stop = Stop{Signal: x.t.Stop.Signal, Discard: x.t.Stop.Discard, Grace: x.t.Stop.Grace}
 	if x.t.Stop.Order != "parallel" {
@@ -79,17 +82,34 @@ func (x *expander) startSettings(n *Node, d *template.Data) (err error) {
 	return err
 }
 
+// bootstrap makes what is different at the start of a node that founds its cluster, nil where nothing is.
+func (x *expander) bootstrap(d *template.Data) (b *Bootstrap, err error) {
+	of := &x.t.Bootstrap
+	if len(of.Args)+len(of.Environment) == 0 {
+		return nil, nil
+	}
+	b = &Bootstrap{}
+	if b.Args, err = x.t.ExpandArgs(of.Args, d); err != nil {
+		return nil, err
+	}
+	if b.Env, err = x.environment(d, of.Environment, nil); err != nil {
+		return nil, err
+	}
+	b.Call, err = x.oneCall(d, &of.Call)
+	return b, err
+}
+
 // renewTexts makes anew, for the members of now, what is on a present node's disk and what its process is started with. What
 // people gave stays: variables, and files that they laid over.
 func (x *expander) renewTexts(n *Node, d *template.Data) (err error) {
 	method := x.t.Join.Methods[x.o.Join]
-	if n.Edits, err = x.config().allEdits(n, d, method.Edits); err != nil {
+	if n.Edits, err = x.config(n.Index).allEdits(n, d, method.Edits); err != nil {
 		return err
 	}
-	if n.Joined, err = x.config().edits(d, method.Joined); err != nil {
+	if n.Joined, err = x.config(n.Index).edits(d, method.Joined); err != nil {
 		return err
 	}
-	written, err := x.config().templateFiles(d)
+	written, err := x.config(n.Index).templateFiles(d)
 	if err != nil {
 		return err
 	}
@@ -115,7 +135,7 @@ func (x *expander) renewTexts(n *Node, d *template.Data) (err error) {
 // renew makes anew what an upgrade changes of a present node.
 func (x *expander) renew(n *Node, d *template.Data) (err error) {
 	x.setSource(n)
-	if n.Files, err = x.config().files(n, d); err != nil {
+	if n.Files, err = x.config(n.Index).files(n, d); err != nil {
 		return err
 	}
 	return x.processSettings(n, d)

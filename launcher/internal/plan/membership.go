@@ -12,6 +12,8 @@ type membership struct {
 	formed  []*template.Node // present nodes, in order of index
 	running []*template.Node // those of them that run
 	added   []*template.Node // new nodes
+	// sources is what the source of the node with an index says.
+	sources func(index int) template.Sources
 }
 
 // addedData is what the texts of a new node see. A node that is added to a formed cluster sees the members, the nodes that
@@ -43,9 +45,11 @@ func (m *membership) presentData(i int, added bool) *template.Data {
 	return &d
 }
 
-// setPeer fills what follows from the nodes of the data: how many there are, the first one, and a running one to ask.
+// setPeer fills what follows from the nodes of the data: how many there are, the first one, a running one to ask, and what the source of
+// the node itself says.
 func (m *membership) setPeer(d *template.Data) {
 	d.N, d.First = len(d.Nodes), d.Nodes[0]
+	d.Sources = m.sources(d.Index)
 	for _, n := range m.running {
 		if n != d.Node {
 			d.Peer = n

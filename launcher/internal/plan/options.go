@@ -50,6 +50,8 @@ type Options struct {
 	Join   string            `json:"join,omitempty"` // "" is the template's default
 	// Config is what the source's config files say (template.ReadConfig); nil without a source: the template's own files count.
 	Config *template.Config `json:"config,omitempty"`
+	// Configs are those of nodes that have a source of their own, by index. Which listeners there are, and parameters, all nodes have from Config.
+	Configs map[int]*template.Config `json:"configs,omitempty"`
 
 	Env map[string]string `json:"env,omitempty"`
 	// CleanEnv keeps all but a few variables of who makes the cluster from its processes: Inherit.Clean.

@@ -68,7 +68,8 @@ type Node struct {
 	User      string     `json:"user,omitempty"`      // who the node's processes run as, where the keeper is root; "": as the keeper
 	Command   []string   `json:"command"`
 	Workdir   string     `json:"workdir"`
-	Prepare   []Call     `json:"prepare,omitempty"` // run before the node's first start
+	Bootstrap *Bootstrap `json:"bootstrap,omitempty"` // if the node founds the cluster; nil: no node is told to
+	Prepare   []Call     `json:"prepare,omitempty"`   // run before the node's first start
 	Staged    *Call      `json:"staged,omitempty"`
 	Ready     Ready      `json:"ready"`
 	Join      []Call     `json:"join,omitempty"`   // run when all are ready, in order of Index; node 1 of a new cluster has none
@@ -77,8 +78,9 @@ type Node struct {
 	After     []Call     `json:"after,omitempty"`  // likewise
 	Leave     []Call     `json:"leave,omitempty"`
 	Refresh   []Refresh  `json:"refresh,omitempty"`
-	Drain     []Call     `json:"drain,omitempty"` // before the stop of a rolling upgrade
-	Keep      []string   `json:"keep,omitempty"`  // globs that an upgrade keeps
+	Drain     []Call     `json:"drain,omitempty"`     // before the stop of a rolling upgrade
+	Keep      []string   `json:"keep,omitempty"`      // globs that an upgrade keeps
+	KeepBack  bool       `json:"keep_back,omitempty"` // going back keeps them too
 	Members   Members    `json:"members"`
 	Stop      Stop       `json:"stop"`
 	Ctl       []string   `json:"ctl,omitempty"`
@@ -130,6 +132,13 @@ type File struct {
 	// values of Text, which is of Format, that it does not have.
 	Existing string `json:"existing,omitempty"`
 	Format   string `json:"format,omitempty"`
+}
+
+// Bootstrap is what is different at the start of a node that founds its cluster.
+type Bootstrap struct {
+	Args []string `json:"args,omitempty"` // after those of the command
+	Env  []string `json:"env,omitempty"`  // K=V, over all other
+	Call *Call    `json:"call,omitempty"` // holds for a node that may found it again; nil: the one that ended last does
 }
 
 // Ready is how the keeper knows that a node serves.

@@ -13,7 +13,7 @@ import (
 func (n Node) Standing(next Node) Node {
 	next.Edits, next.Joined, next.Files = n.Edits, n.Joined, n.Files
 	next.Env, next.StartEnv, next.Command, next.Workdir, next.Given, next.Bin = n.Env, n.StartEnv, n.Command, n.Workdir, n.Given, n.Bin
-	next.User = n.User
+	next.User, next.Bootstrap = n.User, n.Bootstrap
 	return next
 }
 

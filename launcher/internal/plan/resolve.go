@@ -58,6 +58,7 @@ func (o Options) withRecorded(f *Plan) Options {
 	kept.Env = merged(kept.Env, o.Env)
 	kept.Tools = merged(kept.Tools, o.Tools)
 	kept.Node = merged(kept.Node, o.Node)
+	kept.Configs = merged(kept.Configs, o.Configs)
 	if o.Files != nil {
 		kept.Files = o.Files
 	}
@@ -161,6 +162,7 @@ func (o *Options) checkNodes(t *template.Template, refuse func(hint, format stri
 	if len(o.Nodes) > 0 {
 		o.checkRefused(t, n, refuse)
 		o.checkPlaces(t, refuse)
+		o.checkConfigs(t, refuse)
 	}
 	for _, index := range slices.Sorted(maps.Keys(o.Node)) {
 		if !seen[index] && o.Formed == nil {
@@ -194,12 +196,36 @@ func (o *Options) refuseData(n int) template.RefuseData {
 // checkPlaces refuses places outside of the source of which nodes need what is there.
 func (o *Options) checkPlaces(t *template.Template, refuse func(hint, format string, args ...any)) {
 	for _, p := range t.Places {
-		for _, c := range o.Config.Places {
-			if c.Place == p.Name && p.Refuse != "" && c.Inside == "" && leadsOut(c.Value) {
-				refuse("", "%s of the source has %s = %s: %s", p.File, c.Key, c.Value, p.Refuse)
+		for _, config := range slices.Concat([]*template.Config{o.Config}, slices.Collect(maps.Values(o.Configs))) {
+			for _, c := range config.Places {
+				if c.Place == p.Name && p.Refuse != "" && c.Inside == "" && leadsOut(c.Value) {
+					refuse("", "%s of the source has %s = %s: %s", p.File, c.Key, c.Value, p.Refuse)
+				}
 			}
 		}
 	}
+}
+
+// checkConfigs refuses sources of single nodes that have listeners which the cluster's nodes do not have.
+func (o *Options) checkConfigs(t *template.Template, refuse func(hint, format string, args ...any)) {
+	for _, index := range slices.Sorted(maps.Keys(o.Configs)) {
+		for _, name := range slices.Sorted(maps.Keys(o.Configs[index].Listeners)) {
+			d := o.Configs[index].Listeners[name]
+			known := slices.ContainsFunc(t.Listeners, func(l template.Listener) bool { return l.Name == name })
+			if !d.Off && d.Port > 0 && !known {
+				refuse("give the cluster's source that listener, too, or take it out of this one",
+					"source of node %d has a listener that the cluster's source does not have: %s (port %d)", index, d.Key, d.Port)
+			}
+		}
+	}
+}
+
+// configOf is what the config files of the source of a node say.
+func (o *Options) configOf(index int) *template.Config {
+	if own := o.Configs[index]; own != nil {
+		return own
+	}
+	return o.Config
 }
 
 // notes are those of the template that hold for a cluster of n nodes.
@@ -294,4 +320,13 @@ func (o *Options) checkParams(t *template.Template, refuse func(hint, format str
 			refuse("--param "+name+"=VALUE: "+p.Summary, "%sparameter %q of template %q can't be %q: it must match %s", o.at("params."+name), name, t.Name, o.Params[name], p.Match)
 		}
 	}
+}
+
+// ownPorts are the ports that stand in sources of single nodes.
+func (o *Options) ownPorts() []template.ConfigPort {
+	var out []template.ConfigPort
+	for _, index := range slices.Sorted(maps.Keys(o.Configs)) {
+		out = append(out, o.Configs[index].Ports...)
+	}
+	return out
 }

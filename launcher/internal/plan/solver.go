@@ -2,6 +2,7 @@ package plan
 
 import (
 	"onemore/launcher/internal/template"
+	"slices"
 )
 
 // listenerRule is one listener as the solver sees it: where its ports come from.
@@ -174,7 +175,7 @@ func newSolver(t *template.Template, o *Options, h Host, enabled map[string]bool
 // of those means that listener.
 func (s *solver) reserve(o *Options) {
 	s.reserved = make(map[int]string, len(o.Config.Ports))
-	for _, p := range o.Config.Ports {
+	for _, p := range slices.Concat(o.Config.Ports, o.ownPorts()) {
 		s.reserved[p.Port] = p.File + ": " + p.Key
 	}
 	for _, rules := range [][]listenerRule{s.rules, s.shared} {

@@ -240,6 +240,9 @@ func (t *checker) checkStart() {
 	if s.Order != "staged" && !s.Staged.isZero() {
 		t.found.add("start.staged", `is only asked with order = "staged"`)
 	}
+	if b := &t.Bootstrap; !b.Call.isZero() && len(b.Args)+len(b.Environment) == 0 {
+		t.found.add("bootstrap", "does not say how a node is told to found the cluster; give args or environment")
+	}
 	checkRegexp(t.found, "ready.log", t.Ready.Log)
 	for i, glob := range t.Ready.LogFiles {
 		checkGlob(t.found, fmt.Sprintf("ready.log_files[%d]", i), glob)

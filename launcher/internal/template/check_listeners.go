@@ -128,7 +128,7 @@ func (t *checker) checkCalls() {
 		if strings.HasPrefix(key, "refresh[") && c.ways() == 0 { // checkRefresh looks for what it has instead
 			return
 		}
-		if c.isZero() && (key == "members.call" || key == "members.otherwise" || key == "start.staged" || strings.HasPrefix(key, "fault.")) {
+		if c.isZero() && (key == "members.call" || key == "members.otherwise" || key == "start.staged" || key == "bootstrap.call" || strings.HasPrefix(key, "fault.")) {
 			return
 		}
 		t.checkCall(key, c)
@@ -196,7 +196,7 @@ func checkCallOn(found *problems, key string, c *Call) {
 		checkOneOf(found, key+".on", c.On, "self", "peer", "first")
 	case strings.HasPrefix(key, "prepare["):
 		checkOneOf(found, key+".on", c.On, "self", "first")
-	case strings.HasPrefix(key, "members"), strings.HasPrefix(key, "start"), strings.HasPrefix(key, "ready"), strings.HasPrefix(key, "upgrade"):
+	case strings.HasPrefix(key, "bootstrap"), strings.HasPrefix(key, "members"), strings.HasPrefix(key, "start"), strings.HasPrefix(key, "ready"), strings.HasPrefix(key, "upgrade"):
 		checkOneOf(found, key+".on", c.On, "self")
 	default:
 		checkOneOf(found, key+".on", c.On, "self", "peer")

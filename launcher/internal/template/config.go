@@ -40,11 +40,11 @@ func (c *Config) Find(file, key string) (Elsewhere, bool) {
 	return Elsewhere{}, false
 }
 
-// Matching are the keys of a file that match a pattern and stand in another file.
+// Matching are the keys of a file that match a pattern, or are below one that does, and stand in another file.
 func (c *Config) Matching(file, pattern string) []Elsewhere {
 	var out []Elsewhere
 	for _, e := range c.Elsewhere {
-		if e.File == file && e.ToFile != file && !e.Missing && matchesKey(pattern, e.Key) {
+		if e.File == file && e.ToFile != file && !e.Missing && matchesAbove(pattern, e.Key) {
 			out = append(out, e)
 		}
 	}

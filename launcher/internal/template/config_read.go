@@ -165,10 +165,28 @@ func (r *configReader) families(c *Config) error {
 			}
 			r.claimed[l.File+"\x00"+e.Key] = true
 			name := r.freeName(c, memberName(l.Name, stars), l.Name)
+			for r.portTaken(c, l, port) { // the source has it at another address
+				port++
+			}
 			c.Listeners[name] = Declared{Port: port, Scheme: schemeIn(e.Value), Key: e.Key, Off: isOff(l.Off, stars, list), Family: l.Name}
 		}
 	}
 	return nil
+}
+
+// portTaken tells whether the source has a port at another listener of the same protocol.
+func (r *configReader) portTaken(c *Config, of *Listener, port int) bool {
+	return slices.ContainsFunc(r.t.Listeners, func(l Listener) bool {
+		if !slices.ContainsFunc(l.Protocols, func(p string) bool { return slices.Contains(of.Protocols, p) }) {
+			return false
+		}
+		for name, d := range c.Listeners {
+			if d.Port == port && !d.Off && (name == l.Name || d.Family == l.Name) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // freeName is a name that no other listener has; a family's own name is free for one of its members.
@@ -299,9 +317,23 @@ func matchesKey(pattern, key string) bool {
 	return ok
 }
 
-// matchesStar is matchesAny by patterns that have a *.
+// matchesStar tells whether a key, or one that it is below, matches one of those patterns that have a *.
 func matchesStar(patterns []string, key string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool { return strings.Contains(p, "*") && matchesKey(p, key) })
+	return slices.ContainsFunc(patterns, func(p string) bool { return strings.Contains(p, "*") && matchesAbove(p, key) })
+}
+
+// matchesAbove tells whether a key, or one that it is below, matches a pattern.
+func matchesAbove(pattern, key string) bool {
+	for {
+		if matchesKey(pattern, key) {
+			return true
+		}
+		cut := strings.LastIndexByte(key, '.')
+		if cut < 0 {
+			return false
+		}
+		key = key[:cut]
+	}
 }
 
 func sameKey(a, b string) bool { return plainKey(a) == plainKey(b) }

@@ -55,15 +55,17 @@ type Template struct {
 	OwnEnvironment []string `toml:"-"`
 
 	// Prepare are calls on a node before its first start, once its files are written: initdb, format, a base backup.
-	Prepare []Call  `toml:"prepare"`
-	Start   Start   `toml:"start"`
-	Ready   Ready   `toml:"ready"`
-	Join    Join    `toml:"join"`
-	Form    []Call  `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
-	Add     Add     `toml:"add"`
-	Members Members `toml:"members"`
-	Stop    Stop    `toml:"stop"`
-	Leave   []Call  `toml:"leave"` // by which a running node leaves its cluster, before it is stopped and removed
+	Prepare []Call `toml:"prepare"`
+	Start   Start  `toml:"start"`
+	// Bootstrap is what the node gets that founds the cluster: the others are started when it serves.
+	Bootstrap Bootstrap `toml:"bootstrap"`
+	Ready     Ready     `toml:"ready"`
+	Join      Join      `toml:"join"`
+	Form      []Call    `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
+	Add       Add       `toml:"add"`
+	Members   Members   `toml:"members"`
+	Stop      Stop      `toml:"stop"`
+	Leave     []Call    `toml:"leave"` // by which a running node leaves its cluster, before it is stopped and removed
 	// Refresh is what makes the other running nodes see that members came or went, once their files say so.
 	Refresh  []Refresh `toml:"refresh"`
 	Ctl      Command   `toml:"ctl"`
@@ -231,6 +233,14 @@ type Start struct {
 	Staged Call   `toml:"staged"`
 }
 
+// Bootstrap is how one node is told that it founds the cluster: the first one of a new cluster, and one where all were stopped.
+type Bootstrap struct {
+	Args        []string          `toml:"args"`        // texts; appended to the start command
+	Environment map[string]string `toml:"environment"` // values: text; over that of the start
+	// Call holds for a node that may bring back the cluster, all of whose nodes are stopped. Without it: the one that ended last.
+	Call Call `toml:"call"`
+}
+
 // Ready says when one node serves: all of its listeners are open and its own, and what is given here holds.
 type Ready struct {
 	Notify bool   `toml:"notify"` // the server speaks sd_notify: READY=1
@@ -306,6 +316,9 @@ type Client struct {
 type Upgrade struct {
 	Before []Call   `toml:"before"` // drain, on the node itself
 	Keep   []string `toml:"keep"`   // globs of the old directory that stay; default: Copy.Exclude (data) and edited files
+	// KeepOnRollback: going back keeps the same too, as it is then. For servers whose nodes may not lose what they have told others,
+	// such as members of a Raft group.
+	KeepOnRollback bool `toml:"keep_on_rollback"`
 }
 
 // Snapshot is about copies of all node directories.

@@ -32,6 +32,7 @@ func (t *Template) eachCall(visit func(key string, c *Call)) {
 	}
 	list("prepare", t.Prepare)
 	visit("start.staged", &t.Start.Staged)
+	visit("bootstrap.call", &t.Bootstrap.Call)
 	list("ready.call", t.Ready.Calls)
 	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
 		list("join."+method+".call", t.Join.Methods[method].Calls)
@@ -116,6 +117,8 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	args("start.command", inNode, t.Start.Command)
 	visit("start.dir", inNode, t.Start.Dir)
 	table("start.environment", inNode, t.Start.Environment)
+	args("bootstrap.args", inNode, t.Bootstrap.Args)
+	table("bootstrap.environment", inNode, t.Bootstrap.Environment)
 	for _, method := range slices.Sorted(maps.Keys(t.Join.Methods)) {
 		table("join."+method+".environment", inNode, t.Join.Methods[method].Environment)
 	}
