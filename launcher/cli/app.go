@@ -55,6 +55,9 @@ type global struct {
 type call struct {
 	App
 	global
+	wide        bool    // -o wide
+	notes       bool    // notes of a cluster are told
+	plain       bool    // no colours
 	saidProject bool    // which project file was found above this folder
 	code        int     // of a command that passes another's exit code through
 	Stdout      *output // App.Stdout

@@ -259,6 +259,7 @@ func runUp(ctx context.Context, c *call, o launcher.Options, from string, foregr
 	}
 	p.endWith("%d nodes formed in %s", len(st.Nodes))
 	defer own.Release()
+	c.notes = true
 	if err := c.show(st, true); err != nil || !foreground {
 		return err
 	}
