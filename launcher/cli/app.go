@@ -157,7 +157,7 @@ func commands(c *call, root *cobra.Command) {
 	}
 	group("Clusters", upCommand(c), downCommand(c), statusCommand(c), lsCommand(c), addCommand(c), removeCommand(c))
 	group("Nodes", stopCommand(c), startCommand(c), restartCommand(c), killCommand(c), pauseCommand(c), resumeCommand(c), upgradeCommand(c))
-	group("Working with a cluster", ctlCommand(c), execCommand(c), logsCommand(c), envCommand(c))
+	group("Working with a cluster", ctlCommand(c), execCommand(c), logsCommand(c), envCommand(c), urlCommand(c))
 	group("Tests", runCommand(c), faultCommand(c), snapshotCommand(c))
 	group("Templates and projects", templatesCommand(c), releasesCommand(c), learnCommand(c), initCommand(c))
 	root.AddCommand(gcCommand(c), versionCommand(c))

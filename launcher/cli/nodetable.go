@@ -75,8 +75,8 @@ func nodeColumns(st *launcher.Status, l layout) []column {
 	})
 	public := 0
 	for i, name := range names {
-		rank := 100 + i // one that has no URL is for the nodes themselves
-		if first.URLs[name] != "" || len(first.URLs) == 0 {
+		rank := 100 + i // without a scheme, where others have one: it is for the nodes themselves
+		if strings.Contains(first.URLs[name], "://") || !slices.ContainsFunc(names, func(n string) bool { return strings.Contains(first.URLs[n], "://") }) {
 			rank = 10 + public
 			if public >= mainListeners {
 				rank = 40 + public

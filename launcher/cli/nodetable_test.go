@@ -18,6 +18,7 @@ func someStatus() *launcher.Status {
 			Listeners: map[string]string{}, URLs: map[string]string{}}
 		for name, port := range map[string]int{"mqtt": 1883, "cluster": 7946, "forward": 7947, "ws": 8083, "wss": 8084, "mqtts": 8883, "http": 18083} {
 			n.Listeners[name] = fmt.Sprintf("127.0.0.1:%d", port+i*1000)
+			n.URLs[name] = n.Listeners[name]
 			if name != "cluster" && name != "forward" {
 				n.URLs[name] = "x://" + n.Listeners[name]
 			}
