@@ -37,15 +37,18 @@ fuzz:
 	  for t in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
 	    echo "fuzz $$p $$t for $(FUZZFOR)"; $(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZFOR) $$p || exit 1; done; done
 
-# The real servers that the tests launch, from Debian. None of them is started as a service.
+# The real servers that the tests launch, from Debian, and what e2e/servers/go.mod pins. None of them is started as a service.
 SERVERS := etcd-server etcd-client nats-server redis-server rabbitmq-server
 SERVERS += postgresql mariadb-server galera-4 mariadb-backup socat
+SERVERS += memcached prometheus-alertmanager haproxy zookeeper
 SERVERS += mosquitto mosquitto-clients nginx-light serf
+SERVERS += memcached prometheus-alertmanager haproxy zookeeper
 SERVERS += nftables iproute2 curl xz-utils
 servers:
 	@test "$$(id -u)" = 0 || { echo "make servers: run it as root (it installs Debian packages)"; exit 1; }
 	@test -e /usr/sbin/policy-rc.d || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; touch /usr/sbin/policy-rc.d.onemore; }
 	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SERVERS); \
 	  rc=$$?; if [ -e /usr/sbin/policy-rc.d.onemore ]; then rm -f /usr/sbin/policy-rc.d /usr/sbin/policy-rc.d.onemore; fi; exit $$rc
+	@cd e2e/servers && CGO_ENABLED=0 GOBIN=/usr/local/bin $(GO) install tool
 
 clean: ; rm -rf bin

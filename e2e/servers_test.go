@@ -16,7 +16,7 @@ import (
 
 // servers are those of the conformance list.
 func servers() []server {
-	return []server{rabbitmq(), builtIn(), nats(), jetStream(), etcd(), redis(), postgresql(), galera()}
+	return append([]server{rabbitmq(), builtIn(), nats(), jetStream(), etcd(), redis(), postgresql(), galera()}, library()...)
 }
 
 // answerTime bounds one question to a server.

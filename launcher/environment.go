@@ -13,7 +13,8 @@ type Variable struct{ Name, Value string }
 
 // Environment returns every address of a cluster as variables, in a fixed order: ONEMORE_CLUSTER, ONEMORE_TEMPLATE,
 // ONEMORE_NODES (a number), ONEMORE_<LISTENER> (the addresses of all nodes, comma separated; a listener called "cluster",
-// "nodes", "template" or "home" is ONEMORE_<LISTENER>_LISTENER there), likewise the address of each shared listener, and for every node ONEMORE_<N>_NAME, ONEMORE_<N>_DIR and
+// "nodes", "template" or "home" is ONEMORE_<LISTENER>_LISTENER there), likewise the address of each shared listener, and for every node ONEMORE_<N>_NAME, ONEMORE_<N>_DIR,
+// where nodes have roles ONEMORE_<N>_ROLE, and
 // ONEMORE_<N>_<LISTENER>. What the template says that clients need besides (client.environment) is ONEMORE_<NAME>, for the
 // first node, and ONEMORE_<N>_<NAME>. Listener names are in upper case; an address is HOST:PORT.
 func Environment(p *Plan) []Variable {
@@ -24,6 +25,9 @@ func Environment(p *Plan) []Variable {
 	for _, n := range p.Nodes {
 		prefix := fmt.Sprintf("ONEMORE_%d_", n.Index)
 		nodes = append(nodes, Variable{prefix + "NAME", n.Name}, Variable{prefix + "DIR", n.Dir})
+		if n.Role != "" {
+			nodes = append(nodes, Variable{prefix + "ROLE", n.Role})
+		}
 		for _, l := range n.Listeners {
 			addr := net.JoinHostPort(l.Host, strconv.Itoa(l.Port))
 			name := strings.ToUpper(l.Name)

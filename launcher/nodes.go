@@ -72,8 +72,11 @@ func (c *Cluster) Resume(ctx context.Context, nodes ...int) (*Status, error) {
 }
 
 // Add adds k nodes to the cluster.
-func (c *Cluster) Add(ctx context.Context, k int) (*Status, error) {
-	_, st, _, err := up(ctx, Options{Cluster: c.name, Timeout: c.timeout, Progress: c.progress}, upCall{add: k})
+func (c *Cluster) Add(ctx context.Context, k int) (*Status, error) { return c.AddRole(ctx, k, "") }
+
+// AddRole adds k nodes of a role that the template has; "": of the one that the template says.
+func (c *Cluster) AddRole(ctx context.Context, k int, role string) (*Status, error) {
+	_, st, _, err := up(ctx, Options{Cluster: c.name, Timeout: c.timeout, Progress: c.progress, role: role}, upCall{add: k})
 	return st, err
 }
 

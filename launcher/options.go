@@ -42,7 +42,10 @@ type Options struct {
 	CleanEnv bool   // processes of the cluster get only a few variables of this one's environment: docs/templates.md lists them
 	User     string // who the nodes' processes run as, where this one is root; "": the template's start.user
 	Params   map[string]string
+	Roles    map[string]int // nodes of each role that the template has; of those that are not named, as many as it says
+	role     string         // of all nodes that are added; see Cluster.Add
 	Join     string
+	Seed     string // file for the new cluster: a program, or what the template's [[seed]] takes
 	Bin      string
 	Nodes    map[int]NodeOptions
 	Files    []FilePlan // written over the copy of every node, before its edits
@@ -78,7 +81,7 @@ func (o Options) values() map[string]string {
 		}
 	}
 	for key, value := range map[string]string{"template": o.Template, "source": o.Source, "release": o.Release, "bin": o.Bin, "host": o.Host, "spread": o.Spread,
-		"user": o.User, "base": o.Base, "join": o.Join} {
+		"user": o.User, "base": o.Base, "join": o.Join, "seed": o.Seed} {
 		put(key, value)
 	}
 	if o.Offset != 0 {
@@ -88,6 +91,9 @@ func (o Options) values() map[string]string {
 		put("clean_env", "true")
 	}
 	tables("", o.Set, o.Env)
+	for name, count := range o.Roles {
+		out["roles."+name] = strconv.Itoa(count)
+	}
 	for name, value := range o.Params {
 		out["params."+name] = value
 	}
@@ -109,7 +115,7 @@ func recordedValues(p *Plan) map[string][]string {
 	if o.Spread {
 		spread = "address"
 	}
-	out := map[string][]string{"source": {o.Source}, "bin": {o.Bin}, "host": {o.Host}, "spread": {spread}, "join": {o.Join},
+	out := map[string][]string{"source": {o.Source}, "bin": {o.Bin}, "host": {o.Host}, "spread": {spread}, "join": {o.Join}, "seed": {o.Seed},
 		"clean_env": {strconv.FormatBool(o.CleanEnv)}, "user": {clusterUser(p)},
 		"offset": {strconv.Itoa(p.Offset), strconv.Itoa(o.Offset)}, "base": {strconv.Itoa(p.Shift), o.Base.String()}}
 	listeners := func(prefix string, list []plan.Listener) {
@@ -129,6 +135,9 @@ func recordedValues(p *Plan) map[string][]string {
 		if n.Index == 1 {
 			listeners("set.", n.Listeners)
 		}
+	}
+	for name, count := range rolesOf(p) {
+		out["roles."+name] = []string{strconv.Itoa(count)}
 	}
 	for name, port := range o.Set {
 		out["set."+name] = append(out["set."+name], strconv.Itoa(port))
@@ -153,6 +162,9 @@ func (o Options) compatible(p *Plan, added []int) error {
 				errs = append(errs, fmt.Errorf("%s: cluster %q has no node %d, and none is added", o.label(key), p.Cluster, i))
 			}
 			continue
+		}
+		if strings.HasPrefix(key, "roles.") && o.places[key] != "" {
+			continue // a cluster that has more than the project file says keeps them
 		}
 		if onlyNewNodes(key, values[key], added) {
 			continue
@@ -188,7 +200,7 @@ func onlyNewNodes(key, value string, added []int) bool {
 		return true
 	case "base":
 		return value == "auto"
-	case "source", "bin", "env":
+	case "source", "bin", "roles", "env":
 		return len(added) > 0
 	}
 	return false
@@ -201,7 +213,7 @@ func normalized(key, value string) (string, error) {
 		kind = what
 	}
 	switch kind {
-	case "source", "bin":
+	case "source", "bin", "seed":
 		return absolute(value)
 	case "base":
 		if n, err := strconv.Atoi(value); err == nil {
@@ -238,6 +250,8 @@ func (o Options) label(key string) string {
 	switch kind {
 	case "params":
 		kind = "param"
+	case "roles":
+		kind = "role"
 	case "clean_env":
 		kind = "clean-env"
 	}
@@ -269,7 +283,7 @@ func (o Options) absolutePaths() (Options, error) {
 	if template.IsPath(o.Template) {
 		o.Template = abs(o.Template)
 	}
-	o.Source, o.Bin = abs(o.Source), abs(o.Bin)
+	o.Source, o.Bin, o.Seed = abs(o.Source), abs(o.Bin), abs(o.Seed)
 	nodes := make(map[int]NodeOptions, len(o.Nodes))
 	for i, n := range o.Nodes {
 		n.Source, n.Bin = abs(n.Source), abs(n.Bin)
@@ -299,12 +313,13 @@ func (o Options) Over(under Options) Options {
 	}
 	o, under = o.overRelease(under)
 	for _, s := range []struct{ to, from *string }{{&o.Cluster, &under.Cluster}, {&o.Template, &under.Template}, {&o.Source, &under.Source}, {&o.Release, &under.Release},
-		{&o.Host, &under.Host}, {&o.Spread, &under.Spread}, {&o.Base, &under.Base}, {&o.Join, &under.Join}, {&o.Bin, &under.Bin}, {&o.User, &under.User}} {
+		{&o.Host, &under.Host}, {&o.Spread, &under.Spread}, {&o.Base, &under.Base}, {&o.Join, &under.Join}, {&o.Bin, &under.Bin}, {&o.User, &under.User}, {&o.Seed, &under.Seed}} {
 		*s.to = cmp.Or(*s.to, *s.from)
 	}
 	o.Offset, o.Timeout = cmp.Or(o.Offset, under.Offset), cmp.Or(o.Timeout, under.Timeout)
 	o.Least = cmp.Or(o.Least, under.Least)
 	o.CleanEnv = o.CleanEnv || under.CleanEnv
+	o.Roles = overlay(o.Roles, under.Roles)
 	o.Set, o.Env, o.Params = overlay(o.Set, under.Set), overlay(o.Env, under.Env), overlay(o.Params, under.Params)
 	o.Files = slices.Concat(under.Files, o.Files)
 	nodes := maps.Clone(under.Nodes)

@@ -36,7 +36,7 @@ func ReadProject(path string) (*Project, error) {
 		return nil, &InputError{Err: err, Hint: "`onemore init` writes a project file; `onemore help project` describes it"}
 	}
 	o := Options{Cluster: p.Cluster, Template: p.Template, Source: p.Source, Release: p.Release, Least: p.Nodes, Host: p.Host, Spread: p.Spread, Offset: p.Offset,
-		Base: string(p.Base), Set: p.Set, Env: p.Env, CleanEnv: p.CleanEnv, User: p.User, Params: p.Params, Join: p.Join, Bin: p.Bin, Timeout: p.Timeout.Duration,
+		Base: string(p.Base), Set: p.Set, Env: p.Env, CleanEnv: p.CleanEnv, User: p.User, Roles: p.Roles, Params: p.Params, Join: p.Join, Seed: p.Seed, Bin: p.Bin, Timeout: p.Timeout.Duration,
 		Files: planFiles(p.Files), Nodes: map[int]NodeOptions{}}
 	for i, n := range p.Node {
 		o.Nodes[i] = NodeOptions{Set: n.Set, Env: n.Env, Source: n.Source, Release: n.Release, Bin: n.Bin, Files: planFiles(n.Files)}

@@ -14,13 +14,13 @@ import (
 
 func TestOptionsOver(t *testing.T) {
 	a, b := FilePlan{Path: "a", Text: "flag"}, FilePlan{Path: "a", Text: "project"}
-	flags := Options{Cluster: "mine", Offset: 5, Set: map[string]int{"http": 1}, Env: map[string]string{"A": "flag"}, Files: []FilePlan{a},
+	flags := Options{Cluster: "mine", Offset: 5, Set: map[string]int{"http": 1}, Env: map[string]string{"A": "flag"}, Roles: map[string]int{"broker": 2}, User: "me", Files: []FilePlan{a},
 		Nodes: map[int]NodeOptions{2: {Source: "/new", Env: map[string]string{"A": "2"}}}}
 	under := Options{Cluster: "theirs", Template: "kvd", Offset: 9, Base: "auto", Least: 4, Timeout: time.Second, Set: map[string]int{"http": 2, "ws": 3},
-		Env: map[string]string{"A": "project", "B": "project"}, Files: []FilePlan{b},
+		Env: map[string]string{"A": "project", "B": "project"}, Roles: map[string]int{"broker": 1, "controller": 3}, User: "you", Files: []FilePlan{b},
 		Nodes: map[int]NodeOptions{2: {Source: "/old", Bin: "/bin/old", Env: map[string]string{"B": "2"}}, 3: {Bin: "/bin/3"}}}
 	want := Options{Cluster: "mine", Template: "kvd", Offset: 5, Base: "auto", Least: 4, Timeout: time.Second, Set: map[string]int{"http": 1, "ws": 3},
-		Env: map[string]string{"A": "flag", "B": "project"}, Params: map[string]string{}, Files: []FilePlan{b, a},
+		Env: map[string]string{"A": "flag", "B": "project"}, Roles: map[string]int{"broker": 2, "controller": 3}, User: "me", Params: map[string]string{}, Files: []FilePlan{b, a},
 		Nodes: map[int]NodeOptions{2: {Source: "/new", Bin: "/bin/old", Env: map[string]string{"A": "2", "B": "2"}, Set: map[string]int{}}, 3: {Bin: "/bin/3"}}}
 	before := under.Nodes[2].Env["A"]
 	if d := cmp.Diff(want, flags.Over(under), cmpopts.IgnoreUnexported(Options{})); d != "" {

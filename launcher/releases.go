@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"onemore/launcher/internal/archive"
@@ -169,12 +170,12 @@ func unpackSource(ctx context.Context, source string, progress func(Event)) (str
 	return r.Dir, nil
 }
 
-var notInVersion = regexp.MustCompile(`[^0-9A-Za-z._+~-]+`)
+var notInVersion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^0-9A-Za-z._+~-]+`) })
 
 // archiveVersion is under which version the cache has an archive: its name, and a digest of what it is known by.
 func archiveVersion(path, identity string) string {
 	sum := sha256.Sum256([]byte(identity))
-	name := notInVersion.ReplaceAllString(archive.BaseName(path), "-")
+	name := notInVersion().ReplaceAllString(archive.BaseName(path), "-")
 	return fmt.Sprintf("%s-%x", strings.TrimLeft(name, "._+~-"), sum[:5])
 }
 

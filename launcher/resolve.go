@@ -96,7 +96,7 @@ func resolve(ctx context.Context, o Options, on target) (*resolved, error) {
 	if err != nil {
 		return nil, err
 	}
-	if po.Nodes, err = nodesToMake(o, on); err != nil {
+	if po.Nodes, err = nodesToMake(t, o, on); err != nil {
 		return nil, err
 	}
 	if formed := on.formed(); formed != nil {
@@ -116,6 +116,7 @@ func resolve(ctx context.Context, o Options, on target) (*resolved, error) {
 	if err != nil {
 		return nil, planError(err, view, filepath.Dir(on.dir))
 	}
+	giveAddresses(p)
 	req := upRequest(o, on, t, from, p)
 	if on.formed() != nil && len(po.Nodes) > 0 {
 		if req.Next, err = replan(t, &cluster.Record{Plan: p}, p.Options, nil); err != nil {
@@ -165,7 +166,7 @@ func planOptions(o Options, on target) (plan.Options, error) {
 		return plan.Options{}, err
 	}
 	po := plan.Options{Cluster: o.Cluster, ID: clusterID(on), Secret: random(16), Salt: random(3), Dir: on.dir, Host: o.Host, Spread: o.Spread == "address",
-		Offset: o.Offset, Base: base, Set: o.Set, Env: o.Env, CleanEnv: o.CleanEnv, User: o.User, Source: o.Source, Params: o.Params, Join: o.Join, Bin: o.Bin, Onemore: self,
+		Offset: o.Offset, Base: base, Set: o.Set, Env: o.Env, CleanEnv: o.CleanEnv, User: o.User, Source: o.Source, Params: o.Params, Roles: o.Roles, Role: o.role, Join: o.Join, Seed: o.Seed, Bin: o.Bin, Onemore: self,
 		Node: maps.Clone(o.Nodes), Files: o.Files, Places: o.places}
 	if on.dryRun {
 		po.ID, po.Secret = "ID", "SECRET" // the real ones are made by the `up` that uses them
@@ -204,7 +205,7 @@ func inherit(po *plan.Options, recorded plan.Options) {
 }
 
 // nodesToMake are the numbers of the nodes that are to be made, besides those of a formed cluster.
-func nodesToMake(o Options, on target) ([]int, error) {
+func nodesToMake(t *template.Template, o Options, on target) ([]int, error) {
 	if o.Count < 0 {
 		return nil, &InputError{Err: fmt.Errorf("a cluster of %d nodes can't be", o.Count), Hint: "give 1 or more"}
 	}
@@ -212,7 +213,7 @@ func nodesToMake(o Options, on target) ([]int, error) {
 	if formed := on.formed(); formed != nil {
 		exist = indices(formed)
 	}
-	total := nodesWanted(o, on, len(exist))
+	total := nodesWanted(t, o, on, len(exist))
 	if total < len(exist) {
 		return nil, &InputError{Err: fmt.Errorf("cluster %q has %d nodes; `up` takes none away", o.Cluster, len(exist)),
 			Hint: "use `onemore remove NODE`"}
@@ -227,14 +228,16 @@ func nodesToMake(o Options, on target) ([]int, error) {
 }
 
 // nodesWanted is how many nodes there are to be; exist is how many a formed cluster has, 0 for another one.
-func nodesWanted(o Options, on target, exist int) int {
+func nodesWanted(t *template.Template, o Options, on target, exist int) int {
 	switch {
 	case on.add > 0 && exist > 0:
 		return exist + on.add
 	case o.Count > 0:
 		return o.Count
 	case exist > 0:
-		return max(o.Least, exist)
+		return max(o.Least, o.fixedByRoles(t), exist)
+	case o.fixedByRoles(t) > 0:
+		return o.fixedByRoles(t)
 	}
 	return cmp.Or(o.Least, DefaultCount)
 }
@@ -263,6 +266,9 @@ func checkInputs(ctx context.Context, t *template.Template, po *plan.Options, o 
 	}
 	if err := outsideSources(po); err != nil {
 		return o.withPlace("source", err)
+	}
+	if err := o.withPlace("seed", checkSeed(po)); err != nil {
+		return err
 	}
 	return o.withPlace("source", checkSources(ctx, t, po))
 }

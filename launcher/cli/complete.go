@@ -24,6 +24,7 @@ func completion(c *call, cmd *cobra.Command) {
 		"format":   cobra.FixedCompletions([]string{"shell", "dotenv", "json"}, noFiles),
 		"spread":   cobra.FixedCompletions([]string{"port", "address"}, noFiles),
 		"join":     cobra.FixedCompletions([]string{"config", "command", "none"}, noFiles),
+		"role":     c.completeRoles,
 		"base":     cobra.FixedCompletions([]string{"auto"}, noFiles),
 		"source":   cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
 		"bundle":   cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
@@ -180,6 +181,26 @@ func (c *call) plannedNodes() []launcher.NodePlan {
 		return nil
 	}
 	return p.Nodes
+}
+
+// completeRoles offers the roles of the template that the command line names, else of the cluster's; for up with the = before the count.
+func (c *call) completeRoles(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	flag := cmd.Flags().Lookup("template")
+	name, after, directive := "", "", noFiles
+	if flag != nil {
+		name, after, directive = flag.Value.String(), "=", noFiles|cobra.ShellCompDirectiveNoSpace
+	}
+	var roles []launcher.Role
+	if cl, err := c.open(0, nil); name == "" && err == nil {
+		roles, _ = cl.Roles(cmd.Context()) // a completion can't report an error
+	} else if name != "" {
+		roles, _ = launcher.Roles(cmd.Context(), name)
+	}
+	var out []string
+	for _, r := range roles {
+		out = append(out, described(r.Name+after, r.Summary))
+	}
+	return out, directive
 }
 
 // completeFirst is a completion for the first argument only.

@@ -67,7 +67,7 @@ func (c *call) describe(ctx context.Context, err error) problem {
 	}
 	p := problem{Error: err.Error(), code: exitFailed}
 	if errors.Is(err, launcher.ErrNoCluster) {
-		p.Hint = c.noClusterHint()
+		p.Hint = noClusterHint(c)
 	}
 	return p
 }
@@ -84,7 +84,7 @@ func describeInterrupted(fail *launcher.Failure) problem {
 }
 
 // noClusterHint is the way out where there is no such cluster: another of a like name, or what there is.
-func (c *call) noClusterHint() string {
+func noClusterHint(c *call) string {
 	name, err := c.clusterName()
 	if err != nil {
 		return ""

@@ -38,6 +38,7 @@ func nodeCommand(c *call, use, short, example string, args cobra.PositionalArgs,
 
 func addCommand(c *call) *cobra.Command {
 	var timeout *timeoutFlag
+	var role string
 	cmd := &cobra.Command{Use: "add [K]", Short: "Add K nodes (default 1) to the cluster", Example: "  onemore add\n  onemore add 2", Args: takes(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k := 1
@@ -52,7 +53,7 @@ func addCommand(c *call) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			st, err := cl.Add(cmd.Context(), k)
+			st, err := cl.AddRole(cmd.Context(), k, role)
 			p.end()
 			if err != nil {
 				return err
@@ -60,6 +61,7 @@ func addCommand(c *call) *cobra.Command {
 			return c.show(st, false)
 		}}
 	timeout = addTimeout(cmd, ", and undo")
+	cmd.Flags().StringVar(&role, "role", "", "the role of the new nodes, where the template has roles")
 	return cmd
 }
 

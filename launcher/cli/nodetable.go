@@ -21,8 +21,8 @@ type layout struct {
 	colours bool
 }
 
-// layout fits a table into the terminal, if stdout is one and -o wide is not given.
-func (c *call) layout() layout {
+// layoutOf fits a table into the terminal, if stdout is one and -o wide is not given.
+func layoutOf(c *call) layout {
 	f, ok := c.App.Stdout.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return layout{usage: c.wide}
@@ -35,7 +35,7 @@ func (c *call) layout() layout {
 }
 
 // notesOf are the notes of a cluster, which only the commands tell that are about the whole of it.
-func (c *call) notesOf(st *launcher.Status) []string {
+func notesOf(c *call, st *launcher.Status) []string {
 	if !c.notes {
 		return nil
 	}
@@ -65,18 +65,23 @@ func nodeColumns(st *launcher.Status, l layout) []column {
 			column{"MEMORY", 31, func(n *launcher.NodeStatus) string { return orDash(n.PID > 0, formatBytes(int64(n.RSSBytes))) }},
 			column{"CPU", 32, func(n *launcher.NodeStatus) string { return orDash(n.PID > 0, fmt.Sprintf("%.0f%%", n.CPUPercent)) }})
 	}
-	first := st.Nodes[0]
-	var names []string
-	for name := range first.Listeners {
-		names = append(names, name)
+	first, urls, names, roles := map[string]string{}, map[string]string{}, []string{}, false // nodes of other roles have other listeners
+	for _, n := range st.Nodes {
+		roles = roles || n.Role != ""
+		for name, addr := range n.Listeners {
+			if first[name] == "" {
+				first[name], urls[name], names = addr, n.URLs[name], append(names, name)
+			}
+		}
 	}
-	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(portNumber(first.Listeners[a])-portNumber(first.Listeners[b]), cmp.Compare(a, b))
-	})
+	if roles {
+		out = slices.Insert(out, 2, column{"ROLE", 0, func(n *launcher.NodeStatus) string { return cmp.Or(n.Role, "-") }})
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(portNumber(first[a])-portNumber(first[b]), cmp.Compare(a, b)) })
 	public := 0
 	for i, name := range names {
 		rank := 100 + i // without a scheme, where others have one: it is for the nodes themselves
-		if strings.Contains(first.URLs[name], "://") || !slices.ContainsFunc(names, func(n string) bool { return strings.Contains(first.URLs[n], "://") }) {
+		if strings.Contains(urls[name], "://") || !slices.ContainsFunc(names, func(n string) bool { return strings.Contains(urls[n], "://") }) {
 			rank = 10 + public
 			if public >= mainListeners {
 				rank = 40 + public

@@ -29,7 +29,7 @@ func (c *call) show(st *launcher.Status, paste bool) error {
 	fmt.Fprintf(w, "cluster %s (%s): %s\n", st.Cluster, st.Template, summary(st))
 	if len(st.Nodes) > 0 {
 		fmt.Fprintln(w)
-		if err := nodeTable(w, st, c.layout()); err != nil {
+		if err := nodeTable(w, st, layoutOf(c)); err != nil {
 			return err
 		}
 	}
@@ -60,7 +60,7 @@ func (c *call) show(st *launcher.Status, paste bool) error {
 	for _, f := range st.Faults {
 		fmt.Fprintf(w, "fault: %s\n", f)
 	}
-	for _, n := range c.notesOf(st) {
+	for _, n := range notesOf(c, st) {
 		fmt.Fprintf(w, "note: %s\n", n)
 	}
 	if paste && len(st.Nodes) > 0 && len(st.Nodes[0].Client) > 0 {

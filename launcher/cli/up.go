@@ -21,6 +21,7 @@ type planFlags struct {
 	set  []string
 	env  []string
 	par  []string
+	role []string
 	node []string
 	time *timeoutFlag
 	// changed reports whether a flag is on the command line. Options that are not may come from the project file.
@@ -35,6 +36,7 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.o.Base, "base", "", "shift all ports by this number, or \"auto\": to a free block")
 	fl.StringArrayVar(&f.set, "set", nil, "LISTENER=PORT: the port of node 1's listener")
 	fl.StringArrayVar(&f.node, "node", nil, "N:KEY=VALUE: for one node only; KEY is source, release, bin, env.NAME or set.LISTENER")
+	fl.StringVar(&f.o.Seed, "seed", "", "a file for the new cluster, once: a program, run with the addresses of onemore env, or what the template's [[seed]] takes")
 	fl.StringVar(&f.o.Host, "host", "", "address of the nodes (default 127.0.0.1)")
 	fl.StringVar(&f.o.Spread, "spread", "", "port (default), or address: every node an own 127.0.0.x and the same ports")
 }
@@ -47,6 +49,7 @@ func (f *planFlags) addServer(cmd *cobra.Command) {
 	fl.StringArrayVarP(&f.env, "env", "e", nil, "K=V: environment of every node")
 	fl.BoolVar(&f.o.CleanEnv, "clean-env", false, "keep all but a few variables of this environment from the nodes, such as PATH and HOME")
 	fl.StringVar(&f.o.User, "user", "", "as root: who the nodes' processes run as (default: the template's start.user)")
+	fl.StringArrayVar(&f.role, "role", nil, "ROLE=COUNT: how many nodes of a role, where the template has roles")
 	fl.StringArrayVar(&f.par, "param", nil, "NAME=VALUE: a setting of the template")
 	fl.StringVar(&f.o.Join, "join", "", "how nodes join: config, command or none (default: the template's)")
 	fl.StringVar(&f.o.Bin, "bin", "", "the server's program, where it is not the one on PATH")
@@ -58,7 +61,7 @@ func (f *planFlags) addServer(cmd *cobra.Command) {
 // variable in a script, and --offset 0.
 func (f *planFlags) checkValues() error {
 	for name, value := range map[string]string{"template": f.o.Template, "source": f.o.Source, "release": f.o.Release, "bin": f.o.Bin, "host": f.o.Host, "user": f.o.User, "join": f.o.Join,
-		"base": f.o.Base, "spread": f.o.Spread} {
+		"base": f.o.Base, "spread": f.o.Spread, "seed": f.o.Seed} {
 		if f.changed(name) && value == "" {
 			return &launcher.InputError{Err: fmt.Errorf("--%s is empty", name), Hint: "give a value, or leave it out"}
 		}
@@ -95,9 +98,10 @@ func (f *planFlags) options(c *call) (launcher.Options, error) {
 			}
 		}
 	}
-	o.Set, o.Env, o.Params = map[string]int{}, map[string]string{}, map[string]string{}
+	o.Set, o.Roles, o.Env, o.Params = map[string]int{}, map[string]int{}, map[string]string{}, map[string]string{}
 	pairs("set", f.set, func(k, v string) (err error) { o.Set[k], err = portOf(v); return err })
 	pairs("env", f.env, func(k, v string) error { o.Env[k] = v; return nil })
+	pairs("role", f.role, func(k, v string) (err error) { o.Roles[k], err = countOf(v); return err })
 	pairs("param", f.par, func(k, v string) error { o.Params[k] = v; return nil })
 	pairs("node", f.node, func(k, v string) error { return setNodeOption(&o, k, v) })
 	if err := errors.Join(errs...); err != nil {
@@ -113,6 +117,14 @@ func portOf(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > 65535 {
 		return 0, fmt.Errorf("%q is no port (1 to 65535)", s)
+	}
+	return n, nil
+}
+
+func countOf(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%q is no number of nodes", s)
 	}
 	return n, nil
 }
@@ -240,7 +252,7 @@ func checkFrom(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usage(cmd, errors.New("a snapshot has as many nodes as it has: give no number with --from"))
 	}
-	for _, name := range []string{"template", "source", "offset", "base", "set", "env", "clean-env", "user", "param", "node", "join", "bin", "release", "host", "spread", "dry-run"} {
+	for _, name := range []string{"template", "source", "offset", "base", "set", "env", "clean-env", "user", "role", "param", "node", "join", "bin", "release", "host", "spread", "dry-run"} {
 		if cmd.Flags().Changed(name) {
 			return usage(cmd, fmt.Errorf("a snapshot comes back as it was: --%s does not go with --from", name))
 		}
@@ -332,6 +344,9 @@ func runDryRun(ctx context.Context, c *call, o launcher.Options) error {
 	}
 	for _, n := range p.Nodes {
 		fmt.Fprintf(c.Stdout, "\nnode %d  %s\n", n.Index, n.Name)
+		if n.Role != "" {
+			fmt.Fprintf(c.Stdout, "  role    %s\n", n.Role)
+		}
 		if n.Source != "" {
 			fmt.Fprintf(c.Stdout, "  copy    %s\n", n.Source)
 		}

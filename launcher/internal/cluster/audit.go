@@ -31,6 +31,22 @@ func audit(host *node.Host, nodes []*node.Node, sockets func() ([]ports.Socket, 
 	return found, errors.Join(err, holdersErr, outsideErr)
 }
 
+// auditAll is audit for nodes and services.
+func (c *Cluster) auditAll(nodes []*node.Node, sockets func() ([]ports.Socket, error)) ([]control.Finding, error) {
+	names, all := map[int]string{}, append([]*node.Node(nil), nodes...)
+	for _, one := range c.Services.all() {
+		names[one.n.Plan.Index] = one.n.Plan.Name
+		all = append(all, one.n)
+	}
+	found, err := audit(c.Host, all, sockets)
+	for i := range found {
+		if name, ok := names[found[i].Node]; ok {
+			found[i].Node, found[i].Service = 0, name
+		}
+	}
+	return found, err
+}
+
 // blameShared makes errors of ports and unix sockets that nobody planned and that more than one node wants: those that two have open at the
 // same address, and those that one has open while another one, which has fewer, says that an address was in use.
 func blameShared(nodes []*node.Node, found []control.Finding) {
@@ -67,26 +83,32 @@ func unplanned(f control.Finding) bool {
 	return f.Kind == control.Undeclared && f.Proto == "tcp" || f.Kind == control.Outside && f.Proto == control.ProtoUnix
 }
 
+// Audit is what was found at one moment that is not as planned. Findings are what could be found out also with an error.
+type Audit struct {
+	Findings []control.Finding
+	Err      error
+}
+
 // CheckShared fails when one of the nodes has a file, a socket or a port that is not its alone. A cluster of nodes that disturb each
-// other is not up.
-func (c *Cluster) CheckShared(up []*node.Node) error {
+// other is not up. The audit is for the status that follows; it is nil if there was nothing to check.
+func (c *Cluster) CheckShared(up []*node.Node) (*Audit, error) {
 	if len(up) == 0 {
-		return nil
+		return nil, nil
 	}
 	all := c.All()
-	found, err := audit(c.Host, all, c.Host.SocketsNow)
+	found, err := c.auditAll(all, c.Host.SocketsNow)
 	if err != nil { // what can't be seen here is no reason to fail
 		c.log.Warn("look at what the nodes have", "err", err)
 	}
 	concerned := func(f control.Finding) bool {
-		return f.Kind == control.Shared && slices.ContainsFunc(up, func(n *node.Node) bool { return n.Plan.Index == f.Node || n.Plan.Index == f.Other })
+		return f.Kind == control.Shared && f.Service == "" && slices.ContainsFunc(up, func(n *node.Node) bool { return n.Plan.Index == f.Node || n.Plan.Index == f.Other })
 	}
 	i := slices.IndexFunc(found, concerned)
 	if i < 0 {
-		return nil
+		return &Audit{found, err}, nil
 	}
 	at := slices.IndexFunc(all, func(n *node.Node) bool { return n.Plan.Index == found[i].Node })
-	return sharedError(all[at], found[i])
+	return nil, sharedError(all[at], found[i])
 }
 
 // sharedError is the error of a node about something that is not its alone.

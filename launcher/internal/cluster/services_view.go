@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"onemore/launcher/internal/control"
-	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/plan"
 )
 
@@ -42,22 +41,6 @@ func serviceNote(s *control.ServiceStatus, restart string) string {
 		again = "it is about to be started again"
 	}
 	return fmt.Sprintf("the cluster's service%s has ended (%s); %s, its log is %s", called, s.Exit, again, s.Log)
-}
-
-// auditAll is audit for nodes and services.
-func (c *Cluster) auditAll(nodes []*node.Node) ([]control.Finding, error) {
-	names, all := map[int]string{}, append([]*node.Node(nil), nodes...)
-	for _, one := range c.Services.all() {
-		names[one.n.Plan.Index] = one.n.Plan.Name
-		all = append(all, one.n)
-	}
-	found, err := audit(c.Host, all, c.Host.Sockets)
-	for i := range found {
-		if name, ok := names[found[i].Node]; ok {
-			found[i].Node, found[i].Service = 0, name
-		}
-	}
-	return found, err
 }
 
 // StopIdleServices stops the services when no node runs that they could help, and with them whatever is left of the cluster: nothing

@@ -15,8 +15,9 @@ import (
 )
 
 // Status observes processes, sockets, and what each node says; nil without a record. busy is the operation under way, "" without
-// one. Nodes that announce how many members they see are asked all the same with ask.
-func (c *Cluster) Status(ctx context.Context, busy string, ask bool) *control.Status {
+// one. Nodes that announce how many members they see are asked all the same with ask. audited is an audit of this moment; nil: it
+// makes one.
+func (c *Cluster) Status(ctx context.Context, busy string, ask bool, audited *Audit) *control.Status {
 	rec, nodes := c.view()
 	if rec == nil {
 		return nil
@@ -34,9 +35,12 @@ func (c *Cluster) Status(ctx context.Context, busy string, ask bool) *control.St
 		wg.Go(func() { n.Observe(ctx, &st.Nodes[i], ask) })
 	}
 	wg.Wait()
-	var err error
-	if st.Audit, err = c.auditAll(nodes); err != nil {
-		st.Notes = append(st.Notes, err.Error())
+	if audited == nil {
+		found, err := c.auditAll(nodes, c.Host.Sockets)
+		audited = &Audit{found, err}
+	}
+	if st.Audit = audited.Findings; audited.Err != nil {
+		st.Notes = append(st.Notes, audited.Err.Error())
 	}
 	for _, n := range nodes {
 		if gone := n.Deleted("look"); gone != nil && (busy == "" || n.HasProcess()) { // else the operation may be removing it
@@ -68,7 +72,7 @@ func describe(rec *Record) *control.Status {
 	st := &control.Status{Cluster: p.Cluster, Template: p.Template, ID: p.ID, Dir: p.Dir, Notes: slices.Clone(p.Notes), State: control.Stopped, Nodes: []control.NodeStatus{},
 		FaultTable: control.FaultTable{Faults: []control.Fault{}}}
 	for _, n := range p.Nodes {
-		ns := control.NodeStatus{Index: n.Index, Name: n.Name, Dir: n.Dir, Log: n.Log, Client: n.Client, State: node.DiskState(n),
+		ns := control.NodeStatus{Index: n.Index, Name: n.Name, Role: n.Role, Dir: n.Dir, Log: n.Log, Client: n.Client, State: node.DiskState(n),
 			Listeners: map[string]string{}, URLs: map[string]string{}}
 		if !n.Members.Notify && n.Members.Call == nil {
 			ns.Members = control.MembersUnknown

@@ -45,6 +45,7 @@ type Status struct {
 type NodeStatus struct {
 	Index      int               `json:"index"`
 	Name       string            `json:"name"`
+	Role       string            `json:"role,omitempty"` // where the template has roles
 	State      State             `json:"state"`
 	PID        int               `json:"pid,omitempty"`
 	Exit       string            `json:"exit,omitempty"` // how it ended, when it did by itself

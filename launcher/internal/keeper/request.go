@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"onemore/launcher/internal/cluster"
 	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/operation"
 )
@@ -19,7 +20,7 @@ const unlimited = 365 * 24 * time.Hour
 func (k *Keeper) do(ctx context.Context, req control.Request, emit func(control.Event)) (*control.Status, error) {
 	switch req.Op {
 	case control.OpStatus:
-		return k.status(ctx, k.lock.holder(), true), nil
+		return k.status(ctx, k.lock.holder(), true, nil), nil
 	case control.OpHold:
 		return nil, nil
 	case control.OpDown:
@@ -42,7 +43,8 @@ func (k *Keeper) do(ctx context.Context, req control.Request, emit func(control.
 		return nil, err
 	}
 	defer held.release()
-	if err := k.change(held, req, emit); err != nil {
+	audited, err := k.change(held, req, emit)
+	if err != nil {
 		return nil, err
 	}
 	if req.Op == control.OpDown {
@@ -53,28 +55,29 @@ func (k *Keeper) do(ctx context.Context, req control.Request, emit func(control.
 	var recording sync.WaitGroup
 	defer recording.Wait() // while this operation has the lock
 	recording.Go(func() { k.recordLeaders(req.Op) })
-	st := k.status(held.ctx, k.lock.holder(), false)
+	st := k.status(held.ctx, k.lock.holder(), false, audited)
 	if st != nil {
 		st.Busy = "" // this operation is over
 	}
 	return st, nil
 }
 
-// change carries out a request that changes the cluster. Its events are written to the event log, too.
-func (k *Keeper) change(held *heldLock, req control.Request, emit func(control.Event)) error {
+// change carries out a request that changes the cluster. Its events are written to the event log, too. It returns the audit with which the
+// operation ended, if it made one.
+func (k *Keeper) change(held *heldLock, req control.Request, emit func(control.Event)) (*cluster.Audit, error) {
 	o := &operation.Operation{Cluster: k.cluster, Folder: k, Log: k.log, Record: k.events.record, Preempt: held.preempted, Emit: k.events.tee(emit)}
 	for _, text := range k.cluster.Host.Processes.TakeSpared() {
 		o.Emit(control.Event{Phase: "left alone", Text: text})
 	}
 	err := o.Do(held.ctx, req)
 	if err == nil {
-		return nil
+		return o.Audited, nil
 	}
 	k.log.Error(string(req.Op), "err", err)
 	if errors.Is(context.Cause(held.ctx), operation.ErrPreempted) {
-		return &control.Error{Why: operation.ErrPreempted.Error()}
+		return nil, &control.Error{Why: operation.ErrPreempted.Error()}
 	}
-	return err
+	return nil, err
 }
 
 // recordLeaders records, after an operation that starts processes, what finds them after a crash.
@@ -88,8 +91,8 @@ func (k *Keeper) recordLeaders(op control.Op) {
 }
 
 // status is the cluster's status, nil without a cluster. busy is the operation under way.
-func (k *Keeper) status(ctx context.Context, busy string, ask bool) *control.Status {
-	st := k.cluster.Status(ctx, busy, ask)
+func (k *Keeper) status(ctx context.Context, busy string, ask bool, audited *cluster.Audit) *control.Status {
+	st := k.cluster.Status(ctx, busy, ask, audited)
 	if st != nil {
 		st.Keeper = k.self.PID
 	}

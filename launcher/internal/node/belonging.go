@@ -137,10 +137,11 @@ func (t *Processes) TakeSpared() []string {
 // RecordLeaders records which of the cluster's processes lead sessions and process groups of their own, so that those are found
 // after a crash. It is for the holder of the operation lock, when nodes have been started.
 func (t *Processes) RecordLeaders() error {
-	found, err := t.scan() // this also remembers what belongs to which node
+	table, err := proc.Below(t.self.PID)
 	if err != nil {
 		return err
 	}
+	found := t.sortOut(table) // this also remembers what belongs to which node
 	var recorded []groupLeader
 	_ = state.ReadJSON(filepath.Join(t.dir, leadersFile), &recorded) // none, or one that is replaced
 	if slices.Equal(found.groupLeaders, recorded) {

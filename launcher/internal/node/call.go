@@ -33,7 +33,7 @@ func callLogged(ctx context.Context, n *Node, c plan.Call, log *os.File) (probe.
 		if q.As, err = userOf(at); err != nil {
 			return probe.Answer{}, err
 		}
-		q.Dir, q.Env = at.Dir, n.host.environment(at.Index, q.As, at.Env)
+		q.Dir, q.Env = at.Dir, append(n.host.environment(at.Index, q.As, at.Env), c.Env...)
 	}
 	return n.host.prober.Do(ctx, q)
 }

@@ -69,6 +69,11 @@ func (t *Processes) scan() (found processes, err error) {
 	if err != nil {
 		return processes{}, err
 	}
+	return t.sortOut(table), nil
+}
+
+// sortOut finds the processes of each node in a table.
+func (t *Processes) sortOut(table proc.Table) processes {
 	leaders, seen := t.leaders(), t.seenProcesses()
 	node := map[int]int{} // by the pid of one of its processes; noNode: none of ours
 	parent := make(map[int]int, len(table))
@@ -98,7 +103,7 @@ func (t *Processes) scan() (found processes, err error) {
 		}
 	}
 	t.remember(seen, now)
-	return out, nil
+	return out
 }
 
 // leaders are the processes that the nodes were last started as, with the number of the node. Some may have ended: who is in the

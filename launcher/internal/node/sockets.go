@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"onemore/launcher/internal/control"
@@ -226,7 +227,9 @@ func (n *Node) Audit(table []ports.Socket, owned map[uint64]int) []control.Findi
 }
 
 // inUse is how servers say that they could not have an address.
-var inUse = regexp.MustCompile(`(?i)eaddrinuse|address (is )?(already )?in use`)
+var inUse = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)eaddrinuse|address (is )?(already )?in use`)
+})
 
 // SaysInUse reports whether the node has said since its start that an address was in use.
 func SaysInUse(n *Node) bool {
@@ -234,7 +237,7 @@ func SaysInUse(n *Node) bool {
 	start := n.start
 	n.mu.Unlock()
 	for _, lines := range logTexts(n.Plan, start) {
-		if slices.ContainsFunc(lines, inUse.MatchString) {
+		if slices.ContainsFunc(lines, inUse().MatchString) {
 			return true
 		}
 	}

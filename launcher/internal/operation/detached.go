@@ -38,6 +38,9 @@ func patienceFor(plans []*plan.Plan) time.Duration {
 		if p == nil {
 			continue
 		}
+		for _, c := range p.Seed {
+			longest = max(longest, c.Timeout.Duration+c.Retry.Duration)
+		}
 		for _, n := range p.Nodes {
 			longest = max(longest, n.Ready.Timeout.Duration, n.Members.Timeout.Duration, n.Stop.Grace.Duration+leastPatience/2)
 			for c := range n.Calls() {

@@ -35,6 +35,8 @@ type Operation struct {
 	// Preempt ends when the cluster is to be taken down: nobody needs what this operation is at any more.
 	Preempt context.Context
 
+	Audited *cluster.Audit // with which the operation ended; nil if it made none. For the status that its client gets
+
 	limit context.Context // ends when the operation has no time limit of its own, and nothing moves on any more; see patient
 }
 

@@ -36,7 +36,7 @@ func (o *Operation) start(ctx context.Context, nodes []*node.Node, next *plan.Pl
 		err = c.SettleWith(ctx, started, o.Emit)
 	}
 	if err == nil {
-		err = c.CheckShared(started)
+		_, err = c.CheckShared(started)
 	}
 	if err != nil {
 		stopAgain(ctx, c, started)

@@ -53,10 +53,21 @@ func (o *Operation) up(ctx context.Context, req control.Request) (err error) {
 			return err
 		}
 	}
-	if err := o.Cluster.CheckShared(slices.Concat(t.created, t.started)); err != nil {
+	if o.Audited, err = o.Cluster.CheckShared(slices.Concat(t.created, t.started)); err != nil {
+		return err
+	}
+	if err := t.seed(ctx); err != nil {
 		return err
 	}
 	return t.commit()
+}
+
+// seed makes the calls that a new cluster is seeded by: once, since a cluster that was seeded is recorded as formed.
+func (t *transaction) seed(ctx context.Context) error {
+	if !t.fresh || len(t.created) == 0 {
+		return nil
+	}
+	return t.created[0].Calls(ctx, "seed the cluster", t.req.Plan.Seed, t.o.Emit)
 }
 
 // bring makes and starts what is missing and waits until all of it is ready: all at once in a new cluster; into one that is

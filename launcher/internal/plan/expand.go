@@ -80,6 +80,9 @@ func (x *expander) fill(slots []placedSlot) error {
 			return fmt.Errorf("plan node %d: %w", added[i].Index, err)
 		}
 	}
+	if err := x.seed(); err != nil {
+		return err
+	}
 	x.p.Nodes = append(x.p.Nodes, added...)
 	slices.SortFunc(x.p.Nodes, func(a, b Node) int { return a.Index - b.Index })
 	return nil
@@ -128,7 +131,7 @@ func (x *expander) renewPresent() error {
 // placed makes the part of a new node that does not depend on other nodes.
 func (x *expander) placed(slot placedSlot) (Node, error) {
 	n := Node{
-		Index: slot.index, NameIndex: slot.nameIndex, Added: x.o.Formed != nil, Name: slot.name, Host: slot.host, Number: slot.number,
+		Index: slot.index, NameIndex: slot.nameIndex, Added: x.o.Formed != nil, Name: slot.name, Role: slot.role, Host: slot.host, Number: slot.number,
 		Folder: x.p.folder(slot.index), Bin: x.o.bin(slot.index), Source: x.o.source(slot.index), Exclude: x.t.Copy.Exclude, Share: x.t.Copy.Share,
 		Dirs: x.t.Copy.Dirs, Keep: x.t.Upgrade.Keep, KeepBack: x.t.Upgrade.KeepOnRollback,
 	}
@@ -142,7 +145,7 @@ func (x *expander) placed(slot placedSlot) (Node, error) {
 	n.Log = filepath.Join(n.Folder, "node.log")
 	n.Listeners = make([]Listener, 0, len(slot.ports))
 	for i := range x.t.Listeners {
-		if l := &x.t.Listeners[i]; x.enabled[l.Name] {
+		if l := &x.t.Listeners[i]; x.enabled[l.Name] && !slot.lacks[i] {
 			planned, err := x.listener(l, slot.host, slot.ports[i])
 			if err != nil {
 				return n, err
@@ -225,7 +228,7 @@ func (x *expander) urlData(at *Listener) template.URLData {
 // textNode is what texts see of a planned node.
 func (x *expander) textNode(n *Node) *template.Node {
 	seen := &template.Node{
-		Index: n.Index, NameIndex: n.NameIndex, Number: n.Number, Name: n.Name, Salt: n.Salt, Host: n.Host, Dir: n.Dir, Folder: n.Folder,
+		Index: n.Index, NameIndex: n.NameIndex, Number: n.Number, Role: n.Role, Name: n.Name, Salt: n.Salt, Host: n.Host, Dir: n.Dir, Folder: n.Folder,
 		Bin: n.Bin, Ports: make([]template.Port, len(n.Listeners)),
 	}
 	for i, l := range n.Listeners {

@@ -102,7 +102,7 @@ func (x configFiles) placeEdits(d *template.Data) ([]FileEdit, error) {
 	var out []FileEdit
 	for i := range x.t.Places {
 		p := &x.t.Places[i]
-		if on, err := isTrue(x.t, p.When, x.o.whenData()); err != nil || !on {
+		if on, err := isTrue(x.t, p.When, x.o.whenData(d.Index, d.Role)); err != nil || !on {
 			if err != nil {
 				return nil, fmt.Errorf("place %q: %w", p.Name, err)
 			}
@@ -153,15 +153,16 @@ func (x configFiles) placeNotes() ([]string, error) {
 	var notes []string
 	for i := range x.t.Places {
 		p := &x.t.Places[i]
-		on, err := isTrue(x.t, p.When, x.o.whenData())
-		if err != nil || !on {
+		somewhere := false
+		for _, n := range x.added {
+			on, err := isTrue(x.t, p.When, x.o.whenData(n.Index, n.Role))
 			if err != nil {
 				return nil, fmt.Errorf("place %q: %w", p.Name, err)
 			}
-			continue
+			somewhere = somewhere || on
 		}
 		for _, key := range x.placeKeys(p) {
-			if leadsOut(key.Value) {
+			if somewhere && leadsOut(key.Value) {
 				notes = append(notes, fmt.Sprintf("%s of the source has %s = %s; each node has its own in its directory instead", p.File, strings.ReplaceAll(key.Key, `"`, ""), key.Value))
 			}
 		}

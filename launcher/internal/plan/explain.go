@@ -51,7 +51,7 @@ func (s explainer) otherClaimant(bad conflict) string {
 		}
 		row := s.ports(slot, bad.with)
 		for i := range s.rules {
-			if slot == bad.slot && i == bad.rule || s.rules[i].disabled {
+			if slot == bad.slot && i == bad.rule || s.rules[i].disabled || slot.lacks[i] {
 				continue
 			}
 			if row[i] == bad.port && slices.Contains(s.rules[i].protos, bad.proto) {

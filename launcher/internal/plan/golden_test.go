@@ -61,6 +61,12 @@ func TestGoldenPlans(t *testing.T) {
 				t.Fatal(err)
 			}
 			compareGolden(t, name+".json", three)
+			if tpl.Membership == "fixed" {
+				if _, err := Make(tpl, Options{Formed: three, Nodes: []int{4}}, h); err == nil {
+					t.Error("a node was added to a cluster that keeps its nodes")
+				}
+				return
+			}
 			four, err := Make(tpl, Options{Formed: three, Nodes: []int{4}, Acting: []int{2, 3}}, h)
 			if err != nil {
 				t.Fatal(err)

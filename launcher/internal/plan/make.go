@@ -29,6 +29,7 @@ func Make(t *template.Template, o Options, h Host) (*Plan, error) {
 	}
 	p.Options.Config = config
 	p.Options.Nodes, p.Options.Formed, p.Options.Acting, p.Options.Renew, p.Options.Places = nil, nil, nil, nil, nil
+	p.Options.Roles, p.Options.Role = nil, ""
 	enabled, err := enabledListeners(t, &o)
 	if err != nil {
 		return nil, err
@@ -62,12 +63,15 @@ func (p *Plan) adopt(f *Plan) {
 // enabledListeners returns the listeners that the options leave on, by name.
 func enabledListeners(t *template.Template, o *Options) (map[string]bool, error) {
 	enabled := make(map[string]bool, len(t.Listeners)+len(t.Shared))
-	data := o.whenData()
-	for _, list := range [][]template.Listener{t.Listeners, t.Shared} {
+	data := o.sharedData()
+	for k, list := range [][]template.Listener{t.Listeners, t.Shared} {
 		for i := range list {
-			on, err := isTrue(t, list[i].When, data)
-			if err != nil {
-				return nil, fmt.Errorf("plan listener %q: %w", list[i].Name, err)
+			on := true // of the nodes' own, each node has its own say: lackedBy
+			if k == 1 {
+				var err error
+				if on, err = isTrue(t, list[i].When, data); err != nil {
+					return nil, fmt.Errorf("plan listener %q: %w", list[i].Name, err)
+				}
 			}
 			declared := o.Config.Listeners[list[i].Name]
 			enabled[list[i].Name] = on && !declared.Off && (!list[i].IfDeclared || declared.Port > 0)
@@ -76,8 +80,26 @@ func enabledListeners(t *template.Template, o *Options) (map[string]bool, error)
 	return enabled, nil
 }
 
-func (o *Options) whenData() template.WhenData {
-	return template.WhenData{Sources: template.Sources{Config: o.Config}, Cluster: o.Cluster, Join: o.Join, Param: o.Params}
+func (o *Options) sharedData() template.SharedData {
+	return template.SharedData{Sources: template.Sources{Config: o.Config}, Cluster: o.Cluster, Join: o.Join, Param: o.Params}
+}
+
+// whenData is what the when of a listener, or of a place, of one node sees.
+func (o *Options) whenData(index int, role string) template.WhenData {
+	return template.WhenData{SharedData: o.sharedData(), Index: index, Role: role}
+}
+
+// lackedBy says which of the template's listeners the when of each keeps from a node.
+func (o *Options) lackedBy(t *template.Template, slot *nodeSlot) ([]bool, error) {
+	lacks := make([]bool, len(t.Listeners))
+	for i := range t.Listeners {
+		on, err := isTrue(t, t.Listeners[i].When, o.whenData(slot.index, slot.role))
+		if err != nil {
+			return nil, fmt.Errorf("plan listener %q of node %d: %w", t.Listeners[i].Name, slot.index, err)
+		}
+		lacks[i] = !on
+	}
+	return lacks, nil
 }
 
 // isTrue expands a when; the empty one is true.
@@ -110,9 +132,19 @@ func (p *Plan) layOut(t *template.Template, o *Options, h Host, enabled map[stri
 	if err != nil {
 		return nil, err
 	}
-	for _, index := range slices.Sorted(slices.Values(o.Nodes)) {
-		s.slots = append(s.slots, newSlot(t, o, index))
+	roles, err := o.rolesOf(t)
+	if err != nil {
+		return nil, err
 	}
+	for _, index := range slices.Sorted(slices.Values(o.Nodes)) {
+		slot := newSlot(t, o, index)
+		slot.role = roles[index]
+		if slot.lacks, err = o.lackedBy(t, slot); err != nil {
+			return nil, err
+		}
+		s.slots = append(s.slots, slot)
+	}
+	s.disableLacked()
 	if o.Formed != nil {
 		return p.layOutMore(t, o, s)
 	}
@@ -164,7 +196,7 @@ func (p *Plan) layOutMore(t *template.Template, o *Options, s *solver) ([]placed
 		p.Notes = append(p.Notes, notes...)
 		placed := s.placed(c)[0]
 		for i := range s.rules {
-			if l := &s.rules[i]; !l.disabled {
+			if l := &s.rules[i]; !l.disabled && !one.lacks[i] {
 				s.occupy(Listener{Name: l.name, Bind: bindOf(l, one), Port: placed.ports[i], Protocols: t.Listeners[i].Protocols}, explainer{s}.describeListener(one, i))
 			}
 		}
@@ -209,7 +241,7 @@ func (s *solver) nameSlots(t *template.Template, o *Options, shift, block int) e
 		s.setAddress(slot, layout{block: block})
 		slot.nameIndex = slot.index + shift
 		name, err := t.Expand(t.Node.Name, template.NameData{
-			Index: slot.index, NameIndex: slot.nameIndex, Host: slot.host, Cluster: o.Cluster, Param: o.Params,
+			Index: slot.index, NameIndex: slot.nameIndex, Role: slot.role, Host: slot.host, Cluster: o.Cluster, Param: o.Params,
 		})
 		if err != nil {
 			return fmt.Errorf("plan node %d: %w", slot.index, err)

@@ -37,6 +37,10 @@ type Options struct {
 	// Renew are formed nodes whose directory is made from Source again, by an upgrade: command, environment and what is copied
 	// are planned anew. Their names, ports, edits and the files written at their making stay.
 	Renew []int `json:"-"`
+	// Roles are how many nodes of each role there are to be, of those that the template has; Role, if not "", is that of all
+	// nodes that are added.
+	Roles map[string]int `json:"-"`
+	Role  string         `json:"-"`
 	// Places say where in the project's file an option stands, by its key there; errors about it begin so.
 	Places map[string]string `json:"-"`
 
@@ -52,6 +56,10 @@ type Options struct {
 	Config *template.Config `json:"config,omitempty"`
 	// Configs are those of nodes that have a source of their own, by index. Which listeners there are, and parameters, all nodes have from Config.
 	Configs map[int]*template.Config `json:"configs,omitempty"`
+
+	// Seed is a file for the new cluster, absolute: a program that is run, or what a [[seed]] of the template takes.
+	Seed        string `json:"seed,omitempty"`
+	SeedProgram bool   `json:"seed_program,omitempty"`
 
 	Env map[string]string `json:"env,omitempty"`
 	// CleanEnv keeps all but a few variables of who makes the cluster from its processes: Inherit.Clean.

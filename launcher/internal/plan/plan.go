@@ -35,8 +35,10 @@ type Plan struct {
 	Services []Service `json:"services,omitempty"`
 	Service  *Service  `json:"service,omitempty"`
 	Nodes    []Node    `json:"nodes"`
-	Inherit  Inherit   `json:"inherit,omitzero"`
-	Notes    []string  `json:"notes,omitempty"` // what people should know: "offset 1000 makes … collide; 1001 is used"
+	// Seed are calls of the first node, made once, when the new cluster has settled.
+	Seed    []Call   `json:"seed,omitempty"`
+	Inherit Inherit  `json:"inherit,omitzero"`
+	Notes   []string `json:"notes,omitempty"` // what people should know: "offset 1000 makes … collide; 1001 is used"
 	// Options are what the plan was made from, so that nodes can be added to it later in the same method.
 	Options Options `json:"options"`
 }
@@ -47,6 +49,7 @@ type Node struct {
 	NameIndex int        `json:"name_index"`      // Index + NumberShift of the plan that made the node
 	Added     bool       `json:"added,omitempty"` // to a formed cluster, rather than made with it
 	Name      string     `json:"name"`
+	Role      string     `json:"role,omitempty"`
 	Host      string     `json:"host"`
 	Salt      string     `json:"salt,omitempty"` // of an added node: template.Node.Salt
 	Number    int        `json:"number"`         // digits before @ in Name, 0 if none
@@ -92,7 +95,8 @@ type Node struct {
 // Call is an expanded template.Call and the node in whose directory and environment an Exec of it runs.
 type Call struct {
 	template.Call
-	Node int `json:"node"`
+	Node int      `json:"node"`
+	Env  []string `json:"env,omitempty"` // K=V, of an Exec, over the node\'s
 }
 
 // Refresh is one step by which a running node takes in who is a member now: exactly one of the three.

@@ -50,6 +50,7 @@ func (o Options) resolve(t *template.Template) (*template.Template, Options, err
 func (o Options) withRecorded(f *Plan) Options {
 	kept := f.Options
 	kept.Nodes, kept.Formed, kept.Acting, kept.Salt, kept.Renew, kept.Places = nil, f, o.Acting, o.Salt, o.Renew, o.Places
+	kept.Roles, kept.Role = o.Roles, o.Role
 	for _, index := range o.Nodes {
 		if f.node(index) == nil {
 			kept.Nodes = append(kept.Nodes, index)

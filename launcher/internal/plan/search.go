@@ -98,7 +98,7 @@ func (s *solver) checkUnmovable(o *Options) conflict {
 		for i := range s.rules {
 			l := &s.rules[i]
 			moves := !l.unmovable && (o.Base.Auto && !l.pinned || slot.index != 1) && (slot.fixed == nil || slot.fixed[i] == 0)
-			if l.disabled || moves {
+			if l.disabled || slot.lacks[i] || moves {
 				continue
 			}
 			if bad := s.heldAt(l, l.address(slot), row[i]); bad.kind != noConflict {

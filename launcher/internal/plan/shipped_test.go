@@ -94,3 +94,48 @@ func TestListenersOff(t *testing.T) {
 		t.Errorf("asked as %q", got)
 	}
 }
+
+// TestDashboardChanges: what EMQX's dashboard has written in the source is left behind, and a note says so.
+func TestDashboardChanges(t *testing.T) {
+	tpl, err := template.NewSet(templates.FS).Open("emqx5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{"mqtt { max_packet_size = 2MB }\n": true, "## nothing yet\n": false} {
+		o := goldenOptions(t, tpl, 1)
+		o.Source = "/home/u/emqx"
+		if o.Config, err = tpl.ReadConfig(fstest.MapFS{"data/configs/cluster.hocon": {Data: []byte(text)}}, o.Source, nil); err != nil {
+			t.Fatal(err)
+		}
+		p, err := Make(tpl, o, Host{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(strings.Join(p.Notes, "\n"), "data/configs/cluster.hocon, is left behind"); got != want {
+			t.Errorf("%q: told %v, want %v: %v", text, got, want, p.Notes)
+		}
+	}
+}
+
+// TestWebsocketURL: NATS' WebSocket and MQTT listeners with certificates have the scheme for it.
+func TestWebsocketURL(t *testing.T) {
+	tpl, err := template.NewSet(templates.FS).Open("nats")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := goldenOptions(t, tpl, 1)
+	o.Source = "/home/u/nats"
+	const text = "websocket {\n  port: 443\n  tls { cert_file: a, key_file: b }\n}\nmqtt {\n  port: 1883\n  tls { cert_file: a, key_file: b }\n}\n"
+	if o.Config, err = tpl.ReadConfig(fstest.MapFS{"nats.conf": {Data: []byte(text)}}, o.Source, nil); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Make(tpl, o, Host{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range p.Nodes[0].Listeners {
+		if want := map[string]string{"websocket": "wss://", "mqtt": "mqtts://"}[l.Name]; !strings.HasPrefix(l.URL, want) {
+			t.Errorf("%s is at %s, want %s", l.Name, l.URL, want)
+		}
+	}
+}

@@ -1,8 +1,9 @@
 package plan
 
 import (
-	"onemore/launcher/internal/template"
 	"slices"
+
+	"onemore/launcher/internal/template"
 )
 
 // listenerRule is one listener as the solver sees it: where its ports come from.
@@ -38,6 +39,8 @@ type nodeSlot struct {
 	nameIndex int
 	number    int
 	name      string
+	role      string
+	lacks     []bool // by rule: the node does not have that listener
 	host      string
 	plain     string // host as portSet writes it
 	block     int    // of the address, where nodes have addresses of their own
@@ -171,6 +174,15 @@ func newSolver(t *template.Template, o *Options, h Host, enabled map[string]bool
 	return s, nil
 }
 
+// disableLacked disables the rules of listeners that no slot has.
+func (s *solver) disableLacked() {
+	for i := range s.rules {
+		if !slices.ContainsFunc(s.slots, func(slot *nodeSlot) bool { return !slot.lacks[i] }) {
+			s.rules[i].disabled = true
+		}
+	}
+}
+
 // reserve keeps out of the search what stands in the source's config, but for ports that a listener has there: what speaks
 // of those means that listener.
 func (s *solver) reserve(o *Options) {
@@ -292,7 +304,7 @@ func (s *solver) check(c layout, strict bool) conflict {
 		row := s.ports(slot, c)
 		for i := range s.rules {
 			l := &s.rules[i]
-			if l.disabled {
+			if l.disabled || slot.lacks[i] {
 				continue
 			}
 			if k, proto := s.claim(l, l.address(slot), row[i], strict); k != noConflict {

@@ -8,12 +8,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
 // autobound is the name that the kernel gives to a unix socket which was bound to none.
-var autobound = regexp.MustCompile(`^@[0-9a-f]{5}$`)
+var autobound = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^@[0-9a-f]{5}$`) })
 
 // BoundSockets lists the unix sockets of this network namespace that are bound, by inode: to a path, which may be relative to the working
 // directory of who bound it, or to an abstract name, which begins with an @.
@@ -29,7 +30,7 @@ func BoundSockets() (map[uint64]string, error) {
 	for line := range strings.Lines(string(b)) {
 		const path = 7 // after: number, references, protocol, flags, type, state, inode
 		f := strings.SplitN(strings.Join(strings.Fields(line), " "), " ", path+1)
-		if len(f) <= path || autobound.MatchString(f[path]) {
+		if len(f) <= path || autobound().MatchString(f[path]) {
 			continue
 		}
 		if inode, err := strconv.ParseUint(f[path-1], 10, 64); err == nil {

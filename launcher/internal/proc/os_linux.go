@@ -137,6 +137,51 @@ func Snapshot() (Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	return tableOf(pids), nil
+}
+
+// Below is Snapshot for the descendants of a process only, as the lists of children have them. It may miss some where others of the same parent
+// end while it looks.
+func Below(pid int) (Table, error) {
+	if err := CheckHost(); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat("/proc/thread-self/children"); errors.Is(err, fs.ErrNotExist) {
+		return Snapshot() // a kernel without such lists
+	}
+	var pids []int
+	for next := []int{pid}; len(next) > 0; next = next[1:] {
+		of := childrenOf(next[0])
+		pids, next = append(pids, of...), append(next, of...)
+	}
+	return tableOf(pids), nil
+}
+
+// childrenOf are the children of all threads of a process; none if it has ended.
+func childrenOf(pid int) (out []int) {
+	d, err := os.Open("/proc/" + strconv.Itoa(pid) + "/task")
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	threads, _ := d.Readdirnames(-1)
+	buf := make([]byte, 1024)
+	for _, thread := range threads {
+		b, err := readProc(pid, "task/"+thread+"/children", buf)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, number := range strings.Fields(string(b)) {
+			if child, err := strconv.Atoi(number); err == nil {
+				out = append(out, child)
+			}
+		}
+	}
+	return out
+}
+
+// tableOf is what the stat files of processes say, without those that have ended.
+func tableOf(pids []int) Table {
 	t := make(Table, 0, len(pids))
 	boot, buf := bootID(), make([]byte, 1024)
 	for _, pid := range pids {
@@ -150,7 +195,7 @@ func Snapshot() (Table, error) {
 		}
 		t = append(t, s.info(boot))
 	}
-	return t, nil
+	return t
 }
 
 func (s stat) info(boot string) Info {

@@ -73,6 +73,9 @@ func Snapshot() (Table, error) {
 	return t, nil
 }
 
+// Below has more than the descendants of a process: all.
+func Below(int) (Table, error) { return Snapshot() }
+
 // Usage returns the resident memory in bytes, and the share of one core in
 // percent that the process used over its life so far, as ps has it.
 func Usage(id ID) (rss uint64, cpuPercent float64, err error) {

@@ -44,12 +44,14 @@ type Project struct {
 	Host     string            `toml:"host"`
 	Spread   string            `toml:"spread"`
 	Join     string            `toml:"join"`
+	Seed     string            `toml:"seed"`
 	Timeout  Duration          `toml:"timeout"`
 	Env      map[string]string `toml:"env"`
 	CleanEnv bool              `toml:"clean_env"`
 	User     string            `toml:"user"`
 	Params   map[string]string `toml:"params"`
-	Set      map[string]int    `toml:"set"` // listener → port of node 1
+	Roles    map[string]int    `toml:"roles"` // role → how many nodes
+	Set      map[string]int    `toml:"set"`   // listener → port of node 1
 	Files    map[string]*File  `toml:"files"`
 	Node     map[int]Node      `toml:"-"` // by index, from [node.N]
 
@@ -164,7 +166,7 @@ func (p *Project) absolutePaths() {
 	if strings.ContainsAny(p.Template, `/\`) || strings.HasSuffix(p.Template, ".toml") || p.Template == "." || p.Template == ".." {
 		p.Template = under(dir, p.Template)
 	}
-	p.Source, p.Bin = under(dir, p.Source), under(dir, p.Bin)
+	p.Source, p.Bin, p.Seed = under(dir, p.Source), under(dir, p.Bin), under(dir, p.Seed)
 	for i, n := range p.Node {
 		n.Source, n.Bin = under(dir, n.Source), under(dir, n.Bin)
 		p.Node[i] = n

@@ -23,6 +23,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"onemore/launcher/internal/archive"
@@ -276,7 +277,7 @@ func fileName(of string) string {
 	return path.Base(of)
 }
 
-var safeName = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._+~-]*$`)
+var safeName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._+~-]*$`) })
 
 // Valid refuses what could not stand in a path or names no archive.
 func (s *Source) Valid() error {
@@ -291,9 +292,9 @@ func (s *Source) Valid() error {
 
 func (s *Source) validName() error {
 	switch {
-	case !safeName.MatchString(s.Name):
+	case !safeName().MatchString(s.Name):
 		return fmt.Errorf("release of %q: the name may have letters, digits and . _ + ~ - only", s.Name)
-	case !safeName.MatchString(s.Version):
+	case !safeName().MatchString(s.Version):
 		return fmt.Errorf("release %s: version %q may have letters, digits and . _ + ~ - only", s.Name, s.Version)
 	}
 	return nil

@@ -73,6 +73,7 @@ func (t *checker) check() {
 	t.checkDetect()
 	t.checkCopy()
 	t.checkEnvironment()
+	checkRoles(t.Template, t.found)
 	t.checkListeners()
 	t.checkPlaces()
 	t.checkEdits()

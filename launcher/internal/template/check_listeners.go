@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -23,6 +24,7 @@ func (t *checker) checkListeners() {
 			t.found.add(key, "give either port (the default of node 1) or derive (a sum of other listeners, number, index)")
 		}
 		t.checkListenerKey(key, l)
+		checkListenerMatch(t.found, key, l)
 	}
 	if _, _, err := DeriveOrder(t.Listeners); err != nil {
 		t.found.add("listeners", "%v", err)
@@ -58,6 +60,22 @@ func (t *checker) checkListenerKey(key string, l *Listener) {
 		if strings.Count(off, "*") > strings.Count(l.Key, "*") {
 			t.found.add(key+".off", "%q has more * than key %q; each stands for what that of the key has found", off, l.Key)
 		}
+	}
+}
+
+// checkListenerMatch looks at how a listener's port is found among several in one value.
+func checkListenerMatch(found *problems, key string, l *Listener) {
+	if l.Match == "" {
+		return
+	}
+	re, err := regexp.Compile(l.Match)
+	switch {
+	case err != nil:
+		found.add(key+".match", "%v", err)
+	case re.NumSubexp() != 1:
+		found.add(key+".match", "%q has not just one group ( ): the one around the port", l.Match)
+	case l.Key == "" || l.IsFamily() || l.Value != "":
+		found.add(key+".match", "goes with file and a key without *, and without value: an [[edit]] writes the whole value")
 	}
 }
 
@@ -196,7 +214,7 @@ func checkCallOn(found *problems, key string, c *Call) {
 		checkOneOf(found, key+".on", c.On, "self", "peer", "first")
 	case strings.HasPrefix(key, "prepare["):
 		checkOneOf(found, key+".on", c.On, "self", "first")
-	case strings.HasPrefix(key, "bootstrap"), strings.HasPrefix(key, "members"), strings.HasPrefix(key, "start"), strings.HasPrefix(key, "ready"), strings.HasPrefix(key, "upgrade"):
+	case strings.HasPrefix(key, "bootstrap"), strings.HasPrefix(key, "members"), strings.HasPrefix(key, "start"), strings.HasPrefix(key, "ready"), strings.HasPrefix(key, "upgrade"), strings.HasPrefix(key, "seed["):
 		checkOneOf(found, key+".on", c.On, "self")
 	default:
 		checkOneOf(found, key+".on", c.On, "self", "peer")

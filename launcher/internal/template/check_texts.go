@@ -172,7 +172,7 @@ func oneOf(names []string) string {
 
 // scopeNames are the names that texts may read, by place.
 func scopeNames() map[scope]map[string]bool {
-	hidden := []string{"Node", "Ports", "Tools", "SharedPort", "Sources", "Config", "Given"} // how Data holds what its methods give
+	hidden := []string{"Node", "Ports", "Tools", "SharedPort", "Sources", "Config", "Given", "SharedData"} // how Data holds what its methods give
 	of := func(v any, without ...string) map[string]bool {
 		names := make(map[string]bool)
 		typ := reflect.TypeOf(v)
@@ -191,11 +191,13 @@ func scopeNames() map[scope]map[string]bool {
 		return names
 	}
 	return map[scope]map[string]bool{
-		inNode:    of(&Data{}, "Fault"),
-		inFault:   of(&Data{}),
-		inService: of(&Data{}, "Index", "NameIndex", "Number", "Name", "Salt", "Dir", "Folder", "Port", "Addr", "URL", "Scheme", "Has", "Others", "Peer", "Adding", "Fault"),
+		inNode:    of(&Data{}, "Fault", "Seed"),
+		inFault:   of(&Data{}, "Seed"),
+		inSeed:    of(&Data{}, "Fault"),
+		inService: of(&Data{}, "Index", "NameIndex", "Number", "Role", "Name", "Salt", "Dir", "Folder", "Port", "Addr", "URL", "Scheme", "Has", "Others", "Peer", "Adding", "Fault", "Seed"),
 		inName:    of(NameData{}),
 		inWhen:    of(WhenData{}),
+		inShared:  of(SharedData{}),
 		inURL:     of(URLData{}),
 		inRefuse:  of(RefuseData{}),
 		inDefault: of(DefaultData{}),

@@ -17,6 +17,18 @@ func portIn(value string) (int, bool) {
 	return port, err == nil && port > 0 && port <= 65535
 }
 
+// portIn reads the listener's port in the value of its key.
+func (l *Listener) portIn(value string) (int, bool) {
+	if l.Match == "" {
+		return portIn(value)
+	}
+	m := regexp.MustCompile(l.Match).FindStringSubmatch(value) // which was checked
+	if m == nil {
+		return 0, false
+	}
+	return portIn(m[1])
+}
+
 // schemeIn reads the scheme of "tcp://127.0.0.1:1883/".
 func schemeIn(value string) string {
 	scheme, _, ok := strings.Cut(strings.TrimSpace(value), "://")

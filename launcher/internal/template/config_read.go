@@ -131,8 +131,8 @@ func (r *configReader) listeners(c *Config) error {
 		}
 		d := Declared{Off: isOff(l.Off, nil, list)}
 		for _, e := range list { // the last one wins, as it does for servers, and the listener's own key before others
-			port, ok := portIn(e.Value)
-			if ok && !r.claimed[l.File+"\x00"+e.Key] && (sameKey(e.Key, l.Key) || !sameKey(d.Key, l.Key) && matchesAny(l.Also, e.Key)) {
+			port, ok := l.portIn(e.Value)
+			if ok && (l.Match != "" || !r.claimed[l.File+"\x00"+e.Key]) && (sameKey(e.Key, l.Key) || !sameKey(d.Key, l.Key) && matchesAny(l.Also, e.Key)) {
 				d.Port, d.Key, d.Scheme = port, e.Key, schemeIn(e.Value)
 			}
 		}

@@ -11,6 +11,7 @@ type Node struct {
 	Index     int    // 1…, counted in the cluster
 	NameIndex int    // Index, moved where the numbers in node names must not meet another cluster's; for node.name
 	Number    int    // digits before @ in Name, 0 if there are none
+	Role      string // "" where the template has no roles
 	Name      string // node name
 	Salt      string // random, of a node that was added; "" for the first ones. For servers that never take back a name that has left
 	Host      string // the address that clients and other nodes use
@@ -90,6 +91,7 @@ type Data struct {
 	Param      map[string]string // the template's own settings
 	Tools      map[string]string // programs of program.needs, absolute
 	SharedPort []Port            // by shared listener
+	Seed       string            // of a call of [[seed]]: the file of `up --seed`, absolute; ""
 	Fault      *Fault            // what a call of [fault] is about; nil elsewhere
 }
 
@@ -128,6 +130,7 @@ type URLData struct {
 type NameData struct {
 	Index     int
 	NameIndex int
+	Role      string
 	Host      string
 	Cluster   string
 	Param     map[string]string
@@ -148,12 +151,19 @@ type RefuseData struct {
 // Env is the value that --env gives the nodes for a variable: {{.Env "LICENSE"}}; "" if it gives none.
 func (d RefuseData) Env(name string) string { return d.Given[name] }
 
-// WhenData is what the when of a listener or of a place sees: nothing that differs between nodes, so that all have the same listeners.
-type WhenData struct {
+// SharedData is what the when of a shared listener sees.
+type SharedData struct {
 	Sources
 	Cluster string
 	Join    string
 	Param   map[string]string
+}
+
+// WhenData is what the when of a listener or of a place sees: of the node what is known before its ports are.
+type WhenData struct {
+	SharedData
+	Index int
+	Role  string
 }
 
 // DefaultData is what the default of a parameter sees.

@@ -75,4 +75,4 @@ func (t *checker) checkEnvironment() {
 var clientVariable = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`) })
 
 // takenVariables are those that `onemore env` has of every cluster and node.
-var takenVariables = []string{"CLUSTER", "TEMPLATE", "NODES", "HOME", "NAME", "DIR"}
+var takenVariables = []string{"CLUSTER", "TEMPLATE", "NODES", "HOME", "NAME", "DIR", "ROLE"}

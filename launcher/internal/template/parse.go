@@ -15,6 +15,7 @@ type document struct {
 	Template
 	Listeners   map[string]Listener `toml:"listeners"`
 	Shared      map[string]Listener `toml:"shared"`
+	Roles       map[string]Role     `toml:"roles"`
 	Places      map[string]Place    `toml:"places"`
 	Join        joinTable           `toml:"join"`
 	Environment environmentTable    `toml:"environment"`
@@ -56,6 +57,7 @@ func (d *document) template(name string, keys []toml.Key) *Template {
 	t.Environment, t.OwnEnvironment = d.Environment.variables, d.Environment.own
 	t.Listeners = inOrder("listeners", d.Listeners, keys, func(l *Listener, name string) { l.Name = name })
 	t.Shared = inOrder("shared", d.Shared, keys, func(l *Listener, name string) { l.Name = name })
+	t.Roles = inOrder("roles", d.Roles, keys, func(r *Role, name string) { r.Name = name })
 	t.Places = inOrder("places", d.Places, keys, func(p *Place, name string) { p.Name = name })
 	t.Join = Join{Default: d.Join.Default}
 	for name, method := range map[string]*JoinMethod{"config": d.Join.Config, "command": d.Join.Command} {

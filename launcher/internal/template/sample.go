@@ -17,7 +17,14 @@ func (t *Template) samples() []*Data {
 	added.Salt = "89ab"
 	adding.Node, adding.Nodes = &added, []*Node{nodes[0], nodes[1], &added}
 	adding.First, adding.Peer, adding.Adding = nodes[0], nodes[0], true
-	return []*Data{founding, adding}
+	all := []*Data{founding, adding}
+	for _, r := range t.Roles {
+		of, node := *founding, *nodes[0]
+		node.Role = r.Name
+		of.Node = &node
+		all = append(all, &of)
+	}
+	return all
 }
 
 func (t *Template) sampleCluster() *Data {
@@ -42,6 +49,9 @@ func (t *Template) sampleNode(index int) *Node {
 		Index: index, NameIndex: index, Number: index, Name: fmt.Sprintf("sample%d@127.0.0.1", index), Host: "127.0.0.1",
 		Dir: fmt.Sprintf("/sample/%d/server", index), Folder: fmt.Sprintf("/sample/%d", index), Bin: "/usr/bin/server",
 	}
+	if len(t.Roles) > 0 {
+		n.Role = t.Roles[(index-1)%len(t.Roles)].Name
+	}
 	for i, l := range t.Listeners {
 		n.Ports = append(n.Ports, Port{Listener: l.Name, Host: "127.0.0.1", Port: 1000*index + i, Scheme: l.Scheme, URL: fmt.Sprintf("127.0.0.1:%d", 1000*index+i)})
 	}
@@ -52,15 +62,21 @@ func (t *Template) sampleNode(index int) *Node {
 func sampleFor(where scope, d *Data) any {
 	switch where {
 	case inName:
-		return NameData{Index: d.Index, NameIndex: d.NameIndex, Host: d.Host, Cluster: d.Cluster, Param: d.Param}
+		return NameData{Index: d.Index, NameIndex: d.NameIndex, Role: d.Role, Host: d.Host, Cluster: d.Cluster, Param: d.Param}
 	case inWhen:
-		return WhenData{Cluster: d.Cluster, Join: d.Join, Param: d.Param}
+		return WhenData{SharedData: SharedData{Cluster: d.Cluster, Join: d.Join, Param: d.Param}, Index: d.Index, Role: d.Role}
+	case inShared:
+		return SharedData{Cluster: d.Cluster, Join: d.Join, Param: d.Param}
 	case inRefuse:
 		return RefuseData{N: d.N, Host: d.Host, Cluster: d.Cluster, Join: d.Join, Param: d.Param}
 	case inURL:
 		return URLData{Addr: "127.0.0.1:1000", Host: "127.0.0.1", Port: 1000, Scheme: "http"}
 	case inDefault:
 		return DefaultData{}
+	case inSeed:
+		with := *d
+		with.Seed = "/sample/seed"
+		return &with
 	case inRelease:
 		return sampleRelease
 	case inFault:

@@ -34,6 +34,9 @@ type Template struct {
 	Copy    Copy             `toml:"copy"`
 	Node    NodeNames        `toml:"node"`
 
+	// Roles are the kinds of nodes that a cluster has, in the file's order; none: all nodes are alike.
+	Roles []Role `toml:"-"`
+
 	// Listeners of every node, in the file's order; Shared ones belong to the cluster (an own epmd), once.
 	Listeners []Listener `toml:"-"`
 	Shared    []Listener `toml:"-"`
@@ -62,10 +65,12 @@ type Template struct {
 	Ready     Ready     `toml:"ready"`
 	Join      Join      `toml:"join"`
 	Form      []Call    `toml:"form"` // once, when a new cluster's nodes are all ready (Redis: slots and meet)
-	Add       Add       `toml:"add"`
-	Members   Members   `toml:"members"`
-	Stop      Stop      `toml:"stop"`
-	Leave     []Call    `toml:"leave"` // by which a running node leaves its cluster, before it is stopped and removed
+	// Seed is made once, about the first node, when a new cluster has settled: users, topics, a schema.
+	Seed    []Call  `toml:"seed"`
+	Add     Add     `toml:"add"`
+	Members Members `toml:"members"`
+	Stop    Stop    `toml:"stop"`
+	Leave   []Call  `toml:"leave"` // by which a running node leaves its cluster, before it is stopped and removed
 	// Refresh is what makes the other running nodes see that members came or went, once their files say so.
 	Refresh  []Refresh `toml:"refresh"`
 	Ctl      Command   `toml:"ctl"`
@@ -161,6 +166,8 @@ type Listener struct {
 	// Value is what is written at the key: text of {{.Addr}} {{.Host}} {{.Port}} {{.Scheme}}. Empty: edits do it.
 	Value  string `toml:"value"`
 	Scheme string `toml:"scheme"` // {{.Scheme}}, where the source's value does not begin with one
+	// Match is a regexp of the value at Key, whose group is the port, where the value has several ports. Edits write such a value.
+	Match string `toml:"match"`
 	// Off are keys of File, and the regexp of the values (the whole of them) with which the source turns the listener off.
 	Off map[string]string `toml:"off"`
 	// Also are other keys that declare it: `port` beside `listen`.

@@ -28,7 +28,7 @@ type text struct {
 }
 
 // perNode are the names whose values differ between the nodes of one new cluster.
-var perNode = [...]string{".", "Index", "NameIndex", "Number", "Name", "Salt", "Host", "Dir", "Folder", "Bin", "Port", "Addr", "URL", "Others", "Peer"}
+var perNode = [...]string{".", "Index", "NameIndex", "Number", "Role", "Name", "Salt", "Host", "Dir", "Folder", "Bin", "Port", "Addr", "URL", "Others", "Peer"}
 
 func newTexts() *texts {
 	return &texts{

@@ -16,9 +16,11 @@ const (
 	inService              // *Data without a node of its own
 	inName                 // NameData
 	inWhen                 // WhenData
+	inShared               // SharedData
 	inURL                  // URLData
 	inRefuse               // RefuseData
 	inFault                // *Data with a Fault
+	inSeed                 // *Data with a Seed
 	inDefault              // DefaultData
 	inRelease              // ReleaseData
 )
@@ -38,6 +40,7 @@ func (t *Template) eachCall(visit func(key string, c *Call)) {
 		list("join."+method+".call", t.Join.Methods[method].Calls)
 	}
 	list("form", t.Form)
+	list("seed", t.Seed)
 	list("add.before", t.Add.Before)
 	list("add.after", t.Add.After)
 	visit("members.call", &t.Members.Call)
@@ -91,14 +94,7 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	for _, name := range slices.Sorted(maps.Keys(t.Params)) {
 		visit("params."+name+".default", inDefault, t.Params[name].Default)
 	}
-	for i, r := range t.Refuse {
-		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
-		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
-	}
-	for i, n := range t.Notes {
-		visit(fmt.Sprintf("note[%d].when", i), inRefuse, n.When)
-		visit(fmt.Sprintf("note[%d].text", i), inRefuse, n.Text)
-	}
+	eachRefusalText(t.Refuse, t.Notes, visit)
 	t.eachListenerText(visit)
 	t.Release.eachText(visit)
 	args("program.version", inService, t.Program.Version)
@@ -128,12 +124,32 @@ func (t *Template) eachText(visit func(key string, where scope, src string)) {
 	visit("snapshot.note", inNode, t.Snapshot.Note)
 	table("client.environment", inNode, t.Client.Environment)
 	t.eachCall(func(key string, c *Call) {
-		where := inNode
-		if strings.HasPrefix(key, "fault.") {
-			where = inFault
-		}
+		where := scopeOfCall(key)
 		c.eachText(func(sub, src string) { visit(key+"."+sub, where, src) })
 	})
+}
+
+// eachRefusalText calls visit for every text of refusals and notes.
+func eachRefusalText(refusals []Refusal, notes []Note, visit func(key string, where scope, src string)) {
+	for i, r := range refusals {
+		visit(fmt.Sprintf("refuse[%d].when", i), inRefuse, r.When)
+		visit(fmt.Sprintf("refuse[%d].reason", i), inRefuse, r.Reason)
+	}
+	for i, n := range notes {
+		visit(fmt.Sprintf("note[%d].when", i), inRefuse, n.When)
+		visit(fmt.Sprintf("note[%d].text", i), inRefuse, n.Text)
+	}
+}
+
+// scopeOfCall is what the texts of a call see, by the key under which it stands.
+func scopeOfCall(key string) scope {
+	switch {
+	case strings.HasPrefix(key, "fault."):
+		return inFault
+	case strings.HasPrefix(key, "seed["):
+		return inSeed
+	}
+	return inNode
 }
 
 // eachListenerText calls visit for every text of listeners and places.
@@ -143,7 +159,7 @@ func (t *Template) eachListenerText(visit func(key string, where scope, src stri
 			key := [...]string{"listeners.", "shared."}[i] + l.Name
 			visit(key+".url", inURL, l.URL)
 			visit(key+".value", inURL, l.Value)
-			visit(key+".when", inWhen, l.When)
+			visit(key+".when", [...]scope{inWhen, inShared}[i], l.When)
 		}
 	}
 	for _, p := range t.Places {
