@@ -55,7 +55,7 @@ var mayKnow = map[string][]string{
 	"keeper":    {"cluster", "control", "node", "nodedir", "operation", "proc", "state"},
 	// The built-in node.
 	"peer":   {"ring"},
-	"broker": {"peer", "ring", "store", "topic", "webcheck"},
+	"broker": {"netpoll", "peer", "ring", "store", "topic", "webcheck"},
 	"member": {"faults"},
 	"floor":  {"member"}, // measures what a cluster of nothing but members costs
 }

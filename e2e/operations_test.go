@@ -140,13 +140,14 @@ func TestKeptUpAgain(t *testing.T) {
 	h.downClean("k", now)
 }
 
-// TestAddsAtOnce: two `add` of one moment add two nodes; two `remove` remove both.
+// TestAddsAtOnce: two `add` of one moment, and of a restart, add two nodes; two `remove` remove both. Who planned for the cluster as it was
+// plans again.
 func TestAddsAtOnce(t *testing.T) {
 	h := newHost(t)
 	h.ok("-c", "a", "up", "1", "--base", "auto", "-q")
-	both := func(one, other []string) {
+	atOnce := func(changes ...[]string) {
 		var wg sync.WaitGroup
-		for _, args := range [][]string{one, other} {
+		for _, args := range changes {
 			wg.Go(func() {
 				if _, errs, code := h.run(append([]string{"-c", "a"}, args...)...); code != 0 {
 					t.Errorf("%v: exit %d: %s", args, code, errs)
@@ -155,11 +156,11 @@ func TestAddsAtOnce(t *testing.T) {
 		}
 		wg.Wait()
 	}
-	both([]string{"add"}, []string{"add"})
+	atOnce([]string{"add"}, []string{"restart", "1"}, []string{"add"})
 	if st, _ := h.status("a"); st.State != "running" || len(st.Nodes) != 3 {
 		t.Errorf("after two adds: %s with %d nodes, want running with 3", st.State, len(st.Nodes))
 	}
-	both([]string{"remove", "1", "1"}, []string{"remove", "3"})
+	atOnce([]string{"remove", "1", "1"}, []string{"remove", "3"})
 	st, _ := h.status("a")
 	if st.State != "running" || len(st.Nodes) != 1 || st.Nodes[0].Index != 2 {
 		t.Errorf("after two removes: %+v, want node 2 alone", st)

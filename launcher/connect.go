@@ -74,6 +74,11 @@ func (l *keeperLink) hold(ctx context.Context, req control.Request) (*Ownership,
 	if err != nil {
 		return nil, nil, err
 	}
+	return owned(cl), st, nil
+}
+
+// owned is the ownership that a connection has whose request had Own.
+func owned(cl *control.Client) *Ownership {
 	gone := cl.Gone()
 	release := func() {
 		t := time.NewTimer(releaseTimeout)
@@ -86,7 +91,7 @@ func (l *keeperLink) hold(ctx context.Context, req control.Request) (*Ownership,
 		cl.Close()
 		<-gone
 	}
-	return &Ownership{release: release, gone: gone}, st, nil
+	return &Ownership{release: release, gone: gone}
 }
 
 // send sends one request, to a new keeper where none runs. The caller closes the connection; it is nil when there is an error.

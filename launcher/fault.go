@@ -94,7 +94,7 @@ func (c *Cluster) Faults(ctx context.Context) ([]Fault, error) {
 // force is not set twice. A node that is started again gets its faults again. Where the template says how, the server does it
 // itself; else the kernel does, for root on Linux.
 func (c *Cluster) AddFault(ctx context.Context, f Fault) (*Status, error) {
-	return c.changeFaults(ctx, func(now []Fault) ([]Fault, error) {
+	return changeFaults(ctx, c, func(now []Fault) ([]Fault, error) {
 		if slices.ContainsFunc(now, func(o Fault) bool { return o.Text == f.Text && slices.Equal(o.Links, f.Links) }) {
 			return now, nil
 		}
@@ -105,7 +105,7 @@ func (c *Cluster) AddFault(ctx context.Context, f Fault) (*Status, error) {
 // Heal ends the faults of the given numbers, as Faults lists them from 1, or all of them, and waits until the cluster has
 // settled, unless nodes are still cut off.
 func (c *Cluster) Heal(ctx context.Context, numbers ...int) (*Status, error) {
-	return c.changeFaults(ctx, func(now []Fault) ([]Fault, error) {
+	return changeFaults(ctx, c, func(now []Fault) ([]Fault, error) {
 		left := []Fault{}
 		if len(numbers) == 0 {
 			return left, nil
@@ -125,7 +125,7 @@ func (c *Cluster) Heal(ctx context.Context, numbers ...int) (*Status, error) {
 }
 
 // changeFaults makes the faults in force those that change makes of them.
-func (c *Cluster) changeFaults(ctx context.Context, change func([]Fault) ([]Fault, error)) (*Status, error) {
+func changeFaults(ctx context.Context, c *Cluster, change func([]Fault) ([]Fault, error)) (*Status, error) {
 	return retryStale(func() (*Status, error) {
 		st, err := c.Status(ctx)
 		if err != nil {

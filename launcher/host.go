@@ -50,7 +50,7 @@ func planError(err error, v ports.View, home string) error {
 	} else if h, ok := ports.Holder(a); ok {
 		p.Holder = fmt.Sprintf("%s (pid %d)", h.Name, h.PID)
 	}
-	return &Failure{Node: p.Node, Why: p.Error(), Hint: p.Hint}
+	return &Failure{Node: p.Node, Why: p.Error(), Hint: p.Hint, Taken: plan.Port{Proto: p.Proto, Host: p.Host, Port: p.Port}}
 }
 
 // inputError turns a plan's refusal into an *InputError; other errors stay as they are.

@@ -24,10 +24,11 @@ import (
 
 // LogLine is one line that a node's process, or a service (Node 0), printed; Time is when it arrived.
 type LogLine struct {
-	Node int       `json:"node"`
-	Name string    `json:"name"`
-	Time time.Time `json:"time"`
-	Text string    `json:"text"`
+	Cluster string    `json:"cluster,omitempty"` // in its stack, where the log is of a whole one
+	Node    int       `json:"node"`
+	Name    string    `json:"name"`
+	Time    time.Time `json:"time"`
+	Text    string    `json:"text"`
 }
 
 // LogOptions select lines. The zero value is every line so far, of every node.
@@ -46,22 +47,42 @@ const followEvery = 25 * time.Millisecond
 // Logs calls line for each line of the nodes' logs, ordered by time of arrival, until line returns false. Nodes that are
 // added while they are followed are followed too; the error wraps ErrNoCluster when the cluster has been taken down.
 func (c *Cluster) Logs(ctx context.Context, o LogOptions, line func(LogLine) bool) error {
-	files := logReaders{cluster: c, nodes: o.Nodes, services: o.Services}
-	defer files.close()
-	if o.Start {
-		var err error
-		if files.starts, err = lastStarts(c.dir); err != nil {
-			return err
+	return followLogs(ctx, []*logReaders{{cluster: c, nodes: o.Nodes, services: o.Services}}, o, line)
+}
+
+// Logs is Logs of all clusters of the stack; with Follow, of those that are there when it begins.
+func (s *Stack) Logs(ctx context.Context, o LogOptions, line func(LogLine) bool) error {
+	clusters, err := s.open(Options{}, nil)
+	if err != nil {
+		return err
+	}
+	var all []*logReaders
+	for _, c := range clusters {
+		_, member := splitStacked(c.name)
+		all = append(all, &logReaders{cluster: c, label: member})
+	}
+	return followLogs(ctx, all, o, line)
+}
+
+// followLogs calls line for the lines of some clusters, until line returns false or, with Follow, all of them are gone.
+func followLogs(ctx context.Context, all []*logReaders, o LogOptions, line func(LogLine) bool) error {
+	for _, files := range all {
+		defer files.close()
+		if o.Start {
+			var err error
+			if files.starts, err = lastStarts(files.cluster.dir); err != nil {
+				return err
+			}
 		}
 	}
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
-		gone := files.refresh()
-		if gone != nil && !errors.Is(gone, ErrNoCluster) {
-			return gone
+		list, gone, err := refreshAll(all)
+		if err != nil {
+			return err
 		}
-		if err := merge(files.list, true, o, line); err != nil {
+		if err := merge(list, true, o, line); err != nil {
 			return ignoreStop(err)
 		}
 		if gone != nil || !o.Follow {
@@ -75,10 +96,31 @@ func (c *Cluster) Logs(ctx context.Context, o LogOptions, line func(LogLine) boo
 	}
 }
 
+// refreshAll adds the logs of nodes that are new; gone is an error, which wraps ErrNoCluster, when there is no cluster any more.
+func refreshAll(all []*logReaders) (list []*logReader, gone, err error) {
+	there := 0
+	for _, files := range all {
+		switch err := files.refresh(); {
+		case err == nil:
+			there++
+		case errors.Is(err, ErrNoCluster):
+			gone = err
+		default:
+			return nil, nil, err
+		}
+		list = append(list, files.list...)
+	}
+	if there > 0 {
+		gone = nil
+	}
+	return list, gone, nil
+}
+
 // logReaders are the logs of a cluster's nodes.
 type logReaders struct {
 	cluster  *Cluster
-	nodes    []int // none, and no services: all
+	label    string // LogLine.Cluster
+	nodes    []int  // none, and no services: all
 	services []string
 	starts   map[source]time.Time // of those whose earlier lines are left out
 	list     []*logReader
@@ -134,7 +176,7 @@ func (rs *logReaders) refresh() error {
 // add adds the log of a node, or of a service in the form of one, unless it is there.
 func (rs *logReaders) add(n plan.Node, since time.Time) {
 	if !slices.ContainsFunc(rs.list, func(l *logReader) bool { return l.path == n.Log }) {
-		rs.list = append(rs.list, &logReader{node: n, path: n.Log, since: since})
+		rs.list = append(rs.list, &logReader{node: n, label: rs.label, path: n.Log, since: since})
 	}
 }
 
@@ -190,6 +232,7 @@ func merge(files []*logReader, rotated bool, o LogOptions, line func(LogLine) bo
 // logReader reads one node's log from its start, through a rotation, to where it ends at present.
 type logReader struct {
 	node    plan.Node
+	label   string
 	path    string
 	since   time.Time // earlier lines are left out
 	f       *os.File
@@ -283,7 +326,7 @@ func (l *logReader) close() {
 
 // parse splits a line of the log into its time and text.
 func (l *logReader) parse(s string) *LogLine {
-	out := &LogLine{Node: l.node.Index, Name: l.node.Name, Text: s}
+	out := &LogLine{Cluster: l.label, Node: l.node.Index, Name: l.node.Name, Text: s}
 	if stamp, text, ok := strings.Cut(s, " "); ok {
 		if t, err := time.Parse(node.LogTime, stamp); err == nil {
 			out.Time, out.Text = t, text

@@ -82,7 +82,7 @@ func (c *Cluster) AddRole(ctx context.Context, k int, role string) (*Status, err
 
 // Remove lets nodes leave the cluster, stops them and removes their directories.
 func (c *Cluster) Remove(ctx context.Context, nodes ...int) (*Status, error) {
-	return retryStale(func() (*Status, error) {
+	st, err := retryStale(func() (*Status, error) {
 		st, err := c.Status(ctx)
 		if err != nil {
 			return nil, err
@@ -93,6 +93,10 @@ func (c *Cluster) Remove(ctx context.Context, nodes ...int) (*Status, error) {
 		}
 		return c.do(ctx, req)
 	})
+	if err != nil {
+		return st, err
+	}
+	return st, refreshNeedy(ctx, c.name, Options{Timeout: c.timeout, Progress: c.progress})
 }
 
 // resolveRemove plans the cluster anew so that only nodes that run and stay are peers of the calls that make the others leave.

@@ -48,10 +48,15 @@ type Options struct {
 	Seed     string // file for the new cluster: a program, or what the template's [[seed]] takes
 	Bin      string
 	Nodes    map[int]NodeOptions
+	Program  *Program   // in place of a template
+	Build    string     // a shell command that makes the program, and runs in Folder before anything is planned
+	Watch    []string   // slash globs below Folder, of the files from which Build makes it
+	Folder   string     // of the project
 	Files    []FilePlan // written over the copy of every node, before its edits
 
 	Timeout  time.Duration     // of one operation; 0: as long as something moves on, see docs/templates.md at ready.timeout; NoTimeout: none
 	Keep     bool              // leave everything in place when `up` fails
+	needs    []string          // others of the stack, by their names there
 	places   map[string]string // where in the project file an option stands ("FILE: line N: KEY"), by its key; see values
 	fetched  map[string]string // by the keys of values: the label of the option, a release, that an option comes from
 	Progress func(Event)       `json:"-"` // may be nil; called from one goroutine at a time
@@ -322,6 +327,8 @@ func (o Options) Over(under Options) Options {
 	o.Roles = overlay(o.Roles, under.Roles)
 	o.Set, o.Env, o.Params = overlay(o.Set, under.Set), overlay(o.Env, under.Env), overlay(o.Params, under.Params)
 	o.Files = slices.Concat(under.Files, o.Files)
+	o.needs = under.needs
+	o.Program, o.Build, o.Watch, o.Folder = under.Program, under.Build, under.Watch, under.Folder
 	nodes := maps.Clone(under.Nodes)
 	for i, n := range o.Nodes {
 		u := nodes[i]

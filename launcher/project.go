@@ -27,6 +27,7 @@ type Project struct {
 	Path    string // absolute
 	Cluster string // "" if the file names none
 	Options Options
+	Stack   *Stack // nil in a file of one cluster
 }
 
 // ReadProject reads a project file; docs/project.md describes it. An *InputError wraps fs.ErrNotExist when there is none.
@@ -35,22 +36,48 @@ func ReadProject(path string) (*Project, error) {
 	if err != nil {
 		return nil, &InputError{Err: err, Hint: "`onemore init` writes a project file; `onemore help project` describes it"}
 	}
-	o := Options{Cluster: p.Cluster, Template: p.Template, Source: p.Source, Release: p.Release, Least: p.Nodes, Host: p.Host, Spread: p.Spread, Offset: p.Offset,
-		Base: string(p.Base), Set: p.Set, Env: p.Env, CleanEnv: p.CleanEnv, User: p.User, Roles: p.Roles, Params: p.Params, Join: p.Join, Seed: p.Seed, Bin: p.Bin, Timeout: p.Timeout.Duration,
-		Files: planFiles(p.Files), Nodes: map[int]NodeOptions{}}
-	for i, n := range p.Node {
-		o.Nodes[i] = NodeOptions{Set: n.Set, Env: n.Env, Source: n.Source, Release: n.Release, Bin: n.Bin, Files: planFiles(n.Files)}
+	if p.Stack != nil {
+		s, err := newStack(p)
+		if err != nil {
+			return nil, err
+		}
+		return &Project{Path: p.Path, Stack: s}, nil
 	}
 	if p.Cluster != "" {
 		if err := ValidName(p.Cluster); err != nil {
 			return nil, &InputError{Err: fmt.Errorf("%s: %w", p.Where("cluster"), err), Hint: "name the cluster otherwise in this file"}
 		}
 	}
+	return &Project{Path: p.Path, Cluster: p.Cluster, Options: projectOptions(p)}, nil
+}
+
+// projectOptions are what a project file, or one cluster of its stack, says.
+func projectOptions(p *project.Project) Options {
+	o := Options{Cluster: p.Cluster, Template: p.Template, Source: p.Source, Release: p.Release, Least: p.Nodes, Host: p.Host, Spread: p.Spread, Offset: p.Offset,
+		Base: string(p.Base), Set: p.Set, Env: p.Env, CleanEnv: p.CleanEnv, User: p.User, Roles: p.Roles, Params: p.Params, Join: p.Join, Seed: p.Seed, Bin: p.Bin, Timeout: p.Timeout.Duration,
+		Files: planFiles(p.Files), Nodes: map[int]NodeOptions{}}
+	for i, n := range p.Node {
+		o.Nodes[i] = NodeOptions{Set: n.Set, Env: n.Env, Source: n.Source, Release: n.Release, Bin: n.Bin, Files: planFiles(n.Files)}
+	}
+	if p.Command != nil {
+		o.Program = &Program{Command: p.Command, Listeners: p.Listeners, Ready: p.Ready, Environment: map[string]string{}}
+		if p.Source == "" {
+			o.Program.Dir = filepath.Dir(p.Path)
+		}
+		o.Env = maps.Clone(p.Env)
+		for name, value := range p.Env {
+			if strings.Contains(value, "{{") {
+				o.Program.Environment[name] = value
+				delete(o.Env, name)
+			}
+		}
+	}
+	o.Build, o.Watch, o.Folder = p.Build, p.Watch, filepath.Dir(p.Path)
 	o.places = map[string]string{}
 	for key := range o.values() {
 		o.places[key] = p.Where(key)
 	}
-	return &Project{Path: p.Path, Cluster: p.Cluster, Options: o}, nil
+	return o
 }
 
 // InitProject writes a commented project file with what o sets of Cluster, Template, Source and Count; it replaces none.

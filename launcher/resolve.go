@@ -23,11 +23,12 @@ import (
 
 // target is the cluster that an `up` is about, and what the call says besides the caller's options.
 type target struct {
-	dir    string          // the cluster's folder; it need not exist
-	record *cluster.Record // nil: there is no cluster yet
-	add    int             // nodes to add to those that there are; 0: the options say how many there are to be
-	stamp  string          // of the files that the options name; recorded for `run --reuse`
-	taken  []plan.Port     // ports that an earlier try could not bind
+	dir    string                 // the cluster's folder; it need not exist
+	record *cluster.Record        // nil: there is no cluster yet
+	add    int                    // nodes to add to those that there are; 0: the options say how many there are to be
+	stamp  string                 // of the files that the options name; recorded for `run --reuse`
+	taken  []plan.Port            // ports that can't be had, though the host's view has them free
+	needs  map[string]plan.Needed // clusters of the stack that it needs; nil: those that are recorded
 	dryRun bool
 }
 
@@ -44,29 +45,6 @@ type resolved struct {
 	request    control.Request
 	formed     bool // the cluster was there before
 	fixedPorts bool // the ports are formed or were given: planning again would choose the same
-}
-
-// origin is the part of a cluster's record that is the launcher's own: what the cluster was made from.
-type origin struct {
-	Template string `json:"template"`        // name or absolute path
-	Stamp    string `json:"stamp,omitempty"` // see target
-}
-
-func readOrigin(rec *cluster.Record) (o origin, err error) {
-	if err := json.Unmarshal(rec.Options, &o); err != nil {
-		return o, fmt.Errorf("read what cluster %q was made from: %w", rec.Plan.Cluster, err)
-	}
-	return o, nil
-}
-
-// recordedTemplate is the template that a cluster was made from.
-func recordedTemplate(ctx context.Context, rec *cluster.Record) (*template.Template, error) {
-	from, err := readOrigin(rec)
-	if err != nil {
-		return nil, err
-	}
-	t, _, err := chooseTemplate(ctx, from.Template, "")
-	return t, err
 }
 
 // resolve turns options, the record of the cluster, if there is one, and the state of the host into the request of an `up`.
@@ -137,6 +115,9 @@ func resolveTemplate(ctx context.Context, o Options, on target) (*template.Templ
 		}
 	}
 	formed := on.formed()
+	if o.Program != nil || formed != nil && from.Text != "" {
+		return resolveProgram(o, from, on)
+	}
 	if formed == nil {
 		from = origin{Template: o.Template, Stamp: on.stamp}
 	} else if o.Template != "" && o.Template != from.Template && o.Template != formed.Template {
@@ -167,13 +148,16 @@ func planOptions(o Options, on target) (plan.Options, error) {
 	}
 	po := plan.Options{Cluster: o.Cluster, ID: clusterID(on), Secret: random(16), Salt: random(3), Dir: on.dir, Host: o.Host, Spread: o.Spread == "address",
 		Offset: o.Offset, Base: base, Set: o.Set, Env: o.Env, CleanEnv: o.CleanEnv, User: o.User, Source: o.Source, Params: o.Params, Roles: o.Roles, Role: o.role, Join: o.Join, Seed: o.Seed, Bin: o.Bin, Onemore: self,
-		Node: maps.Clone(o.Nodes), Files: o.Files, Places: o.places}
+		Node: maps.Clone(o.Nodes), Files: o.Files, Needs: on.needs, Places: o.places}
 	if on.dryRun {
 		po.ID, po.Secret = "ID", "SECRET" // the real ones are made by the `up` that uses them
 	}
 	if formed := on.formed(); formed != nil {
 		po.Formed = formed // those that are stopped are started first, so all of them act
 		inherit(&po, formed.Options)
+		if po.Needs == nil {
+			po.Needs = currentNeeds(on.dir, formed.Options.Needs)
+		}
 	}
 	return po, nil
 }
@@ -369,7 +353,7 @@ func indices(p *plan.Plan) []int {
 
 // replan plans a formed cluster anew, on the ports that it has, with the options po. Only the nodes in running can be peers.
 func replan(t *template.Template, rec *cluster.Record, po plan.Options, running []int) (*plan.Plan, error) {
-	po.Formed, po.Acting = rec.Plan, running
+	po.Formed, po.Acting, po.Needs = rec.Plan, running, currentNeeds(rec.Plan.Dir, po.Needs)
 	p, err := plan.Make(t, po, plan.Host{})
 	if err != nil {
 		return nil, planError(err, ports.View{}, "")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"onemore/launcher/internal/control"
 	"onemore/launcher/internal/plan"
 )
 
@@ -38,13 +39,15 @@ func DryRun(ctx context.Context, o Options) (*Plan, error) {
 
 // upCall is what a call that ends in an `up` says besides the caller's options.
 type upCall struct {
-	own   bool   // this process is to own the cluster, unless it was there before
-	add   int    // see target
-	stamp string // see target
+	own   bool                   // this process is to own the cluster, unless it was there before
+	add   int                    // see target
+	stamp string                 // see target
+	needs map[string]plan.Needed // see target
+	avoid []plan.Port            // see target.taken
+	first *resolved              // what the first try asks for; nil: it is resolved
 }
 
-// up resolves the options and sends the request to the keeper; again when the cluster has changed in between, or when a port
-// that the plan could have chosen otherwise turned out to be taken.
+// up brings up one cluster. Others of its stack that need it see the nodes that it has then.
 func up(ctx context.Context, o Options, call upCall) (*Cluster, *Status, *Ownership, error) {
 	c, err := locate(cmp.Or(o.Cluster, defaultCluster), o)
 	if err != nil {
@@ -54,24 +57,47 @@ func up(ctx context.Context, o Options, call upCall) (*Cluster, *Status, *Owners
 	defer func() { c.began = time.Time{} }() // what follows on this cluster has a time of its own
 	bounded, cancel := c.bounded(ctx, 0)
 	defer cancel()
+	if err := build(bounded, o); err != nil {
+		return nil, nil, nil, timedOut(bounded, err)
+	}
 	c.prestart()
 	defer c.dismissPrestarted()
-	var taken []plan.Port
-	for try := 1; ; try++ {
-		r, err := c.resolveUp(bounded, o, target{add: call.add, stamp: call.stamp, taken: taken})
-		if err != nil {
-			return nil, nil, nil, timedOut(bounded, err)
+	cl, st, formed, err := bringOne(ctx, bounded, c, o, call)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if call.add > 0 || formed {
+		if err := refreshNeedy(ctx, c.name, o); err != nil {
+			return c, st, nil, err
 		}
-		var own *Ownership
-		var st *Status
+	}
+	if cl != nil {
+		return c, st, owned(cl), nil
+	}
+	return c, st, nil, nil
+}
+
+// bringOne resolves the options and sends the request to the keeper; again when the cluster has changed in between, or when a port that
+// the plan could have chosen otherwise turned out to be taken. Where the call is to own what it makes, the connection is returned that
+// owns it. formed tells that the cluster was there before.
+func bringOne(ctx, bounded context.Context, c *Cluster, o Options, call upCall) (cl *control.Client, st *Status, formed bool, err error) {
+	taken := call.avoid
+	for try := 1; ; try++ {
+		r := call.first
+		if r == nil || try > 1 {
+			if r, err = c.resolveUp(bounded, o, target{add: call.add, stamp: call.stamp, needs: call.needs, taken: taken}); err != nil {
+				return nil, nil, false, timedOut(bounded, err)
+			}
+		}
 		if call.own && !r.formed {
-			own, st, err = c.hold(ctx, r.request)
+			r.request.Own = true
+			cl, st, err = c.send(ctx, r.request)
 		} else {
 			st, err = c.do(ctx, r.request)
 		}
 		fail, ok := errors.AsType[*Failure](err)
 		if again := ok && (fail.Stale || fail.Clash && !r.fixedPorts); !again || try == maxTries {
-			return c, st, own, err
+			return cl, st, r.formed, err
 		}
 		if fail.Clash { // not all that keeps a port from being bound is listed, such as a client's end of a connection
 			taken = append(taken, fail.Taken)
@@ -86,5 +112,10 @@ func (l *keeperLink) resolveUp(ctx context.Context, o Options, on target) (*reso
 		return nil, err
 	}
 	o.Cluster, on.dir, on.record = l.name, l.dir, rec
+	if on.needs == nil && on.formed() == nil {
+		if on.needs, err = neededNow(l.folder, o.needs); err != nil {
+			return nil, err
+		}
+	}
 	return resolve(ctx, o, on)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"onemore/launcher/internal/control"
+	"onemore/launcher/internal/node"
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/template"
@@ -44,7 +45,21 @@ func (c *Cluster) Upgrade(ctx context.Context, o UpgradeOptions) (*Status, error
 // Rollback takes upgraded nodes (none given: all that were) back to what they were when their upgrade stopped them: program,
 // files and data. What a node has stored since then is lost, unless the cluster gives it back.
 func (c *Cluster) Rollback(ctx context.Context, nodes ...int) (*Status, error) {
-	return c.do(ctx, control.Request{Op: control.OpUpgrade, Rollback: true, Nodes: nodes})
+	return retryStale(func() (*Status, error) {
+		rec, err := c.record()
+		if err != nil {
+			return nil, err
+		}
+		req := control.Request{Op: control.OpUpgrade, Rollback: true, Revision: rec.Revision, Nodes: nodes}
+		before, err := node.Before(rec.Plan)
+		if err != nil {
+			return nil, err
+		}
+		if req.Present = c.membersNow(ctx, rec, rec.Plan); req.Present != nil {
+			req.Next = c.membersNow(ctx, rec, before)
+		}
+		return c.do(ctx, req)
+	})
 }
 
 // resolveUpgrade plans the cluster with nodes that are made from the new source or program.
@@ -80,7 +95,7 @@ func (l *keeperLink) resolveUpgrade(ctx context.Context, st *Status, o UpgradeOp
 		return req, err
 	}
 	p, err := replan(t, rec, po, running(st))
-	return control.Request{Op: control.OpUpgrade, Plan: p, Revision: rec.Revision, Nodes: o.Nodes}, err
+	return control.Request{Op: control.OpUpgrade, Plan: p, Present: l.membersNow(ctx, rec, rec.Plan), Revision: rec.Revision, Nodes: o.Nodes}, err
 }
 
 // upgradedOptions are the options of the plan p, changed so that o.Nodes are made from o.Source and o.Bin. They hold for nodes

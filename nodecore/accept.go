@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -28,6 +29,14 @@ type steadyListener struct {
 
 func newSteadyListener(l net.Listener, name string, log *slog.Logger) *steadyListener {
 	return &steadyListener{Listener: l, name: name, log: log, closed: make(chan struct{})}
+}
+
+// SyscallConn implements syscall.Conn, if the listener does.
+func (s *steadyListener) SyscallConn() (syscall.RawConn, error) {
+	if sc, ok := s.Listener.(syscall.Conn); ok {
+		return sc.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
 }
 
 // Accept implements net.Listener.

@@ -46,6 +46,7 @@ type App struct {
 type global struct {
 	cluster string
 	project string // file; "none" for none
+	stack   string // name of the stack
 	json    bool
 	quiet   bool
 	verbose bool
@@ -159,7 +160,7 @@ func commands(c *call, root *cobra.Command) {
 	group("Nodes", stopCommand(c), startCommand(c), restartCommand(c), killCommand(c), pauseCommand(c), resumeCommand(c), upgradeCommand(c))
 	group("Working with a cluster", ctlCommand(c), execCommand(c), logsCommand(c), envCommand(c), urlCommand(c))
 	group("Tests", runCommand(c), faultCommand(c), snapshotCommand(c))
-	group("Templates and projects", templatesCommand(c), releasesCommand(c), learnCommand(c), initCommand(c))
+	group("Templates and projects", templatesCommand(c), releasesCommand(c), learnCommand(c), initCommand(c), watchCommand(c))
 	root.AddCommand(gcCommand(c), versionCommand(c))
 	root.AddCommand(c.Extra...)
 	help := helpCommand(c)

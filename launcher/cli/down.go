@@ -39,6 +39,16 @@ func downCommand(c *call) *cobra.Command {
 
 // downNamed takes down the cluster that -c names. It returns a line for it, none if it was not there.
 func downNamed(ctx context.Context, c *call, timeout time.Duration, keepData bool) ([]string, error) {
+	s, err := c.wholeStack()
+	if errors.Is(err, launcher.ErrNoCluster) {
+		s, err = &launcher.Stack{Name: c.stack}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s != nil {
+		return downStack(ctx, c, s, timeout, keepData)
+	}
 	name, err := c.clusterName()
 	if err != nil {
 		return nil, err

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -11,44 +14,78 @@ import (
 )
 
 func envCommand(c *call) *cobra.Command {
-	var format string
+	var format, file string
 	cmd := &cobra.Command{Use: "env", Short: "Every address of the cluster, for a shell or a test run", Args: takes(0, 0),
-		Example: "  eval \"$(onemore env)\"\n  onemore env --format dotenv > .env",
+		Example: "  eval \"$(onemore env)\"\n  onemore env -o .env",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !slices.Contains([]string{"shell", "dotenv", "json"}, format) {
 				return &launcher.InputError{Err: fmt.Errorf("--format %q", format), Hint: "use shell, dotenv or json"}
 			}
-			cl, err := c.open(0, nil)
-			if err != nil {
-				return err
-			}
-			p, err := cl.Plan()
+			vars, err := environmentOf(c)
 			if err != nil {
 				return err
 			}
 			if c.json {
 				format = "json"
 			}
-			return printEnv(c, launcher.Environment(p), format)
+			if file == "" {
+				return printEnv(c.Stdout, vars, format)
+			}
+			if !cmd.Flags().Changed("format") && !c.json {
+				format = "dotenv"
+			}
+			return writeEnv(file, vars, format)
 		}}
+	cmd.Flags().StringVarP(&file, "output", "o", "", "write them to this file, as dotenv unless --format says otherwise")
 	cmd.Flags().StringVar(&format, "format", "shell", "shell (export lines), dotenv, or json")
 	return cmd
 }
 
-func printEnv(c *call, vars []launcher.Variable, format string) error {
+// environmentOf is that of the stack, or of the cluster, which the command is about.
+func environmentOf(c *call) ([]launcher.Variable, error) {
+	s, err := c.wholeStack()
+	if err != nil {
+		return nil, err
+	}
+	if s != nil {
+		return s.Environment()
+	}
+	cl, err := c.open(0, nil)
+	if err != nil {
+		return nil, err
+	}
+	p, err := cl.Plan()
+	if err != nil {
+		return nil, err
+	}
+	return launcher.Environment(p), nil
+}
+
+// writeEnv replaces a file; what reads it meanwhile has the old text, or the new one.
+func writeEnv(file string, vars []launcher.Variable, format string) error {
+	var b bytes.Buffer
+	if err := printEnv(&b, vars, format); err != nil {
+		return err
+	}
+	return launcher.WriteFile(file, b.Bytes())
+}
+
+func printEnv(w io.Writer, vars []launcher.Variable, format string) error {
 	switch format {
 	case "json":
 		m := map[string]string{}
 		for _, v := range vars {
 			m[v.Name] = v.Value
 		}
-		return c.printJSON(m)
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(m)
 	case "shell", "dotenv":
 		for _, v := range vars {
 			if format == "shell" {
-				fmt.Fprintf(c.Stdout, "export %s=%s\n", v.Name, shellQuote(v.Value))
+				fmt.Fprintf(w, "export %s=%s\n", v.Name, shellQuote(v.Value))
 			} else {
-				fmt.Fprintf(c.Stdout, "%s=%s\n", v.Name, dotenvQuote(v.Value))
+				fmt.Fprintf(w, "%s=%s\n", v.Name, dotenvQuote(v.Value))
 			}
 		}
 	}

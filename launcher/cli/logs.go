@@ -48,17 +48,11 @@ func logsCommand(c *call) *cobra.Command {
 }
 
 func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
-	cl, err := c.open(0, nil)
+	logs, o, err := logsOf(c, nodes)
 	if err != nil {
 		return err
 	}
-	o := launcher.LogOptions{Follow: f.follow || f.waitFor != "", Start: f.waitFor != "" && f.since == ""}
-	if nodes, o.Services, err = splitServices(cl, nodes); err != nil {
-		return err
-	}
-	if o.Nodes, err = cl.Find(nodes...); err != nil {
-		return err
-	}
+	o.Follow, o.Start = f.follow || f.waitFor != "", f.waitFor != "" && f.since == ""
 	if o.Since, err = sinceOf(f.since); err != nil {
 		return err
 	}
@@ -66,7 +60,7 @@ func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
 		return err
 	}
 	if f.waitFor == "" {
-		err := cl.Logs(ctx, o, c.logLine())
+		err := logs(ctx, o, c.logLine())
 		if f.follow && (errors.Is(err, context.Canceled) || errors.Is(err, launcher.ErrNoCluster)) {
 			return nil // Ctrl-C is the way to end it, or the cluster was taken down
 		}
@@ -79,13 +73,36 @@ func runLogs(ctx context.Context, c *call, nodes []string, f logFlags) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("no line matched %q within %v", f.waitFor, f.timeout))
 	defer cancel()
 	show := c.logLine()
-	return cl.Logs(ctx, o, func(l launcher.LogLine) bool {
+	return logs(ctx, o, func(l launcher.LogLine) bool {
 		if !want.MatchString(l.Text) {
 			return true
 		}
 		show(l)
 		return false
 	})
+}
+
+// logsOf is how the logs are read that the command is about: those of a whole stack, or of one cluster's nodes and services.
+func logsOf(c *call, words []string) (func(context.Context, launcher.LogOptions, func(launcher.LogLine) bool) error, launcher.LogOptions, error) {
+	var o launcher.LogOptions
+	s, err := c.wholeStack()
+	if err != nil {
+		return nil, o, err
+	}
+	if s != nil && len(words) == 0 {
+		return s.Logs, o, nil
+	}
+	cl, err := c.open(0, nil)
+	if err != nil {
+		return nil, o, err
+	}
+	nodes, services, err := splitServices(cl, words)
+	if err != nil {
+		return nil, o, err
+	}
+	o.Services = services
+	o.Nodes, err = cl.Find(nodes...)
+	return cl.Logs, o, err
 }
 
 // splitServices divides words into those for nodes and names of services.
@@ -144,6 +161,9 @@ func (c *call) logLine() func(launcher.LogLine) bool {
 		who := strconv.Itoa(l.Node)
 		if l.Node == 0 {
 			who = l.Name
+		}
+		if l.Cluster != "" {
+			who = l.Cluster + "/" + who
 		}
 		var err error
 		if coloured {

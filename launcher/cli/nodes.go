@@ -15,6 +15,13 @@ func nodeCommand(c *call, use, short, example string, args cobra.PositionalArgs,
 	run func(ctx context.Context, cl *launcher.Cluster, nodes []int) (*launcher.Status, error)) *cobra.Command {
 	var timeout *timeoutFlag
 	cmd := &cobra.Command{Use: use, Short: short, Example: "  " + example, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
+		if s, err := c.wholeStack(); err == nil && s != nil && len(args) == 0 {
+			limit, err := timeout.limit()
+			if err != nil {
+				return err
+			}
+			return onStack(cmd.Context(), c, s, cmd.Name() == "stop", limit, run)
+		}
 		p := c.progress()
 		cl, err := c.openFor(timeout, p)
 		if err != nil {

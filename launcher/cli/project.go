@@ -2,9 +2,11 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,8 +27,13 @@ func projectFlags(c *call, root *cobra.Command) {
 		if cmd.Flags().ShorthandLookup("f") != nil {
 			short = ""
 		}
-		cmd.Flags().StringVarP(&c.project, "project", short, os.Getenv("ONEMORE_PROJECT"),
+		flags := cmd.Flags()
+		if cmd.Name() == "snapshot" {
+			flags = cmd.PersistentFlags() // its own commands are about a cluster
+		}
+		flags.StringVarP(&c.project, "project", short, os.Getenv("ONEMORE_PROJECT"),
 			"the project's file (default: "+launcher.ProjectFile+" here or in the nearest folder above); \"none\" reads none")
+		flags.StringVar(&c.stack, "stack", os.Getenv(stackVariable), "name of the stack (default: the project's): another name is another copy of it")
 	}
 }
 
@@ -55,14 +62,64 @@ func (c *call) readProject() (*launcher.Project, error) {
 
 // clusterName is the cluster that a command is about: -c, else ONEMORE_CLUSTER, else the project's, else "default".
 func (c *call) clusterName() (string, error) {
-	if c.cluster != "" {
-		return c.cluster, c.checkCluster()
-	}
-	p, err := c.readProject()
-	if err != nil {
+	if err := c.checkCluster(); err != nil {
 		return "", err
 	}
+	p, s, err := c.surroundings()
+	if err != nil && c.cluster == "" {
+		return "", err
+	}
+	switch {
+	case s != nil && c.cluster == "":
+		return "", &launcher.InputError{Err: fmt.Errorf("stack %q has several clusters", s.Name), Hint: "name one with -c: " + strings.Join(s.Names(), ", ")}
+	case s != nil && s.Has(c.cluster):
+		return s.Full(c.cluster), nil
+	case c.cluster != "":
+		return c.cluster, nil
+	}
 	return cmp.Or(p.Cluster, "default"), nil
+}
+
+// stackVariable names the stack where --stack does not.
+const stackVariable = "ONEMORE_STACK"
+
+// surroundings are the project and the stack that a command is called in; the stack is nil where there is none.
+func (c *call) surroundings() (*launcher.Project, *launcher.Stack, error) {
+	p, err := c.readProject()
+	if err != nil {
+		return &launcher.Project{}, nil, err
+	}
+	switch {
+	case p.Stack != nil && c.stack != "":
+		s, err := p.Stack.Rename(c.stack)
+		return p, s, err
+	case p.Stack != nil:
+		return p, p.Stack, nil
+	case p.Path != "" && c.stack != os.Getenv(stackVariable):
+		return p, nil, &launcher.InputError{Err: fmt.Errorf("--stack %s: %s has no stack", c.stack, p.Path), Hint: "leave it out, or read no file with --project none"}
+	case p.Path != "":
+		return p, nil, nil
+	case c.stack != "":
+		s, err := launcher.OpenStack(c.stack)
+		return p, s, err
+	}
+	if cl, err := launcher.Open(cmp.Or(c.cluster, "default"), launcher.Options{}); err == nil && cl != nil {
+		return p, nil, nil
+	}
+	s, err := launcher.OpenStack("default")
+	if errors.Is(err, launcher.ErrNoCluster) {
+		return p, nil, nil
+	}
+	return p, s, err
+}
+
+// wholeStack is the stack that a command is about; nil where it is about one cluster.
+func (c *call) wholeStack() (*launcher.Stack, error) {
+	if c.cluster != "" {
+		return nil, nil
+	}
+	_, s, err := c.surroundings()
+	return s, err
 }
 
 // checkCluster refuses an invalid cluster name from the environment, and says where it is from.

@@ -22,6 +22,22 @@ func runCommand(c *call) *cobra.Command {
 			if at < 0 || at > 1 || at == len(args) {
 				return usage(cmd, errors.New("want: onemore run [N] -- COMMAND [ARGS…]"))
 			}
+			o.Named = cmd.Flags().Changed("cluster")
+			s, err := c.wholeStack()
+			if err != nil {
+				return err
+			}
+			if s != nil {
+				so, err := f.stackOptions(cmd, args[:at], s)
+				if err != nil {
+					return err
+				}
+				if !cmd.Flags().Changed("base") {
+					so.Base = "auto"
+				}
+				o.Named = cmd.Flags().Changed("stack")
+				return runStackRun(cmd.Context(), c, s, so, o, args[at:])
+			}
 			opts, err := f.options(c)
 			if err != nil {
 				return err
@@ -32,13 +48,26 @@ func runCommand(c *call) *cobra.Command {
 			if !cmd.Flags().Changed("base") {
 				opts.Base = "auto"
 			}
-			o.Named = cmd.Flags().Changed("cluster")
 			return runRun(cmd.Context(), c, opts, o, args[at:])
 		}}
 	f.add(cmd)
 	cmd.Flags().StringVar(&o.Bundle, "bundle", "", "folder for the logs and the status when CMD fails (default: one in the temporary folder)")
 	cmd.Flags().BoolVar(&o.Reuse, "reuse", false, "leave the cluster running for the next run --reuse, and use one that is")
 	return cmd
+}
+
+func runStackRun(ctx context.Context, c *call, s *launcher.Stack, o launcher.StackOptions, r launcher.RunOptions, args []string) error {
+	p := c.progress()
+	p.quiet = p.quiet || !c.verbose
+	o.Progress = p.eventOf
+	r.Streams = c.streams()
+	code, bundle, err := s.Run(ctx, o, r, args)
+	p.end()
+	if bundle != "" {
+		c.say("hint", "the nodes' logs and the status of each cluster are in "+bundle)
+	}
+	c.code = code
+	return err
 }
 
 func runRun(ctx context.Context, c *call, o launcher.Options, r launcher.RunOptions, args []string) error {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -28,6 +29,12 @@ func snapshotSaveCommand(c *call) *cobra.Command {
 	timeout := snapshotTimeout
 	cmd := &cobra.Command{Use: "save NAME", Short: "Copy the directories of all nodes", Example: "  onemore snapshot save before-the-test", Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if s, err := c.wholeStack(); err != nil || s != nil {
+				if err != nil {
+					return err
+				}
+				return saveStack(cmd.Context(), c, s, args[0], timeout)
+			}
 			p := c.progress()
 			cl, err := c.open(timeout, p)
 			if err != nil {
@@ -41,15 +48,36 @@ func snapshotSaveCommand(c *call) *cobra.Command {
 			if c.json {
 				return c.printJSON(s)
 			}
-			how := "stopped"
-			if s.Running > 0 {
-				how = fmt.Sprintf("%d of them paused for %v: as after a crash of all at once", s.Running, time.Duration(s.PausedMS)*time.Millisecond)
-			}
-			fmt.Fprintf(c.Stdout, "saved %s: %d nodes of cluster %s (%s), %s\n", s.Name, s.Nodes, s.Cluster, how, formatBytes(s.Bytes))
-			return nil
+			return tellSaved(c, s)
 		}}
 	cmd.Flags().DurationVar(&timeout, "timeout", snapshotTimeout, "give up after this time")
 	return cmd
+}
+
+func tellSaved(c *call, s *launcher.Snapshot) error {
+	how := "stopped"
+	if s.Running > 0 {
+		how = fmt.Sprintf("%d of them paused for %v: as after a crash of all at once", s.Running, time.Duration(s.PausedMS)*time.Millisecond)
+	}
+	_, err := fmt.Fprintf(c.Stdout, "saved %s: %d nodes of cluster %s (%s), %s\n", s.Name, s.Nodes, s.Cluster, how, formatBytes(s.Bytes))
+	return err
+}
+
+// saveStack saves all clusters of a stack.
+func saveStack(ctx context.Context, c *call, s *launcher.Stack, name string, timeout time.Duration) error {
+	list, err := s.SaveSnapshot(ctx, name, launcher.Options{Timeout: timeout})
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(list)
+	}
+	for _, one := range list {
+		if err := tellSaved(c, one); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func snapshotListCommand(c *call) *cobra.Command {

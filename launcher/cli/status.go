@@ -25,6 +25,19 @@ func statusCommand(c *call) *cobra.Command {
 				return &launcher.InputError{Err: fmt.Errorf("--output %q", wide), Hint: "use wide, or --json"}
 			}
 			c.wide, c.notes = wide == "wide", true
+			if s, err := c.wholeStack(); err != nil || s != nil {
+				if err != nil {
+					return err
+				}
+				list, err := s.Status(cmd.Context())
+				if err == nil && exitCode && statusOf(s, list).State != "running" {
+					c.code = exitFailed
+				}
+				if err != nil {
+					return err
+				}
+				return showStack(c, s, list)
+			}
 			cl, err := c.open(0, nil)
 			if err != nil {
 				return err

@@ -83,9 +83,15 @@ func (f *planFlags) options(c *call) (launcher.Options, error) {
 	if err := f.checkValues(); err != nil {
 		return o, err
 	}
-	project, err := c.readProject()
+	project, stack, err := c.surroundings()
 	if err != nil {
 		return o, err
+	}
+	if stack != nil && stack.Has(c.cluster) && project.Stack != nil {
+		if project.Options, err = stack.One(c.cluster); err != nil {
+			return o, err
+		}
+		o.Cluster = project.Options.Cluster
 	}
 	var errs []error
 	pairs := func(flag string, in []string, put func(k, v string) error) {
@@ -216,6 +222,16 @@ func upCommand(c *call) *cobra.Command {
 			}
 			if !wait {
 				return usage(cmd, errors.New("--wait=false: `up` always waits until the cluster has formed"))
+			}
+			if s, err := c.wholeStack(); err != nil || s != nil {
+				if err != nil {
+					return err
+				}
+				so, err := f.stackOptions(cmd, args, s)
+				if err != nil {
+					return err
+				}
+				return runStackUp(cmd.Context(), c, s, so, from, foreground)
 			}
 			o, err := f.options(c)
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 
 // Error is why an operation failed, with the evidence. It crosses the socket as it is.
 type Error struct {
+	Cluster     string    `json:"cluster,omitempty"` // in its stack
 	Node        int       `json:"node,omitempty"`
 	Name        string    `json:"name,omitempty"`    // of the node
 	Service     bool      `json:"service,omitempty"` // Name is a service's
@@ -28,6 +29,13 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
+	if e.Cluster != "" {
+		return "cluster " + e.Cluster + ": " + e.inCluster()
+	}
+	return e.inCluster()
+}
+
+func (e *Error) inCluster() string {
 	switch {
 	case e.Service && e.Phase != "":
 		return fmt.Sprintf("service %s, %s: %s", e.Name, e.Phase, e.Why)

@@ -30,6 +30,8 @@ const (
 	OpResume   Op = "resume"   //
 	OpStatus   Op = "status"   // looks, changes nothing
 	OpHold     Op = "hold"     // nothing but Own
+	OpDisown   Op = "disown"   // the cluster hangs on this connection no more
+	OpRefresh  Op = "refresh"  // nodes whose texts differ in Next, as another cluster of the stack has changed, take that in
 	OpSettle   Op = "settle"   // waits until every running node sees all running ones
 	OpUpgrade  Op = "upgrade"  // one node at a time gets its directory and command from Plan; Rollback: what it had before
 	OpFault    Op = "fault"    // makes the faults of the network those of Faults
@@ -45,9 +47,10 @@ type Request struct {
 	Plan     *plan.Plan      `json:"plan,omitempty"`
 	Revision int             `json:"revision,omitempty"` // of the record that Plan was made from; 0: there was none
 	// Next is the cluster as it is when the operation is over: the texts of its nodes are those for its members then. Nil leaves
-	// all texts as they are.
-	Next  *plan.Plan `json:"next,omitempty"`
-	Nodes []int      `json:"nodes,omitempty"` // empty: all
+	// all texts as they are. Of an upgrade, and of its rollback, Present is the same for its nodes as they are before.
+	Next    *plan.Plan `json:"next,omitempty"`
+	Present *plan.Plan `json:"present,omitempty"`
+	Nodes   []int      `json:"nodes,omitempty"` // empty: all
 	// Own hangs the cluster on this connection, from the end of the request on: when the last such connection closes,
 	// the keeper takes the cluster down.
 	Own      bool          `json:"own,omitempty"`

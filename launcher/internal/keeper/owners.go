@@ -32,6 +32,13 @@ func (k *Keeper) own() {
 	k.owners++
 }
 
+// forgetOwner makes a connection no owner any more. The cluster stays, also where it was the last.
+func (k *Keeper) forgetOwner() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.owners--
+}
+
 // disownAll makes no connection an owner: the cluster is down.
 func (k *Keeper) disownAll() {
 	k.mu.Lock()

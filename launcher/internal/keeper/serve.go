@@ -76,6 +76,12 @@ func (k *Keeper) serve(conn net.Conn) {
 	owner := false
 	for req := range reqs {
 		k.noteRequest()
+		if req.Op == control.OpDisown && owner {
+			owner = false
+			k.forgetOwner()
+			out.end(nil, nil)
+			continue
+		}
 		st, err := k.do(gone, req, out.event)
 		if req.Own && err == nil && !owner {
 			owner = true

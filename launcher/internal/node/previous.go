@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"onemore/launcher/internal/nodedir"
 	"onemore/launcher/internal/plan"
@@ -38,13 +39,32 @@ type Aside struct{ n *Node }
 func (n *Node) Aside() Aside { return Aside{n} }
 
 // Previous returns how the node was before its upgrade, nil where there was none.
-func (a Aside) Previous() (*Previous, error) {
+func (a Aside) Previous() (*Previous, error) { return previousOf(a.n.Plan.Folder) }
+
+func previousOf(folder string) (*Previous, error) {
 	var b Previous
-	err := state.ReadJSON(filepath.Join(a.n.Plan.Folder, previousFolder, previousFile), &b)
+	err := state.ReadJSON(filepath.Join(folder, previousFolder, previousFile), &b)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	return &b, err
+}
+
+// Before is the plan of a cluster with all of its nodes that have been upgraded as they were before.
+func Before(p *plan.Plan) (*plan.Plan, error) {
+	out := *p
+	out.Nodes = slices.Clone(p.Nodes)
+	for i, n := range p.Nodes {
+		b, err := previousOf(n.Folder)
+		if err != nil {
+			return nil, err
+		}
+		if b != nil {
+			out.Nodes[i] = b.Node
+			out.GoBack(n.Index, b.Options)
+		}
+	}
+	return &out, nil
 }
 
 // Amend changes what is recorded of how the node was. It does nothing where there was no upgrade.

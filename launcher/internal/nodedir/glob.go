@@ -83,3 +83,9 @@ func matchRest(pattern, elements []string) bool {
 	}
 	return false
 }
+
+// Matcher returns a function that reports whether one of the globs names a path, or a folder that it is in.
+func Matcher(globs []string) (func(rel string) bool, error) {
+	p, err := parsePatterns(globs)
+	return p.cover, err
+}

@@ -74,6 +74,8 @@ func (o *Operation) doWith(ctx context.Context, req control.Request, nodes []*no
 		return o.pause(nodes)
 	case control.OpResume:
 		return o.resume(ctx, nodes)
+	case control.OpRefresh:
+		return refreshNeedy(ctx, o, req)
 	case control.OpSettle:
 		return o.Cluster.Settle(ctx, o.Emit)
 	case control.OpUpgrade:

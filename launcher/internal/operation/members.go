@@ -16,6 +16,12 @@ type members struct {
 
 func membersOf(o *Operation, next *plan.Plan) members { return members{o, next} }
 
+// saysTheSame reports whether the node was started with all that next says of it, so that a restart would change nothing.
+func (m members) saysTheSame(n *node.Node) bool {
+	at := slices.IndexFunc(m.next.Nodes, func(p plan.Node) bool { return p.Index == n.Plan.Index })
+	return at < 0 || n.Plan.Same(m.next.Nodes[at])
+}
+
 // write writes for nodes that are about to start, or to be refreshed, who is a member as next says, and records it. It returns them as
 // they are in the record then. Without next, and for nodes that next does not have, nothing changes.
 func (m members) write(nodes []*node.Node) ([]*node.Node, error) {

@@ -30,6 +30,9 @@ func (m members) announce(ctx context.Context, last *node.Node) error {
 			continue
 		}
 		if n.Plan.RefreshedByRestart() {
+			if m.saysTheSame(n) {
+				continue
+			}
 			if err := node.StopAll(ctx, []*node.Node{n}, false, o.Emit); err != nil {
 				return err
 			}

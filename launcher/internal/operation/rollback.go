@@ -14,6 +14,9 @@ import (
 // rollback takes nodes back to what they were before their upgrade, the last one first, one at a time: those named that were
 // upgraded, or, with none named, all of the last upgrade.
 func (o *Operation) rollback(ctx context.Context, req control.Request, nodes []*node.Node) error {
+	if err := checkNext(o.Cluster.Record(), req); err != nil {
+		return err
+	}
 	was := map[*node.Node]*node.Previous{}
 	last := 0
 	for _, n := range nodes {
@@ -36,15 +39,15 @@ func (o *Operation) rollback(ctx context.Context, req control.Request, nodes []*
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := o.goBack(ctx, n, b); err != nil {
+		if err := o.goBack(ctx, req, n, b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// goBack takes one node back.
-func (o *Operation) goBack(ctx context.Context, n *node.Node, b *node.Previous) error {
+// goBack takes one node back. What it is told of the members are those of now, not those of the day of its upgrade.
+func (o *Operation) goBack(ctx context.Context, req control.Request, n *node.Node, b *node.Previous) error {
 	ctx, cancel := o.detached(ctx)
 	defer cancel()
 	if err := node.StopAll(ctx, []*node.Node{n}, false, o.Emit); err != nil {
@@ -53,7 +56,13 @@ func (o *Operation) goBack(ctx context.Context, n *node.Node, b *node.Previous) 
 	o.Emit(control.Event{Node: n.Plan.Index, Phase: "going back"})
 	back := func() error { return putBack(o.Cluster, n) }
 	if b.Done && n.Plan.KeepBack { // one that has not run since has told nobody anything
-		back = func() error { return remake(ctx, o.Cluster, n, b) }
+		back = func() error {
+			renewed, err := membersOf(o, req.Present).write([]*node.Node{n}) // files that it keeps
+			if err != nil {
+				return err
+			}
+			return remake(ctx, o.Cluster, renewed[0], b)
+		}
 	}
 	if err := back(); err != nil {
 		return n.Failed("go back", err)
@@ -61,7 +70,7 @@ func (o *Operation) goBack(ctx context.Context, n *node.Node, b *node.Previous) 
 	if err := o.Cluster.Amend(func(r *cluster.Record) { r.Plan.GoBack(n.Plan.Index, b.Options) }); err != nil {
 		return err
 	}
-	return o.start(ctx, []*node.Node{o.Cluster.Now(n)}, nil)
+	return o.start(ctx, []*node.Node{o.Cluster.Now(n)}, req.Next)
 }
 
 // putBack makes a node what it was before its upgrade, its data included. It may be called again after a crash.

@@ -169,18 +169,28 @@ func (t *transaction) remove(ctx context.Context) error {
 		errs = append(errs, n.Remove())
 	}
 	if t.previous != nil {
+		errs = append(errs, membersOf(t.o, t.previous.Plan).takeBack(ctx), t.restoreRecord())
 		c := t.o.Cluster
-		errs = append(errs, membersOf(t.o, t.previous.Plan).takeBack(ctx))
-		back := *t.previous
-		back.Revision = c.Record().Revision + 1 // makes plans stale that were made from the record that is undone
-		errs = append(errs, back.Write(c.Dir()))
-		c.Adopt(&back)
-		errs = append(errs, c.Services.Renew(ctx, back.Plan, silent))
+		errs = append(errs, c.Services.Renew(ctx, c.Record().Plan, silent))
 		if c.Leases.Held() { // if begin failed to take the leases, there are none to change
-			errs = append(errs, c.Leases.Take(ctx, c.Record(), back.Plan))
+			errs = append(errs, c.Leases.Take(ctx, c.Record(), c.Record().Plan))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// restoreRecord puts the previous record in force again, under a revision that makes plans stale which were made from the one that is
+// undone. Where begin wrote none there is nothing to undo: what the keeper has and what clients read on the disk stay one.
+func (t *transaction) restoreRecord() error {
+	c := t.o.Cluster
+	if c.Record() == t.previous {
+		return nil
+	}
+	return c.Amend(func(r *cluster.Record) {
+		revision := r.Revision
+		*r = *t.previous
+		r.Revision = revision
+	})
 }
 
 // discardNodes stops and removes the nodes, and stops the service, of an `up` that was killed before it was over.

@@ -33,7 +33,7 @@ func (o *Operation) upgrade(ctx context.Context, req control.Request, nodes []*n
 		if at < 0 {
 			return fmt.Errorf("upgrade: the request's plan has no node %d", n.Plan.Index)
 		}
-		u := nodeUpgrade{o: o, n: n, next: req.Plan.Nodes[at], number: number}
+		u := nodeUpgrade{o: o, n: n, next: req.Plan.Nodes[at], present: req.Present, number: number}
 		if err := u.run(ctx); err != nil {
 			return u.halted(err, i, len(nodes))
 		}
@@ -59,9 +59,10 @@ type nodeUpgrade struct {
 	o       *Operation
 	n       *node.Node
 	next    plan.Node
-	number  int  // of the upgrade
-	again   bool // the node is to run afterwards
-	swapped bool // its directory is the new one
+	present *plan.Plan // see control.Request
+	number  int        // of the upgrade
+	again   bool       // the node is to run afterwards
+	swapped bool       // its directory is the new one
 }
 
 // run upgrades the node.
@@ -75,6 +76,11 @@ func (u *nodeUpgrade) run(ctx context.Context) error {
 	if err := node.StopAll(ctx, []*node.Node{n}, false, o.Emit); err != nil {
 		return u.goOn(err)
 	}
+	renewed, err := membersOf(o, u.present).write([]*node.Node{n}) // of which the upgraded node keeps files
+	if err != nil {
+		return u.goOn(err)
+	}
+	n, u.n = renewed[0], renewed[0]
 	o.Emit(control.Event{Node: n.Plan.Index, Phase: "upgrading", Text: u.next.Source})
 	if err := u.swap(ctx); err != nil {
 		err = n.Failed("upgrade", err)

@@ -26,7 +26,7 @@ func newExpander(t *template.Template, o *Options, p *Plan, enabled map[string]b
 	x.sources = func(index int) template.Sources { return template.Sources{Config: o.configOf(index)} }
 	x.base = template.Data{
 		Cluster: o.Cluster, ID: o.ID, Secret: o.Secret, ClusterDir: p.Dir, Onemore: o.Onemore, Join: o.Join,
-		Param: o.Params, Tools: o.Tools, Sources: template.Sources{Config: o.Config},
+		Param: o.Params, Tools: o.Tools, Sources: template.Sources{Config: o.Config}, Needed: stacked(o.Needs),
 	}
 	return x
 }

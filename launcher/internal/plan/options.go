@@ -30,7 +30,7 @@ type Options struct {
 	Salt string `json:"-"`
 	// Formed is the cluster as it is, nil for a new one. Its nodes keep their names, ports, directories and files, and
 	// are not asked for again in Host.Used; the recorded Options count but for Nodes, Acting, Env, Node, Source, Bin, Tools,
-	// Files and Onemore, which may be given anew.
+	// Files, Needs and Onemore, which may be given anew.
 	Formed *Plan `json:"-"`
 	// Acting are the formed nodes that run, and so may be a Peer; nil: all of them.
 	Acting []int `json:"-"`
@@ -70,6 +70,7 @@ type Options struct {
 	Tools    map[string]string   `json:"tools,omitempty"`  // program.needs → absolute
 	Onemore  string              `json:"onemore"`          // the onemore executable, absolute
 	Node     map[int]NodeOptions `json:"node,omitempty"`   // by index
+	Needs    map[string]Needed   `json:"needs,omitempty"`  // clusters of the stack that this one needs, by their names there
 	Files    []File              `json:"files,omitempty"`  // laid over the copy and the template's own, verbatim
 }
 

@@ -59,6 +59,7 @@ func (o Options) withRecorded(f *Plan) Options {
 	kept.Env = merged(kept.Env, o.Env)
 	kept.Tools = merged(kept.Tools, o.Tools)
 	kept.Node = merged(kept.Node, o.Node)
+	kept.Needs = merged(kept.Needs, o.Needs)
 	kept.Configs = merged(kept.Configs, o.Configs)
 	if o.Files != nil {
 		kept.Files = o.Files

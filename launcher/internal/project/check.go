@@ -16,12 +16,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
+
+	"onemore/launcher/internal/schema"
 )
 
 // check collects problems, each with the line of its key.
 type check struct {
 	path  string
 	lines map[string]int // see linesOf
+	at    toml.Key       // of the table whose keys are checked
 	found []problem
 }
 
@@ -30,6 +33,12 @@ type problem struct {
 	key  string
 	err  error
 }
+
+// key is a key of the table that is checked.
+func (c *check) key(parts ...string) toml.Key { return slices.Concat(c.at, toml.Key(parts)) }
+
+// has reports whether the table that is checked has the key.
+func (c *check) has(key string) bool { return c.lines[strings.Join(c.key(key), "\x00")] > 0 }
 
 // add adds a problem of a key, unless the key has one already.
 func (c *check) add(key toml.Key, format string, args ...any) {
@@ -76,7 +85,6 @@ func (c *check) fill(key toml.Key, value any, to reflect.Value) {
 		}
 		return
 	}
-	below := func(name string) toml.Key { return append(slices.Clone(key), name) }
 	switch to.Kind() {
 	case reflect.Pointer:
 		to.Set(reflect.New(to.Type().Elem()))
@@ -85,7 +93,7 @@ func (c *check) fill(key toml.Key, value any, to reflect.Value) {
 		table, _ := value.(map[string]any)
 		for name, v := range table {
 			if i := fieldOf(to.Type(), name); i >= 0 {
-				c.fill(below(name), v, to.Field(i))
+				c.fill(below(key, name), v, to.Field(i))
 			}
 		}
 	case reflect.Map:
@@ -93,7 +101,7 @@ func (c *check) fill(key toml.Key, value any, to reflect.Value) {
 		to.Set(reflect.MakeMap(to.Type()))
 		for name, v := range table {
 			one := reflect.New(to.Type().Elem()).Elem()
-			c.fill(below(name), v, one)
+			c.fill(below(key, name), v, one)
 			to.SetMapIndex(reflect.ValueOf(name), one)
 		}
 	case reflect.String:
@@ -105,6 +113,8 @@ func (c *check) fill(key toml.Key, value any, to reflect.Value) {
 			c.add(key, "%d is too large", number)
 		}
 		to.SetInt(number)
+	case reflect.Slice:
+		c.fillArray(key, value, to)
 	case reflect.Bool:
 		yes, _ := value.(bool)
 		to.SetBool(yes)
@@ -112,6 +122,28 @@ func (c *check) fill(key toml.Key, value any, to reflect.Value) {
 		panic("no key is a " + to.Kind().String())
 	}
 }
+
+// fillArray is fill for an array of texts.
+func (c *check) fillArray(key toml.Key, value any, to reflect.Value) {
+	list, _ := value.([]any)
+	to.Set(reflect.MakeSlice(to.Type(), len(list), len(list)))
+	for i, v := range list {
+		c.fill(key, v, to.Index(i))
+	}
+}
+
+// conform adds what of a value at key is not as the schema says.
+func (c *check) conform(s *schema.Schema, key toml.Key, value any) {
+	s.Check(value, func(more []string, text string) {
+		if n := len(more); n > 0 && strings.HasPrefix(more[n-1], "[") {
+			more = more[:n-1] // the line is that of the whole list
+		}
+		c.add(slices.Concat(key, toml.Key(more)), "%s", text)
+	})
+}
+
+// below is a key of the table at key.
+func below(key toml.Key, name string) toml.Key { return append(slices.Clone(key), name) }
 
 // fieldOf is the index of the field with a key as its tag; -1: there is none.
 func fieldOf(typ reflect.Type, key string) int {
@@ -125,30 +157,31 @@ func fieldOf(typ reflect.Type, key string) int {
 
 // check checks what TOML's types don't, and fills Node.
 func (p *Project) check(c *check) {
-	if p.Nodes < 0 || p.Nodes == 0 && c.lines["nodes"] > 0 {
-		c.add(toml.Key{"nodes"}, "a cluster of %d nodes can't be", p.Nodes)
+	if p.Nodes < 0 || p.Nodes == 0 && c.has("nodes") {
+		c.add(c.key("nodes"), "a cluster of %d nodes can't be", p.Nodes)
 	}
 	for key, value := range map[string]string{"template": p.Template, "source": p.Source, "release": p.Release, "bin": p.Bin, "host": p.Host} {
-		if value == "" && c.lines[key] > 0 {
-			c.add(toml.Key{key}, "it is empty; give a value, or leave it out")
+		if value == "" && c.has(key) {
+			c.add(c.key(key), "it is empty; give a value, or leave it out")
 		}
 	}
-	if p.Offset < 0 || p.Offset > 65535 || p.Offset == 0 && c.lines["offset"] > 0 {
-		c.add(toml.Key{"offset"}, "%d is no step between ports (1 to 65535); without it, it is 1000, or the nearest that works", p.Offset)
+	if p.Offset < 0 || p.Offset > 65535 || p.Offset == 0 && c.has("offset") {
+		c.add(c.key("offset"), "%d is no step between ports (1 to 65535); without it, it is 1000, or the nearest that works", p.Offset)
 	}
 	if n, err := strconv.Atoi(string(p.Base)); (err != nil || n < -65535 || n > 65535) && p.Base != "" && p.Base != "auto" {
-		c.add(toml.Key{"base"}, `%q is neither "auto" nor a number from -65535 to 65535 that is added to every port`, p.Base)
+		c.add(c.key("base"), `%q is neither "auto" nor a number from -65535 to 65535 that is added to every port`, p.Base)
 	}
 	if p.Spread != "" && p.Spread != "port" && p.Spread != "address" {
-		c.add(toml.Key{"spread"}, "%q: use port or address", p.Spread)
+		c.add(c.key("spread"), "%q: use port or address", p.Spread)
 	}
 	if p.Join != "" && p.Join != "config" && p.Join != "command" && p.Join != "none" {
-		c.add(toml.Key{"join"}, "%q: use config, command or none", p.Join)
+		c.add(c.key("join"), "%q: use config, command or none", p.Join)
 	}
-	checkTables(c, nil, p.Set, p.Env, p.Files)
+	checkTables(c, c.at, p.Set, p.Env, p.Files)
+	p.checkProgram(c)
 	p.Node = make(map[int]Node, len(p.nodeTables))
 	for _, name := range slices.Sorted(maps.Keys(p.nodeTables)) {
-		key := toml.Key{"node", name}
+		key := c.key("node", name)
 		i, err := strconv.Atoi(name)
 		if err != nil || i < 1 || strconv.Itoa(i) != name {
 			c.add(key, "a node's number was wanted: [node.1], [node.2], …")
@@ -159,6 +192,40 @@ func (p *Project) check(c *check) {
 		checkTables(c, key, n.Set, n.Env, n.Files)
 	}
 }
+
+// checkProgram checks what a project says of a program of its own.
+func (p *Project) checkProgram(c *check) {
+	for name, port := range p.Listeners {
+		if port < 1 || port > 65535 {
+			c.add(c.key("listeners", name), "%d is no port (1 to 65535)", port)
+		}
+		if !listenerName().MatchString(name) {
+			c.add(c.key("listeners", name), "letters, digits and _ make a listener's name, with a letter first")
+		}
+	}
+	if c.has("command") && len(p.Command) == 0 {
+		c.add(c.key("command"), `it is empty; such as ["go", "run", "."]`)
+	}
+	if p.Command == nil {
+		for key, set := range map[string]bool{"listeners": p.Listeners != nil, "ready": p.Ready != "", "build": p.Build != "" && p.Bin == "" && p.Source == "",
+			"watch": p.Watch != nil && p.Bin == "" && p.Source == ""} {
+			if set {
+				c.add(c.key(key), "it is for a program of your own, which command names")
+			}
+		}
+		return
+	}
+	for key, set := range map[string]bool{"template": p.Template != "", "bin": p.Bin != "", "params": p.Params != nil, "join": p.Join != ""} {
+		if set {
+			c.add(c.key(key), "a cluster with a command has no template")
+		}
+	}
+	if p.Ready != "" && (!strings.HasPrefix(p.Ready, "/") || len(p.Listeners) == 0) {
+		c.add(c.key("ready"), "want the path of an HTTP request to the first of listeners, such as /healthz")
+	}
+}
+
+var listenerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`) })
 
 // checkTables checks the tables that the project and a single node both have; at is the node's key.
 func checkTables(c *check, at toml.Key, set map[string]int, env map[string]string, files map[string]*File) {

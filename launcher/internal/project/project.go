@@ -12,9 +12,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,8 +57,19 @@ type Project struct {
 	Files    map[string]*File  `toml:"files"`
 	Node     map[int]Node      `toml:"-"` // by index, from [node.N]
 
+	// A program of the project's own, which needs no template.
+	Command   []string       `toml:"command"`
+	Listeners map[string]int `toml:"listeners"` // name → port of node 1
+	Ready     string         `toml:"ready"`     // path of an HTTP request to the first listener
+	Build     string         `toml:"build"`
+	Watch     []string       `toml:"watch"` // slash globs, below the file's folder
+
+	Stack *Stack   `toml:"-"` // nil in a file that has no [clusters.NAME]
+	Needs []string `toml:"-"` // of [clusters.NAME]: others of the stack
+
 	nodeTables map[string]Node // [node.N], by N as it is written
 	lines      map[string]int  // see linesOf
+	at         toml.Key        // of the table that this is, in a stack
 }
 
 // Node is what one node has apart from the others: the table [node.N].
@@ -139,18 +152,30 @@ func Load(path string) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.absolutePaths()
 	c := check{path: path, lines: p.lines}
-	for key, f := range p.allFiles() {
-		if err := f.load(filepath.Dir(path)); err != nil {
-			c.add(parts(key), "%w", err)
+	for _, one := range p.all() {
+		one.absolutePaths()
+		for key, f := range one.allFiles() {
+			if err := f.load(filepath.Dir(path)); err != nil {
+				c.add(slices.Concat(one.at, parts(key)), "%w", err)
+			}
 		}
 	}
 	return p, c.err()
 }
 
+// all are the projects of a file: itself, or the clusters of its stack.
+func (p *Project) all() []*Project {
+	if p.Stack == nil {
+		return []*Project{p}
+	}
+	return slices.Collect(maps.Values(p.Stack.Clusters))
+}
+
 // Where is the prefix of an error about a key, such as node.3.env.NAME: file, line and key.
-func (p *Project) Where(key string) string { return where(p.Path, p.lines, parts(key)) }
+func (p *Project) Where(key string) string {
+	return where(p.Path, p.lines, slices.Concat(p.at, parts(key)))
+}
 
 // parts splits a key; the name in a table may have dots.
 func parts(key string) toml.Key {
@@ -244,14 +269,28 @@ func parse(path string, src []byte) (*Project, error) {
 	}
 	p := &Project{Path: path, lines: linesOf(src)}
 	c := check{path: path, lines: p.lines}
-	Schema(nil).Check(values, func(key []string, text string) { c.add(key, "%s", text) })
+	if _, ok := values["clusters"]; ok {
+		p.parseStack(&c, values)
+		return p, c.err()
+	}
+	if name, ok := values["stack"]; ok {
+		c.add(toml.Key{"stack"}, "%v names a stack, and this file has no [clusters.NAME]; a single cluster is named by cluster", name)
+		delete(values, "stack")
+	}
+	p.decode(&c, values)
+	return p, c.err()
+}
+
+// decode fills a project from the table of its keys.
+func (p *Project) decode(c *check, values map[string]any) {
+	c.at = p.at
+	c.conform(Schema(nil), p.at, values)
 	if node, ok := values["node"]; ok {
-		c.fill(toml.Key{"node"}, node, reflect.ValueOf(&p.nodeTables).Elem())
+		c.fill(c.key("node"), node, reflect.ValueOf(&p.nodeTables).Elem())
 		delete(values, "node")
 	}
-	c.fill(nil, values, reflect.ValueOf(p).Elem())
-	p.check(&c)
-	return p, c.err()
+	c.fill(p.at, values, reflect.ValueOf(p).Elem())
+	p.check(c)
 }
 
 // Schema is what a project file may say.

@@ -104,31 +104,38 @@ func TestRefused(t *testing.T) {
 			`line 7: timeout: "2": 2 what? write "2s"`, "line 8: nodes: want a whole number, not a number with a fraction"}},
 		"kinds in tables": {"[env]\nA = 1\n[set]\nws = \"x\"\n[node]\n1 = 2\n[node.2]\nset = []\n[[params]]\n", []string{"line 2: env.A: want a text",
 			"line 4: set.ws: want a whole number", "line 6: node.1: want a table", "line 8: node.2.set: want a table, not a list", "line 9: params: want a table"}},
-		"case":        {"Nodes = 3\n", []string{"line 1: Nodes: unknown key"}},
-		"join":        {"join = \"sideways\"\n", []string{`line 1: join: "sideways": use config, command or none`}},
-		"a long text": {"[files]\na = \"\"\"\noffset = 1\n\"\"\"\n[node.1]\nx = 1\n", []string{"line 6: node.1.x: unknown key"}},
-		"no nodes":    {"nodes = 0\n", []string{"line 1: nodes: a cluster of 0 nodes"}},
-		"less":        {"\nnodes = -2\n", []string{"line 2: nodes: a cluster of -2 nodes"}},
-		"offset":      {"offset = -1\n", []string{"line 1: offset: -1 is no step"}},
-		"offset 0":    {"offset = 0\n", []string{"line 1: offset: 0 is no step"}},
-		"base":        {"base = \"up\"\n", []string{`line 1: base: "up" is neither`}},
-		"base kind":   {"base = true\n", []string{`line 1: base: want "auto" or a whole number, not true or false`}},
-		"clean env":   {"clean_env = \"yes\"\n", []string{"line 1: clean_env: want true or false, not a text"}},
-		"base beyond": {"base = 70000\n", []string{"line 1: base: "}},
-		"spread":      {"spread = \"wide\"\n", []string{`line 1: spread: "wide"`}},
-		"timeout":     {"timeout = \"soon\"\n", []string{`line 1: timeout: "soon" is no time`}},
-		"no timeout":  {"timeout = \"-1s\"\n", []string{`line 1: timeout: "-1s"`}},
-		"port":        {"[set]\nhttp = 99999\n[node.1.set]\nws = 0\n", []string{"line 2: set.http: 99999 is no port", "line 4: node.1.set.ws: 0 is no port"}},
-		"node":        {"[node.first]\nbin = \"x\"\n[node.0]\n", []string{"line 1: node.first: a node's number", "line 3: node.0: a node's number"}},
-		"node twice":  {"[node.1]\n[node.01]\n", []string{"line 2: node.01: a node's number"}},
-		"path":        {"[files]\n\"../x\" = \"\"\n", []string{"line 2: files.\"../x\": want a path inside"}},
-		"absolute":    {"[node.1.files]\n\"/etc/x\" = \"\"\n", []string{"want a path inside"}},
-		"file kind":   {"[files]\nx = 3\n", []string{"want a text, or { from"}},
-		"file keys":   {"[files]\nx = { from = \"a\", mode = 1 }\n", []string{"want a text, or { from"}},
-		"missing":     {"[files]\nx = { from = \"nothere\" }\n", []string{"line 2: files.x: ", "nothere: no such file"}},
-		"folder":      {"[files]\nx = { from = \".\" }\n", []string{"is no file"}},
-		"binary":      {"[files]\nx = { from = \"bin\" }\n", []string{"is no text"}},
-		"variable":    {"[env]\n\"A=B\" = \"x\"\n", []string{"line 2: env.\"A=B\": not a variable"}},
+		"case":         {"Nodes = 3\n", []string{"line 1: Nodes: unknown key"}},
+		"join":         {"join = \"sideways\"\n", []string{`line 1: join: "sideways": use config, command or none`}},
+		"a long text":  {"[files]\na = \"\"\"\noffset = 1\n\"\"\"\n[node.1]\nx = 1\n", []string{"line 6: node.1.x: unknown key"}},
+		"no nodes":     {"nodes = 0\n", []string{"line 1: nodes: a cluster of 0 nodes"}},
+		"less":         {"\nnodes = -2\n", []string{"line 2: nodes: a cluster of -2 nodes"}},
+		"offset":       {"offset = -1\n", []string{"line 1: offset: -1 is no step"}},
+		"offset 0":     {"offset = 0\n", []string{"line 1: offset: 0 is no step"}},
+		"base":         {"base = \"up\"\n", []string{`line 1: base: "up" is neither`}},
+		"base kind":    {"base = true\n", []string{`line 1: base: want "auto" or a whole number, not true or false`}},
+		"clean env":    {"clean_env = \"yes\"\n", []string{"line 1: clean_env: want true or false, not a text"}},
+		"base beyond":  {"base = 70000\n", []string{"line 1: base: "}},
+		"spread":       {"spread = \"wide\"\n", []string{`line 1: spread: "wide"`}},
+		"timeout":      {"timeout = \"soon\"\n", []string{`line 1: timeout: "soon" is no time`}},
+		"no timeout":   {"timeout = \"-1s\"\n", []string{`line 1: timeout: "-1s"`}},
+		"port":         {"[set]\nhttp = 99999\n[node.1.set]\nws = 0\n", []string{"line 2: set.http: 99999 is no port", "line 4: node.1.set.ws: 0 is no port"}},
+		"node":         {"[node.first]\nbin = \"x\"\n[node.0]\n", []string{"line 1: node.first: a node's number", "line 3: node.0: a node's number"}},
+		"node twice":   {"[node.1]\n[node.01]\n", []string{"line 2: node.01: a node's number"}},
+		"path":         {"[files]\n\"../x\" = \"\"\n", []string{"line 2: files.\"../x\": want a path inside"}},
+		"absolute":     {"[node.1.files]\n\"/etc/x\" = \"\"\n", []string{"want a path inside"}},
+		"file kind":    {"[files]\nx = 3\n", []string{"want a text, or { from"}},
+		"file keys":    {"[files]\nx = { from = \"a\", mode = 1 }\n", []string{"want a text, or { from"}},
+		"missing":      {"[files]\nx = { from = \"nothere\" }\n", []string{"line 2: files.x: ", "nothere: no such file"}},
+		"folder":       {"[files]\nx = { from = \".\" }\n", []string{"is no file"}},
+		"binary":       {"[files]\nx = { from = \"bin\" }\n", []string{"is no text"}},
+		"variable":     {"[env]\n\"A=B\" = \"x\"\n", []string{"line 2: env.\"A=B\": not a variable"}},
+		"command":      {"command = []\n", []string{"line 1: command: it is empty"}},
+		"no command":   {"ready = \"/\"\nlisteners = { http = 0 }\n", []string{"line 1: ready: it is for a program of your own", "line 2: listeners.http: 0 is no port"}},
+		"both":         {"command = [\"x\"]\ntemplate = \"kvd\"\n", []string{"line 2: template: a cluster with a command has no template"}},
+		"ready":        {"command = [\"x\"]\nready = \"/\"\n", []string{"line 2: ready: want the path of an HTTP request to the first of listeners"}},
+		"listener":     {"command = [\"x\"]\n[listeners]\n\"a b\" = 1\n", []string{"line 3: listeners.\"a b\": letters, digits"}},
+		"no array":     {"command = \"x\"\nwatch = [1]\n", []string{"line 1: command: want a list, not a text", "line 2: watch: want a text"}},
+		"a name alone": {"stack = \"x\"\n", []string{"line 1: stack: x names a stack"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := write(t, map[string]string{FileName: c.text, "bin": "\x00\xff"})
@@ -189,8 +196,11 @@ func TestSample(t *testing.T) {
 	if _, err := toml.Decode(live, &all); err != nil {
 		t.Fatalf("%v in\n%s", err, live)
 	}
-	if _, err := parse(path, []byte(live)); err != nil {
-		t.Errorf("%v in\n%s", err, live)
+	for _, without := range []string{"command|listeners|ready|build|watch", "template|bin|join|params|size"} { // what excludes each other
+		one := regexp.MustCompile(`(?m)^\[?(`+without+`)(\]| = ).*$`).ReplaceAllString(live, "")
+		if _, err := parse(path, []byte(one)); err != nil {
+			t.Errorf("%v in\n%s", err, one)
+		}
 	}
 	for _, key := range allKeys() {
 		at := any(all)

@@ -35,6 +35,14 @@ func WriteJSON(path string, v any) error {
 	return nil
 }
 
+// WriteFile replaces the file by data, in the same way.
+func WriteFile(path string, data []byte) error {
+	if err := replace(path, data); err != nil {
+		return fmt.Errorf("write %q: %w", path, err)
+	}
+	return nil
+}
+
 func replace(path string, data []byte) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.tmp")

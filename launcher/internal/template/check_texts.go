@@ -55,7 +55,7 @@ func (c *textCheck) check(key string, where scope, src string) {
 		return
 	}
 	before := len(c.found.list)
-	references(one.parsed.Tree.Root, true, func(m reference) { c.checkReference(key, where, m) })
+	references(one.parsed.Tree.Root, true, func(m reference) { c.checkReference(key, where, m, one.readsStack) })
 	if len(c.found.list) > before {
 		return
 	}
@@ -73,7 +73,7 @@ func (c *textCheck) check(key string, where scope, src string) {
 }
 
 // checkReference refuses a name that no data has, also where the samples would not come by.
-func (c *textCheck) checkReference(key string, where scope, m reference) {
+func (c *textCheck) checkReference(key string, where scope, m reference, readsStack bool) {
 	if len(m.path) == 0 {
 		return
 	}
@@ -82,6 +82,9 @@ func (c *textCheck) checkReference(key string, where scope, m reference) {
 		names = c.names[inNode] // a range or with may have put any node in dot's place
 	}
 	first := m.path[0]
+	if readsStack && !m.root {
+		return // dot may be a node of another cluster, whose listeners are not known here
+	}
 	if !names[first] {
 		c.found.add(key, "{{.%s}} is unknown here; have %s", first, strings.Join(slices.Sorted(maps.Keys(names)), ", "))
 		return
@@ -172,7 +175,7 @@ func oneOf(names []string) string {
 
 // scopeNames are the names that texts may read, by place.
 func scopeNames() map[scope]map[string]bool {
-	hidden := []string{"Node", "Ports", "Tools", "SharedPort", "Sources", "Config", "Given", "SharedData"} // how Data holds what its methods give
+	hidden := []string{"Node", "Ports", "Tools", "SharedPort", "Sources", "Config", "Given", "SharedData", "Needed"} // how Data holds what its methods give
 	of := func(v any, without ...string) map[string]bool {
 		names := make(map[string]bool)
 		typ := reflect.TypeOf(v)

@@ -38,26 +38,34 @@ func (n *Node) Port(listener string) (int, error) {
 
 // Has reports whether the node has the listener: not one that is only there when a source declares it, and none does.
 func (n *Node) Has(listener string) bool {
-	_, err := find(n.Ports, listener)
+	_, err := n.find(listener)
 	return err == nil
 }
 
 // Addr is HOST:PORT of one of the node's listeners.
 func (n *Node) Addr(listener string) (string, error) {
-	p, err := find(n.Ports, listener)
+	p, err := n.find(listener)
 	return p.addr(), err
 }
 
 // URL is what clients use for one of the node's listeners: its url.
 func (n *Node) URL(listener string) (string, error) {
-	p, err := find(n.Ports, listener)
+	p, err := n.find(listener)
 	return p.URL, err
 }
 
 // Scheme is that of the source's value of one of the node's listeners, or the listener's own.
 func (n *Node) Scheme(listener string) (string, error) {
-	p, err := find(n.Ports, listener)
+	p, err := n.find(listener)
 	return p.Scheme, err
+}
+
+// find is the port of a listener; a node of a sample's stack has them all.
+func (n *Node) find(listener string) (Port, error) {
+	if len(n.Ports) == 1 && n.Ports[0].Listener == anyName {
+		return n.Ports[0], nil
+	}
+	return find(n.Ports, listener)
 }
 
 func (p Port) addr() string { return net.JoinHostPort(p.Host, strconv.Itoa(p.Port)) }
@@ -75,24 +83,25 @@ func find(ports []Port, listener string) (Port, error) {
 type Data struct {
 	*Node
 	Sources
-	Cluster    string            // the cluster's name
-	ID         string            // its random id
-	Secret     string            // random, the same for all nodes of the cluster
-	ClusterDir string            // the cluster's folder, absolute
-	Onemore    string            // the onemore executable, absolute
-	Join       string            // the method of joining: "config", "command" or "none"
-	Adding     bool              // the node is added to a formed cluster
-	N          int               // how many Nodes there are
-	Nodes      []*Node           // a new cluster: all nodes; an added node: the members, and the added up to itself
-	Others     []*Node           // Nodes without the node itself
-	Seeds      []*Node           // whom to ask for the cluster: all nodes of a new one (the first founds it), the members for an added node
-	First      *Node             // the first of Nodes
-	Peer       *Node             // a running member other than the node; none in a cluster of one
-	Param      map[string]string // the template's own settings
-	Tools      map[string]string // programs of program.needs, absolute
-	SharedPort []Port            // by shared listener
-	Seed       string            // of a call of [[seed]]: the file of `up --seed`, absolute; ""
-	Fault      *Fault            // what a call of [fault] is about; nil elsewhere
+	Cluster    string              // the cluster's name
+	ID         string              // its random id
+	Secret     string              // random, the same for all nodes of the cluster
+	ClusterDir string              // the cluster's folder, absolute
+	Onemore    string              // the onemore executable, absolute
+	Join       string              // the method of joining: "config", "command" or "none"
+	Adding     bool                // the node is added to a formed cluster
+	N          int                 // how many Nodes there are
+	Nodes      []*Node             // a new cluster: all nodes; an added node: the members, and the added up to itself
+	Others     []*Node             // Nodes without the node itself
+	Seeds      []*Node             // whom to ask for the cluster: all nodes of a new one (the first founds it), the members for an added node
+	First      *Node               // the first of Nodes
+	Peer       *Node               // a running member other than the node; none in a cluster of one
+	Param      map[string]string   // the template's own settings
+	Tools      map[string]string   // programs of program.needs, absolute
+	SharedPort []Port              // by shared listener
+	Needed     map[string]*Stacked // the clusters of the stack that this one needs, by their names there
+	Seed       string              // of a call of [[seed]]: the file of `up --seed`, absolute; ""
+	Fault      *Fault              // what a call of [fault] is about; nil elsewhere
 }
 
 // Tool is the absolute path of a program of program.needs.

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/BurntSushi/toml"
 )
 
 // problems collects what is wrong with a template, so that all of it is reported at once.
@@ -42,8 +40,6 @@ func (p *problems) err(name string, src []byte) error {
 	}
 	return errors.Join(errs...)
 }
-
-func keyPath(key toml.Key) string { return key.String() }
 
 // lines maps key paths to the lines on which they stand. It is a guess from the look of the text, good enough to lead
 // an author to the place: the toml package has no positions of keys that it could decode.

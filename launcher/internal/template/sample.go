@@ -30,7 +30,7 @@ func (t *Template) samples() []*Data {
 func (t *Template) sampleCluster() *Data {
 	d := &Data{
 		Cluster: "sample", ID: "0123456789abcdef", Secret: "secret", ClusterDir: "/sample", Onemore: "/usr/bin/onemore",
-		Join: t.Join.Default, N: 3, Param: make(map[string]string), Tools: make(map[string]string),
+		Join: t.Join.Default, N: 3, Param: make(map[string]string), Tools: make(map[string]string), Needed: sampleStacked(),
 	}
 	for name, p := range t.Params {
 		d.Param[name], _ = t.Expand(p.Default, DefaultData{}) // what is wrong with it is reported elsewhere

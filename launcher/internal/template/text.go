@@ -25,6 +25,7 @@ type text struct {
 	parsed     *texttemplate.Template
 	names      map[string]bool // what it reads of its data, at the first level: "Peer", "Port"; "." for all of it
 	sameForAll bool            // reads nothing of perNode
+	readsStack bool            // reads another cluster of the stack
 }
 
 // perNode are the names whose values differ between the nodes of one new cluster.
@@ -67,6 +68,8 @@ func functions() texttemplate.FuncMap {
 			return path.Join(dir, name)
 		},
 		"next": func() string { return nextArgument },
+		// A text that calls it calls $.Stack: see readStack.
+		stackFunction: func(string) (*Stacked, error) { return nil, errors.New("there is no stack here") },
 	}
 }
 
@@ -95,7 +98,7 @@ func (t *texts) add(src string) (*text, error) {
 	if err != nil {
 		return nil, plainError(err)
 	}
-	one := &text{parsed: parsed}
+	one := &text{parsed: parsed, readsStack: readStack(parsed)}
 	one.names = rootNames(parsed.Tree.Root)
 	one.sameForAll = !slices.ContainsFunc(perNode[:], func(name string) bool { return one.names[name] })
 	t.bySrc[src] = one

@@ -298,7 +298,7 @@ func (b *Broker) Close() error {
 	cancel()
 	b.cancel(errors.New("broker is closed"))
 	err = errors.Join(err, b.mesh.Close())
-	b.server.accepting.Wait()
+	err = errors.Join(err, b.server.close())
 	for _, s := range append(b.sessions.list(), b.sessions.listMoved()...) {
 		s.mu.Lock()
 		s.stopTimersLocked()

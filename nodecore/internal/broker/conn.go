@@ -1,11 +1,9 @@
 package broker
 
 import (
-	"bufio"
 	"errors"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"time"
 
@@ -24,10 +22,12 @@ const (
 
 // conn is one network connection of a client.
 type conn struct {
-	b            *Broker
-	nc           net.Conn
-	br           *bufio.Reader
+	b  *Broker
+	nc net.Conn
+	reading
+	writer
 	s            *session
+	connected    bool // CONNECT was accepted
 	version      byte
 	keepalive    time.Duration // 0: none
 	bridge       bool          // see bridgeBit
@@ -40,7 +40,6 @@ type conn struct {
 	topic        string            // of the last PUBLISH; the next one often has the same
 	pause        <-chan struct{}   // of the last PUBLISH, see paused
 	beyond       int               // bytes that were taken during it
-	quit         chan struct{}     // closed when the reader has ended
 	done         chan struct{}     // closed when the connection has left its session
 	ended        chan struct{}     // closed by end
 
@@ -52,36 +51,44 @@ type conn struct {
 	cause   error
 }
 
-// serve handles a client's connection until it ends.
-func (sv *server) serve(nc net.Conn) {
-	c := &conn{b: sv.b, nc: nc, br: bufio.NewReaderSize(nc, 4096), quit: make(chan struct{}), done: make(chan struct{}), ended: make(chan struct{})}
-	defer close(c.done)
-	defer nc.Close()
+// newConn makes a connection that is known to the server; nil after Close.
+func (sv *server) newConn(nc net.Conn) *conn {
+	c := &conn{b: sv.b, nc: nc, done: make(chan struct{}), ended: make(chan struct{})}
+	c.reading.c, c.writer.c = c, c
+	c.quiet.Store(true)
+	c.writing.Store(writerRuns) // nobody else may write until it is connected
 	if !sv.b.sessions.track(c) {
-		return
+		nc.Close()
+		return nil
 	}
-	defer sv.b.sessions.untrack(c)
 	nc.SetDeadline(time.Now().Add(connectTime))
-	pk, err := c.readConnect()
-	if err == nil {
-		err = c.connect(pk)
+	return c
+}
+
+// serve handles a client's connection, on a goroutine of its own, until it ends.
+func (sv *server) serve(nc net.Conn) {
+	if c := sv.newConn(nc); c != nil {
+		c.finish(c.handle())
 	}
-	if err != nil {
-		sv.b.log.Debug("client not accepted", "remote", nc.RemoteAddr(), "client", pk.Connect.ClientIdentifier, "error", err)
+}
+
+// finish ends a connection that can't be read any more, for that reason.
+func (c *conn) finish(err error) {
+	defer close(c.done)
+	defer c.b.sessions.untrack(c)
+	c.endTurn()
+	c.replaceLater(nil)
+	c.in.release()
+	if !c.connected {
+		c.nc.Close()
+		c.b.log.Debug("client not accepted", "error", err)
 		return
 	}
-	nc.SetDeadline(time.Time{})
-	sv.b.stats.connections.Add(1)
-	var writer sync.WaitGroup
-	writer.Go(c.writeLoop)
-	err = c.readLoop()
 	c.end(code(err))
-	close(c.quit)
-	signal(c.s.wake)
-	writer.Wait()
-	nc.Close()
-	sv.b.stats.connections.Add(-1)
-	sv.b.log.Debug("client disconnected", "client", c.s.id, "cause", c.cause, "error", err)
+	c.stopWriter()
+	c.nc.Close()
+	c.b.stats.connections.Add(-1)
+	c.b.log.Debug("client disconnected", "client", c.s.id, "cause", c.cause, "error", err)
 	c.leave()
 }
 
@@ -97,59 +104,91 @@ func code(err error) packets.Code {
 	return packets.CodeDisconnect
 }
 
-// readConnect reads the first packet.
-func (c *conn) readConnect() (packets.Packet, error) {
-	head, body, err := readPacket(c.br, maxConnect)
-	if err != nil {
-		return packets.Packet{}, err
-	}
+// begin handles the first packet.
+func (c *conn) begin(head byte, body []byte) error {
 	if head>>4 != packets.Connect {
-		return packets.Packet{}, packets.ErrProtocolViolationRequireFirstConnect
+		return packets.ErrProtocolViolationRequireFirstConnect
 	}
 	pk, err := decode(head, body, 0)
 	var why packets.Code
 	if errors.As(err, &why) && pk.ProtocolVersion == 5 && string(pk.Connect.ProtocolName) == "MQTT" {
 		c.version = 5
-		return pk, c.refuse(why)
+		return c.refuse(why)
 	}
-	return pk, err
+	if err == nil {
+		err = c.connect(pk)
+	}
+	if err != nil {
+		return err
+	}
+	c.connected = true
+	c.nc.SetDeadline(time.Time{})
+	c.b.stats.connections.Add(1)
+	if pk.Connect.Clean { // there is the CONNACK only, which the client has room for
+		c.write()
+	} else {
+		c.b.server.workers.run(task{c, true})
+	}
+	return nil
 }
 
-// readLoop handles packets until the connection breaks, or the client ends it, which is no error.
-func (c *conn) readLoop() error {
+// handle handles packets until the connection breaks, or the client ends it, which is errEnded. With a connection of the poller it is
+// errParked when nothing more has come.
+func (c *conn) handle() error {
 	for {
-		waits := !whole(c.br)
-		if c.keepalive > 0 && waits { // the packets before may have had to wait long
-			c.nc.SetReadDeadline(time.Now().Add(c.keepalive))
-		}
-		head, body, err := readPacket(c.br, MaxPacket)
-		if err != nil {
+		head, body, ok, err := c.in.next(c.limit())
+		switch {
+		case err != nil:
 			return err
-		}
-		switch head >> 4 {
-		case packets.Publish:
-			if waits { // of connections that become readable at once, the scheduler runs the last one first: let the others go before
-				runtime.Gosched()
+		case ok:
+			if c.turn != nil {
+				c.turn.await()
 			}
-			var p publish
-			if p, err = decodePublish(head, body, c.version, c.topic); err == nil {
-				c.topic = p.topic
-				err = c.publish(p)
-			}
-		case packets.Puback, packets.Pubrec, packets.Pubrel, packets.Pubcomp:
-			var a ack
-			if a, err = decodeAck(head, body); err == nil {
-				c.acknowledge(a)
-			}
-		case packets.Disconnect:
-			return c.disconnect(head, body)
+			err = c.packet(head, body)
+			c.endTurn()
 		default:
-			err = c.control(head, body)
+			err = c.fill()
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// limit is the size of the largest packet that may come.
+func (c *conn) limit() int {
+	if c.connected {
+		return MaxPacket
+	}
+	return maxConnect
+}
+
+// packet handles one packet.
+func (c *conn) packet(head byte, body []byte) error {
+	if !c.connected {
+		return c.begin(head, body)
+	}
+	if quiet := head>>4 == packets.Subscribe || head>>4 == packets.Unsubscribe; quiet != c.quiet.Load() {
+		c.quiet.Store(quiet)
+	}
+	switch head >> 4 {
+	case packets.Publish:
+		p, err := decodePublish(head, body, c.version, c.topic)
+		if err != nil {
+			return err
+		}
+		c.topic = p.topic
+		return c.publish(p)
+	case packets.Puback, packets.Pubrec, packets.Pubrel, packets.Pubcomp:
+		a, err := decodeAck(head, body)
+		if err == nil {
+			c.acknowledge(a)
+		}
+		return err
+	case packets.Disconnect:
+		return c.disconnect(head, body)
+	}
+	return c.control(head, body)
 }
 
 // control handles the packets that are rare.
@@ -187,7 +226,7 @@ func (c *conn) disconnect(head byte, body []byte) error {
 		c.b.wills.tell(w, false)
 	}
 	c.end(packets.CodeDisconnect)
-	return nil
+	return errEnded
 }
 
 // end closes the connection, after telling the client why if there is something to tell. It doesn't wait; it may be called by
@@ -206,18 +245,7 @@ func (c *conn) end(why packets.Code) {
 	}
 	c.closing = true
 	c.nc.SetDeadline(time.Now().Add(closeTime))
-	signal(c.s.wake)
-}
-
-// finalPacket appends the DISCONNECT; ok if the connection is closing.
-func (c *conn) finalPacket(buf []byte) (b []byte, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closing {
-		return buf, false
-	}
-	why, _ := c.cause.(packets.Code)
-	return encode(buf, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ReasonCode: why.Code, Properties: reasonString(c, why)}, c.version), true
+	c.kick()
 }
 
 // reasonString is the property that says in words why something is refused, if the client wants that and it can't be too large.
@@ -226,65 +254,6 @@ func reasonString(c *conn, why packets.Code) (p packets.Properties) {
 		p.ReasonString = why.Reason
 	}
 	return p
-}
-
-// settle waits until what the output promises is stored, and appends the acknowledgements. If it can't be stored, they say so, or
-// the connection ends.
-func (c *conn) settle(out *output) {
-	err := c.b.store.Wait(out.need)
-	end := err != nil && out.gated
-	for i := range out.acks {
-		a := &out.acks[i]
-		refusable := a.kind == packets.Puback || a.kind == packets.Pubrec
-		if err != nil && refusable {
-			a.reason = packets.ErrQuotaExceeded.Code
-		}
-		end = end || err != nil && !refusable || a.reason == packets.ErrQuotaExceeded.Code && c.version < 5
-	}
-	if end {
-		out.buf = out.buf[:0]
-		c.end(packets.ErrQuotaExceeded)
-		return
-	}
-	for _, a := range out.acks {
-		if a.kind == packets.Pubrec && a.reason >= packets.ErrUnspecifiedError.Code {
-			c.s.inbox.refuse(a.id)
-		}
-		out.buf = appendAck(out.buf, a, c.version)
-	}
-}
-
-// writeLoop writes what the session has for the client until the connection ends.
-func (c *conn) writeLoop() {
-	var out output
-	for {
-		c.s.outbox.fill(c, &out, batchBytes)
-		c.settle(&out)
-		buf, finalPacket := c.finalPacket(out.buf)
-		out.buf = buf
-		if len(buf) > 0 {
-			if !finalPacket {
-				c.nc.SetWriteDeadline(time.Now().Add(writeTime))
-			}
-			if _, err := c.nc.Write(buf); err != nil {
-				c.end(packets.CodeDisconnect) // ends the reader
-				c.nc.Close()
-				return
-			}
-		}
-		if finalPacket {
-			c.nc.Close()
-			return
-		}
-		if len(buf) > 0 {
-			continue
-		}
-		select {
-		case <-c.s.wake:
-		case <-c.quit:
-			return
-		}
-	}
 }
 
 // fits says whether the client takes a message of this size.

@@ -3,6 +3,7 @@ package broker
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -63,7 +64,9 @@ func (c *conn) connect(pk packets.Packet) error {
 	}
 	c.b.takeovers.settle(s)
 	c.b.sessions.stopForwarding(id)
-	c.b.log.Debug("client connected", "client", s.id, "remote", c.nc.RemoteAddr(), "version", c.version)
+	if c.b.log.Enabled(c.b.ctx, slog.LevelDebug) { // the address is asked of the kernel
+		c.b.log.Debug("client connected", "client", s.id, "remote", c.nc.RemoteAddr(), "version", c.version)
+	}
 	return nil
 }
 

@@ -23,24 +23,23 @@ func TestOrderBetweenConnections(t *testing.T) {
 		}
 		pub.publish(topic, "x", 0, 0, false)
 		pub.ping()
-		sub.write([]byte{packets.Pingreq << 4, 0})
-		for got := false; ; {
-			head, _ := sub.read()
-			got = got || head>>4 == packets.Publish
-			if head>>4 == packets.Pingresp {
-				if !got {
-					lost++
-				}
-				break
+		got := false
+		for range 2 { // the first answer may go before the message
+			sub.write([]byte{packets.Pingreq << 4, 0})
+			for head := byte(0); head>>4 != packets.Pingresp; {
+				head, _ = sub.read()
+				got = got || head>>4 == packets.Publish
 			}
+		}
+		if !got {
+			lost++
 		}
 		sub.nc.Close()
 		pub.nc.Close()
 	}
-	if lost > rounds/3 { // without the order, most are
+	if lost > 0 {
 		t.Errorf("%d of %d messages were not delivered", lost, rounds)
 	}
-	t.Logf("%d of %d messages were not delivered", lost, rounds)
 }
 
 func TestSubscriptionLimit(t *testing.T) {

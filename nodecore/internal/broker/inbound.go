@@ -32,6 +32,7 @@ func (c *conn) publish(p publish) error {
 	if p.qos == 0 {
 		if topic.ValidName(m.topic) {
 			c.b.publish(m, nil, c)
+			c.endTurn()
 			c.awaitResume(0, len(p.payload))
 		}
 		return nil
@@ -52,6 +53,7 @@ func (c *conn) publish(p publish) error {
 			c.s.inbox.accepted(in)
 		}
 	}
+	c.endTurn()
 	c.awaitRoom()
 	c.awaitResume(p.qos, len(p.payload))
 	return nil
@@ -204,7 +206,7 @@ func (ib *inbox) flushAcksLocked() {
 		close(ib.room)
 		ib.room = nil
 	}
-	signal(ib.s.wake)
+	ib.s.conn.kick()
 }
 
 // refuse takes back what was noted of a QoS 2 message that the client is told not to be accepted.
@@ -264,7 +266,7 @@ func (c *conn) resume() {
 	if c.pauses--; c.pauses == 0 {
 		close(c.resumed)
 		c.resumed = nil
-		signal(c.s.wake) // for what was not acknowledged meanwhile
+		c.kick() // for what was not acknowledged meanwhile
 	}
 }
 

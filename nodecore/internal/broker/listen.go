@@ -8,21 +8,32 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"onemore/nodecore/internal/netpoll"
 )
+
+// acceptAgain is the time until the next attempt to accept: out of file descriptors, for one.
+const acceptAgain = 50 * time.Millisecond
 
 // server is the listeners for clients, and what was accepted by them.
 type server struct {
 	b         *Broker
 	accepting sync.WaitGroup // listeners and connections
+	workers   workers
+	poller    *netpoll.Poller // nil where there is none
+	turns     turns
+	failing   atomic.Bool // the poller could not accept the last connection
 }
 
 // listen serves all listeners.
 func (sv *server) listen() {
 	plain, secure := sv.b.cfg.MQTT, sv.b.cfg.MQTTS
-	if plain != nil {
+	if plain != nil && !sv.poll(plain) {
 		sv.accepting.Go(func() { sv.accept(plain) })
 	}
 	if secure != nil {
@@ -34,6 +45,52 @@ func (sv *server) listen() {
 	if sv.b.cfg.WSS != nil {
 		sv.accepting.Go(func() { sv.web(tls.NewListener(sv.b.cfg.WSS, sv.b.Certs.config())) })
 	}
+}
+
+// poll has the poller accept and wait for plain connections; false if it can't.
+func (sv *server) poll(l net.Listener) bool {
+	sc, ok := l.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	var err error
+	if sv.poller, err = netpoll.Open(); err == nil {
+		err = sv.poller.Listen(sc, sv.accepted, func(err error, again func()) {
+			if !sv.failing.Swap(true) {
+				sv.b.log.Warn("accept connection", "listener", "mqtt", "error", err)
+			}
+			sv.b.after(acceptAgain, again)
+		})
+	}
+	if err != nil && !errors.Is(err, netpoll.ErrUnsupported) {
+		sv.b.log.Warn("connections need a goroutine each", "error", err)
+	}
+	return err == nil
+}
+
+// accepted begins with a connection of the poller.
+func (sv *server) accepted(nc *netpoll.Conn) {
+	sv.failing.Store(false)
+	c := sv.newConn(nc)
+	if c == nil {
+		return
+	}
+	c.polled = true
+	sv.accepting.Add(1)
+	if err := nc.Start(c.readable); err != nil {
+		sv.b.log.Warn("accept a client", "error", err)
+		nc.Close()
+	}
+}
+
+// close ends what listen has begun, once all connections have ended.
+func (sv *server) close() error {
+	sv.accepting.Wait()
+	sv.workers.close()
+	if sv.poller != nil {
+		return sv.poller.Close()
+	}
+	return nil
 }
 
 func (sv *server) closeListeners() error {
@@ -61,7 +118,7 @@ func (sv *server) accept(l net.Listener) {
 			return
 		}
 		sv.b.log.Warn("accept a client", "error", err)
-		t := time.NewTimer(50 * time.Millisecond) // out of file descriptors, for one
+		t := time.NewTimer(acceptAgain)
 		select {
 		case <-t.C:
 		case <-sv.b.ctx.Done():

@@ -20,7 +20,7 @@ type outbox struct {
 	nextID   uint16
 	limit    int // of inflight
 	nextSeq  uint64
-	full     atomic.Bool // nothing more may be sent until something is acknowledged
+	full     atomic.Bool // see noteFullLocked
 	replies  []byte      // encoded packets to be written before the queue
 	acks     []ack       // to be written after replies, but only once need is stored
 	need     uint64      // change of the store that must be stored before acks are written, and
@@ -43,7 +43,7 @@ func (o *outbox) enqueueLocked(d delivery, from peer.Pauser) (stored bool) {
 	if o.s.conn == nil {
 		return stored
 	}
-	signal(o.s.wake)
+	o.s.conn.kick()
 	if from != nil && !o.stalled && (o.queue.Len() > pauseQueue || o.bytes > pauseBytes) && !o.pausedLocked(d.m) {
 		o.waiting = append(o.waiting, from.Pause())
 		o.pausedFor = d.m
@@ -65,7 +65,15 @@ func (o *outbox) pushLocked(d delivery) (stored bool) {
 	}
 	o.queue.Push(d)
 	o.bytes += d.m.size()
+	o.noteFullLocked()
 	return d.seq != 0
+}
+
+// noteFullLocked notes whether what is queued is enough for all that may be on the way at once.
+func (o *outbox) noteFullLocked() {
+	if full := o.queue.Len()+o.inflight.Len() >= o.limit; full != o.full.Load() {
+		o.full.Store(full)
+	}
 }
 
 // popLocked takes the head off the queue.
@@ -133,7 +141,9 @@ func (s *session) gateLocked() {
 // replyLocked queues an acknowledgement.
 func (o *outbox) replyLocked(a ack) {
 	o.acks = append(o.acks, a)
-	signal(o.s.wake)
+	if o.s.conn != nil {
+		o.s.conn.kick()
+	}
 }
 
 // fill moves what may be sent now into out, up to about limit bytes. It is the writer's, for connection c.
@@ -186,6 +196,7 @@ func (o *outbox) fillQueueLocked(c *conn, out *output, limit int) {
 		o.s.b.stats.sent.Add(1)
 	}
 	out.buf = buf
+	o.noteFullLocked()
 }
 
 // shorten lets the client know a topic by a number, as long as it takes new ones. The number is of this connection only.
@@ -208,7 +219,6 @@ func (o *outbox) shorten(c *conn, d delivery) delivery {
 // the oldest flight is the first one to be met.
 func (o *outbox) freeIDLocked() bool {
 	if o.inflight.Len() >= o.limit {
-		o.full.Store(true)
 		return false
 	}
 	if o.queue.At(0).id != 0 {
@@ -278,9 +288,9 @@ func (o *outbox) finish(a ack) {
 	}
 	o.unpersistLocked(o.inflight.At(i).delivery)
 	o.inflight.Remove(i)
-	o.full.Store(false)
-	if o.queue.Len() > 0 {
-		signal(o.s.wake)
+	o.noteFullLocked()
+	if o.queue.Len() > 0 && o.s.conn != nil {
+		o.s.conn.kick()
 	}
 }
 
@@ -308,7 +318,7 @@ func (o *outbox) rewindLocked() {
 		o.bytes += f.m.size()
 	}
 	o.inflight = released
-	o.full.Store(false)
+	o.noteFullLocked()
 }
 
 // clearLocked drops all messages.

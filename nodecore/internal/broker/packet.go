@@ -1,11 +1,9 @@
 package broker
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"unicode/utf8"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -19,50 +17,6 @@ const maxConnect = 256 << 10
 
 // allocAhead is how much is allocated for a packet before its bytes have come.
 const allocAhead = 64 << 10
-
-// whole says whether the next packet has come already, so that readPacket won't have to wait for it.
-func whole(br *bufio.Reader) bool {
-	b, _ := br.Peek(min(br.Buffered(), 5)) // they are there
-	if len(b) < 2 {
-		return false
-	}
-	n, k := binary.Uvarint(b[1:])
-	return k > 0 && n <= uint64(br.Buffered()-1-k)
-}
-
-// readPacket reads one packet; body is newly allocated.
-func readPacket(br *bufio.Reader, limit int) (head byte, body []byte, err error) {
-	if head, err = br.ReadByte(); err != nil {
-		return 0, nil, err
-	}
-	n, shift := 0, 0
-	for {
-		b, err := br.ReadByte()
-		if err != nil {
-			return 0, nil, err
-		}
-		n |= int(b&127) << shift
-		if b < 128 {
-			break
-		}
-		if shift += 7; shift > 21 {
-			return 0, nil, packets.ErrMalformedVariableByteInteger
-		}
-	}
-	if n > limit {
-		return 0, nil, packets.ErrPacketTooLarge
-	}
-	if n <= allocAhead {
-		body = make([]byte, n)
-		_, err = io.ReadFull(br, body)
-		return head, body, err
-	}
-	var buf bytes.Buffer
-	if _, err := io.CopyN(&buf, br, int64(n)); err != nil {
-		return 0, nil, err
-	}
-	return head, buf.Bytes(), nil
-}
 
 // decode takes apart all packets but PUBLISH, the acknowledgements and DISCONNECT. The codec is not made for garbage, so that what
 // it does with it is caught here.

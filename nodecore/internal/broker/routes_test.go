@@ -34,9 +34,9 @@ func TestManyFiltersAndSessions(t *testing.T) {
 	c.partition()
 	c.start(0)
 	c.meet()
+	eventually(t, "all filters are known", func() bool { return c.nodes[0].Stats().Routes == n+1 })
 	c.connect(0, "pub", nil).publish("t", 1, false, "x")
 	sub.expect("t=x")
-	eventually(t, "all filters are known", func() bool { return c.nodes[0].Stats().Routes == n+1 })
 	eventually(t, "the older session yields", func() bool { return c.nodes[0].Stats().Sessions == 1 })
 }
 

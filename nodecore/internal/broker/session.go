@@ -102,11 +102,10 @@ type session struct {
 	inbox  inbox
 	dedup  *dedupWindow // nil if no other node may hand over what came here
 
-	wake        chan struct{} // there is something to write; capacity 1
-	away        time.Time     // since when the client is away
-	expiryTimer *timer        // ends the session
-	willTimer   *timer        // publishes will
-	will        *will         // to be published after a delay
+	away        time.Time // since when the client is away
+	expiryTimer *timer    // ends the session
+	willTimer   *timer    // publishes will
+	will        *will     // to be published after a delay
 }
 
 // moving is where a session comes from, and where it has gone; guarded by the session's lock.
@@ -130,18 +129,11 @@ type subscriptions struct {
 }
 
 func newSession(b *Broker, id string) *session {
-	s := &session{b: b, id: id, uid: random(), wake: make(chan struct{}, 1)}
+	s := &session{b: b, id: id, uid: random()}
 	s.subs = subscriptions{s: s, all: map[string]subscription{}}
 	s.outbox = outbox{s: s, limit: inflightMax, nextSeq: uint64(time.Now().UnixNano())} // keys that no older session of the client has
 	s.inbox.s, s.move.s = s, s
 	return s
-}
-
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }
 
 // durable says whether the session outlives its connection. s.mu is held.
@@ -202,6 +194,6 @@ func (s *session) write(c *conn, encode func(b []byte) []byte) {
 	defer s.mu.Unlock()
 	if s.conn == c {
 		s.outbox.replies = encode(s.outbox.replies)
-		signal(s.wake)
+		c.kick()
 	}
 }

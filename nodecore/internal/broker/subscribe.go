@@ -57,6 +57,7 @@ func (c *conn) subscribe(pk packets.Packet) error {
 			reasons[i] = 0x80
 		}
 	}
+	c.endTurn()
 	acc.await(c)
 	c.s.mu.Lock()
 	c.s.saveLocked()

@@ -29,13 +29,18 @@ func seeded(t *testing.T, n int, change func(i int, c *Config)) []*testNode {
 	return nodes
 }
 
-// formed waits until every node sees all.
+// formed waits until every node sees all, and is done with joining: until then it lets nobody in.
 func formed(t *testing.T, nodes []*testNode) {
 	t.Helper()
 	for _, n := range nodes {
 		eventually(t, func() error {
 			if got := len(n.View().Running); got != len(nodes) {
 				return fmt.Errorf("%s sees %d of %d nodes", n.cfg.Name, got, len(nodes))
+			}
+			n.membership.mu.Lock()
+			defer n.membership.mu.Unlock()
+			if n.busy {
+				return fmt.Errorf("%s is still joining", n.cfg.Name)
 			}
 			return nil
 		})

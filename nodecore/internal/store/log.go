@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"sync"
 )
 
 // The format of a file: fileMagic, then records. A record is recordMagic, the length of its payload (4 bytes), its CRC-32C (4 bytes) and
@@ -16,7 +17,8 @@ const (
 	flagDelete  = 0x80
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made when it is used: a command that only links this pays nothing for it.
+var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
 // beginRecord appends the head of a record, which endRecord completes when the payload has been appended.
 func beginRecord(b []byte) []byte {
@@ -28,7 +30,7 @@ func endRecord(b []byte, begin int) {
 	payload := b[begin+recordHead:]
 	head := b[begin+len(recordMagic):]
 	binary.LittleEndian.PutUint32(head, uint32(len(payload)))
-	binary.LittleEndian.PutUint32(head[4:], crc32.Checksum(payload, castagnoli))
+	binary.LittleEndian.PutUint32(head[4:], crc32.Checksum(payload, castagnoli()))
 }
 
 func appendChange(b []byte, k key, value []byte) []byte {
@@ -88,7 +90,7 @@ func cutRecord(b []byte) (payload, rest []byte, ok bool) {
 		return nil, nil, false
 	}
 	payload = b[recordHead : recordHead+int(n)]
-	if crc32.Checksum(payload, castagnoli) != binary.LittleEndian.Uint32(b[len(recordMagic)+4:]) {
+	if crc32.Checksum(payload, castagnoli()) != binary.LittleEndian.Uint32(b[len(recordMagic)+4:]) {
 		return nil, nil, false
 	}
 	return payload, b[recordHead+int(n):], true
