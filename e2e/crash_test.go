@@ -28,10 +28,10 @@ func TestKillUp(t *testing.T) {
 }
 
 func TestKillKeeper(t *testing.T) {
-	h := newHost(t) // on ports that nobody else takes while no keeper holds them: --base auto moves by tens
+	h, base := newHost(t), ownBase()
 	took := h.upTime()
 	for i := range crashes {
-		up := h.cmd("-c", "k", "up", "3", "--base", "5", "-q")
+		up := h.cmd("-c", "k", "up", "3", "--base", base, "-q")
 		if err := up.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestKillKeeper(t *testing.T) {
 			if was && st.State != "lost" {
 				t.Errorf("after its keeper was killed the cluster is %s, want lost", st.State)
 			}
-			h.ok("-c", "k", "up", "3", "--base", "5", "-q")
+			h.ok("-c", "k", "up", "3", "--base", base, "-q")
 			if st, _ = h.status("k"); st.State != "running" {
 				t.Errorf("after up: %s, want running", st.State)
 			}
