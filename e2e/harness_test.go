@@ -127,7 +127,13 @@ func (h *host) killKeeper(cluster string) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		h.t.Fatal(err)
 	}
-	h.until("the keeper is gone", func() bool { return syscall.Kill(pid, 0) != nil || zombie(pid) })
+	h.dead(pid)
+}
+
+// dead waits for the end of a process that was killed: a signal takes its time.
+func (h *host) dead(pid int) {
+	h.t.Helper()
+	h.until(fmt.Sprintf("pid %d is gone", pid), func() bool { return syscall.Kill(pid, 0) != nil || zombie(pid) })
 }
 
 func zombie(pid int) bool {

@@ -212,6 +212,7 @@ func TestHiddenProcessAfterCrash(t *testing.T) {
 				}
 				if pid := h.keeper("k"); pid > 1 {
 					_ = syscall.Kill(pid, syscall.SIGKILL)
+					h.dead(pid)
 				}
 				_ = c.Wait()
 				switch i % 3 {
