@@ -103,6 +103,11 @@ func (a App) Run(ctx context.Context, args []string) int {
 	return c.code
 }
 
+// Command is the tree of commands, for what documents them; Run is what carries one out.
+func (a App) Command() *cobra.Command {
+	return rootCommand(&call{App: a, Stdout: &output{Writer: a.Stdout}})
+}
+
 // noteLost prints, after a command about one cluster, a note about others that have lost their keeper.
 func (c *call) noteLost(cmd *cobra.Command) {
 	if c.quiet || !slices.Contains([]string{"up", "run", "status", "down"}, cmd.Name()) {
