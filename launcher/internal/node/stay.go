@@ -8,8 +8,8 @@ import (
 	"onemore/launcher/internal/ports"
 )
 
-// Stay is which sockets serve a running node's TCP listeners. A server that leaves its cluster and joins it again, or another one, closes
-// them and opens others, though it counts as many members as before.
+// Stay is which sockets serve a running node's TCP listeners, but for optional ones, which may come and go. A server that leaves its cluster
+// and joins it again, or another one, closes them and opens others, though it counts as many members as before.
 type Stay struct {
 	node    *Node
 	process int
@@ -24,7 +24,7 @@ func ObserveStay(n *Node, table []ports.Socket) (s Stay, ok bool) {
 	}
 	s = Stay{node: n, process: r.proc.ID().PID, sockets: map[string][]uint64{}}
 	for _, l := range n.Plan.Listeners {
-		if inodes := listening(table, l); len(inodes) > 0 {
+		if inodes := listening(table, l); len(inodes) > 0 && !l.Optional {
 			s.sockets[l.Name] = inodes
 		}
 	}
