@@ -51,7 +51,6 @@ SERVERS := etcd-server etcd-client nats-server redis-server rabbitmq-server
 SERVERS += postgresql mariadb-server galera-4 mariadb-backup socat
 SERVERS += memcached prometheus-alertmanager haproxy zookeeper
 SERVERS += mosquitto mosquitto-clients nginx-light serf
-SERVERS += memcached prometheus-alertmanager haproxy zookeeper
 SERVERS += nftables iproute2 curl xz-utils
 servers:
 	@test "$$(id -u)" = 0 || { echo "make servers: run it as root (it installs Debian packages)"; exit 1; }

@@ -242,9 +242,6 @@ func TestConformanceGrown(t *testing.T) {
 			if s.fixed || join != "" && s.name != "rabbitmq" && s.name != "onemore" { // which have both
 				continue
 			}
-			if s.name == "postgresql" { // a standby that follows a promoted one is seen to stream, and then begins again on the new timeline: open
-				continue
-			}
 			t.Run(strings.TrimSpace(s.name+" "+join), func(t *testing.T) {
 				t.Parallel()
 				need(t, s.programs...)

@@ -8,8 +8,8 @@ import (
 	"onemore/launcher/internal/ports"
 )
 
-// Stay is which sockets serve a running node's TCP listeners. A server that leaves its cluster and joins it again, or another one, closes
-// them and opens others, though it counts as many members as before.
+// Stay is which sockets serve a running node's TCP listeners, but for optional ones, which may come and go. A server that leaves its cluster
+// and joins it again, or another one, closes them and opens others, though it counts as many members as before.
 type Stay struct {
 	node    *Node
 	process int
