@@ -24,7 +24,7 @@ func ObserveStay(n *Node, table []ports.Socket) (s Stay, ok bool) {
 	}
 	s = Stay{node: n, process: r.proc.ID().PID, sockets: map[string][]uint64{}}
 	for _, l := range n.Plan.Listeners {
-		if inodes := listening(table, l); len(inodes) > 0 {
+		if inodes := listening(table, l); len(inodes) > 0 && !l.Optional { // an optional one comes and goes
 			s.sockets[l.Name] = inodes
 		}
 	}
