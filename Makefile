@@ -5,7 +5,7 @@ FUZZFOR ?= 20s
 PREFIX  ?= /usr/local
 VERSION ?=
 
-.PHONY: build share install up test check lint cross bench soak fuzz servers clean
+.PHONY: build share install release up test check lint cross bench soak fuzz servers clean
 
 # Without cgo nothing is linked at run time: every process of a cluster starts a millisecond sooner.
 build: ; @CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.release=$(VERSION))" -o $(BIN) .
@@ -29,6 +29,12 @@ lint:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) mod tidy -diff
+
+# Packages of what is committed, and of no release yet, in bin/dist. The tools are built once, which takes minutes.
+release: bin/tools/goreleaser
+	@COMMIT=$$(git rev-parse --short HEAD) PATH="$(CURDIR)/bin/tools:$$PATH" GOFLAGS=-p=1 goreleaser release --snapshot --clean -p 1
+bin/tools/goreleaser: release/go.mod
+	@cd release && CGO_ENABLED=0 GOBIN="$(CURDIR)/bin/tools" $(GO) install -ldflags "-s -w" tool
 
 # What only Linux can do sits behind build tags; the rest must build everywhere.
 cross:
