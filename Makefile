@@ -2,11 +2,20 @@
 GO      ?= go
 BIN     := bin/onemore
 FUZZFOR ?= 20s
+PREFIX  ?= /usr/local
+VERSION ?=
 
-.PHONY: build up test check lint cross bench soak fuzz servers clean
+.PHONY: build share install up test check lint cross bench soak fuzz servers clean
 
 # Without cgo nothing is linked at run time: every process of a cluster starts a millisecond sooner.
-build: ; @CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(BIN) .
+build: ; @CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w $(if $(VERSION),-X main.release=$(VERSION))" -o $(BIN) .
+
+# What a package has beside the program: manual pages and completions, as they stand in PREFIX/share.
+share: ; @rm -rf bin/share && $(GO) run ./docs/man bin/share
+
+install: build share
+	@mkdir -p "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share"
+	@install -m 755 $(BIN) "$(DESTDIR)$(PREFIX)/bin/onemore" && cp -R bin/share/. "$(DESTDIR)$(PREFIX)/share"
 
 up: build ; @$(BIN) up 3
 

@@ -32,7 +32,7 @@ var rules = []rule{
 	{in: "e2e", deny: []string{"onemore/"}, why: "the whole program is tested from outside"},
 	{in: "bench", deny: []string{"onemore/"}, why: "the whole program is measured from outside"},
 	{in: "templates", deny: []string{"onemore/"}, why: "templates are data"},
-	{in: ".", deny: []string{"github.com/spf13/cobra"}, but: []string{"launcher/cli", "nodecore/cli", "main.go"}, why: "cobra stands in the command lines only"},
+	{in: ".", deny: []string{"github.com/spf13/cobra"}, but: []string{"launcher/cli", "nodecore/cli", "docs/man", "main.go"}, why: "cobra stands in the command lines only"},
 	{in: ".", deny: []string{"github.com/hashicorp/memberlist"}, but: []string{"nodecore/internal/member"}, why: "member is the only user of memberlist"},
 	{in: ".", deny: []string{"github.com/mochi-mqtt/"}, but: []string{"nodecore/internal/broker"}, why: "broker is the only user of the MQTT engine"},
 	{in: ".", deny: []string{"os/exec", "github.com/shirou/gopsutil"}, but: []string{"launcher/internal/proc", "nodecore/internal/floor", "e2e", "bench"}, why: "proc is the only user of os/exec and gopsutil"},
@@ -107,6 +107,23 @@ func checkSibling(t *testing.T, file, imp string, knows map[string]map[string]bo
 		if other != me && !slices.Contains(mayKnow[me], other) {
 			t.Errorf("%s imports %s: %s knows only %v", file, imp, me, mayKnow[me])
 		}
+	}
+}
+
+// TestLinks: what renders manual pages, and what tests import, is not linked into the program.
+func TestLinks(t *testing.T) {
+	var p struct{ ImportPath string }
+	seen := 0
+	never := []string{"testing", "github.com/spf13/cobra/doc", "github.com/cpuguy83/go-md2man/", "github.com/rogpeppe/", "pgregory.net/"}
+	goList(t, &p, func() bool {
+		seen++
+		if hasPrefix(p.ImportPath, never) {
+			t.Errorf("the program links %s", p.ImportPath)
+		}
+		return true
+	}, "-deps", "-json=ImportPath", ".")
+	if seen < 100 {
+		t.Errorf("found %d packages only: the list is broken", seen)
 	}
 }
 

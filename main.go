@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -45,13 +46,16 @@ func run(args []string) int {
 	return app.Run(ctx, args)
 }
 
-// version is what the build knows: the module's version, else the commit.
+// release is the version of a package: the linker sets it (-X main.release=1.2.3), in Makefile, Dockerfile and .goreleaser.yaml.
+var release string
+
+// version is what the build knows: the release, else the module's version, else the commit.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		return cmp.Or(release, "unknown")
 	}
-	v := info.Main.Version
+	v := cmp.Or(release, info.Main.Version)
 	if v == "" {
 		v = "(devel)"
 	}

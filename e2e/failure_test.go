@@ -36,24 +36,20 @@ func (p planned) port(t *testing.T, node int, listener string) string {
 	return ""
 }
 
-// freeBase is a --base with which no port of three built-in nodes is in use.
-func (h *host) freeBase() (base string, p planned) {
+// ownPorts is an ownBase, and what an `up 3` at it is going to have.
+func (h *host) ownPorts() (base string, p planned) {
 	h.t.Helper()
-	var shift struct{ Shift int }
-	out := h.ok("up", "3", "--base", "auto", "--dry-run", "--json")
-	if err := json.Unmarshal([]byte(out), &shift); err != nil {
+	base = ownBase()
+	if err := json.Unmarshal([]byte(h.ok("up", "3", "--base", base, "--dry-run", "--json")), &p); err != nil {
 		h.t.Fatal(err)
 	}
-	if err := json.Unmarshal([]byte(out), &p); err != nil {
-		h.t.Fatal(err)
-	}
-	return fmt.Sprint(shift.Shift), p
+	return base, p
 }
 
 // TestPortTakenBefore: a stranger's port is named with everything that is known of it, and nothing is begun.
 func TestPortTakenBefore(t *testing.T) {
 	h := newHost(t)
-	base, p := h.freeBase()
+	base, p := h.ownPorts()
 	addr := p.port(t, 1, "mqtt")
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -76,7 +72,7 @@ func TestPortTakenBefore(t *testing.T) {
 // TestPortTakenOfStopped: a cluster keeps its ports, so of one that was stopped a taken port must be freed.
 func TestPortTakenOfStopped(t *testing.T) {
 	h := newHost(t)
-	h.ok("-c", "k", "up", "2", "--base", "auto", "-q")
+	h.ok("-c", "k", "up", "2", "--base", ownBase(), "-q")
 	st, _ := h.status("k")
 	h.ok("-c", "k", "down", "--keep-data", "-q")
 	l, err := net.Listen("tcp", st.Nodes[1].Listeners["mqtt"])
@@ -98,7 +94,7 @@ func TestPortTakenOfStopped(t *testing.T) {
 // TestPortTakenBetween: a stranger takes a port after the plan and before the node binds it.
 func TestPortTakenBetween(t *testing.T) {
 	h := newHost(t)
-	base, p := h.freeBase()
+	base, p := h.ownPorts()
 	dir, gate := slowTemplate(t)
 	up := h.cmd("up", "3", "--base", base, "-t", dir)
 	var errs strings.Builder
@@ -141,7 +137,7 @@ func TestRecycledPID(t *testing.T) {
 		_ = stranger.Process.Kill()
 		_ = stranger.Wait()
 	}()
-	h.ok("-c", "r", "up", "2", "--base", "15", "-q") // which nobody takes while no keeper holds it
+	h.ok("-c", "r", "up", "2", "--base", ownBase(), "-q")
 	pid := h.keeper("r")
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)

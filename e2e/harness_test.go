@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -126,7 +127,13 @@ func (h *host) killKeeper(cluster string) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		h.t.Fatal(err)
 	}
-	h.until("the keeper is gone", func() bool { return syscall.Kill(pid, 0) != nil || zombie(pid) })
+	h.dead(pid)
+}
+
+// dead waits for the end of a process that was killed: a signal takes its time.
+func (h *host) dead(pid int) {
+	h.t.Helper()
+	h.until(fmt.Sprintf("pid %d is gone", pid), func() bool { return syscall.Kill(pid, 0) != nil || zombie(pid) })
 }
 
 func zombie(pid int) bool {
@@ -137,7 +144,7 @@ func zombie(pid int) bool {
 // until waits for a condition, and fails the test when it does not come.
 func (h *host) until(what string, cond func() bool) {
 	h.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !cond() {
 		if time.Now().After(deadline) {
 			h.t.Fatalf("in vain: %s", what)
@@ -160,7 +167,7 @@ func (h *host) started(cluster string, nodes int) {
 // gone waits until no cluster is left, as the owner's end promises.
 func (h *host) gone(within time.Duration) {
 	h.t.Helper()
-	deadline := time.Now().Add(within + 8*time.Second) // machines are shared: the promise is for a quiet one
+	deadline := time.Now().Add(within + time.Minute) // machines are shared: the promise is for a quiet one
 	for {
 		out := h.ok("ls", "--json")
 		if strings.TrimSpace(out) == "[]" {
@@ -172,6 +179,16 @@ func (h *host) gone(within time.Duration) {
 		}
 		<-time.After(10 * time.Millisecond)
 	}
+}
+
+// basesGiven counts those of ownBase.
+var basesGiven atomic.Int64
+
+// ownBase is a --base for ports that nobody else takes, also while no keeper holds them: no other test has it, and --base auto moves by
+// tens. What another run of these tests gets at the same time is most likely another one.
+func ownBase() string {
+	const most = 70
+	return fmt.Sprint(5 + 10*(int64(os.Getpid()%4*most)+basesGiven.Add(1)%most))
 }
 
 // upTime measures one `up`, so that random moments fall into it on any machine.
@@ -213,7 +230,7 @@ func (w *watcher) wait(t *testing.T) {
 	t.Helper()
 	select {
 	case <-w.seen:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatalf("no %q in the output:\n%s", w.want, w)
 	}
 }

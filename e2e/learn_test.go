@@ -163,9 +163,9 @@ func TestLearnKilled(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); len(marked("TMPDIR="+tmp)) < 4; { // learn, sh, and two sleeps
+	for deadline := time.Now().Add(2 * time.Minute); len(marked("TMPDIR="+tmp)) < 4; { // learn, sh, and two sleeps
 		if time.Now().After(deadline) {
-			t.Fatalf("no node runs: %v", left("TMPDIR="+tmp))
+			t.Fatalf("no node runs: %v", marked("TMPDIR="+tmp))
 		}
 		<-time.After(5 * time.Millisecond)
 	}

@@ -61,15 +61,15 @@ func TestMisbehavingServer(t *testing.T) {
 		const node = `error: node emqx\d*2@127\.0\.0\.1, `
 		const ready = node + "wait until it is ready: "
 		for _, m := range []misdeed{
-			{name: "exits at once", args: fault("exit-at-once", "30s"), want: []string{ready + "the process ended: exit code 1"}, quoted: "application_start_failure,emqx"},
-			{name: "never listens", args: fault("never-listen", "4s"), want: []string{ready + "not done within 4s", `listener "mqtt"`}, kept: true, once: true},
-			{name: "misses a listener", args: fault("missing-listener", "4s"), want: []string{ready + "not done within 4s", `listener "wss"`}, quoted: `\[error\] Failed to start`},
-			{name: "never joins", args: fault("never-join", "5s"), want: []string{node + "wait until it sees 3 members: not done within 5s: it sees 1 ", `emqx\d*1@127.0.0.1 sees 2`}, quoted: "is running now!"},
-			{name: "forks away", args: fault("fork-away", "30s"), want: []string{ready + "the process ended: exit code 0", `it left pid \d+ \(beam.smp\) in the background, and start.command must stay`}, kept: true},
-			{name: "never joins by command", args: append(fault("never-join", "4s"), "--join", "command"), want: []string{node + "join: ", `Failed to join the cluster: \{node_down,'emqx\d*1@127`}, kept: true},
-			{name: "bad host", once: true, args: []string{"-s", e.source, "--node", "2:env.EMQX_NODE__NAME=emqx@localhost", "--timeout", "3s"},
-				want: []string{ready, `listener "dist"|not responding|not done within 3s|the process ended`}, kept: true},
-			{name: "can't start", args: fault("nonsense", "30s"), want: []string{ready + "the process ended"}, quoted: `unknown fault`},
+			{name: "exits at once", args: fault("exit-at-once", "60s"), want: []string{ready + "the process ended: exit code 1"}, quoted: "application_start_failure,emqx"},
+			{name: "never listens", args: fault("never-listen", "15s"), want: []string{ready + "not done within 15s", `listener "mqtt"`}, kept: true, once: true},
+			{name: "misses a listener", args: fault("missing-listener", "15s"), want: []string{ready + "not done within 15s", `listener "wss"`}, quoted: `\[error\] Failed to start`},
+			{name: "never joins", args: fault("never-join", "15s"), want: []string{node + "wait until it sees 3 members: not done within 15s: it sees 1 ", `emqx\d*1@127.0.0.1 sees 2`}, quoted: "is running now!"},
+			{name: "forks away", args: fault("fork-away", "60s"), want: []string{ready + "the process ended: exit code 0", `it left pid \d+ \(beam.smp\) in the background, and start.command must stay`}, kept: true},
+			{name: "never joins by command", args: append(fault("never-join", "15s"), "--join", "command"), want: []string{node + "join: ", `Failed to join the cluster: \{node_down,'emqx\d*1@127`}, kept: true},
+			{name: "bad host", once: true, args: []string{"-s", e.source, "--node", "2:env.EMQX_NODE__NAME=emqx@localhost", "--timeout", "15s"},
+				want: []string{ready, `listener "dist"|not responding|not done within 15s|the process ended`}, kept: true},
+			{name: "can't start", args: fault("nonsense", "60s"), want: []string{ready + "the process ended"}, quoted: `unknown fault`},
 		} {
 			if m.once && e.version != kinds[0].version {
 				continue // the launcher does the same for all servers
@@ -174,7 +174,7 @@ func testChatty(t *testing.T, e emqx) {
 	st := h.agree("default", 2)
 	const most = 2*(16<<20) + 64<<10 // of log and log.1
 	rotated := filepath.Join(h.home, "default", "1", "node.log.1")
-	first, deadline := os.FileInfo(nil), time.Now().Add(30*time.Second)
+	first, deadline := os.FileInfo(nil), time.Now().Add(2*time.Minute)
 	for turned := false; !turned; { // until it was rotated twice
 		if time.Now().After(deadline) {
 			t.Fatal("the log was not rotated")

@@ -96,7 +96,7 @@ func TestHiddenProcess(t *testing.T) {
 		t.Run(has, func(t *testing.T) {
 			h := newHost(t)
 			tpl := hider(t, has, "")
-			h.ok("up", "2", "-t", tpl, "--base", "auto", "-q")
+			h.ok("up", "2", "-t", tpl, "--base", ownBase(), "-q")
 			st, _ := h.status("default")
 			for _, step := range []string{"stop", "kill", "crash"} {
 				if step == "crash" {
@@ -153,7 +153,7 @@ command = ["{{hider}}", '{{.Shared "s"}}', '{{.Shared "s2"}}', "late"]
 			t.Errorf("after %s, the service has not ended in order: %v", after, err)
 		}
 	}
-	h.ok("up", "2", "-t", tpl, "--base", "auto", "-q")
+	h.ok("up", "2", "-t", tpl, "--base", ownBase(), "-q")
 	h.ok("stop", "1", "-q")
 	if len(usersOf(folder)) < 2 {
 		t.Error("the service has ended with the first of two nodes")
@@ -212,6 +212,7 @@ func TestHiddenProcessAfterCrash(t *testing.T) {
 				}
 				if pid := h.keeper("k"); pid > 1 {
 					_ = syscall.Kill(pid, syscall.SIGKILL)
+					h.dead(pid)
 				}
 				_ = c.Wait()
 				switch i % 3 {
@@ -239,9 +240,6 @@ func TestHiddenProcessAfterCrash(t *testing.T) {
 		})
 	}
 }
-
-// ownBase is a base for ports that have to be the same from one `up` to the next, and that another run of these tests hardly has.
-func ownBase() string { return fmt.Sprint(10 + os.Getpid()%3000) }
 
 // TestStrangersAreSpared: a shell in a node's folder and a reader of its log are not the cluster's, whatever is ended; they are named.
 func TestStrangersAreSpared(t *testing.T) {

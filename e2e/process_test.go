@@ -15,7 +15,7 @@ import (
 
 // left lists the living processes, but for this one, whose environment holds the mark. Zombies are dead.
 func left(mark string) []string {
-	deadline := time.Now().Add(3 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		found := marked(mark)
 		if len(found) == 0 || time.Now().After(deadline) {

@@ -101,7 +101,7 @@ func TestForeignHome(t *testing.T) {
 // TestHalfRemoved: a node whose folder has gone while the record still has it is made anew by `up`.
 func TestHalfRemoved(t *testing.T) {
 	h := newHost(t)
-	h.ok("-c", "r", "up", "3", "--base", "auto", "-q")
+	h.ok("-c", "r", "up", "3", "--base", ownBase(), "-q")
 	h.ok("-c", "r", "stop", "3", "-q")
 	h.killKeeper("r")
 	if err := os.RemoveAll(filepath.Join(h.home, "r", "3")); err != nil {

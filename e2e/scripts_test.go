@@ -29,6 +29,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config"))
 			e.Setenv("TEST_RUN_MARK", os.Getenv("TEST_RUN_MARK"))
 			e.Setenv("REPO", root)
+			e.Setenv("BASE", ownBase())
 			e.Defer(func() { takeDown(home) })
 			return nil
 		},

@@ -16,11 +16,11 @@ import (
 
 // service builds the small web service and returns its path.
 var service = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "onemore-service-")
+	program, err := exec.LookPath("onemore") // in the folder that TestMain removes
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "service")
+	path := filepath.Join(filepath.Dir(program), "service")
 	if out, err := exec.Command("go", "build", "-o", path, "./service").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the service: %w\n%s", err, out)
 	}

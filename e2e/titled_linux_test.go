@@ -126,6 +126,7 @@ func TestKillTitledServers(t *testing.T) {
 				}
 				if pid := h.keeper("k"); pid > 1 && i%4 != 3 {
 					_ = syscall.Kill(pid, syscall.SIGKILL)
+					h.dead(pid)
 				}
 				_ = c.Wait()
 				h.ok("gc", "-q")

@@ -27,6 +27,7 @@ type (
 	State         = control.State
 	Plan          = plan.Plan
 	NodePlan      = plan.Node
+	ListenerPlan  = plan.Listener
 	ServicePlan   = plan.Service
 )
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -332,6 +333,31 @@ func (l *logReader) parse(s string) *LogLine {
 		}
 	}
 	return out
+}
+
+// LastLogLine is the last whole line that a node of a cluster has printed; "" if there is none.
+func LastLogLine(name string, index int) string {
+	const most = 4096 // bytes
+	home, err := state.Home()
+	if err != nil {
+		return ""
+	}
+	f, err := os.Open(filepath.Join(home, name, strconv.Itoa(index), "node.log"))
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if _, err := f.Seek(-most, io.SeekEnd); err != nil {
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return ""
+		}
+	}
+	b, err := io.ReadAll(io.LimitReader(f, most))
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+	return (&logReader{}).parse(lines[len(lines)-1]).Text
 }
 
 // WaitLog returns the first line of any node that matches the regular expression, of those since the node's last start and

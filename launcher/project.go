@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
+	"onemore/docs"
 	"onemore/launcher/internal/plan"
 	"onemore/launcher/internal/project"
 	"onemore/launcher/internal/template"
@@ -91,14 +93,41 @@ func InitProject(path string, o Options) error {
 	if template.IsPath(o.Template) {
 		o.Template = relativeTo(o.Template, filepath.Dir(abs))
 	}
-	text := project.Sample(project.Project{Cluster: o.Cluster, Template: o.Template, Source: o.Source, Nodes: o.Count})
+	schema, err := docs.FS.ReadFile("schema/project.json")
+	if err != nil {
+		return err
+	}
+	beside := filepath.Join(filepath.Dir(abs), schemaFile)
+	text := "#:schema ./" + schemaFile + "\n" + project.Sample(project.Project{Cluster: o.Cluster, Template: o.Template, Source: o.Source, Nodes: o.Count})
 	if err := project.Write(path, text); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return &InputError{Err: err, Hint: "edit it, or remove it first"}
 		}
 		return err
 	}
+	if err := project.Write(beside, string(schema)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return errors.Join(err, os.Remove(path))
+	}
 	return nil
+}
+
+// schemaFile is the JSON Schema of a project file, beside it, for editors.
+const schemaFile = "onemore.schema.json"
+
+// FindProject returns the path of the project file of a folder: the one in it, or in the nearest folder above. It is "" where there
+// is none.
+func FindProject(dir string) string {
+	for {
+		path := filepath.Join(dir, ProjectFile)
+		if _, err := os.Lstat(path); err == nil {
+			return path
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return ""
+		}
+		dir = up
+	}
 }
 
 // relativeTo turns a path that is relative to the working directory into one that is relative to dir.

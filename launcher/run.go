@@ -23,6 +23,7 @@ type RunOptions struct {
 	Bundle  string // folder for the logs and the status when the command fails; "" makes one in the temporary folder
 	Reuse   bool   // use the cluster that an earlier run left running, and leave it running
 	Streams Streams
+	Formed  func(*Cluster) // called before the command is started; may be nil
 }
 
 // Run brings up a cluster, runs a command with its addresses in the environment, and takes the cluster down, unless it was there
@@ -48,6 +49,9 @@ func Run(ctx context.Context, o Options, r RunOptions, args []string) (code int,
 	if err != nil {
 		bundle, berr := bundleFailedUp(err, r.Bundle)
 		return 0, bundle, errors.Join(err, berr)
+	}
+	if r.Formed != nil {
+		r.Formed(c)
 	}
 	code, err = runCommand(ctx, c, r.Streams, args)
 	if own.lost() {

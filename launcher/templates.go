@@ -1,12 +1,15 @@
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"onemore/launcher/internal/nearest"
@@ -36,11 +39,38 @@ func templateSet() *template.Set {
 	return template.NewSet(templates.FS)
 }
 
+// BuiltIn is where a template is from that comes with onemore.
+const BuiltIn = "built in"
+
 // TemplateInfo describes a template in a list.
 type TemplateInfo struct {
 	Name    string `json:"name"`
 	Summary string `json:"summary"`
 	From    string `json:"from"` // "built in", or its file
+	// Program is the server's program: its path where it was found, else its name; "" where none is needed.
+	Program   string             `json:"program,omitempty"`
+	Found     bool               `json:"found"`             // nothing is missing on this machine
+	Install   string             `json:"install,omitempty"` // how to get what is missing
+	Source    string             `json:"source"`            // whether nodes are copies of a source: "required", "optional" or "none"
+	Joins     []string           `json:"joins"`             // how nodes join, the default first
+	MinNodes  int                `json:"min_nodes"`
+	Listeners []TemplateListener `json:"listeners"`
+	Params    []TemplateParam    `json:"params"`
+}
+
+// TemplateListener is a listener of a template.
+type TemplateListener struct {
+	Name      string   `json:"name"`
+	Port      int      `json:"port,omitempty"`   // of node 1
+	Derive    string   `json:"derive,omitempty"` // what its port is the sum of
+	Protocols []string `json:"protocols"`
+}
+
+// TemplateParam is a setting of a template.
+type TemplateParam struct {
+	Name    string `json:"name"`
+	Default string `json:"default"` // as the template has it: a text
+	Summary string `json:"summary"`
 }
 
 // Templates lists what can be launched. The error names the user's templates that are invalid; the others are returned too.
@@ -62,9 +92,58 @@ func Templates() ([]TemplateInfo, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, TemplateInfo{Name: name, Summary: t.Summary, From: from})
+		info := describeTemplate(t, from)
+		info.Name = name
+		out = append(out, info)
 	}
 	return out, errors.Join(errs...)
+}
+
+// Template describes a template, by name or path.
+func Template(ctx context.Context, arg string) (TemplateInfo, error) {
+	t, name, err := chooseTemplate(ctx, arg, "")
+	if err != nil {
+		return TemplateInfo{}, err
+	}
+	from := name
+	if !template.IsPath(name) {
+		if _, _, from, err = findTemplate(name); err != nil {
+			return TemplateInfo{}, err
+		}
+	}
+	return describeTemplate(t, from), nil
+}
+
+func describeTemplate(t *template.Template, from string) TemplateInfo {
+	info := TemplateInfo{Name: t.Name, Summary: t.Summary, From: from, Program: t.Program.Command, Found: true, Source: cmp.Or(t.Copy.Source, "optional"), MinNodes: max(1, t.MinNodes),
+		Joins: []string{t.Join.Default}, Listeners: []TemplateListener{}, Params: []TemplateParam{}}
+	for _, name := range append([]string{t.Program.Command}, t.Program.Needs...) {
+		if name == "" {
+			continue
+		}
+		path, err := findProgram(t, name)
+		if err != nil {
+			info.Found, info.Install = false, t.Program.Install
+		} else if name == t.Program.Command {
+			info.Program = path
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Join.Methods)) {
+		if name != t.Join.Default {
+			info.Joins = append(info.Joins, name)
+		}
+	}
+	for _, l := range t.Listeners {
+		one := TemplateListener{Name: l.Name, Port: l.Port, Derive: l.Derive, Protocols: l.Protocols}
+		if len(one.Protocols) == 0 {
+			one.Protocols = []string{"tcp"}
+		}
+		info.Listeners = append(info.Listeners, one)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Params)) {
+		info.Params = append(info.Params, TemplateParam{Name: name, Default: t.Params[name].Default, Summary: t.Params[name].Summary})
+	}
+	return info
 }
 
 // findTemplate finds the file of the template of that name; from is where that is, in words.
@@ -76,7 +155,7 @@ func findTemplate(name string) (fsys fs.FS, file, from string, err error) {
 	if dir, ok := userTemplates(); ok && layer == 0 {
 		return os.DirFS(dir), file, filepath.Join(dir, filepath.FromSlash(file)), nil
 	}
-	return templates.FS, file, "built in", nil
+	return templates.FS, file, BuiltIn, nil
 }
 
 // TemplateText returns the TOML of a template, by name or path.

@@ -56,8 +56,12 @@ type global struct {
 type call struct {
 	App
 	global
-	code   int     // of a command that passes another's exit code through
-	Stdout *output // App.Stdout
+	wide        bool    // -o wide
+	notes       bool    // notes of a cluster are told
+	plain       bool    // no colours
+	saidProject bool    // which project file was found above this folder
+	code        int     // of a command that passes another's exit code through
+	Stdout      *output // App.Stdout
 }
 
 // output is stdout and remembers its first error, since most prints ignore theirs. A closed pipe is no such error: it ends the
@@ -80,6 +84,7 @@ func (a App) Run(ctx context.Context, args []string) int {
 	c := &call{App: a, Stdout: &output{Writer: a.Stdout}}
 	root := rootCommand(c)
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		c.quiet = true
 		completion(c, root)
 	}
 	root.SetArgs(args)
@@ -96,6 +101,11 @@ func (a App) Run(ctx context.Context, args []string) int {
 		return code
 	}
 	return c.code
+}
+
+// Command is the tree of commands, for what documents them; Run is what carries one out.
+func (a App) Command() *cobra.Command {
+	return rootCommand(&call{App: a, Stdout: &output{Writer: a.Stdout}})
 }
 
 // noteLost prints, after a command about one cluster, a note about others that have lost their keeper.
@@ -153,7 +163,7 @@ func commands(c *call, root *cobra.Command) {
 	}
 	group("Clusters", upCommand(c), downCommand(c), statusCommand(c), lsCommand(c), addCommand(c), removeCommand(c))
 	group("Nodes", stopCommand(c), startCommand(c), restartCommand(c), killCommand(c), pauseCommand(c), resumeCommand(c), upgradeCommand(c))
-	group("Working with a cluster", ctlCommand(c), execCommand(c), logsCommand(c), envCommand(c))
+	group("Working with a cluster", ctlCommand(c), execCommand(c), logsCommand(c), envCommand(c), urlCommand(c))
 	group("Tests", runCommand(c), faultCommand(c), snapshotCommand(c))
 	group("Templates and projects", templatesCommand(c), releasesCommand(c), learnCommand(c), initCommand(c), watchCommand(c), exportCommand(c))
 	root.AddCommand(gcCommand(c), versionCommand(c))

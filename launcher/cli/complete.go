@@ -29,10 +29,15 @@ func completion(c *call, cmd *cobra.Command) {
 		"source":   cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
 		"bundle":   cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
 		"dir":      cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
+		"set":      completeSet,
+		"param":    completeParam,
 		"project":  cobra.FixedCompletions([]string{noProject}, alsoFile),
 	}
-	for _, name := range []string{"timeout", "host", "offset", "set", "env", "param", "node", "since", "grep", "wait-for", "settle", "name"} {
+	for _, name := range []string{"timeout", "host", "offset", "env", "since", "grep", "wait-for", "settle", "name"} {
 		values[name] = cobra.NoFileCompletions
+	}
+	if cmd.Flags().Lookup("offset") != nil { // that of a plan, not that which names nodes
+		values["node"] = completeNodeOption
 	}
 	for name, complete := range values {
 		_ = cmd.RegisterFlagCompletionFunc(name, complete) // the error says that it has no such flag, or that the flag has one
@@ -61,6 +66,50 @@ func completeTemplates(*cobra.Command, []string, string) ([]string, cobra.ShellC
 		out = append(out, described(t.Name, t.Summary))
 	}
 	return out, alsoFile
+}
+
+// templateOf is the template that a command line names, else the default one.
+func templateOf(cmd *cobra.Command) (launcher.TemplateInfo, bool) {
+	name, _ := cmd.Flags().GetString("template")
+	t, err := launcher.Template(cmd.Context(), name)
+	return t, err == nil
+}
+
+// completeSet offers LISTENER= for the listeners of the template.
+func completeSet(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	t, _ := templateOf(cmd)
+	var out []string
+	for _, l := range t.Listeners {
+		if l.Port > 0 {
+			out = append(out, described(l.Name+"=", "default "+strconv.Itoa(l.Port)))
+		}
+	}
+	return out, noFiles | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeParam offers NAME= for the settings of the template.
+func completeParam(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	t, _ := templateOf(cmd)
+	var out []string
+	for _, p := range t.Params {
+		out = append(out, described(p.Name+"=", p.Summary))
+	}
+	return out, noFiles | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeNodeOption offers the keys of one node, N:KEY=.
+func completeNodeOption(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+	node, _, ok := strings.Cut(word, ":")
+	if !ok {
+		return []string{"1:", "2:", "3:"}, noFiles | cobra.ShellCompDirectiveNoSpace
+	}
+	out := []string{node + ":source=", node + ":bin=", node + ":env."}
+	if t, ok := templateOf(cmd); ok {
+		for _, l := range t.Listeners {
+			out = append(out, node+":set."+l.Name+"=")
+		}
+	}
+	return out, noFiles | cobra.ShellCompDirectiveNoSpace
 }
 
 func completeSnapshots(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -77,7 +77,9 @@ func downAll(ctx context.Context, c *call, timeout time.Duration, keepData bool)
 func runDown(ctx context.Context, c *call, name string, timeout time.Duration, keepData bool, p *progress) ([]string, error) {
 	defer p.end()
 	cl, err := launcher.Open(name, launcher.Options{Timeout: timeout, Progress: p.event})
+	nodes, ports := 0, 0
 	if err == nil {
+		nodes, ports = sizeOf(cl)
 		err = cl.Down(ctx, keepData)
 	}
 	if errors.Is(err, launcher.ErrNoCluster) {
@@ -89,8 +91,23 @@ func runDown(ctx context.Context, c *call, name string, timeout time.Duration, k
 	if err != nil {
 		return nil, err
 	}
+	p.endWith("down: %d nodes, %d ports, %s", nodes, ports)
 	if keepData {
 		return []string{fmt.Sprintf("stopped cluster %s; its data is in %s", name, cl.Dir())}, nil
 	}
 	return []string{"removed cluster " + name}, nil
+}
+
+// sizeOf is how many nodes and ports a cluster has, as it was planned.
+func sizeOf(cl *launcher.Cluster) (nodes, ports int) {
+	p, err := cl.Plan()
+	if err != nil {
+		return 0, 0
+	}
+	for _, n := range p.Nodes {
+		for _, l := range n.Listeners {
+			ports += len(l.Protocols)
+		}
+	}
+	return len(p.Nodes), ports
 }

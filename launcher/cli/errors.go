@@ -53,7 +53,11 @@ func (c *call) describe(ctx context.Context, err error) problem {
 		if interrupted || fail.Interrupted {
 			return describeInterrupted(fail)
 		}
-		return problem{Error: fail.Error(), Hint: c.ofCluster(fail.Hint), Logs: fail.Logs, Log: fail.Log, code: exitFailed}
+		p := problem{Error: fail.Error(), Hint: c.ofCluster(fail.Hint), Logs: fail.Logs, Log: fail.Log, code: exitFailed}
+		if fail.Input {
+			p.code = exitUsage
+		}
+		return p
 	}
 	if interrupted {
 		return problem{Error: "interrupted", code: exitInterrupted}
@@ -63,7 +67,7 @@ func (c *call) describe(ctx context.Context, err error) problem {
 	}
 	p := problem{Error: err.Error(), code: exitFailed}
 	if errors.Is(err, launcher.ErrNoCluster) {
-		p.Hint = c.noClusterHint()
+		p.Hint = noClusterHint(c)
 	}
 	return p
 }
@@ -80,7 +84,7 @@ func describeInterrupted(fail *launcher.Failure) problem {
 }
 
 // noClusterHint is the way out where there is no such cluster: another of a like name, or what there is.
-func (c *call) noClusterHint() string {
+func noClusterHint(c *call) string {
 	name, err := c.clusterName()
 	if err != nil {
 		return ""

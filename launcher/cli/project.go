@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,27 +32,32 @@ func projectFlags(c *call, root *cobra.Command) {
 			flags = cmd.PersistentFlags() // its own commands are about a cluster
 		}
 		flags.StringVarP(&c.project, "project", short, os.Getenv("ONEMORE_PROJECT"),
-			"the project's file (default: ./"+launcher.ProjectFile+", if there is one); \"none\" reads none")
+			"the project's file (default: "+launcher.ProjectFile+" here or in the nearest folder above); \"none\" reads none")
 		flags.StringVar(&c.stack, "stack", os.Getenv(stackVariable), "name of the stack (default: the project's): another name is another copy of it")
 	}
 }
 
-// readProject reads the project file; the project is empty where there is none.
+// readProject reads the project file: that of this folder, or of the nearest folder above, which is said once. The project is empty
+// where there is none.
 func (c *call) readProject() (*launcher.Project, error) {
 	if c.project == noProject {
 		return &launcher.Project{}, nil
 	}
-	p, err := launcher.ReadProject(cmp.Or(c.project, launcher.ProjectFile))
-	if c.project == "" && errors.Is(err, fs.ErrNotExist) && !exists(launcher.ProjectFile) {
-		return &launcher.Project{}, nil
+	path := c.project
+	if path == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			return nil, err
+		}
+		if path = launcher.FindProject(dir); path == "" {
+			return &launcher.Project{}, nil
+		}
+		if filepath.Dir(path) != dir && !c.quiet && !c.saidProject {
+			fmt.Fprintf(c.Stderr, "onemore: project %s\n", path)
+			c.saidProject = true
+		}
 	}
-	return p, err
-}
-
-// exists reports whether the project file itself is there; an error about a file that it names is not about that.
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
+	return launcher.ReadProject(path)
 }
 
 // clusterName is the cluster that a command is about: -c, else ONEMORE_CLUSTER, else the project's, else "default".

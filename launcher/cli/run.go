@@ -72,7 +72,13 @@ func runStackRun(ctx context.Context, c *call, s *launcher.Stack, o launcher.Sta
 
 func runRun(ctx context.Context, c *call, o launcher.Options, r launcher.RunOptions, args []string) error {
 	p := c.progress()
-	p.quiet = p.quiet || !c.verbose
+	p.quiet = p.quiet || !c.verbose && !p.live
+	r.Formed = func(cl *launcher.Cluster) {
+		if plan, err := cl.Plan(); err == nil {
+			p.endWith("%d nodes formed in %s", len(plan.Nodes))
+		}
+		p.end()
+	}
 	o.Progress = p.event
 	r.Streams = c.streams()
 	code, bundle, err := launcher.Run(ctx, o, r, args)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -30,7 +29,7 @@ func (c *call) show(st *launcher.Status, paste bool) error {
 	fmt.Fprintf(w, "cluster %s (%s): %s\n", st.Cluster, st.Template, summary(st))
 	if len(st.Nodes) > 0 {
 		fmt.Fprintln(w)
-		if err := nodeTable(w, st); err != nil {
+		if err := nodeTable(w, st, layoutOf(c)); err != nil {
 			return err
 		}
 	}
@@ -61,7 +60,7 @@ func (c *call) show(st *launcher.Status, paste bool) error {
 	for _, f := range st.Faults {
 		fmt.Fprintf(w, "fault: %s\n", f)
 	}
-	for _, n := range st.Notes {
+	for _, n := range notesOf(c, st) {
 		fmt.Fprintf(w, "note: %s\n", n)
 	}
 	if paste && len(st.Nodes) > 0 && len(st.Nodes[0].Client) > 0 {
@@ -85,38 +84,6 @@ func summary(st *launcher.Status) string {
 		s += ", busy with " + st.Busy
 	}
 	return s
-}
-
-func nodeTable(w io.Writer, st *launcher.Status) error {
-	var names []string
-	first, roles := map[string]string{}, false
-	for _, n := range st.Nodes {
-		roles = roles || n.Role != ""
-		for name, addr := range n.Listeners {
-			if first[name] == "" {
-				first[name], names = addr, append(names, name)
-			}
-		}
-	}
-	slices.SortFunc(names, func(a, b string) int { return cmp.Or(portNumber(first[a])-portNumber(first[b]), cmp.Compare(a, b)) })
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	columns := []string{"NODE", "NAME", "STATE", "PID", "MEMBERS"}
-	if roles {
-		columns = slices.Insert(columns, 2, "ROLE")
-	}
-	fmt.Fprintln(tw, strings.ToUpper(strings.Join(append(columns, names...), "\t")))
-	for _, n := range st.Nodes {
-		fmt.Fprintf(tw, "%d\t%s", n.Index, n.Name)
-		if roles {
-			fmt.Fprintf(tw, "\t%s", cmp.Or(n.Role, "-"))
-		}
-		fmt.Fprintf(tw, "\t%s\t%s\t%s", n.State, numberOrDash(n.PID), numberOrDash(n.Members))
-		for _, name := range names {
-			fmt.Fprintf(tw, "\t%s", shortAddr(n.Listeners[name], n.Name))
-		}
-		fmt.Fprintln(tw)
-	}
-	return tw.Flush()
 }
 
 func serviceTable(w io.Writer, services []launcher.ServiceStatus) error {

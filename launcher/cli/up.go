@@ -281,11 +281,13 @@ func runUp(ctx context.Context, c *call, o launcher.Options, from string, foregr
 	p := c.progress()
 	o.Progress = p.event
 	cl, st, own, err := up(ctx, o, from, foreground)
-	p.end()
 	if err != nil {
+		p.end()
 		return err
 	}
+	p.endWith("%d nodes formed in %s", len(st.Nodes))
 	defer own.Release()
+	c.notes = true
 	if err := c.show(st, true); err != nil || !foreground {
 		return err
 	}

@@ -262,7 +262,9 @@ func keepRunning(ctx context.Context, n *node.Node, restart string, log *slog.Lo
 		if err != nil && ctx.Err() == nil {
 			log.Warn("start service again", "service", n.Plan.Name, "err", err)
 			if n.HasProcess() {
-				err = n.Kill(ctx)
+				if err := n.Kill(ctx); err != nil {
+					log.Warn("end service that does not listen", "service", n.Plan.Name, "err", err)
+				}
 			}
 		}
 	}

@@ -18,10 +18,12 @@ type Error struct {
 	Log         []string  `json:"log,omitempty"`  // excerpt of its log: the lines that the template looks for, else the last
 	Logs        string    `json:"logs,omitempty"` // where the logs were kept
 	Hint        string    `json:"hint,omitempty"`
-	Clash       bool      `json:"clash,omitempty"` // a port was leased or taken since the plan was made
-	Taken       plan.Port `json:"taken,omitzero"`  // that port
-	Stale       bool      `json:"stale,omitempty"` // the cluster has changed since the plan was made
-	Busy        bool      `json:"busy,omitempty"`  // another keeper has the cluster
+	Clash       bool      `json:"clash,omitempty"`   // a port was leased or taken since the plan was made
+	Taken       plan.Port `json:"taken,omitzero"`    // that port
+	Stale       bool      `json:"stale,omitempty"`   // the cluster has changed since the plan was made
+	Busy        bool      `json:"busy,omitempty"`    // another keeper has the cluster
+	Refused     string    `json:"refused,omitempty"` // what the server's own command wrote when it refused
+	Input       bool      `json:"input,omitempty"`   // what was asked for is wrong: a refusal that nothing but another call helps
 	Interrupted bool      `json:"interrupted,omitempty"`
 	Undone      bool      `json:"undone,omitempty"` // what was begun is as if it had never been
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"onemore/launcher/internal/control"
+	"onemore/launcher/internal/probe"
 	"onemore/launcher/internal/proc"
 )
 
@@ -22,6 +24,9 @@ func (n *Node) Failed(phase string, err error) error {
 		return err // a sibling failed first; its error is the one to show
 	}
 	e = &control.Error{Node: max(n.Plan.Index, 0), Name: n.Plan.Name, Service: isService(n), Phase: phase, Why: err.Error(), Interrupted: errors.Is(err, control.ErrInterrupted)}
+	if refusal, ok := errors.AsType[*probe.Refusal](err); ok {
+		e.Refused = strings.TrimSpace(refusal.Text)
+	}
 	n.mu.Lock()
 	last, start, ended := n.last, n.start, n.run == nil
 	quotes := !n.member || n.state == control.Exited

@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"onemore/launcher/internal/control"
@@ -29,7 +30,7 @@ func (o *Operation) fault(ctx context.Context, req control.Request) error {
 	now := control.FaultTable{Revision: was.Revision + 1, Faults: want.Faults}
 	if want.Own {
 		if err := c.CallFaults(ctx, want.Calls, o.Emit); err != nil {
-			return errors.Join(err, c.CallFaults(context.WithoutCancel(ctx), want.Undo, o.Emit))
+			return errors.Join(refusedFault(err), c.CallFaults(context.WithoutCancel(ctx), want.Undo, o.Emit))
 		}
 	} else if err := c.Kernel.Cut(ctx, c.Record(), c.All(), now.AllLinks()); err != nil {
 		return err
@@ -42,6 +43,15 @@ func (o *Operation) fault(ctx context.Context, req control.Request) error {
 		o.Emit(control.Event{Phase: "healed"})
 	}
 	return c.Settle(ctx, o.Emit)
+}
+
+// refusedFault is the error of a server that refuses a fault in its own words: those are all there is to say.
+func refusedFault(err error) error {
+	e, ok := errors.AsType[*control.Error](err)
+	if !ok || e.Refused == "" {
+		return err
+	}
+	return &control.Error{Node: e.Node, Name: e.Name, Why: fmt.Sprintf("node %s: %s", e.Name, e.Refused), Refused: e.Refused, Input: true}
 }
 
 func sameFault(a, b control.Fault) bool { return a.Text == b.Text && slices.Equal(a.Links, b.Links) }

@@ -252,7 +252,17 @@ func (p *Prober) doExec(ctx context.Context, c Call, re patterns) (Answer, error
 		return Answer{Text: text}, bare(err)
 	}
 	if out.Code != 0 {
-		return Answer{Text: text}, fmt.Errorf("ended with code %d, wrote %s", out.Code, shorten(text))
+		return Answer{Text: text}, &Refusal{Code: out.Code, Text: text}
 	}
 	return c.judge(text, re)
+}
+
+// Refusal is the error of a command that ran and ended with another code than 0.
+type Refusal struct {
+	Code int
+	Text string // what it wrote
+}
+
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("ended with code %d, wrote %s", r.Code, shorten(r.Text))
 }

@@ -284,7 +284,7 @@ func parse(path string, src []byte) (*Project, error) {
 // decode fills a project from the table of its keys.
 func (p *Project) decode(c *check, values map[string]any) {
 	c.at = p.at
-	c.conform(Schema(), p.at, values)
+	c.conform(Schema(nil), p.at, values)
 	if node, ok := values["node"]; ok {
 		c.fill(c.key("node"), node, reflect.ValueOf(&p.nodeTables).Elem())
 		delete(values, "node")
@@ -294,9 +294,9 @@ func (p *Project) decode(c *check, values map[string]any) {
 }
 
 // Schema is what a project file may say.
-func Schema() *schema.Schema {
-	s := schema.Of(reflect.TypeFor[Project]())
-	s.Properties["node"] = &schema.Schema{Type: "object", Others: schema.Of(reflect.TypeFor[Node]())}
+func Schema(about schema.About) *schema.Schema {
+	s := schema.Of(reflect.TypeFor[Project](), about)
+	s.Properties["node"] = &schema.Schema{Type: "object", Others: schema.Of(reflect.TypeFor[Node](), about)}
 	return s
 }
 

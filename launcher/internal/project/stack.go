@@ -45,7 +45,7 @@ func (p *Project) parseStack(c *check, values map[string]any) {
 			delete(values, name)
 		}
 	}
-	c.conform(schema.Of(reflect.TypeFor[Stack]()), nil, values)
+	c.conform(schema.Of(reflect.TypeFor[Stack](), nil), nil, values)
 	c.fill(nil, values, reflect.ValueOf(s).Elem())
 	s.check(c)
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
@@ -81,7 +81,7 @@ func (p *Project) parseMember(c *check, name string, value any) *Project {
 	}
 	if needs, ok := table["needs"]; ok {
 		key := slices.Concat(one.at, toml.Key{"needs"})
-		c.conform(schema.Of(reflect.TypeFor[[]string]()), key, needs)
+		c.conform(schema.Of(reflect.TypeFor[[]string](), nil), key, needs)
 		c.fill(key, needs, reflect.ValueOf(&one.Needs).Elem())
 		delete(table, "needs")
 	}

@@ -37,6 +37,10 @@ func (s *Schema) check(key []string, value any, add func(key []string, text stri
 		add(key, noTime(fmt.Sprint(value)))
 		return
 	}
+	if kind == "object" && s.Type == "array" && s.Items.Type == "object" {
+		add(key, "is a list: write [["+Path(key)+"]], also for one")
+		return
+	}
 	if kind != s.Type && (s.Type != "number" || kind != "integer") {
 		add(key, mismatch(s.Type, value))
 		return

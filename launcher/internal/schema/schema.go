@@ -39,8 +39,11 @@ const DurationPattern = `^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$`
 // Own is a type that says itself what it is in a file.
 type Own interface{ TOMLSchema() *Schema }
 
+// About says what the key of a field is, for people who write the file; nil says nothing.
+type About func(of reflect.Type, field reflect.StructField) string
+
 // Of is the schema of what is read into a value of a type: its keys are the toml tags.
-func Of(typ reflect.Type) *Schema {
+func Of(typ reflect.Type, about About) *Schema {
 	if own, ok := reflect.New(typ).Interface().(Own); ok {
 		return own.TOMLSchema()
 	}
@@ -54,11 +57,11 @@ func Of(typ reflect.Type) *Schema {
 	}
 	switch typ.Kind() {
 	case reflect.Pointer:
-		return Of(typ.Elem())
+		return Of(typ.Elem(), about)
 	case reflect.Slice:
-		return &Schema{Type: "array", Items: Of(typ.Elem())}
+		return &Schema{Type: "array", Items: Of(typ.Elem(), about)}
 	case reflect.Map:
-		return &Schema{Type: "object", Others: Of(typ.Elem())}
+		return &Schema{Type: "object", Others: Of(typ.Elem(), about)}
 	case reflect.String:
 		return &Schema{Type: "string"}
 	case reflect.Int:
@@ -69,22 +72,26 @@ func Of(typ reflect.Type) *Schema {
 		return &Schema{Type: "boolean"}
 	case reflect.Struct:
 		s := &Schema{Type: "object", Properties: map[string]*Schema{}}
-		s.addFields(typ)
+		s.addFields(typ, about)
 		return s
 	}
 	panic("no key is a " + typ.String())
 }
 
 // addFields adds the fields of a struct. Those of the struct itself hide those of what it embeds.
-func (s *Schema) addFields(typ reflect.Type) {
+func (s *Schema) addFields(typ reflect.Type, about About) {
 	for f := range typ.Fields() {
 		if f.Anonymous && f.Tag.Get("toml") == "" {
-			s.addFields(f.Type)
+			s.addFields(f.Type, about)
 		}
 	}
 	for f := range typ.Fields() {
 		if key := f.Tag.Get("toml"); key != "" && key != "-" {
-			s.Properties[key] = Of(f.Type)
+			one := Of(f.Type, about)
+			if about != nil && one.Description == "" {
+				one.Description = about(typ, f)
+			}
+			s.Properties[key] = one
 		}
 	}
 }

@@ -56,7 +56,7 @@ names = ["a", 2]
 		t.Fatal(err)
 	}
 	var got []string
-	Of(reflect.TypeFor[file]()).Check(v, func(key []string, text string) { got = append(got, Path(key)+": "+text) })
+	Of(reflect.TypeFor[file](), nil).Check(v, func(key []string, text string) { got = append(got, Path(key)+": "+text) })
 	want := []string{
 		`env.A: want a text, not a whole number: write "1"`,
 		`list[1].names[1]: want a text, not a whole number: write "2"`,
@@ -86,7 +86,7 @@ func at(list []string, i int) string {
 }
 
 func TestJSON(t *testing.T) {
-	b, err := Of(reflect.TypeFor[file]()).JSON("a file")
+	b, err := Of(reflect.TypeFor[file](), nil).JSON("a file")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,10 +33,6 @@ func Parse(name string, src []byte) (*Template, error) {
 	var doc document
 	var found problems
 	meta, err := toml.Decode(string(src), &doc)
-	if key := tableForList(src); err != nil && key != "" {
-		found.add(key, "is a list: write [[%s]], also for one", key)
-		return nil, found.err(name, src)
-	}
 	if err != nil || len(meta.Undecoded()) > 0 {
 		if err := checkForm(name, src, &found); err != nil {
 			return nil, err
@@ -93,7 +89,7 @@ func inOrder[T any](table string, byName map[string]T, keys []toml.Key, setName 
 }
 
 // Schema is what a template.toml may say.
-func Schema() *schema.Schema { return schema.Of(reflect.TypeFor[document]()) }
+func Schema(about schema.About) *schema.Schema { return schema.Of(reflect.TypeFor[document](), about) }
 
 // checkForm finds all keys that are not known and all values of a wrong type. The error is one of the TOML itself.
 func checkForm(name string, src []byte, found *problems) error {
@@ -101,7 +97,7 @@ func checkForm(name string, src []byte, found *problems) error {
 	if _, err := toml.Decode(string(src), &values); err != nil {
 		return decodeError(name, err)
 	}
-	Schema().Check(values, func(key []string, text string) { found.add(schema.Path(key), "%s", text) })
+	Schema(nil).Check(values, func(key []string, text string) { found.add(schema.Path(key), "%s", text) })
 	return nil
 }
 

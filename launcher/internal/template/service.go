@@ -3,8 +3,6 @@ package template
 import (
 	"fmt"
 	"slices"
-
-	"github.com/BurntSushi/toml"
 )
 
 // Service is a process of the cluster that is not a node. Its texts are expanded anew when members have come or gone.
@@ -102,18 +100,4 @@ func eachServiceText(services []Service, args func(string, scope, []string), tab
 			visit(fmt.Sprintf("%s.file[%d].text", key, j), inService, f.Text)
 		}
 	}
-}
-
-// tableForList says which of the lists of tables has been written as a single table, "" if none has.
-func tableForList(src []byte) string {
-	var written map[string]any
-	if _, err := toml.Decode(string(src), &written); err != nil {
-		return ""
-	}
-	for _, key := range [...]string{"service", "edit", "file", "form", "leave", "refresh", "refuse"} {
-		if _, single := written[key].(map[string]any); single {
-			return key
-		}
-	}
-	return ""
 }

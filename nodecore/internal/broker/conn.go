@@ -77,6 +77,7 @@ func (c *conn) finish(err error) {
 	defer close(c.done)
 	defer c.b.sessions.untrack(c)
 	c.endTurn()
+	c.state.Store(again) // what comes now, as the end of the connection, has no turn
 	c.replaceLater(nil)
 	c.in.release()
 	if !c.connected {
