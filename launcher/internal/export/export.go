@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"onemore/launcher/internal/plan"
 )
@@ -27,7 +28,9 @@ type Error struct{ Problems []string }
 func (e *Error) Error() string { return strings.Join(e.Problems, "\n") }
 
 // personal finds paths that belong to a person or do not last: no unit can count on them.
-var personal = regexp.MustCompile(`(?:^|[\s"'=:,;(\[])((?:/home|/root|/run/user|/tmp|/var/tmp)/[^\s"',;)\]]*)`)
+var personal = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?:^|[\s"'=:,;(\[])((?:/home|/root|/run/user|/tmp|/var/tmp)/[^\s"',;)\]]*)`)
+})
 
 // checker collects the problems of a plan.
 type checker struct{ problems []string }
@@ -83,7 +86,7 @@ func (c *checker) node(n *plan.Node) {
 func (c *checker) process(who string, files []plan.File, texts ...[]string) {
 	seen := map[string]bool{}
 	look := func(where, text string) {
-		for _, m := range personal.FindAllStringSubmatch(text, -1) {
+		for _, m := range personal().FindAllStringSubmatch(text, -1) {
 			if !seen[m[1]] {
 				seen[m[1]] = true
 				c.add("%s names %s in %s, which a service can't count on", who, m[1], where)
