@@ -57,7 +57,7 @@ SERVERS := etcd-server etcd-client nats-server redis-server rabbitmq-server
 SERVERS += postgresql mariadb-server galera-4 mariadb-backup socat
 SERVERS += memcached prometheus-alertmanager haproxy zookeeper
 SERVERS += mosquitto mosquitto-clients nginx-light serf
-SERVERS += nftables iproute2 curl xz-utils
+SERVERS += nftables iproute2 curl xz-utils systemd
 servers:
 	@test "$$(id -u)" = 0 || { echo "make servers: run it as root (it installs Debian packages)"; exit 1; }
 	@test -e /usr/sbin/policy-rc.d || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; touch /usr/sbin/policy-rc.d.onemore; }

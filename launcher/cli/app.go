@@ -165,7 +165,7 @@ func commands(c *call, root *cobra.Command) {
 	group("Nodes", stopCommand(c), startCommand(c), restartCommand(c), killCommand(c), pauseCommand(c), resumeCommand(c), upgradeCommand(c))
 	group("Working with a cluster", ctlCommand(c), execCommand(c), logsCommand(c), envCommand(c), urlCommand(c))
 	group("Tests", runCommand(c), faultCommand(c), snapshotCommand(c))
-	group("Templates and projects", templatesCommand(c), releasesCommand(c), learnCommand(c), initCommand(c), watchCommand(c))
+	group("Templates and projects", templatesCommand(c), releasesCommand(c), learnCommand(c), initCommand(c), watchCommand(c), exportCommand(c))
 	root.AddCommand(gcCommand(c), versionCommand(c))
 	root.AddCommand(c.Extra...)
 	help := helpCommand(c)

@@ -28,7 +28,7 @@ func projectFlags(c *call, root *cobra.Command) {
 			short = ""
 		}
 		flags := cmd.Flags()
-		if cmd.Name() == "snapshot" {
+		if cmd.Name() == "snapshot" || cmd.Name() == "export" {
 			flags = cmd.PersistentFlags() // its own commands are about a cluster
 		}
 		flags.StringVarP(&c.project, "project", short, os.Getenv("ONEMORE_PROJECT"),

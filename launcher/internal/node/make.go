@@ -91,7 +91,7 @@ func asWritten(p plan.Node, files []plan.File) ([]plan.File, error) {
 		if at < 0 {
 			continue
 		}
-		want, err := edited(p, f.Path, []byte(p.Files[at].Text))
+		want, err := p.Edited(f.Path, []byte(p.Files[at].Text))
 		if err != nil {
 			return nil, err
 		}
@@ -176,7 +176,7 @@ func writeFiles(p plan.Node, files []plan.File) error {
 	for _, f := range files {
 		text, err := content(p, f)
 		if err == nil {
-			text, err = edited(p, f.Path, text)
+			text, err = p.Edited(f.Path, text)
 		}
 		if err != nil {
 			return err
@@ -201,20 +201,6 @@ func content(p plan.Node, f plan.File) ([]byte, error) {
 		return nil, err
 	}
 	return f.Over(present)
-}
-
-// edited is a file's text with the plan's edits of it.
-func edited(p plan.Node, path string, text []byte) ([]byte, error) {
-	for _, e := range p.Edits {
-		if e.File != path {
-			continue
-		}
-		var err error
-		if text, err = confedit.Apply(e.Format, text, e.Edits); err != nil {
-			return nil, fmt.Errorf("edit %s: %w", path, err)
-		}
-	}
-	return text, nil
 }
 
 // configure applies the plan's edits, but those of files that were written with them.

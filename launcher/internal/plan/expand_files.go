@@ -291,3 +291,17 @@ func (f File) Over(present []byte) ([]byte, error) {
 	}
 	return []byte(f.Text), nil
 }
+
+// Edited is the text of one of the node's files with the plan's edits of it.
+func (n *Node) Edited(path string, text []byte) ([]byte, error) {
+	for _, e := range n.Edits {
+		if e.File != path {
+			continue
+		}
+		var err error
+		if text, err = confedit.Apply(e.Format, text, e.Edits); err != nil {
+			return nil, fmt.Errorf("edit %s: %w", path, err)
+		}
+	}
+	return text, nil
+}
