@@ -7,11 +7,14 @@ package e2e
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
+	"strconv"
 	"testing"
 
 	// What the program consists of. go test runs these tests again when any of it has changed, also while they only run the
@@ -47,6 +50,10 @@ func testAll(m *testing.M) (code int, err error) {
 		if err := os.Setenv(name, value); err != nil {
 			return 1, err
 		}
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(max(6, runtime.GOMAXPROCS(0)))); err != nil { // tests wait for servers more than they compute
+		return 1, err
 	}
 	code = m.Run()
 	if outlived := left("TEST_RUN_MARK=" + mark); len(outlived) > 0 {
