@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -132,9 +133,9 @@ func (h *host) downClean(cluster string, st clusterStatus) {
 // noneOf fails the test when a process runs whose command line names a folder.
 func (h *host) noneOf(folder string) {
 	h.t.Helper()
-	for _, p := range left("TEST_RUN_MARK=" + os.Getenv("TEST_RUN_MARK")) {
-		if strings.Contains(p, folder) {
-			h.t.Errorf("a process is left: %s", p)
-		}
+	others := func(p string) bool { return !strings.Contains(p, folder) }
+	mark := "TEST_RUN_MARK=" + os.Getenv("TEST_RUN_MARK")
+	for _, p := range afterEnd(func() []string { return slices.DeleteFunc(marked(mark), others) }) {
+		h.t.Errorf("a process is left: %s", p)
 	}
 }

@@ -15,13 +15,15 @@ import (
 
 // left lists the living processes, but for this one, whose environment holds the mark. Zombies are dead.
 func left(mark string) []string {
-	deadline := time.Now().Add(time.Minute)
-	for {
-		found := marked(mark)
-		if len(found) == 0 || time.Now().After(deadline) {
+	return afterEnd(func() []string { return marked(mark) })
+}
+
+// afterEnd is what is found once nothing is, or a minute is over: a process that is just ending is none.
+func afterEnd(find func() []string) []string {
+	for end := time.Now().Add(time.Minute); ; <-time.After(20 * time.Millisecond) {
+		if found := find(); len(found) == 0 || time.Now().After(end) {
 			return found
 		}
-		<-time.After(20 * time.Millisecond) // one that is just ending is none
 	}
 }
 
