@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -295,6 +296,8 @@ func (c *natsConn) line() (string, error) {
 	return strings.TrimRight(line, "\r\n"), err
 }
 
+var inboxes atomic.Int64
+
 // request sends a request to one server and returns the first answer, asking again while nobody answers.
 func request(at nodeStatus, subject, body string) (string, error) {
 	c, err := dialNATS(at.Listeners["client"])
@@ -302,11 +305,12 @@ func request(at nodeStatus, subject, body string) (string, error) {
 		return "", err
 	}
 	defer c.Close()
-	if err := c.ask("SUB _INBOX.c 1\r\nPING\r\n", "PONG"); err != nil {
+	inbox := fmt.Sprintf("_INBOX.%d", inboxes.Add(1)) // of this request only: what was asked twice is answered twice
+	if err := c.ask("SUB "+inbox+" 1\r\nPING\r\n", "PONG"); err != nil {
 		return "", err
 	}
 	return c.first(func() error {
-		_, err := fmt.Fprintf(c, "PUB %s _INBOX.c %d\r\n%s\r\n", subject, len(body), body)
+		_, err := fmt.Fprintf(c, "PUB %s %s %d\r\n%s\r\n", subject, inbox, len(body), body)
 		return err
 	})
 }
