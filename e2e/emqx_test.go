@@ -165,7 +165,7 @@ func compareLines(t *testing.T, file string, may []string, was, is []string) {
 func testEMQXCommand(t *testing.T, e emqx) {
 	t.Parallel()
 	h := newHost(t)
-	h.ok("up", "3", "-s", e.source, "--base", "auto", "--join", "command", "-q")
+	h.ok("up", "3", "-s", e.source, "--base", ownBase(), "--join", "command", "-q") // where nobody takes the ports of those that are removed
 	h.agree("default", 3)
 	h.ok("add", "2", "-q")
 	h.agree("default", 5)
