@@ -21,7 +21,7 @@ func testEMQXRetained(t *testing.T, e emqx) {
 			t.Parallel()
 			h := newHost(t)
 			c := &contact{host: h, server: server{port: "mqtt"}, cluster: "default"}
-			h.ok(append(strings.Fields(steps[0]), "-s", e.source, "--base", "auto", "-e", "STANDIN_SPEED=4", "-q")...)
+			h.ok(append(strings.Fields(steps[0]), "-s", e.source, "--base", ownBase(), "-e", "STANDIN_SPEED=4", "-q")...)
 			c.retain(1, "kept")
 			for _, step := range steps[1:] {
 				c.keepsRetained(step)
